@@ -1,0 +1,36 @@
+# Formatting and lints
+check:
+    cargo fmt --all --check
+    cargo clippy --all-targets -- -D warnings
+    .ci/licences
+
+# All tests
+test:
+    cargo test
+
+# Accept the reports of the sample bundles as they are now: read the difference first
+golden:
+    KUBETRIAGE_GOLDEN=1 cargo test --test golden
+    git --no-pager diff --stat samples/bundles
+
+# Make the generated documents anew
+docs:
+    mkdir -p docs/man
+    cargo run --quiet -- detectors --markdown > docs/detectors.md
+    cargo run --quiet -- schema > docs/report.schema.json
+
+# Run over a folder of real bundles and print a table
+conformance folder:
+    cargo test --release --test conformance -- {{folder}}
+
+# Measure against unpacking, on a generated bundle of 3 GB
+bench *arguments:
+    cargo bench --bench bundle -- --runs 3 {{arguments}}
+
+# Make a report of the sample bundle
+demo:
+    cargo run --release -- report samples/bundles/contoso-shop
+
+# What CI runs
+ci:
+    .ci/run

@@ -1,0 +1,152 @@
+//! Containers by their first bytes, and the names inside them.
+
+use std::collections::HashMap;
+use std::io::{Read, Seek};
+
+use zip::ZipArchive;
+
+/// What the first bytes of a stream say that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    Gzip,
+    Zip,
+    Tar,
+    /// Recognised, and not read by this version.
+    Unsupported(&'static str),
+}
+
+/// Looks for the magic numbers of containers.
+pub(super) fn detect(head: &[u8]) -> Option<Container> {
+    if head.starts_with(&[0x1f, 0x8b, 0x08]) {
+        return Some(Container::Gzip);
+    }
+    if is_zip(head) {
+        return Some(Container::Zip);
+    }
+    if is_tar(head) {
+        return Some(Container::Tar);
+    }
+    let unsupported = match head {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xz",
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..] => "bzip2",
+        [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "7-Zip",
+        [b'R', b'a', b'r', b'!', 0x1a, 0x07, ..] => "RAR",
+        [b'M', b'S', b'C', b'F', 0, ..] => "Windows cabinet",
+        _ => return None,
+    };
+    Some(Container::Unsupported(unsupported))
+}
+
+/// A local file header, or the end record of an empty archive.
+pub(super) fn is_zip(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
+}
+
+/// `ustar` at offset 257, or an old tar header whose checksum holds.
+fn is_tar(head: &[u8]) -> bool {
+    let Some(header) = head.get(..512) else { return false };
+    if header.get(257..262) == Some(b"ustar") {
+        return true;
+    }
+    let Some(field) = header.get(148..156) else { return false };
+    let digits: String = field.iter().map(|byte| *byte as char).filter(char::is_ascii_digit).collect();
+    let Ok(stored) = u32::from_str_radix(&digits, 8) else { return false };
+    let blank = u32::from(b' ') * 8;
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum::<u32>()
+        - field.iter().map(|byte| u32::from(*byte)).sum::<u32>()
+        + blank;
+    stored == sum && header.first().is_some_and(u8::is_ascii_graphic)
+}
+
+/// The kinds of files that hold no text, so that they are named and not scanned.
+pub(super) fn binary_kind(head: &[u8]) -> Option<&'static str> {
+    let kind = match head {
+        [0x7f, b'E', b'L', b'F', ..] => "program (ELF)",
+        [0x89, b'P', b'N', b'G', ..] => "picture (PNG)",
+        [0xff, 0xd8, 0xff, ..] => "picture (JPEG)",
+        [b'G', b'I', b'F', b'8', ..] => "picture (GIF)",
+        [b'%', b'P', b'D', b'F', ..] => "PDF document",
+        [b'S', b'Q', b'L', b'i', b't', b'e', ..] => "SQLite database",
+        [b'P', b'A', b'R', b'1', ..] => "Parquet table",
+        [b'L', b'P', b'K', b'S', b'H', b'H', b'R', b'H', ..] => "binary systemd journal",
+        [b'M', b'Z', ..] => "program (Windows)",
+        [0xd4, 0xc3, 0xb2, 0xa1, ..] | [0xa1, 0xb2, 0xc3, 0xd4, ..] | [0x0a, 0x0d, 0x0d, 0x0a, ..] => {
+            "packet capture"
+        }
+        _ => {
+            let sample = head.get(..8192).unwrap_or(head);
+            let odd = |byte: &&u8| matches!(**byte, 0..=8 | 14..=26 | 28..=31 | 127);
+            let controls = sample.iter().filter(odd).count();
+            if controls * 10 > sample.len() {
+                return Some("binary data");
+            }
+            return None;
+        }
+    };
+    Some(kind)
+}
+
+/// Names an archive member below its archive: `logs.zip!var/log/kubelet.log`.
+pub(super) fn join(base: &str, member: &str) -> String {
+    let member = member.replace('\\', "/");
+    let member = member.strip_prefix("./").unwrap_or(&member);
+    if base.is_empty() { member.to_owned() } else { format!("{base}!{member}") }
+}
+
+/// Gives a second and third member of the same name a number: both are read, and evidence stays distinct.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, u32>);
+
+impl Names {
+    pub(super) fn unique(&mut self, name: String) -> String {
+        let seen = self.0.entry(name.clone()).or_insert(0);
+        *seen += 1;
+        if *seen == 1 { name } else { format!("{name}#{seen}") }
+    }
+}
+
+/// The members of a zip by its directory; `None` when the directory can't be read.
+pub(super) fn zip_members<R: Read + Seek>(file: R) -> Option<Vec<(usize, String)>> {
+    let archive = ZipArchive::new(file).ok()?;
+    let mut names = Names::default();
+    Some(
+        (0..archive.len())
+            .map(|index| (index, member_name(&archive, index)))
+            .filter(|(_, name)| !name.ends_with(['/', '\\']))
+            .map(|(index, name)| (index, names.unique(name)))
+            .collect(),
+    )
+}
+
+/// The name of a member; a name that can't be decoded is replaced by its number.
+pub(super) fn member_name<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> String {
+    match archive.name_for_index(index) {
+        Some(Ok(name)) => name.into_owned(),
+        _ => format!("member {index} (its name can't be read)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_zip_names_use_slashes() {
+        assert_eq!(join("logs.zip", "k\\azure-vnet.log"), "logs.zip!k/azure-vnet.log");
+        assert_eq!(join("", "./a/b"), "a/b");
+    }
+
+    #[test]
+    fn a_text_that_mentions_ustar_is_no_tar() {
+        assert_eq!(detect(b"ustar is a format"), None);
+        assert_eq!(detect(&[b'a'; 600]), None);
+    }
+
+    #[test]
+    fn two_members_of_one_name_stay_apart() {
+        let mut names = Names::default();
+        assert_eq!(names.unique("a".into()), "a");
+        assert_eq!(names.unique("a".into()), "a#2");
+    }
+}

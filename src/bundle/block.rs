@@ -1,0 +1,174 @@
+//! Blocks of text on their way from the readers to the workers, and the memory they may take.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Bytes of a block: large enough that the cost per block is nothing, small enough to stay in cache.
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
+
+/// One file of the bundle, wherever it lay.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Path with `!` between an archive and what lies in it.
+    pub path: Arc<str>,
+    /// Modification time from the archive or the file system, in seconds since 1970. It is the time of
+    /// the copy as often as that of the file: never an event time.
+    pub modified: Option<i64>,
+}
+
+impl Entry {
+    /// The last part of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit(['/', '!']).next().unwrap_or(&self.path)
+    }
+}
+
+/// A piece of an entry that ends at a record boundary.
+pub struct Block {
+    /// Which entry.
+    pub entry: Arc<Entry>,
+    /// Which format recognised it: what [`super::Recogniser`] said.
+    pub format: u16,
+    /// What a reader of this block must know of the text before it: a CSV header, the head of a list.
+    pub context: Option<Arc<[u8]>>,
+    /// Line of the first byte, from 1.
+    pub first_line: u64,
+    /// Newlines in the block.
+    pub lines: u64,
+    /// The entry is one block: this one.
+    pub whole: bool,
+    /// The last record was longer than [`super::Limits::line_bytes`] and ends at the cut.
+    pub cut_short: bool,
+    buffer: Buffer,
+    pool: Arc<Pool>,
+}
+
+impl Block {
+    /// The text.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.filled()
+    }
+
+    pub(super) fn new(entry: Arc<Entry>, format: u16, buffer: Buffer, pool: Arc<Pool>) -> Self {
+        let lines = memchr::memchr_iter(b'\n', buffer.filled()).count() as u64;
+        pool.take_permit(buffer.bytes.len());
+        Self {
+            entry,
+            format,
+            context: None,
+            first_line: 1,
+            lines,
+            whole: false,
+            cut_short: false,
+            buffer,
+            pool,
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.pool.give_back(buffer);
+    }
+}
+
+/// Initialised memory with a fill mark, so that reused buffers need no clearing.
+#[derive(Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    pub(super) fn filled(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Room for more, growing by a block when full.
+    pub(super) fn spare(&mut self) -> &mut [u8] {
+        if self.filled == self.bytes.len() {
+            self.bytes.resize(self.filled + BLOCK_BYTES, 0);
+        }
+        self.bytes.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    pub(super) fn advance(&mut self, read: usize) {
+        self.filled = (self.filled + read).min(self.bytes.len());
+    }
+
+    pub(super) fn extend(&mut self, more: &[u8]) {
+        let mut rest = more;
+        while !rest.is_empty() {
+            let spare = self.spare();
+            let n = spare.len().min(rest.len());
+            let (now, later) = rest.split_at(n);
+            if let Some(target) = spare.get_mut(..n) {
+                target.copy_from_slice(now);
+            }
+            self.advance(n);
+            rest = later;
+        }
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.filled = self.filled.min(len);
+    }
+
+    /// Drops the first bytes.
+    pub(super) fn drain(&mut self, count: usize) {
+        let count = count.min(self.filled);
+        self.bytes.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+}
+
+/// Reused buffers, and a bound on the bytes under way: readers wait while the workers are behind.
+pub(super) struct Pool {
+    state: Mutex<PoolState>,
+    freed: Condvar,
+    budget: usize,
+}
+
+#[derive(Default)]
+struct PoolState {
+    free: Vec<Vec<u8>>,
+    in_flight: usize,
+}
+
+impl Pool {
+    pub(super) fn new(budget: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), freed: Condvar::new(), budget })
+    }
+
+    pub(super) fn take(&self) -> Buffer {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = state.free.pop();
+        drop(state);
+        Buffer { bytes: bytes.unwrap_or_else(|| vec![0; BLOCK_BYTES]), filled: 0 }
+    }
+
+    /// Waits until the bytes under way leave room; one block always may go, however large.
+    fn take_permit(&self, bytes: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.in_flight > 0 && state.in_flight + bytes > self.budget {
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.in_flight += bytes;
+    }
+
+    fn give_back(&self, mut buffer: Buffer) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.in_flight = state.in_flight.saturating_sub(buffer.bytes.len());
+        buffer.bytes.truncate(BLOCK_BYTES);
+        buffer.bytes.shrink_to(BLOCK_BYTES);
+        if state.free.len() < 64 {
+            state.free.push(buffer.bytes);
+        }
+        drop(state);
+        self.freed.notify_all();
+    }
+}

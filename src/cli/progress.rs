@@ -1,0 +1,56 @@
+//! A progress bar on a terminal; nothing otherwise.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::bundle::Progress;
+
+/// Runs `work` while showing how far the reading has come. `total` is the bytes on disk, 0 when unknown.
+pub(super) fn during<T: Send>(
+    quiet: bool,
+    total: u64,
+    progress: &Progress,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    if quiet || !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let bar = bar(total);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let shown = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                bar.set_position(progress.packed.load(Ordering::Relaxed));
+                let name = progress.current();
+                let name = crate::report::visible(&name);
+                let tail: String =
+                    name.chars().rev().take(48).collect::<Vec<_>>().into_iter().rev().collect();
+                bar.set_message(tail);
+                std::thread::park_timeout(Duration::from_millis(80));
+            }
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        shown.thread().unpark();
+        let _ = shown.join();
+        bar.finish_and_clear();
+        result
+    })
+}
+
+fn bar(total: u64) -> ProgressBar {
+    let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    let template = if total > 0 {
+        "{bar:24} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}  {msg}"
+    } else {
+        "{spinner} {bytes}  {bytes_per_sec}  {msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

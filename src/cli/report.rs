@@ -1,0 +1,282 @@
+//! `kubetriage report`.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{Exit, output, progress, sizes};
+use crate::bundle::{self, Input, Limits, Progress};
+use crate::cluster::Cluster;
+use crate::detectors::Severity;
+use crate::diagnosis::Diagnosis;
+use crate::report::{self, Format};
+use crate::{Options, scan};
+
+/// Read a bundle and write a report
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kubetriage report bundle.tar.gz                     bundle.report.html and bundle.report.md
+  kubetriage report pods.json kube-apiserver.log      several pieces of one cluster
+  kubetriage report case-1234/ -o case-1234.html      a folder, one output
+  az storage blob download … | kubetriage report -    from a pipe
+  kubetriage report bundle.zip -o - --format json     to the standard output")]
+pub(super) struct Report {
+    /// Archive, folder or file, `-` for the standard input, or several of these (one cluster's pieces)
+    #[arg(required = true, value_name = "BUNDLE")]
+    bundles: Vec<String>,
+
+    /// Write to this file, in the format of its extension (html, md, json); `-` is the standard
+    /// output, in the format of --format. May be repeated [default: <bundle>.report.html and .md]
+    #[arg(short, long, value_name = "FILE")]
+    output: Vec<String>,
+
+    /// Formats to write when no file names one
+    #[arg(long, value_delimiter = ',', value_name = "FORMAT")]
+    format: Vec<FormatName>,
+
+    /// End with code 10 when a finding is at least this severe
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<SeverityName>,
+
+    /// Worker threads [default: one per processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// No progress bar and no summary
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: LimitArguments,
+}
+
+// The names are those of the options.
+#[allow(clippy::struct_field_names)]
+#[derive(Args)]
+struct LimitArguments {
+    /// Most entries to read, over all archives
+    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
+    max_entries: u64,
+    /// Most archives within archives
+    #[arg(long, value_name = "N", default_value_t = Limits::default().depth)]
+    max_depth: u8,
+    /// Most bytes in all, after decompression
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "256GiB")]
+    max_bytes: u64,
+    /// Largest expansion of one compressed stream beyond 1 GiB
+    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
+    max_ratio: u64,
+    /// Longest line or object
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "8MiB")]
+    max_line: u64,
+    /// Largest document that is held in one piece, such as a zip within a tar
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "128MiB")]
+    max_document: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    Html,
+    Md,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SeverityName {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Html => Self::Html,
+            FormatName::Md => Self::Markdown,
+            FormatName::Json => Self::Json,
+        }
+    }
+}
+
+impl From<SeverityName> for Severity {
+    fn from(name: SeverityName) -> Self {
+        match name {
+            SeverityName::Info => Self::Info,
+            SeverityName::Low => Self::Low,
+            SeverityName::Medium => Self::Medium,
+            SeverityName::High => Self::High,
+            SeverityName::Critical => Self::Critical,
+        }
+    }
+}
+
+/// Where one rendering goes.
+enum Target {
+    File(PathBuf),
+    Stdout,
+}
+
+impl Report {
+    pub(super) fn run(&self) -> anyhow::Result<Exit> {
+        let inputs: Vec<Input> = self.bundles.iter().map(|bundle| Input::from_argument(bundle)).collect();
+        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+            output::complain("error: the standard input can be given once only");
+            return Ok(Exit::Usage);
+        }
+        let targets = match self.targets(&inputs) {
+            Ok(targets) => targets,
+            Err(wrong) => {
+                output::complain(&format!("error: {wrong}"));
+                return Ok(Exit::Usage);
+            }
+        };
+        let opened = bundle::open(&inputs)?;
+        let options = self.options();
+        let progress = Progress::default();
+        let facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
+            scan(&opened, &options, &progress)
+        });
+        let cluster = Cluster::freeze(facts);
+        let mut diagnosis = Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect());
+        report::redact(&mut diagnosis);
+        for (target, format) in &targets {
+            let text = report::render(&diagnosis, *format)?;
+            match target {
+                Target::File(path) => output::to_file(path, &text)?,
+                Target::Stdout => output::to_stdout(text.as_bytes())?,
+            }
+        }
+        self.summarise(&diagnosis, &targets);
+        Ok(self.exit(&diagnosis))
+    }
+
+    fn options(&self) -> Options {
+        let limits = &self.limits;
+        Options {
+            threads: self.threads,
+            limits: Limits {
+                entries: limits.max_entries,
+                depth: limits.max_depth,
+                total_bytes: limits.max_bytes,
+                ratio: limits.max_ratio.max(1),
+                line_bytes: usize::try_from(limits.max_line.max(4096)).unwrap_or(usize::MAX),
+                document_bytes: usize::try_from(limits.max_document.max(4096)).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
+    fn targets(&self, inputs: &[Input]) -> Result<Vec<(Target, Format)>, String> {
+        let formats: Vec<Format> = self.format.iter().map(|name| Format::from(*name)).collect();
+        if self.output.is_empty() {
+            let formats = if formats.is_empty() { vec![Format::Html, Format::Markdown] } else { formats };
+            let stem = inputs
+                .first()
+                .map_or_else(|| "kubetriage".to_owned(), |input| stem(&input.name()).to_owned());
+            return Ok(formats
+                .into_iter()
+                .map(|format| {
+                    (Target::File(PathBuf::from(format!("{stem}.report.{}", format.name()))), format)
+                })
+                .collect());
+        }
+        let mut targets = Vec::new();
+        for output in &self.output {
+            if output == "-" {
+                match formats.as_slice() {
+                    [format] => targets.push((Target::Stdout, *format)),
+                    [] => return Err("`-o -` needs --format html, md or json".to_owned()),
+                    _ => return Err("the standard output takes one --format only".to_owned()),
+                }
+                continue;
+            }
+            let path = PathBuf::from(output);
+            if inputs.iter().any(|input| is_same(input, &path)) {
+                return Err(format!("`{output}` is an input: it would be overwritten"));
+            }
+            let by_name = path.extension().and_then(|name| Format::by_name(&name.to_string_lossy()));
+            let only = if let [format] = formats.as_slice() { Some(*format) } else { None };
+            match by_name.or(only) {
+                Some(format) => targets.push((Target::File(path), format)),
+                None => {
+                    return Err(format!(
+                        "the format of `{output}` is unknown: end it in .html, .md or .json, or give one --format"
+                    ));
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    fn summarise(&self, diagnosis: &Diagnosis, targets: &[(Target, Format)]) {
+        if self.quiet {
+            return;
+        }
+        let mut text = report::summary(diagnosis, width());
+        for (target, _) in targets {
+            if let Target::File(path) = target {
+                let _ = writeln!(text, "Wrote {}", path.display());
+            }
+        }
+        // What a script reads from the standard output stays clean.
+        if targets.iter().any(|(target, _)| matches!(target, Target::Stdout)) {
+            output::styled_error(&text);
+        } else {
+            let _ = output::styled(&text);
+        }
+    }
+
+    fn exit(&self, diagnosis: &Diagnosis) -> Exit {
+        let nothing = diagnosis.coverage.recognised_bytes == 0
+            && diagnosis.findings.is_empty()
+            && !diagnosis.coverage.entries.iter().any(|entry| entry.recognised);
+        if nothing {
+            output::complain(
+                "nothing in the input was recognised: give a support bundle, kubectl output, API server or audit logs. The report lists what was found.",
+            );
+            return Exit::NothingRecognised;
+        }
+        match self.fail_on {
+            Some(limit) if diagnosis.worst() >= Some(limit.into()) => Exit::FoundSevere,
+            _ => Exit::Done,
+        }
+    }
+}
+
+fn width() -> usize {
+    if !std::io::stdout().is_terminal() {
+        return 100;
+    }
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
+}
+
+/// The name of a bundle without what says that it is an archive.
+fn stem(name: &str) -> &str {
+    const ENDINGS: [&str; 8] = [".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar", ".zip", ".gz", ".json"];
+    let lower = name.to_ascii_lowercase();
+    let ending = ENDINGS.iter().find(|ending| lower.ends_with(*ending)).map_or(0, |ending| ending.len());
+    name.get(..name.len() - ending).filter(|stem| !stem.is_empty()).unwrap_or(name)
+}
+
+fn is_same(input: &Input, output: &Path) -> bool {
+    match (input, output.canonicalize()) {
+        (Input::Path(path), Ok(output)) => path.canonicalize().is_ok_and(|path| path == output),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_named_after_the_bundle() {
+        assert_eq!(stem("support-2026.tar.gz"), "support-2026");
+        assert_eq!(stem("case.ZIP"), "case");
+        assert_eq!(stem("folder"), "folder");
+    }
+}

@@ -1,0 +1,31 @@
+//! REASON: everything that was read, frozen, with the engines that answer questions of it.
+
+pub mod ipam;
+pub mod rbac;
+mod requests;
+
+use crate::facts::{Denial, DenialKey, Facts};
+
+/// The bundle as one cluster.
+pub struct Cluster {
+    /// What was read.
+    pub facts: Facts,
+    /// Denied requests: audit events and access log lines joined by audit id.
+    pub denials: Vec<(DenialKey, Denial)>,
+    /// How that join went.
+    pub joined: requests::Joined,
+    /// Addresses per node.
+    pub ledger: ipam::Ledger,
+    /// Newest absolute time of the bundle, in microseconds since 1970.
+    pub anchor: Option<i64>,
+}
+
+impl Cluster {
+    /// Freezes the facts and builds the indexes.
+    pub fn freeze(facts: Facts) -> Self {
+        let anchor = facts.span.newest();
+        let (denials, joined) = requests::join(&facts);
+        let ledger = ipam::Ledger::build(&facts, anchor);
+        Self { facts, denials, joined, ledger, anchor }
+    }
+}

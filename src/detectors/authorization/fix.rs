@@ -1,0 +1,380 @@
+//! The smallest roles that would have allowed what was denied, proved by evaluation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::group::Group;
+use crate::cluster::rbac::{Authorizer, Decision, Review, implied_groups};
+use crate::detectors::{Fix, SubjectRef, shell, slug};
+use crate::facts::{Denial, DenialKey, Objects, Scope, Target};
+
+/// Verbs whose requests carry no object name: a rule with names would never match them.
+const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
+
+/// One rule, with the denials that it is for.
+#[derive(Default)]
+struct Rule {
+    verbs: Vec<String>,
+    resources: Vec<String>,
+    group: String,
+    paths: Vec<String>,
+    names: Vec<String>,
+    serves: Vec<String>,
+}
+
+/// Roles and bindings for everything that the group was denied; `None` when it can't be written, or when
+/// the proof fails.
+pub(super) fn grant(group: &Group<'_>) -> Option<Fix> {
+    let subject = group.subject();
+    if !matches!(&*subject.kind, "ServiceAccount" | "User") {
+        return None;
+    }
+    // A line that tells no scope can't be granted exactly.
+    let known =
+        |key: &DenialKey| !matches!(&key.request.target, Target::Resource { scope: Scope::Unknown, .. });
+    let denials: Vec<_> = group.denials.iter().copied().filter(|(key, _)| known(key)).collect();
+    let mut scopes: BTreeMap<String, Vec<(&DenialKey, &Denial)>> = BTreeMap::new();
+    for (key, denial) in &denials {
+        let scope = match &key.request.target {
+            Target::Resource { scope: Scope::Namespace(namespace), .. } => namespace.to_string(),
+            _ => String::new(),
+        };
+        scopes.entry(scope).or_default().push((key, denial));
+    }
+    if scopes.is_empty() {
+        return None;
+    }
+    let name = object_name(&subject);
+    let manifests: Vec<String> =
+        scopes.iter().map(|(scope, denials)| manifest(&name, scope, &subject, &rules(denials))).collect();
+    let proved = proof(&manifests, group, &denials)?;
+    let what = match scopes.len() {
+        1 if scopes.contains_key("") => "ClusterRole and its binding".to_owned(),
+        1 => "Role and its binding".to_owned(),
+        n => format!("{n} roles and their bindings"),
+    };
+    let mut text = format!(
+        "Apply the {what} below: exactly what was denied, nothing wider. Proved by evaluation: with this applied, {proved} of this bundle would be allowed."
+    );
+    for warning in warnings(&denials) {
+        text.push(' ');
+        text.push_str(warning);
+    }
+    Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests })
+}
+
+fn object_name(subject: &SubjectRef) -> String {
+    let name = slug(&subject.name);
+    let name = name.get(..40).unwrap_or(&name).trim_end_matches('-');
+    format!("{}-granted", if name.is_empty() { "user" } else { name })
+}
+
+/// One rule per resource, or per set of resources that need the same verbs.
+fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for (key, denial) in denials {
+        let (count, exact) = denial.count();
+        let about = if exact { "" } else { "about " };
+        let serves = format!("{about}{count} × {}", key.request);
+        let verb = key.request.verb.to_string();
+        let (group, resource, path) = match &key.request.target {
+            Target::Path(path) => (String::new(), String::new(), path.to_string()),
+            Target::Resource { group, resource, subresource, .. } => {
+                let combined = if subresource.is_empty() {
+                    resource.to_string()
+                } else {
+                    format!("{resource}/{subresource}")
+                };
+                (group.to_string(), combined, String::new())
+            }
+        };
+        // Names are only worth pinning where they are few, stable and sensitive.
+        let pinned = resource == "secrets" && !NAMELESS.contains(&&*verb) && !denial.names.overflowed();
+        let names: Vec<String> =
+            if pinned { denial.names.iter().map(ToString::to_string).collect() } else { Vec::new() };
+        let same = rules.iter_mut().find(|rule| {
+            rule.group == group
+                && rule.names == names
+                && if path.is_empty() {
+                    rule.resources == [resource.clone()]
+                } else {
+                    rule.paths == [path.clone()]
+                }
+        });
+        if let Some(rule) = same {
+            rule.verbs.push(verb);
+            rule.serves.push(serves);
+        } else {
+            rules.push(Rule {
+                verbs: vec![verb],
+                resources: if path.is_empty() { vec![resource] } else { vec![] },
+                group,
+                paths: if path.is_empty() { vec![] } else { vec![path] },
+                names,
+                serves: vec![serves],
+            });
+        }
+    }
+    // Rules that differ only in the resource are one rule.
+    let mut joined: Vec<Rule> = Vec::new();
+    for rule in rules {
+        let same = joined.iter_mut().find(|other| {
+            other.group == rule.group
+                && other.verbs == rule.verbs
+                && other.names.is_empty()
+                && rule.names.is_empty()
+                && other.paths.is_empty() == rule.paths.is_empty()
+        });
+        match same {
+            Some(other) => {
+                other.resources.extend(rule.resources);
+                other.paths.extend(rule.paths);
+                other.serves.extend(rule.serves);
+            }
+            None => joined.push(rule),
+        }
+    }
+    joined
+}
+
+/// YAML of a role and its binding in one scope.
+fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> String {
+    let (role, binding) =
+        if scope.is_empty() { ("ClusterRole", "ClusterRoleBinding") } else { ("Role", "RoleBinding") };
+    let mut yaml = String::new();
+    let metadata = |yaml: &mut String, kind: &str| {
+        let _ = writeln!(yaml, "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata:");
+        let _ = writeln!(yaml, "  name: {}", quoted(name));
+        if !scope.is_empty() {
+            let _ = writeln!(yaml, "  namespace: {}", quoted(scope));
+        }
+    };
+    metadata(&mut yaml, role);
+    yaml.push_str("rules:\n");
+    for rule in rules {
+        for line in &rule.serves {
+            let visible: String = line.chars().filter(|c| !c.is_control()).collect();
+            let _ = writeln!(yaml, "  # for {visible}");
+        }
+        if rule.paths.is_empty() {
+            let _ = writeln!(yaml, "  - apiGroups: [{}]", quoted(&rule.group));
+            let _ = writeln!(yaml, "    resources: [{}]", list(&rule.resources));
+            if !rule.names.is_empty() {
+                let _ = writeln!(yaml, "    resourceNames: [{}]", list(&rule.names));
+            }
+        } else {
+            let _ = writeln!(yaml, "  - nonResourceURLs: [{}]", list(&rule.paths));
+        }
+        let _ = writeln!(yaml, "    verbs: [{}]", list(&rule.verbs));
+    }
+    yaml.push_str("---\n");
+    metadata(&mut yaml, binding);
+    let _ = writeln!(
+        yaml,
+        "roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {role}\n  name: {}",
+        quoted(name)
+    );
+    let _ = writeln!(yaml, "subjects:\n  - kind: {}\n    name: {}", subject.kind, quoted(&subject.name));
+    if subject.kind == "ServiceAccount" {
+        let _ = writeln!(yaml, "    namespace: {}", quoted(&subject.namespace));
+    } else {
+        yaml.push_str("    apiGroup: rbac.authorization.k8s.io\n");
+    }
+    yaml
+}
+
+fn list(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ")
+}
+
+/// A YAML string that can't be anything else: JSON's form is valid YAML.
+fn quoted(word: &str) -> String {
+    serde_json::to_string(word).unwrap_or_else(|_| "\"\"".to_owned())
+}
+
+/// Evaluates every denied request against what the manifests grant, and nothing else: RBAC only adds.
+fn proof(manifests: &[String], group: &Group<'_>, denials: &[(&DenialKey, &Denial)]) -> Option<String> {
+    let objects = parse(manifests);
+    let authorizer = Authorizer::new(&objects);
+    let user = group.identity.shown();
+    let groups = implied_groups(user);
+    let mut proved = 0;
+    for (key, denial) in denials {
+        let names: Vec<&str> = match denial.names.len() {
+            0 => vec![""],
+            _ => denial.names.iter().map(AsRef::as_ref).collect(),
+        };
+        for name in names {
+            let name = if NAMELESS.contains(&&*key.request.verb) { "" } else { name };
+            let review =
+                Review { user, groups: &groups, verb: &key.request.verb, target: &key.request.target, name };
+            if !matches!(authorizer.decide(&review), Decision::Allowed { .. }) {
+                return None;
+            }
+        }
+        proved += 1;
+    }
+    Some(match proved {
+        1 => "the denied request".to_owned(),
+        2 => "both kinds of denied request".to_owned(),
+        n => format!("all {n} kinds of denied request"),
+    })
+}
+
+/// Reads back what was written: the proof is of the text that the user pastes.
+fn parse(manifests: &[String]) -> Objects {
+    let mut objects = Objects::default();
+    let source = Arc::from("fix.yaml");
+    for document in manifests.iter().flat_map(|manifest| manifest.split("---\n")) {
+        let Ok(object) = serde_saphyr::from_str::<serde_json::Value>(document) else { continue };
+        let kind = object.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
+        let _ = objects.parse(&kind, object.to_string().as_bytes(), &source, 1);
+    }
+    objects
+}
+
+/// What an administrator should think about before granting it.
+fn warnings(denials: &[(&DenialKey, &Denial)]) -> Vec<&'static str> {
+    let mut warnings = Vec::new();
+    let mut warn = |text| {
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    };
+    for (key, _) in denials {
+        let Target::Resource { resource, subresource, .. } = &key.request.target else { continue };
+        let reads = matches!(&*key.request.verb, "get" | "list" | "watch");
+        match (&**resource, &**subresource) {
+            ("secrets", _) if reads => {
+                warn(
+                    "Careful: reading secrets gives away every credential in them; listing can't be limited to names.",
+                );
+            }
+            ("pods", "exec" | "attach" | "portforward") => {
+                warn(
+                    "Careful: this opens a shell or a tunnel into every pod of the scope, with all that the pod may do.",
+                );
+            }
+            ("pods", "") if &*key.request.verb == "create" => {
+                warn("Careful: who creates pods may run them under any service account of the namespace.");
+            }
+            ("roles" | "clusterroles" | "rolebindings" | "clusterrolebindings", _) if !reads => {
+                warn("Careful: this lets the identity change permissions, its own among them.");
+            }
+            ("nodes", "proxy") => {
+                warn("Careful: this gives access to the kubelet's API, which runs commands in any pod.");
+            }
+            _ => {}
+        }
+    }
+    warnings
+}
+
+/// `kubectl auth can-i …` for each denied request: denied before, allowed after.
+pub(super) fn verify(group: &Group<'_>) -> Vec<String> {
+    let user = shell(group.identity.shown());
+    let mut commands: Vec<String> = group
+        .denials
+        .iter()
+        .take(8)
+        .map(|(key, _)| {
+            let verb = shell(&key.request.verb);
+            match &key.request.target {
+                Target::Path(path) => format!("kubectl auth can-i {verb} {} --as={user}", shell(path)),
+                Target::Resource { group, resource, subresource, scope } => {
+                    let thing =
+                        if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") };
+                    let sub = if subresource.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" --subresource={}", shell(subresource))
+                    };
+                    let place = match scope {
+                        Scope::Namespace(namespace) => format!(" -n {}", shell(namespace)),
+                        Scope::Cluster | Scope::Unknown => " -A".to_owned(),
+                    };
+                    format!("kubectl auth can-i {verb} {}{sub}{place} --as={user}", shell(&thing))
+                }
+            }
+        })
+        .collect();
+    commands.dedup();
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Class, Identity, Request};
+
+    fn key(user: &str, verb: &str, target: Target) -> DenialKey {
+        DenialKey {
+            class: Class::MissingRule,
+            identity: Identity::User(user.into()),
+            request: Request { verb: verb.into(), target },
+        }
+    }
+
+    fn resource(group: &str, resource: &str, subresource: &str, scope: Scope) -> Target {
+        Target::Resource {
+            group: group.into(),
+            resource: resource.into(),
+            subresource: subresource.into(),
+            scope,
+        }
+    }
+
+    fn fix_for(keys: &[DenialKey], names: &[&str]) -> Fix {
+        let mut denial = Denial::default();
+        denial.requests.add(1, None);
+        for name in names {
+            denial.names.insert((*name).into());
+        }
+        let group = Group {
+            identity: &keys[0].identity,
+            class: Class::MissingRule,
+            denials: keys.iter().map(|key| (key, &denial)).collect(),
+        };
+        grant(&group).unwrap()
+    }
+
+    #[test]
+    fn one_role_per_scope_with_exactly_the_denied_verbs() {
+        let user = "system:serviceaccount:ci:pipeline";
+        let keys = [
+            key(user, "list", resource("", "nodes", "", Scope::Cluster)),
+            key(user, "list", resource("", "pods", "", Scope::Cluster)),
+            key(user, "patch", resource("apps", "deployments", "scale", Scope::Namespace("ci".into()))),
+            key(user, "get", Target::Path("/metrics".into())),
+        ];
+        let fix = fix_for(&keys, &[]);
+        assert_eq!(fix.manifests.len(), 2);
+        assert!(fix.manifests[0].contains("kind: ClusterRole\n"));
+        assert!(fix.manifests[0].contains("resources: [\"nodes\", \"pods\"]"));
+        assert!(fix.manifests[0].contains("nonResourceURLs: [\"/metrics\"]"));
+        assert!(fix.manifests[1].contains("resources: [\"deployments/scale\"]"));
+        assert!(!fix.manifests[1].contains('*'));
+    }
+
+    #[test]
+    fn secrets_are_granted_by_name_where_the_verb_carries_one() {
+        let user = "system:serviceaccount:payments:reader";
+        let secrets = || resource("", "secrets", "", Scope::Namespace("payments".into()));
+        let fix = fix_for(&[key(user, "get", secrets()), key(user, "list", secrets())], &["api-key"]);
+        assert!(
+            fix.manifests[0].contains("resourceNames: [\"api-key\"]\n    verbs: [\"get\"]"),
+            "{}",
+            fix.manifests[0]
+        );
+        assert!(fix.manifests[0].contains("verbs: [\"list\"]"));
+        assert!(fix.text.contains("Careful"));
+    }
+
+    #[test]
+    fn a_hostile_user_name_stays_a_string() {
+        let keys = [key("x\"]\nkind: evil", "list", resource("", "pods", "", Scope::Cluster))];
+        let fix = fix_for(&keys, &[]);
+        assert!(!fix.manifests[0].lines().any(|line| line.starts_with("kind: evil")));
+    }
+}

@@ -1,0 +1,310 @@
+//! Denials of one identity, put together for one finding.
+
+use serde::Serialize;
+
+use crate::cluster::Cluster;
+use crate::detectors::{Finding, SubjectRef};
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Scope, Target, time};
+
+/// Silence after which a denial has ended by itself.
+const QUIET: i64 = 15 * 60 * 1_000_000;
+/// How many parts the chart of denials over time has.
+const BUCKETS: usize = 48;
+
+/// Everything that one identity was denied in one way.
+pub(super) struct Group<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) class: Class,
+    pub(super) denials: Vec<(&'a DenialKey, &'a Denial)>,
+}
+
+/// Groups the denials of some classes by class and identity, in that order.
+pub(super) fn groups<'a>(cluster: &'a Cluster, wanted: &[Class]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    // Sorted by class, identity, request.
+    for (key, denial) in cluster.denials.iter().filter(|(key, _)| wanted.contains(&key.class)) {
+        match groups.last_mut() {
+            Some(last) if last.class == key.class && *last.identity == key.identity => {
+                last.denials.push((key, denial));
+            }
+            _ => {
+                groups.push(Group {
+                    identity: &key.identity,
+                    class: key.class,
+                    denials: vec![(key, denial)],
+                });
+            }
+        }
+    }
+    groups
+}
+
+/// One missing permission, as the JSON and the table of the report show it.
+#[derive(Serialize)]
+struct Permission {
+    verb: String,
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: Option<String>,
+    path: Option<String>,
+    shown: String,
+    names: Vec<String>,
+    more_names: bool,
+    count: u64,
+    count_is_exact: bool,
+    first_seen: Option<String>,
+    last_seen: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    start: String,
+    count: u64,
+}
+
+impl Group<'_> {
+    /// How many requests, and whether that is exact.
+    pub(super) fn count(&self) -> (u64, bool) {
+        self.denials.iter().map(|(_, denial)| denial.count()).fold((0, true), |a, b| (a.0 + b.0, a.1 && b.1))
+    }
+
+    /// First and last time, in microseconds.
+    pub(super) fn span(&self, cluster: &Cluster) -> Option<(i64, i64)> {
+        self.denials
+            .iter()
+            .filter_map(|(_, denial)| denial.span.resolve(cluster.anchor))
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// How long the logs go on after the last denial without another one, when that is long enough to say
+    /// that it has ended by itself. The log that told of it must go on: silence of a log that stops is
+    /// no sign of health. In microseconds.
+    pub(super) fn quiet_since(&self, cluster: &Cluster) -> Option<i64> {
+        let (first, last) = self.span(cluster)?;
+        let told_in = self.denials.iter().flat_map(|(_, denial)| denial.examples.as_slice());
+        let ends = told_in.filter_map(|place| {
+            let entry = cluster.facts.coverage.entries.get(&place.source)?;
+            entry.span.resolve(cluster.anchor).map(|(_, end)| end)
+        });
+        // Previous logs of a container end with it; its next log is another entry, so the bundle's end
+        // counts too, after a longer silence.
+        let own = ends.max().map(|end| end - last).filter(|silence| *silence >= QUIET);
+        let whole = cluster.anchor.map(|end| end - last).filter(|silence| *silence >= QUIET * 4);
+        let silence = own.or(whole)?;
+        (silence >= (last - first) * 2).then_some(silence)
+    }
+
+    /// The API server itself recorded it, so that its end is no guess.
+    pub(super) fn by_api_server(&self) -> bool {
+        let api = [Carrier::Audit, Carrier::AccessLog];
+        self.denials.iter().any(|(_, denial)| api.iter().any(|carrier| denial.reported.contains_key(carrier)))
+    }
+
+    /// A record says who refused; otherwise an authorizer is only the likeliest.
+    pub(super) fn sure(&self) -> bool {
+        self.denials.iter().any(|(_, denial)| denial.sure)
+    }
+
+    /// The identity as a subject.
+    pub(super) fn subject(&self) -> SubjectRef {
+        if let Some((namespace, name)) = self.identity.service_account() {
+            return SubjectRef {
+                kind: "ServiceAccount".to_owned(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            };
+        }
+        let kind = match self.identity {
+            Identity::User(name) if name.starts_with("system:node:") => "Node",
+            Identity::User(_) => "User",
+            Identity::Client(_) => "Client",
+            Identity::Unauthenticated => "Unauthenticated",
+        };
+        let shown = self.identity.shown();
+        let name = shown.strip_prefix("system:node:").unwrap_or(shown);
+        SubjectRef { kind: kind.to_owned(), namespace: String::new(), name: name.to_owned() }
+    }
+
+    /// The identity as people say it: `ServiceAccount shop/cart`, `user alice`.
+    pub(super) fn who(&self) -> String {
+        let subject = self.subject();
+        match &*subject.kind {
+            "ServiceAccount" => format!("ServiceAccount {}/{}", subject.namespace, subject.name),
+            "Node" => format!("node {}", subject.name),
+            "User" if !subject.name.starts_with("system:") => format!("user {}", subject.name),
+            _ => subject.name,
+        }
+    }
+
+    /// Groups of the user, as the logs tell them.
+    pub(super) fn user_groups(&self) -> Vec<String> {
+        self.collect(|denial| denial.groups.iter().map(ToString::to_string).collect())
+    }
+
+    /// Reasons given.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        self.collect(|denial| denial.reasons.iter().map(ToString::to_string).collect())
+    }
+
+    fn collect(&self, get: impl Fn(&Denial) -> Vec<String>) -> Vec<String> {
+        let mut all: Vec<String> = self.denials.iter().flat_map(|(_, denial)| get(denial)).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Up to a handful of places, spread over the permissions.
+    pub(super) fn evidence(&self) -> Vec<Evidence> {
+        let mut picked: Vec<Evidence> = Vec::new();
+        for round in 0..EXAMPLES {
+            for (_, denial) in &self.denials {
+                picked.extend(denial.examples.as_slice().get(round).cloned());
+            }
+            if picked.len() >= EXAMPLES {
+                break;
+            }
+        }
+        picked.truncate(EXAMPLES.max(self.denials.len().min(12)));
+        picked.sort();
+        picked.dedup();
+        picked
+    }
+
+    /// `list deployments.apps in namespace legacy and 1 more`.
+    pub(super) fn asked(&self) -> String {
+        let mut places: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
+        for (key, _) in &self.denials {
+            let (place, thing) = (key.request.target.place(), key.request.target.thing());
+            let verb = key.request.verb.to_string();
+            match places.iter_mut().find(|(at, _, things)| *at == place && *things == [thing.clone()]) {
+                Some((_, verbs, _)) => verbs.push(verb),
+                None => {
+                    match places.iter_mut().find(|(at, verbs, _)| *at == place && *verbs == [verb.clone()]) {
+                        Some((_, _, things)) => things.push(thing),
+                        None => places.push((place, vec![verb], vec![thing])),
+                    }
+                }
+            }
+        }
+        let total = places.len();
+        let shown: Vec<String> = places
+            .into_iter()
+            .take(2)
+            .map(|(place, verbs, things)| {
+                let things = if things.len() > 4 {
+                    format!(
+                        "{} and {} more",
+                        things.get(..3).unwrap_or_default().join(", "),
+                        things.len() - 3
+                    )
+                } else {
+                    things.join(", ")
+                };
+                format!("{} {things} {place}", verbs.join(", ")).trim_end().to_owned()
+            })
+            .collect();
+        let more = total.saturating_sub(shown.len());
+        let list = shown.join("; ");
+        if more == 0 { list } else { format!("{list}; and {more} more") }
+    }
+
+    /// Fills in what all findings about refusals have in common.
+    pub(super) fn describe(&self, cluster: &Cluster, finding: &mut Finding) {
+        let (count, exact) = self.count();
+        let span = self.span(cluster);
+        finding.count = count;
+        finding.seen(span);
+        finding.subjects = vec![self.subject()];
+        finding.detail("identity", self.identity.shown());
+        finding.detail("count_is_exact", exact);
+        finding.detail("permissions", self.permissions(cluster));
+        let mut carriers = serde_json::Map::new();
+        for carrier in [Carrier::Audit, Carrier::AccessLog, Carrier::AuthorizerLog, Carrier::ClientText] {
+            let lines: u64 =
+                self.denials.iter().filter_map(|(_, denial)| denial.reported.get(&carrier)).sum();
+            if lines > 0 {
+                carriers.insert(carrier.shown().to_owned(), lines.into());
+            }
+        }
+        finding.detail("reported_by", carriers);
+        let lists = [
+            ("groups", self.user_groups()),
+            ("reasons", self.reasons()),
+            ("clients", self.collect(|denial| denial.agents.iter().map(ToString::to_string).collect())),
+            ("addresses", self.collect(|denial| denial.addresses.iter().map(ToString::to_string).collect())),
+            (
+                "impersonated_by",
+                self.collect(|denial| denial.impersonators.iter().map(ToString::to_string).collect()),
+            ),
+        ];
+        for (name, list) in lists {
+            if !list.is_empty() {
+                finding.detail(name, list);
+            }
+        }
+        if let Some((first, last)) = span {
+            let minutes = (last - first) as f64 / 60e6;
+            if count > 1 && minutes > 0.0 {
+                let rate = (count as f64 / minutes.max(1.0 / 60.0) * 10.0).round() / 10.0;
+                finding.detail("per_minute", rate);
+                finding.detail("lasted", time::show_length(last - first));
+                finding.detail("over_time", self.over_time(cluster, first, last));
+            }
+        }
+    }
+
+    fn permissions(&self, cluster: &Cluster) -> Vec<Permission> {
+        self.denials
+            .iter()
+            .map(|(key, denial)| {
+                let (count, exact) = denial.count();
+                let span = denial.span.resolve(cluster.anchor);
+                let mut shown = Permission {
+                    verb: key.request.verb.to_string(),
+                    api_group: String::new(),
+                    resource: String::new(),
+                    subresource: String::new(),
+                    namespace: None,
+                    path: None,
+                    shown: key.request.to_string(),
+                    names: denial.names.iter().map(ToString::to_string).collect(),
+                    more_names: denial.names.overflowed(),
+                    count,
+                    count_is_exact: exact,
+                    first_seen: span.map(|(first, _)| time::rfc3339_text(first)),
+                    last_seen: span.map(|(_, last)| time::rfc3339_text(last)),
+                };
+                match &key.request.target {
+                    Target::Path(path) => shown.path = Some(path.to_string()),
+                    Target::Resource { group, resource, subresource, scope } => {
+                        shown.api_group = group.to_string();
+                        shown.resource = resource.to_string();
+                        shown.subresource = subresource.to_string();
+                        if let Scope::Namespace(namespace) = scope {
+                            shown.namespace = Some(namespace.to_string());
+                        }
+                    }
+                }
+                shown
+            })
+            .collect()
+    }
+
+    fn over_time(&self, cluster: &Cluster, first: i64, last: i64) -> Vec<Bucket> {
+        let width = ((last - first) / BUCKETS as i64 + 1).max(1);
+        let mut counts = vec![0_u64; ((last - first) / width + 1) as usize];
+        for (_, denial) in &self.denials {
+            for at in denial.times().into_iter().filter_map(|when| when.resolve(cluster.anchor)) {
+                if let Some(slot) = counts.get_mut(((at - first).max(0) / width) as usize) {
+                    *slot += 1;
+                }
+            }
+        }
+        (0..)
+            .zip(counts)
+            .map(|(at, count)| Bucket { start: time::rfc3339_text(first + at * width), count })
+            .collect()
+    }
+}

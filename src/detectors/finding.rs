@@ -1,0 +1,200 @@
+//! What a detector says: a finding, with its evidence, its cause and its fix.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::evidence::Evidence;
+use crate::facts::time;
+
+/// What it does to the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing: told for completeness.
+    Info,
+    /// A nuisance.
+    Low,
+    /// Something does not work.
+    Medium,
+    /// Something important does not work.
+    High,
+    /// New pods, a node or the cluster do not work.
+    Critical,
+}
+
+impl Severity {
+    /// In lower case, as in the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How sure we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Fits, and so may other things.
+    Possible,
+    /// Fits, and something is missing for certainty.
+    Likely,
+    /// The bundle shows it.
+    Confirmed,
+}
+
+impl Confidence {
+    /// In lower case, as in the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Possible => "possible",
+            Self::Likely => "likely",
+            Self::Confirmed => "confirmed",
+        }
+    }
+}
+
+/// An object, user or node that a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct SubjectRef {
+    /// `ServiceAccount`, `User`, `Node`, `Pod`, …
+    pub kind: String,
+    /// Empty for what has none.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Fix {
+    /// In words.
+    pub text: String,
+    /// To paste, with the real names.
+    pub commands: Vec<String>,
+    /// YAML for `kubectl apply`.
+    pub manifests: Vec<String>,
+}
+
+/// One fault that a detector found.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Stable: the detector's id and the subject.
+    pub id: String,
+    /// Which detector.
+    pub detector: &'static str,
+    /// The fault in one line.
+    pub title: String,
+    /// What it does to the user.
+    pub severity: Severity,
+    /// How sure we are.
+    pub confidence: Confidence,
+    /// What it is about.
+    pub subjects: Vec<SubjectRef>,
+    /// How often: requests, lines or addresses, as the title says.
+    pub count: u64,
+    /// RFC 3339.
+    pub first_seen: Option<String>,
+    /// RFC 3339.
+    pub last_seen: Option<String>,
+    /// Where it was seen; never empty.
+    pub evidence: Vec<Evidence>,
+    /// The detector's own facts.
+    pub details: Map<String, Value>,
+    /// Why, in plain words.
+    pub cause: String,
+    /// What to do.
+    pub fix: Fix,
+    /// How to check that the fix worked.
+    pub verify: Vec<String>,
+    /// Findings that are the cause of this one.
+    pub explained_by: Vec<String>,
+}
+
+impl Finding {
+    /// A finding needs evidence from the start.
+    pub fn new(detector: &'static str, about: &str, title: String, evidence: Vec<Evidence>) -> Option<Self> {
+        (!evidence.is_empty()).then(|| Self {
+            id: format!("{detector}.{}", slug(about)),
+            detector,
+            title,
+            severity: Severity::Info,
+            confidence: Confidence::Possible,
+            subjects: Vec::new(),
+            count: 1,
+            first_seen: None,
+            last_seen: None,
+            evidence,
+            details: Map::new(),
+            cause: String::new(),
+            fix: Fix::default(),
+            verify: Vec::new(),
+            explained_by: Vec::new(),
+        })
+    }
+
+    /// First and last time, in microseconds since 1970.
+    pub fn seen(&mut self, span: Option<(i64, i64)>) {
+        self.first_seen = span.map(|(first, _)| time::rfc3339_text(first));
+        self.last_seen = span.map(|(_, last)| time::rfc3339_text(last));
+    }
+
+    /// A fact of the detector's own.
+    pub fn detail(&mut self, name: &str, value: impl Serialize) {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.details.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// Letters, digits and hyphens: safe as an anchor, a file name and an object name.
+pub fn slug(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.chars().take(120) {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches('-').to_owned()
+}
+
+/// Quotes a word for a shell when it needs it: names come from the bundle.
+pub fn shell(word: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
+    if !word.is_empty() && word.chars().all(safe) {
+        word.to_owned()
+    } else {
+        let visible: String = word.chars().filter(|c| !c.is_control()).collect();
+        format!("'{}'", visible.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_can_not_leave_its_quotes() {
+        assert_eq!(shell("system:serviceaccount:shop:cart"), "system:serviceaccount:shop:cart");
+        assert_eq!(shell("a'; rm -rf /; '"), r"'a'\''; rm -rf /; '\'''");
+        assert_eq!(shell("a\nb"), "'ab'");
+    }
+
+    #[test]
+    fn slugs_are_anchors() {
+        assert_eq!(slug("system:serviceaccount:shop:cart"), "system-serviceaccount-shop-cart");
+        assert_eq!(slug("<script>alert(1)</script>"), "script-alert-1-script");
+    }
+
+    #[test]
+    fn a_finding_without_evidence_can_not_be_made() {
+        assert!(Finding::new("x", "y", "z".into(), vec![]).is_none());
+    }
+}

@@ -1,0 +1,144 @@
+//! JUDGE: one folder per chapter of the guide, one file per cause. Detectors are pure functions of the
+//! cluster; one that fails is a line in the report, not an abort.
+//!
+//! To add one: write its file with a `DETECTOR`, name it in its chapter's `mod.rs`, and put a hit and a
+//! quiet sample under `samples/detectors/<id>/`.
+
+pub mod authorization;
+mod finding;
+pub mod ip_allocation;
+
+pub use finding::{Confidence, Finding, Fix, Severity, SubjectRef, shell, slug};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cluster::Cluster;
+
+/// Chapters of the guide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chapter {
+    /// Pods can't get an address.
+    IpAllocation,
+    /// Requests are refused.
+    Authorization,
+}
+
+impl Chapter {
+    /// As a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::IpAllocation => "Pods can't get an IP address",
+            Self::Authorization => "Requests are refused (401, 403)",
+        }
+    }
+}
+
+/// Data that a detector can't do without. Any one of `found_by` is enough.
+#[derive(Clone, Copy)]
+pub struct Need {
+    /// What it is, for people.
+    pub what: &'static str,
+    /// What can't be decided without it.
+    pub why: &'static str,
+    /// The command that collects it.
+    pub command: &'static str,
+    /// Whether the bundle has it.
+    pub met: fn(&Cluster) -> bool,
+}
+
+/// The four parts of a detector's page.
+pub struct Doc {
+    /// What it means.
+    pub meaning: &'static str,
+    /// How it is decided.
+    pub decision: &'static str,
+    /// What to do.
+    pub action: &'static str,
+    /// Where to read more.
+    pub reference: &'static str,
+}
+
+/// One cause that the tool can find.
+pub struct Detector {
+    /// Names the fault, in kebab-case.
+    pub id: &'static str,
+    /// Where it belongs.
+    pub chapter: Chapter,
+    /// The fault in a few words.
+    pub title: &'static str,
+    /// Rows of the guide that it answers.
+    pub guide: &'static [&'static str],
+    /// What it must have to say "ruled out".
+    pub needs: &'static [Need],
+    /// Detectors whose findings it may be the cause of.
+    pub explains: &'static [&'static str],
+    /// Its page.
+    pub doc: Doc,
+    /// The function.
+    pub judge: fn(&Cluster) -> Outcome,
+}
+
+/// What a detector says of a cluster.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Faults found.
+    pub findings: Vec<Finding>,
+    /// Why it could not be decided, although the data seemed to be there.
+    pub undecided: Option<String>,
+}
+
+impl From<Vec<Finding>> for Outcome {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { findings, undecided: None }
+    }
+}
+
+/// Every detector, by chapter.
+pub fn all() -> impl Iterator<Item = &'static Detector> {
+    ip_allocation::DETECTORS.iter().chain(authorization::DETECTORS).copied()
+}
+
+/// The detector of an id.
+pub fn find(id: &str) -> Option<&'static Detector> {
+    all().find(|detector| detector.id == id)
+}
+
+/// Names the detectors of a chapter: one line each is all that a new one needs.
+macro_rules! detectors {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// The detectors of this chapter.
+        pub const DETECTORS: &[&super::Detector] = &[$(&$module::DETECTOR),*];
+    };
+}
+use detectors;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_kebab_case_slugs() {
+        let mut ids: Vec<_> = all().map(|detector| detector.id).collect();
+        for id in &ids {
+            assert_eq!(&slug(id), id);
+        }
+        ids.sort_unstable();
+        let before = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), before);
+    }
+
+    #[test]
+    fn every_page_has_all_its_parts() {
+        for detector in all() {
+            let doc = &detector.doc;
+            for part in [doc.meaning, doc.decision, doc.action, doc.reference, detector.title] {
+                assert!(part.len() > 10, "{}", detector.id);
+            }
+            assert!(!detector.needs.is_empty(), "{}", detector.id);
+        }
+    }
+}

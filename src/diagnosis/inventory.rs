@@ -1,0 +1,136 @@
+//! What the cluster is, as far as the bundle says.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::cluster::Cluster;
+use crate::facts::time;
+
+/// Addresses of one node, for the table and the bars of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NodeAddresses {
+    /// The node.
+    pub node: String,
+    /// `host-local kubenet`, `dynamic Azure CNI`, …
+    pub ipam: String,
+    /// Reserved or leased for the node.
+    pub allocated: u64,
+    /// Held by live pods; unknown when no pods of the node are in the bundle.
+    pub in_use: Option<u64>,
+    /// Reserved and held by no live pod.
+    pub orphans: Option<u64>,
+    /// Most that there can be.
+    pub capacity: Option<u64>,
+    /// Pods that wait for an address.
+    pub waiting: u64,
+    /// Anything that a reader of the numbers must know.
+    pub note: String,
+}
+
+/// What is in the bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Inventory {
+    /// Kinds and how many objects of each.
+    pub objects: BTreeMap<String, u64>,
+    /// Kinds that were counted and not looked at.
+    pub other_objects: BTreeMap<String, u64>,
+    /// Versions of the kubelets.
+    pub versions: BTreeMap<String, u64>,
+    /// Newest time in the bundle: about when it was taken.
+    pub newest: Option<String>,
+    /// Audit events read.
+    pub audit_events: u64,
+    /// First and last audit event.
+    pub audit_span: Option<(String, String)>,
+    /// API server log lines read.
+    pub api_server_lines: u64,
+    /// Refused requests in the access log, and how many of them an audit event explains.
+    pub access_log_403: (u64, u64),
+    /// Events read.
+    pub events: u64,
+    /// Addresses per node.
+    pub addresses: Vec<NodeAddresses>,
+}
+
+impl Inventory {
+    pub(super) fn of(cluster: &Cluster) -> Self {
+        let facts = &cluster.facts;
+        let mut versions = BTreeMap::new();
+        for (_, seen) in facts.objects.nodes.iter() {
+            let version = &seen.object.status.node_info.kubelet_version;
+            if !version.is_empty() {
+                *versions.entry(version.to_string()).or_insert(0) += 1;
+            }
+        }
+        Self {
+            objects: facts
+                .objects
+                .counts()
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(kind, count)| (kind.replace('_', " "), count as u64))
+                .collect(),
+            other_objects: facts.other_kinds.iter().map(|(kind, count)| (kind.to_string(), *count)).collect(),
+            versions,
+            newest: cluster.anchor.map(time::rfc3339_text),
+            audit_events: facts.api_server.audit_events,
+            audit_span: facts
+                .api_server
+                .audit_span
+                .resolve(cluster.anchor)
+                .map(|(first, last)| (time::rfc3339_text(first), time::rfc3339_text(last))),
+            api_server_lines: facts.api_server.log_lines,
+            access_log_403: (cluster.joined.access_requests, cluster.joined.explained),
+            events: facts.events.read,
+            addresses: addresses(cluster),
+        }
+    }
+}
+
+fn addresses(cluster: &Cluster) -> Vec<NodeAddresses> {
+    let stores = cluster.ledger.stores.iter().map(|books| NodeAddresses {
+        node: books.node.clone(),
+        ipam: format!("host-local {}", books.network).trim_end().to_owned(),
+        allocated: books.allocated as u64,
+        in_use: books.pods_known.then_some(books.matched as u64),
+        orphans: books.pods_known.then(|| books.leaked().count() as u64),
+        capacity: books.capacity,
+        waiting: books.waiting as u64,
+        note: if books.pods_known {
+            format!("node known by {}", books.node_known_by)
+        } else {
+            "no pods of this node in the bundle: leaked addresses can't be told from the others".to_owned()
+        },
+    });
+    let pools = cluster.ledger.pools.iter().map(|books| {
+        let mut notes = Vec::new();
+        if let Some(requested) = books.requested {
+            notes.push(format!("{requested} requested"));
+        }
+        if !books.status.is_empty() {
+            notes.push(books.status.clone());
+        }
+        if books.foreign > 0 {
+            notes.push(format!(
+                "{} pods have addresses outside {}: not comparable",
+                books.foreign, books.subnet
+            ));
+        }
+        if books.refusals > 0 {
+            notes.push(format!("refused {} times for want of an address", books.refusals));
+        }
+        NodeAddresses {
+            node: books.node.clone(),
+            ipam: format!("Azure CNI {} {}", books.mode, books.kind).trim_end().to_owned(),
+            allocated: books.allocated.unwrap_or(0),
+            in_use: books.pods_known.then_some(books.pods as u64),
+            orphans: None,
+            capacity: books.allocated,
+            waiting: books.waiting as u64,
+            note: notes.join("; "),
+        }
+    });
+    stores.chain(pools).collect()
+}

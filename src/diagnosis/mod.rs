@@ -1,0 +1,281 @@
+//! EXPLAIN: findings become a diagnosis: a verdict per cause, roots, and what to ask for.
+//!
+//! [`Diagnosis`] is the one view that every output renders, and the JSON output as it is
+//! (`"schema": "kubetriage/v1"`).
+
+mod coverage;
+mod inventory;
+mod summary;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use coverage::{CoverageView, EntryView};
+pub use inventory::{Inventory, NodeAddresses};
+
+use crate::cluster::Cluster;
+use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
+
+/// The shape of the JSON output.
+pub const SCHEMA: &str = "kubetriage/v1";
+
+/// What was decided about one cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// The bundle shows it.
+    Confirmed,
+    /// Something points to it.
+    Suspected,
+    /// The data was there, and it is not so.
+    RuledOut,
+    /// The data was not there.
+    NotEvaluated,
+}
+
+impl Decision {
+    /// For people.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Suspected => "suspected",
+            Self::RuledOut => "ruled out",
+            Self::NotEvaluated => "not evaluated",
+        }
+    }
+}
+
+/// One line of the verdict board.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// The detector.
+    pub id: &'static str,
+    /// Its chapter.
+    pub chapter: Chapter,
+    /// The cause in a few words.
+    pub title: &'static str,
+    /// What was decided.
+    pub verdict: Decision,
+    /// Why.
+    pub reason: String,
+    /// Ids of the findings.
+    pub findings: Vec<String>,
+    /// Data that was not there.
+    pub missing: Vec<String>,
+}
+
+/// A cause that nothing else explains.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct RootCause {
+    /// Id of the finding.
+    pub id: String,
+    /// The fault in one line.
+    pub title: String,
+    /// What it does to the user.
+    pub severity: Severity,
+    /// How sure we are.
+    pub confidence: Confidence,
+    /// Why, in a sentence.
+    pub why: String,
+    /// How often: requests, lines or addresses, as the title says.
+    pub count: u64,
+    /// What to do first, in a sentence.
+    pub first_step: String,
+    /// Findings that it explains, itself first.
+    pub findings: Vec<String>,
+}
+
+/// Data to ask the customer for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Ask {
+    /// What.
+    pub what: String,
+    /// What it would decide.
+    pub why: String,
+    /// How to collect it.
+    pub command: String,
+}
+
+/// The program that wrote the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Tool {
+    /// `kubetriage`.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// Everything that a report says.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Diagnosis {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Who wrote it.
+    pub tool: Tool,
+    /// Names of the inputs.
+    pub inputs: Vec<String>,
+    /// The diagnosis in one paragraph.
+    pub summary: String,
+    /// What the cluster is, as far as the bundle says.
+    pub inventory: Inventory,
+    /// The verdict board.
+    pub verdicts: Vec<Verdict>,
+    /// All findings, worst first.
+    pub findings: Vec<Finding>,
+    /// Causes that nothing else explains, worst first.
+    pub root_causes: Vec<RootCause>,
+    /// What to ask for.
+    pub ask_for: Vec<Ask>,
+    /// Faults of this tool: detectors that failed.
+    pub internal_errors: Vec<String>,
+    /// What was read.
+    pub coverage: CoverageView,
+}
+
+impl Diagnosis {
+    /// Judges a cluster with all detectors.
+    pub fn of(cluster: &Cluster, inputs: Vec<String>) -> Self {
+        let mut verdicts = Vec::new();
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut ask_for: Vec<Ask> = Vec::new();
+        let mut internal_errors = Vec::new();
+        for detector in detectors::all() {
+            let found = catch_unwind(AssertUnwindSafe(|| (detector.judge)(cluster)));
+            let missing: Vec<_> = detector.needs.iter().filter(|need| !(need.met)(cluster)).collect();
+            ask_for.extend(missing.iter().map(|need| Ask {
+                what: need.what.to_owned(),
+                why: format!("{}: {}", detector.title, need.why),
+                command: need.command.to_owned(),
+            }));
+            let missing: Vec<String> = missing.iter().map(|need| need.what.to_owned()).collect();
+            if let Ok(found) = found {
+                verdicts.push(verdict(detector, &found, missing));
+                findings.extend(found.findings);
+            } else {
+                internal_errors
+                    .push(format!("the detector {} failed: this is a fault of kubetriage", detector.id));
+                let mut failed = verdict(detector, &Outcome::default(), missing);
+                failed.verdict = Decision::NotEvaluated;
+                "the detector failed".clone_into(&mut failed.reason);
+                verdicts.push(failed);
+            }
+        }
+        let rank = |finding: &Finding| {
+            (
+                std::cmp::Reverse((finding.severity, finding.confidence)),
+                std::cmp::Reverse(finding.count),
+                finding.id.clone(),
+            )
+        };
+        findings.sort_by_cached_key(rank);
+        number_equal_ids(&mut findings);
+        for verdict in &mut verdicts {
+            verdict.findings =
+                findings.iter().filter(|f| f.detector == verdict.id).map(|f| f.id.clone()).collect();
+        }
+        join_asks(&mut ask_for);
+        let root_causes: Vec<RootCause> = findings
+            .iter()
+            .filter(|finding| finding.explained_by.is_empty() && finding.severity > Severity::Info)
+            .map(root)
+            .collect();
+        let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
+        let inventory = Inventory::of(cluster);
+        let summary = summary::paragraph(&findings, &verdicts, &inventory, &coverage);
+        Self {
+            schema: SCHEMA,
+            tool: Tool { name: "kubetriage", version: env!("CARGO_PKG_VERSION") },
+            inputs,
+            summary,
+            inventory,
+            verdicts,
+            findings,
+            root_causes,
+            ask_for,
+            internal_errors,
+            coverage,
+        }
+    }
+
+    /// The worst severity among findings that are at least likely.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().filter(|f| f.confidence >= Confidence::Likely).map(|f| f.severity).max()
+    }
+}
+
+fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verdict {
+    let found = &outcome.findings;
+    let surest = found.iter().map(|finding| finding.confidence).max();
+    let (decision, reason) = match surest {
+        Some(Confidence::Confirmed) => (Decision::Confirmed, counted(found.len())),
+        Some(_) => (Decision::Suspected, counted(found.len())),
+        None if missing.is_empty() && outcome.undecided.is_some() => {
+            (Decision::NotEvaluated, outcome.undecided.clone().unwrap_or_default())
+        }
+        None if missing.is_empty() => {
+            (Decision::RuledOut, "the data was there, and nothing of the kind was seen".to_owned())
+        }
+        None => (Decision::NotEvaluated, format!("missing: {}", missing.join("; "))),
+    };
+    Verdict {
+        id: detector.id,
+        chapter: detector.chapter,
+        title: detector.title,
+        verdict: decision,
+        reason,
+        findings: Vec::new(),
+        missing,
+    }
+}
+
+fn counted(findings: usize) -> String {
+    if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") }
+}
+
+/// Two findings about things whose names differ only in signs would share an id.
+fn number_equal_ids(findings: &mut [Finding]) {
+    let mut seen = std::collections::HashMap::new();
+    for finding in findings {
+        let times = seen.entry(finding.id.clone()).or_insert(0_u32);
+        *times += 1;
+        if *times > 1 {
+            finding.id = format!("{}-{times}", finding.id);
+        }
+    }
+}
+
+/// Several detectors may need the same: one line, with all the reasons.
+fn join_asks(asks: &mut Vec<Ask>) {
+    let mut joined: Vec<Ask> = Vec::new();
+    for ask in asks.drain(..) {
+        match joined.iter_mut().find(|other| other.command == ask.command) {
+            Some(other) if other.why.contains(&ask.why) => {}
+            Some(other) => {
+                // The reasons of one need differ only in the detector; the first says enough.
+                if other.why.len() < 300
+                    && !ask.why.ends_with(other.why.rsplit(": ").next().unwrap_or_default())
+                {
+                    other.why = format!("{}; {}", other.why, ask.why);
+                }
+            }
+            None => joined.push(ask),
+        }
+    }
+    *asks = joined;
+}
+
+fn root(finding: &Finding) -> RootCause {
+    let first = |text: &str| text.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
+    RootCause {
+        id: finding.id.clone(),
+        title: finding.title.clone(),
+        severity: finding.severity,
+        confidence: finding.confidence,
+        why: first(&finding.cause),
+        count: finding.count,
+        first_step: first(&finding.fix.text),
+        findings: vec![finding.id.clone()],
+    }
+}

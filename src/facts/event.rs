@@ -1,0 +1,90 @@
+//! Kubernetes events and the log lines that tell the same: one tally per kind of message and object.
+
+use std::sync::Arc;
+
+use super::tally::BoundedMap;
+use super::time::{Span, When};
+use crate::evidence::{Evidence, Examples};
+
+/// What makes two events the same. Warnings sort first, so that they are the ones kept when there are
+/// too many.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventKey {
+    /// `type: Normal`.
+    pub normal: bool,
+    /// One word: `FailedCreatePodSandBox`.
+    pub reason: Box<str>,
+    /// Kind of the object it is about.
+    pub kind: Box<str>,
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+}
+
+/// Everything seen of one kind of event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventTally {
+    /// Largest count that an event object states; an event that is updated repeats its count.
+    pub count: u64,
+    /// First and last.
+    pub span: Span,
+    /// The node that reported it, when it did.
+    pub node: Option<Box<str>>,
+    /// The messages.
+    pub examples: Examples,
+}
+
+/// One event.
+pub struct EventSeen<'a> {
+    /// What it is.
+    pub key: EventKey,
+    /// Its own count, 1 when it states none.
+    pub count: u64,
+    /// First and last.
+    pub times: [Option<When>; 2],
+    /// Reporting node.
+    pub node: Option<&'a str>,
+    /// The message.
+    pub message: &'a str,
+    /// Entry.
+    pub source: &'a Arc<str>,
+    /// Line.
+    pub line: u64,
+}
+
+/// All events, 100,000 kinds at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// By kind.
+    pub map: BoundedMap<EventKey, EventTally, 100_000>,
+    /// Event objects and rows read.
+    pub read: u64,
+}
+
+impl Events {
+    /// Counts one.
+    pub fn add(&mut self, seen: EventSeen<'_>) {
+        self.read += 1;
+        let pointer = format!("Event {} {}/{}", seen.key.kind, seen.key.namespace, seen.key.name);
+        let Some(tally) = self.map.slot(seen.key) else { return };
+        tally.count = tally.count.max(seen.count);
+        seen.times.into_iter().flatten().for_each(|when| tally.span.add(when));
+        let node = seen.node.filter(|node| !node.is_empty()).map(Into::into);
+        tally.node = tally.node.take().max(node);
+        if tally.examples.wants(seen.source, seen.line) {
+            tally.examples.add(Evidence::field(seen.source, seen.line, pointer, seen.message));
+        }
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Self) {
+        self.read += other.read;
+        self.map.merge(other.map, |kept, more| {
+            kept.count = kept.count.max(more.count);
+            kept.span.merge(more.span);
+            kept.node = kept.node.take().max(more.node);
+            kept.examples.merge(more.examples);
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! Known error texts: which was seen, about what, how often.
+
+use std::sync::Arc;
+
+use super::tally::{BoundedMap, Sightings};
+use super::time::{Span, When};
+use crate::evidence::{Evidence, Examples};
+
+/// The error texts that detectors ask for. One name covers all the wordings that versions gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Signal {
+    /// host-local: `no IP addresses available in range set`.
+    RangeSetFull,
+    /// azure-vnet-ipam: `No available addresses`.
+    NoAvailableAddresses,
+    /// Azure CNS: `not enough IPs available …`, waiting for more.
+    CnsWaiting,
+    /// Azure CNS with `NCUpdateSubnetFullError`: the pod subnet is full.
+    SubnetFull,
+}
+
+/// A text about a pod or a node, as far as the line says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignalKey {
+    /// Which.
+    pub signal: Signal,
+    /// Namespace of the pod, empty when not told.
+    pub namespace: Box<str>,
+    /// Pod, empty when not told.
+    pub pod: Box<str>,
+    /// Node, empty when not told.
+    pub node: Box<str>,
+    /// What the text itself names: an address range, a network container.
+    pub detail: Box<str>,
+}
+
+/// Everything seen of one text about one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalTally {
+    /// Lines, each once.
+    pub sightings: Sightings,
+    /// Largest count that an event states.
+    pub stated: u64,
+    /// First and last.
+    pub span: Span,
+    /// Where.
+    pub examples: Examples,
+}
+
+impl SignalTally {
+    /// How often, at least.
+    pub fn count(&self) -> u64 {
+        self.sightings.count().0.max(self.stated)
+    }
+}
+
+/// One sighting.
+pub struct SignalSeen<'a> {
+    /// What and about what.
+    pub key: SignalKey,
+    /// Fingerprint of the line.
+    pub print: u64,
+    /// Count stated, for events.
+    pub stated: u64,
+    /// First and last time.
+    pub times: [Option<When>; 2],
+    /// Entry.
+    pub source: &'a Arc<str>,
+    /// Line.
+    pub line: u64,
+    /// The text.
+    pub text: &'a [u8],
+}
+
+/// All known error texts, 50,000 kinds at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// By kind.
+    pub map: BoundedMap<SignalKey, SignalTally, 50_000>,
+}
+
+impl Signals {
+    /// Counts one.
+    pub fn add(&mut self, seen: SignalSeen<'_>) {
+        let Some(tally) = self.map.slot(seen.key) else { return };
+        let [first, last] = seen.times;
+        tally.sightings.add(seen.print, first.or(last));
+        tally.stated = tally.stated.max(seen.stated);
+        [first, last].into_iter().flatten().for_each(|when| tally.span.add(when));
+        if tally.examples.wants(seen.source, seen.line) {
+            tally.examples.add(Evidence::line(seen.source, seen.line, seen.text));
+        }
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Self) {
+        self.map.merge(other.map, |kept, more| {
+            kept.sightings.merge(more.sightings);
+            kept.stated = kept.stated.max(more.stated);
+            kept.span.merge(more.span);
+            kept.examples.merge(more.examples);
+        });
+    }
+}

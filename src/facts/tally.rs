@@ -1,0 +1,269 @@
+//! Counts that do not depend on the order in which blocks are read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+
+use super::time::When;
+
+/// How many different sightings are counted exactly; above it the count is an estimate (within about 1 %).
+const EXACT: usize = 65_536;
+
+/// A hash that is the same in every run, for identities of log records.
+pub fn fingerprint(value: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+/// Different sightings of one thing, each by its fingerprint: a request that four logs report is one.
+///
+/// Up to 65,536 fingerprints are kept. Past that the smallest are: they are the same whatever the
+/// order, and how dense they lie tells how many there were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sightings {
+    seen: HashMap<u64, Option<When>, BuildHasherDefault<DefaultHasher>>,
+    /// Fingerprints at or above this were dropped; `None` while all are kept.
+    bound: Option<u64>,
+}
+
+impl Sightings {
+    /// Counts a sighting once, however often it is reported; its earliest time is kept.
+    pub fn add(&mut self, fingerprint: u64, when: Option<When>) {
+        if self.bound.is_some_and(|bound| fingerprint >= bound) {
+            return;
+        }
+        let kept = self.seen.entry(fingerprint).or_insert(when);
+        *kept = match (*kept, when) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if self.seen.len() > EXACT * 2 {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&mut self) {
+        if self.seen.len() <= EXACT {
+            return;
+        }
+        let mut prints: Vec<u64> = self.seen.keys().copied().collect();
+        let (_, bound, _) = prints.select_nth_unstable(EXACT);
+        let bound = *bound;
+        self.bound = Some(bound);
+        self.seen.retain(|print, _| *print < bound);
+    }
+
+    /// Adds all of another count.
+    pub fn merge(&mut self, other: Self) {
+        if let Some(theirs) = other.bound {
+            let bound = self.bound.map_or(theirs, |ours| ours.min(theirs));
+            self.bound = Some(bound);
+            self.seen.retain(|print, _| *print < bound);
+        }
+        for (print, when) in other.seen {
+            self.add(print, when);
+        }
+    }
+
+    /// How many, and whether that is exact.
+    pub fn count(&self) -> (u64, bool) {
+        let mut settled;
+        let this = if self.seen.len() > EXACT {
+            settled = self.clone();
+            settled.shrink();
+            &settled
+        } else {
+            self
+        };
+        let kept = this.seen.len() as u64;
+        match this.bound {
+            None => (kept, true),
+            Some(bound) => {
+                let share = bound as f64 / u64::MAX as f64;
+                ((kept as f64 / share).round() as u64, false)
+            }
+        }
+    }
+
+    /// Whether a sighting is among those kept.
+    pub fn contains(&self, fingerprint: u64) -> bool {
+        self.seen.contains_key(&fingerprint)
+    }
+
+    /// The times of the kept sightings, in no order.
+    pub fn times(&self) -> impl Iterator<Item = When> {
+        self.seen.values().copied().flatten()
+    }
+
+    /// The kept fingerprints, in no order.
+    pub fn prints(&self) -> impl Iterator<Item = u64> {
+        self.seen.keys().copied()
+    }
+}
+
+/// A map that keeps its smallest keys: what is kept, and with what value, does not depend on order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundedMap<K, V, const N: usize> {
+    map: BTreeMap<K, V>,
+    /// Additions to keys that were dropped or refused.
+    overflow: u64,
+}
+
+impl<K: Ord, V, const N: usize> Default for BoundedMap<K, V, N> {
+    fn default() -> Self {
+        Self { map: BTreeMap::new(), overflow: 0 }
+    }
+}
+
+impl<K: Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
+    /// The value of a key, made when missing; `None` when the map is full of smaller keys.
+    pub fn slot(&mut self, key: K) -> Option<&mut V> {
+        if self.map.len() >= N && !self.map.contains_key(&key) {
+            let refused = self.map.last_key_value().is_some_and(|(largest, _)| key > *largest);
+            self.overflow += 1;
+            if refused {
+                return None;
+            }
+            self.map.pop_last();
+        }
+        Some(self.map.entry(key).or_default())
+    }
+
+    /// Adds all of another map, joining the values of equal keys.
+    pub fn merge(&mut self, other: Self, mut join: impl FnMut(&mut V, V)) {
+        self.overflow += other.overflow;
+        for (key, value) in other.map {
+            if let Some(slot) = self.slot(key) {
+                join(slot, value);
+            }
+        }
+    }
+}
+
+impl<K: Ord, V, const N: usize> BoundedMap<K, V, N> {
+    /// In the order of keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
+        self.map.iter()
+    }
+
+    /// The value of a key.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.map.get(key)
+    }
+
+    /// Whether more keys came than are kept.
+    pub fn overflowed(&self) -> bool {
+        self.overflow > 0
+    }
+
+    /// How many keys are kept.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+}
+
+/// A set that keeps its smallest members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundedSet<T, const N: usize> {
+    set: BTreeSet<T>,
+    overflow: bool,
+}
+
+impl<T: Ord, const N: usize> Default for BoundedSet<T, N> {
+    fn default() -> Self {
+        Self { set: BTreeSet::new(), overflow: false }
+    }
+}
+
+impl<T: Ord, const N: usize> BoundedSet<T, N> {
+    /// Adds a member.
+    pub fn insert(&mut self, value: T) {
+        self.set.insert(value);
+        if self.set.len() > N {
+            self.set.pop_last();
+            self.overflow = true;
+        }
+    }
+
+    /// Adds all of another set.
+    pub fn merge(&mut self, other: Self) {
+        self.overflow |= other.overflow;
+        for value in other.set {
+            self.insert(value);
+        }
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.set.iter()
+    }
+
+    /// Whether more members came than are kept.
+    pub fn overflowed(&self) -> bool {
+        self.overflow
+    }
+
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_in_four_logs_is_counted_once() {
+        let mut sightings = Sightings::default();
+        for _ in 0..4 {
+            sightings.add(fingerprint("audit-id-1"), None);
+        }
+        assert_eq!(sightings.count(), (1, true));
+    }
+
+    #[test]
+    fn a_flood_is_estimated_the_same_in_any_order() {
+        let prints: Vec<u64> = (0..300_000_u64).map(fingerprint).collect();
+        let mut forward = Sightings::default();
+        for print in &prints {
+            forward.add(*print, None);
+        }
+        let mut halves = (Sightings::default(), Sightings::default());
+        for (at, print) in prints.iter().rev().enumerate() {
+            if at % 3 == 0 { halves.0.add(*print, None) } else { halves.1.add(*print, None) }
+        }
+        halves.0.merge(halves.1);
+        assert_eq!(forward.count(), halves.0.count());
+        let (count, exact) = forward.count();
+        assert!(!exact);
+        assert!((count as i64 - 300_000).abs() < 6_000, "{count}");
+    }
+
+    #[test]
+    fn a_bounded_map_keeps_the_same_keys_in_any_order() {
+        let mut a = BoundedMap::<u32, u64, 10>::default();
+        let mut b = BoundedMap::<u32, u64, 10>::default();
+        for key in 0..100 {
+            if let Some(slot) = a.slot(key % 50) {
+                *slot += 1;
+            }
+            if let Some(slot) = b.slot((99 - key) % 50) {
+                *slot += 1;
+            }
+        }
+        assert_eq!(a.iter().collect::<Vec<_>>(), b.iter().collect::<Vec<_>>());
+        assert_eq!(a.iter().map(|(_, n)| *n).sum::<u64>(), 20);
+    }
+}

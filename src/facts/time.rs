@@ -1,0 +1,287 @@
+//! Times as logs write them. Everything is microseconds since 1970, UTC.
+//!
+//! klog and syslog write no year. Such a time stays [`When::Yearless`] until the whole bundle is read;
+//! then the newest absolute time of the bundle says which year is meant.
+
+use jiff::Timestamp;
+use jiff::civil::{DateTime, date};
+use jiff::tz::Offset;
+
+/// A leap year, so that 29 February parses; yearless times are kept as microseconds within it.
+const LEAP_YEAR: i16 = 2000;
+const MICROS: i64 = 1_000_000;
+/// A node's clock and ours may differ, and the newest line may be newer than the newest absolute time.
+const SLACK: i64 = 2 * 86_400 * MICROS;
+
+/// One time, with or without its year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum When {
+    /// Microseconds since 1970.
+    At(i64),
+    /// Microseconds since 1970 if the year were 2000.
+    Yearless(i64),
+}
+
+impl When {
+    /// The absolute time, given the newest absolute time of the bundle.
+    pub fn resolve(self, anchor: Option<i64>) -> Option<i64> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Yearless(at) => {
+                let anchor = anchor?;
+                let year = Offset::UTC.to_datetime(Timestamp::from_microsecond(anchor).ok()?).year();
+                let moved = with_year(at, year)?;
+                if moved > anchor + SLACK { with_year(at, year - 1) } else { Some(moved) }
+            }
+        }
+    }
+}
+
+fn with_year(yearless: i64, year: i16) -> Option<i64> {
+    let at = Offset::UTC.to_datetime(Timestamp::from_microsecond(yearless).ok()?);
+    let moved = at.with().year(year).build().ok()?;
+    Some(Offset::UTC.to_timestamp(moved).ok()?.as_microsecond())
+}
+
+/// First and last of many times, in both kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    at: Option<(i64, i64)>,
+    yearless: Option<(i64, i64)>,
+}
+
+impl Span {
+    /// Widens to hold one more time.
+    pub fn add(&mut self, when: When) {
+        let (slot, value) = match when {
+            When::At(value) => (&mut self.at, value),
+            When::Yearless(value) => (&mut self.yearless, value),
+        };
+        *slot = Some(slot.map_or((value, value), |(first, last)| (first.min(value), last.max(value))));
+    }
+
+    /// Widens to hold another span.
+    pub fn merge(&mut self, other: Self) {
+        if let Some((first, last)) = other.at {
+            self.add(When::At(first));
+            self.add(When::At(last));
+        }
+        if let Some((first, last)) = other.yearless {
+            self.add(When::Yearless(first));
+            self.add(When::Yearless(last));
+        }
+    }
+
+    /// First and last as absolute times, given the newest absolute time of the bundle.
+    pub fn resolve(&self, anchor: Option<i64>) -> Option<(i64, i64)> {
+        let moved = self.yearless.and_then(|(first, last)| {
+            // A span that runs over New Year has its earliest day at the end of the calendar.
+            let (a, b) = (When::Yearless(first).resolve(anchor)?, When::Yearless(last).resolve(anchor)?);
+            Some((a.min(b), a.max(b)))
+        });
+        match (self.at, moved) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The newest absolute time, which anchors the yearless ones.
+    pub fn newest(&self) -> Option<i64> {
+        self.at.map(|(_, last)| last)
+    }
+}
+
+/// RFC 3339 at the start of `text`: `T` or a space, any fraction, `Z` or an offset with or without colon.
+/// Gives the time and how many bytes it took.
+pub fn rfc3339(text: &[u8]) -> Option<(When, usize)> {
+    let number = |from: usize, to: usize| digits(text.get(from..to)?);
+    let byte = |at: usize| text.get(at).copied();
+    if byte(4)? != b'-' || byte(7)? != b'-' || !matches!(byte(10)?, b'T' | b' ') {
+        return None;
+    }
+    if byte(13)? != b':' || byte(16)? != b':' {
+        return None;
+    }
+    let (seconds, days) = (
+        number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?,
+        days_from_civil(number(0, 4)?, number(5, 7)?, number(8, 10)?)?,
+    );
+    let mut at = 19;
+    let mut micros = 0;
+    if matches!(byte(at), Some(b'.' | b',')) {
+        let start = at + 1;
+        at = start;
+        while byte(at).is_some_and(|b| b.is_ascii_digit()) {
+            at += 1;
+        }
+        let fraction = text.get(start..at.min(start + 6))?;
+        micros = digits(fraction)? * 10_i64.pow(6 - fraction.len().min(6) as u32);
+    }
+    let mut offset = 0;
+    match byte(at) {
+        Some(b'Z') => at += 1,
+        Some(sign @ (b'+' | b'-')) if byte(at + 1).is_some_and(|b| b.is_ascii_digit()) => {
+            let hours = number(at + 1, at + 3)?;
+            let colon = usize::from(byte(at + 3) == Some(b':'));
+            let minutes = number(at + 3 + colon, at + 5 + colon)?;
+            offset = (hours * 3600 + minutes * 60) * if sign == b'-' { -1 } else { 1 };
+            at += 5 + colon;
+        }
+        _ => {}
+    }
+    Some((When::At((days * 86_400 + seconds - offset) * MICROS + micros), at))
+}
+
+/// The time of a klog header, `I1123 20:52:03.889309`, given the text after the letter.
+pub fn klog(text: &[u8]) -> Option<When> {
+    let number = |from: usize, to: usize| digits(text.get(from..to)?);
+    let byte = |at: usize| text.get(at).copied();
+    if byte(4)? != b' ' || byte(7)? != b':' || byte(10)? != b':' || byte(13)? != b'.' {
+        return None;
+    }
+    let days = days_from_civil(i64::from(LEAP_YEAR), number(0, 2)?, number(2, 4)?)?;
+    let seconds = number(5, 7)? * 3600 + number(8, 10)? * 60 + number(11, 13)?;
+    Some(When::Yearless((days * 86_400 + seconds) * MICROS + number(14, 20)?))
+}
+
+/// `Nov 23 20:05:01` or `Nov  3 20:05:01` at the start of `text`.
+pub fn syslog(text: &[u8]) -> Option<When> {
+    let byte = |at: usize| text.get(at).copied();
+    let month = month(text.get(..3)?)?;
+    if byte(3)? != b' ' || byte(6)? != b' ' || byte(9)? != b':' || byte(12)? != b':' {
+        return None;
+    }
+    let day = digits(text.get(4..6)?.trim_ascii_start())?;
+    let number = |from: usize, to: usize| digits(text.get(from..to)?);
+    let days = days_from_civil(i64::from(LEAP_YEAR), month, day)?;
+    Some(When::Yearless(
+        (days * 86_400 + number(7, 9)? * 3600 + number(10, 12)? * 60 + number(13, 15)?) * MICROS,
+    ))
+}
+
+/// An English month by its first three letters, from 1.
+pub fn month(name: &[u8]) -> Option<i64> {
+    const MONTHS: [&[u8]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    MONTHS.iter().position(|month| *month == name).map(|at| at as i64 + 1)
+}
+
+/// A calendar date and a time of day, without an offset, as UTC.
+pub fn civil(year: i64, month: i64, day: i64, seconds: i64, micros: i64) -> Option<When> {
+    Some(When::At((days_from_civil(year, month, day)? * 86_400 + seconds) * MICROS + micros))
+}
+
+/// Month, day and time of day without a year.
+pub fn civil_yearless(month: i64, day: i64, seconds: i64) -> Option<When> {
+    Some(When::Yearless((days_from_civil(i64::from(LEAP_YEAR), month, day)? * 86_400 + seconds) * MICROS))
+}
+
+/// Seconds, milliseconds or microseconds since 1970, told apart by their size.
+pub fn epoch(number: f64) -> Option<When> {
+    let micros = match number.abs() {
+        n if n < 1e8 => return None,
+        n if n < 1e11 => number * 1e6,
+        n if n < 1e14 => number * 1e3,
+        n if n < 1e17 => number,
+        _ => return None,
+    };
+    Some(When::At(micros as i64))
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
+}
+
+fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    let since = DateTime::from_parts(jiff::civil::Date::new(year, month, day).ok()?, jiff::civil::Time::MIN);
+    let epoch = date(1970, 1, 1).at(0, 0, 0, 0);
+    Some(i64::from((since.date() - epoch.date()).get_days()))
+}
+
+/// `2026-11-23 20:52:03Z`, for people.
+pub fn show(micros: i64) -> String {
+    Timestamp::from_microsecond(micros)
+        .map_or_else(|_| "an impossible time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// RFC 3339, for machines.
+pub fn rfc3339_text(micros: i64) -> String {
+    Timestamp::from_microsecond(micros).map_or_else(|_| String::new(), |at| at.to_string())
+}
+
+/// `3 h 5 min`, `42 s`: the two largest units of a length of time.
+pub fn show_length(micros: i64) -> String {
+    let seconds = micros / MICROS;
+    let (days, hours, minutes) = (seconds / 86_400, seconds % 86_400 / 3600, seconds % 3600 / 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, m) if seconds % 60 == 0 => format!("{m} min"),
+        (0, 0, m) => format!("{m} min {} s", seconds % 60),
+        (0, h, 0) => format!("{h} h"),
+        (0, h, m) => format!("{h} h {m} min"),
+        (d, 0, _) => format!("{d} d"),
+        (d, h, _) => format!("{d} d {h} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let (when, _) = rfc3339(text.as_bytes()).unwrap();
+        rfc3339_text(when.resolve(None).unwrap())
+    }
+
+    #[test]
+    fn every_fraction_and_offset_is_read() {
+        assert_eq!(shown("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
+        assert_eq!(shown("2020-11-09T10:57:31.0000000Z"), "2020-11-09T10:57:31Z");
+        assert_eq!(shown("2026-11-23T20:05:01.123456789Z"), "2026-11-23T20:05:01.123456Z");
+        assert_eq!(shown("2026-11-23T20:05:01.5+0200"), "2026-11-23T18:05:01.5Z");
+        assert_eq!(shown("2026-11-23 20:05:01.5-05:30"), "2026-11-24T01:35:01.5Z");
+        assert!(rfc3339(b"2026-13-02T03:04:05Z").is_none());
+        assert!(rfc3339(b"2026-1").is_none());
+    }
+
+    #[test]
+    fn a_klog_line_of_december_in_a_january_bundle_is_of_last_year() {
+        let (anchor, _) = rfc3339(b"2026-01-03T00:00:00Z").unwrap();
+        let anchor = anchor.resolve(None);
+        let december = klog(b"1231 23:59:59.000001").unwrap().resolve(anchor).unwrap();
+        assert_eq!(rfc3339_text(december), "2025-12-31T23:59:59.000001Z");
+        let january = klog(b"0102 00:00:00.000000").unwrap().resolve(anchor).unwrap();
+        assert_eq!(rfc3339_text(january), "2026-01-02T00:00:00Z");
+    }
+
+    #[test]
+    fn a_yearless_time_without_any_anchor_stays_unknown() {
+        assert_eq!(klog(b"1123 20:52:03.889309").unwrap().resolve(None), None);
+    }
+
+    #[test]
+    fn spans_merge_in_any_order() {
+        let times = [When::At(5), When::Yearless(9), When::At(1), When::Yearless(2)];
+        let mut a = Span::default();
+        for time in times {
+            a.add(time);
+        }
+        let mut b = Span::default();
+        let mut c = Span::default();
+        times.iter().rev().take(2).for_each(|t| b.add(*t));
+        times.iter().rev().skip(2).for_each(|t| c.add(*t));
+        c.merge(b);
+        assert_eq!(a, c);
+    }
+
+    #[test]
+    fn epochs_are_told_apart_by_size() {
+        assert_eq!(epoch(1_795_467_693_661.0), Some(When::At(1_795_467_693_661_000)));
+        assert_eq!(epoch(1_795_467_693.0), Some(When::At(1_795_467_693_000_000)));
+        assert_eq!(epoch(42.0), None);
+    }
+}

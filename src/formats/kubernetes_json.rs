@@ -1,0 +1,439 @@
+//! Kubernetes objects as JSON: `kubectl get -o json`, raw API lists, single objects, bare arrays,
+//! concatenated documents, and the stream of `kubectl cluster-info dump` with its log blocks.
+//!
+//! kubectl sorts keys, so `kind: List` comes after the items, which carry their own kind. Raw API lists
+//! (`PodList`) say it first, and their items have none.
+
+use serde::Deserialize;
+
+use super::shared::json::{Found, JsonFramer, Scanner, fields, kind};
+use super::shared::line::{self, Surroundings};
+use super::shared::audit;
+use super::{Format, Head, Piece};
+use crate::bundle::Framer;
+use crate::evidence::Evidence;
+use crate::facts::time::{self, When};
+use crate::facts::{Collected, EventKey, EventSeen, Facts, fingerprint};
+
+pub(super) struct KubernetesJson;
+pub(super) const FORMAT: KubernetesJson = KubernetesJson;
+
+impl Format for KubernetesJson {
+    fn name(&self) -> &'static str {
+        "kubernetes-json"
+    }
+
+    fn about(&self) -> &'static str {
+        "Kubernetes objects as JSON: lists, single objects, arrays, concatenated documents, cluster-info dump"
+    }
+
+    fn score(&self, head: &Head<'_>) -> u8 {
+        let text = head.bytes.trim_ascii_start();
+        if !matches!(text.first(), Some(b'{' | b'[')) {
+            return 0;
+        }
+        // The keys of the first object: of the list, or of the first element of an array.
+        let mut keys = Vec::new();
+        let mut audit = false;
+        for (key, value) in fields(text) {
+            audit |= key == b"apiVersion" && value.starts_with(b"\"audit.k8s.io");
+            keys.push(key);
+        }
+        let has = |key: &str| keys.contains(&key.as_bytes());
+        let list = has("items") || has("Items");
+        if audit && !list {
+            return 0;
+        }
+        let content = ["spec", "status", "rules", "roleRef", "subjects", "data", "subsets", "involvedObject", "endpoints"];
+        if has("kind") && has("apiVersion") {
+            90
+        } else if list || (has("metadata") && content.iter().any(|key| has(key))) {
+            70
+        } else {
+            0
+        }
+    }
+
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::<JsonFramer>::default()
+    }
+
+    fn in_transcripts(&self) -> bool {
+        true
+    }
+
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        let mut reader = Reader {
+            piece,
+            facts,
+            lines: LineCounter::new(piece),
+            list: piece.context.map(List::from_head).unwrap_or_default(),
+            records: 0,
+        };
+        let mut scanner = piece.context.map_or_else(Scanner::default, Scanner::within);
+        let text = piece.bytes;
+        let mut last_end = 0;
+        scanner.run(text, |found| {
+            last_end = reader.found(found);
+            true
+        });
+        let rest = text.get(last_end..).unwrap_or_default();
+        // A block may well end between two items; what begins and does not end was cut.
+        let pending = rest.iter().any(|byte| !byte.is_ascii_whitespace() && *byte != b',');
+        if scanner.unfinished() && pending {
+            reader.unfinished(text.get(scanner.pending()..).unwrap_or_default());
+        } else if !scanner.unfinished() {
+            // The last line of a text between documents may lack its newline.
+            let rest = rest.trim_ascii();
+            if !rest.is_empty() && !rest.starts_with(b"{") {
+                let at = Surroundings { node: piece.node, ..Surroundings::default() };
+                let number = reader.lines.at(last_end);
+                line::consider(rest, at, piece.source, number, reader.facts);
+            }
+        }
+        reader.records
+    }
+}
+
+/// Line numbers of growing offsets.
+pub(super) struct LineCounter<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl<'a> LineCounter<'a> {
+    pub(super) fn new(piece: &Piece<'a>) -> Self {
+        Self { text: piece.bytes, at: 0, line: piece.first_line }
+    }
+
+    pub(super) fn at(&mut self, offset: usize) -> u64 {
+        let between = self.text.get(self.at..offset).unwrap_or_default();
+        self.line += memchr::memchr_iter(b'\n', between).count() as u64;
+        self.at = self.at.max(offset);
+        self.line
+    }
+}
+
+/// The list whose items are being read.
+#[derive(Default)]
+struct List {
+    /// What its items are, when the list says so.
+    item_kind: Option<String>,
+}
+
+impl List {
+    fn from_head(head: &[u8]) -> Self {
+        let said = kind(head);
+        let item_kind = said.kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
+        Self { item_kind: item_kind.map(ToOwned::to_owned) }
+    }
+}
+
+struct Reader<'a, 'p> {
+    piece: &'a Piece<'p>,
+    facts: &'a mut Facts,
+    lines: LineCounter<'p>,
+    list: List,
+    records: u64,
+}
+
+impl Reader<'_, '_> {
+    /// Handles one finding; gives where it ends.
+    fn found(&mut self, found: Found) -> usize {
+        let text = self.piece.bytes;
+        let slice = |start: usize, end: usize| text.get(start..end).unwrap_or_default();
+        match found {
+            Found::Head { start, end } => {
+                self.list = List::from_head(slice(start, end));
+                if let Some(kind) = self.list.item_kind.clone() {
+                    let line = self.lines.at(start);
+                    self.collected(&kind, line).listed = true;
+                    self.collected(&kind, line).documents += 1;
+                }
+                end
+            }
+            Found::Element { start, end } => {
+                let line = self.lines.at(start);
+                self.object(slice(start, end), line, true);
+                end
+            }
+            Found::Document { start, end } => {
+                let line = self.lines.at(start);
+                self.document(slice(start, end), line);
+                end
+            }
+            Found::Text { start, end } => {
+                let line = self.lines.at(start);
+                let around = Surroundings { node: self.piece.node, ..Surroundings::default() };
+                line::consider(slice(start, end), around, self.piece.source, line, self.facts);
+                end
+            }
+            Found::End { end } => {
+                self.list = List::default();
+                end
+            }
+        }
+    }
+
+    fn collected(&mut self, kind: &str, line: u64) -> &mut Collected {
+        let collected = self.facts.collected.entry(kind.into()).or_default();
+        if collected.examples.wants(self.piece.source, line) {
+            collected.examples.add(Evidence::line(self.piece.source, line, b""));
+        }
+        collected
+    }
+
+    /// An object that is a document of its own, or a list without items.
+    fn document(&mut self, json: &[u8], line: u64) {
+        let said = kind(json);
+        match said.kind {
+            Some(list) if list.len() > 4 && list.ends_with("List") => {
+                let kind = list.trim_end_matches("List").to_owned();
+                let collected = self.collected(&kind, line);
+                collected.listed = true;
+                collected.documents += 1;
+                self.records += 1;
+            }
+            Some("Status") => {
+                let around = Surroundings { node: self.piece.node, ..Surroundings::default() };
+                line::consider(json, around, self.piece.source, line, self.facts);
+                self.records += 1;
+            }
+            _ => self.object(json, line, false),
+        }
+    }
+
+    fn object(&mut self, json: &[u8], line: u64, of_list: bool) {
+        let said = kind(json);
+        self.records += 1;
+        if said.version.is_some_and(|version| version.starts_with("audit.k8s.io")) {
+            self.facts.api_server.audit_events += 1;
+            if !audit::read(json, self.piece.source, line, self.facts) {
+                self.problem("audit events that could not be read");
+            }
+            return;
+        }
+        let kind = if let Some(kind) = said.kind.or(self.list.item_kind.as_deref()).or_else(|| by_shape(json)) { kind.to_owned() } else {
+            *self.facts.other_kinds.entry("objects that do not tell their kind".into()).or_default() += 1;
+            return;
+        };
+        let collected = self.collected(&kind, line);
+        collected.objects += 1;
+        // A list that names no kind is known by its items.
+        collected.listed |= of_list;
+        if kind == "Event" {
+            self.event(json, line);
+            return;
+        }
+        match self.facts.objects.parse(&kind, json, self.piece.source, line) {
+            Ok(true) => {}
+            Ok(false) => *self.facts.other_kinds.entry(kind.as_str().into()).or_default() += 1,
+            Err(error) => self.problem(&format!("{kind} objects that could not be understood ({error})")),
+        }
+        if kind == "Pod" {
+            // A pod that was just made or that just changed is the newest absolute time of many bundles.
+            let stamp = memchr::memmem::find(json, b"\"creationTimestamp\"").and_then(|at| {
+                let rest = json.get(at + 19..)?;
+                let quote = memchr::memchr(b'"', rest)?;
+                time::rfc3339(rest.get(quote + 1..)?)
+            });
+            self.facts.saw(stamp.map(|(when, _)| when));
+        }
+    }
+
+    fn event(&mut self, json: &[u8], line: u64) {
+        let Ok(event) = serde_json::from_slice::<Event>(json) else {
+            self.problem("events that could not be understood");
+            return;
+        };
+        event.count(self.piece, line, self.facts);
+    }
+
+    /// The entry ends within an object, or one object is longer than the limit.
+    fn unfinished(&mut self, rest: &[u8]) {
+        if self.piece.cut_short {
+            return;
+        }
+        let what = kind(rest).kind.or(self.list.item_kind.as_deref()).unwrap_or("object").to_owned();
+        let name = fields(rest).find(|(key, _)| *key == b"metadata").and_then(|(_, meta)| {
+            fields(meta).find(|(key, _)| *key == b"name").map(|(_, name)| String::from_utf8_lossy(name).into_owned())
+        });
+        let name = name.map_or_else(String::new, |name| format!(" {name}"));
+        self.problem(&format!("JSON ends in the middle of {what}{name}: the file is cut"));
+    }
+
+    fn problem(&mut self, what: &str) {
+        let coverage = self.facts.coverage.entry(self.piece.source);
+        *coverage.problems.entry(what.to_owned()).or_default() += 1;
+    }
+}
+
+/// What an object without a kind must be, by the fields that only that kind has.
+fn by_shape(json: &[u8]) -> Option<&'static str> {
+    let mut namespaced = false;
+    let mut shape = None;
+    for (key, value) in fields(json) {
+        let has = |word: &str| memchr::memmem::find(value, word.as_bytes()).is_some();
+        match key {
+            b"metadata" => namespaced = has("\"namespace\""),
+            b"roleRef" => shape = Some("Binding"),
+            b"rules" => shape = shape.or(Some("Role")),
+            b"subsets" => shape = Some("Endpoints"),
+            b"addressType" => shape = Some("EndpointSlice"),
+            b"involvedObject" | b"regarding" => shape = Some("Event"),
+            b"spec" if has("\"podSelector\"") => shape = shape.or(Some("NetworkPolicy")),
+            b"spec" if has("\"clusterIP\"") || has("\"sessionAffinity\"") => shape = shape.or(Some("Service")),
+            b"spec" if has("\"template\"") => {}
+            b"spec" if has("\"containers\"") => shape = shape.or(Some("Pod")),
+            b"status" if has("\"nodeInfo\"") => shape = shape.or(Some("Node")),
+            b"status" if has("\"networkContainers\"") => shape = shape.or(Some("NodeNetworkConfig")),
+            _ => {}
+        }
+    }
+    Some(match (shape?, namespaced) {
+        ("Binding", true) => "RoleBinding",
+        ("Binding", false) => "ClusterRoleBinding",
+        ("Role", false) => "ClusterRole",
+        (shape, _) => shape,
+    })
+}
+
+/// An event of either API group. The scheduler writes `eventTime` and `series`; others count.
+// The names are the API's.
+#[allow(clippy::struct_field_names)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Event {
+    metadata: EventMeta,
+    r#type: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    note: Option<String>,
+    involved_object: Option<Regarding>,
+    regarding: Option<Regarding>,
+    count: Option<u64>,
+    deprecated_count: Option<u64>,
+    first_timestamp: Option<String>,
+    last_timestamp: Option<String>,
+    deprecated_first_timestamp: Option<String>,
+    deprecated_last_timestamp: Option<String>,
+    event_time: Option<String>,
+    series: Option<Series>,
+    source: Option<EventSource>,
+    deprecated_source: Option<EventSource>,
+    reporting_instance: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct EventMeta {
+    uid: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    creation_timestamp: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Regarding {
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Series {
+    count: Option<u64>,
+    last_observed_time: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct EventSource {
+    host: Option<String>,
+}
+
+impl Event {
+    fn count(&self, piece: &Piece<'_>, line: u64, facts: &mut Facts) {
+        let when = |stamps: &[&Option<String>]| -> Option<When> {
+            stamps.iter().find_map(|stamp| Some(time::rfc3339(stamp.as_deref()?.as_bytes())?.0))
+        };
+        let series = self.series.as_ref();
+        let first = when(&[
+            &self.first_timestamp,
+            &self.deprecated_first_timestamp,
+            &self.event_time,
+            &self.metadata.creation_timestamp,
+        ]);
+        let observed = series.map_or(&None, |series| &series.last_observed_time);
+        let last = when(&[observed, &self.last_timestamp, &self.deprecated_last_timestamp, &self.event_time]);
+        facts.saw(last.or(first));
+        let about = self.involved_object.as_ref().or(self.regarding.as_ref());
+        let part = |get: fn(&Regarding) -> &Option<String>| -> &str {
+            about.and_then(|about| get(about).as_deref()).unwrap_or_default()
+        };
+        let (kind, name) = (part(|about| &about.kind), part(|about| &about.name));
+        let namespace = match part(|about| &about.namespace) {
+            "" => self.metadata.namespace.as_deref().unwrap_or_default(),
+            namespace => namespace,
+        };
+        let message = self.message.as_deref().or(self.note.as_deref()).unwrap_or_default();
+        let host = |source: &Option<EventSource>| source.as_ref().and_then(|source| source.host.clone());
+        let node = host(&self.source).or_else(|| host(&self.deprecated_source)).filter(|host| !host.is_empty());
+        let node = node.or_else(|| self.reporting_instance.clone().filter(|_| kind == "Pod" && self.is_of_kubelet()));
+        let count = self.count.or(series.and_then(|series| series.count)).or(self.deprecated_count).unwrap_or(1);
+        facts.events.add(EventSeen {
+            key: EventKey {
+                normal: self.r#type.as_deref() == Some("Normal"),
+                reason: self.reason.as_deref().unwrap_or_default().into(),
+                kind: kind.into(),
+                namespace: namespace.into(),
+                name: name.into(),
+            },
+            count,
+            times: [first, last],
+            node: node.as_deref(),
+            message,
+            source: piece.source,
+            line,
+        });
+        let identity = self.metadata.uid.as_deref().or(self.metadata.name.as_deref());
+        let around = Surroundings {
+            when: first,
+            last,
+            node: node.as_deref(),
+            pod: (kind == "Pod").then_some((namespace, name)),
+            count,
+            print: identity.map(fingerprint),
+        };
+        line::consider(message.as_bytes(), around, piece.source, line, facts);
+    }
+
+    fn is_of_kubelet(&self) -> bool {
+        matches!(self.reason.as_deref(), Some("FailedCreatePodSandBox" | "Failed" | "BackOff" | "Unhealthy"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Objects;
+
+    #[test]
+    fn an_object_without_a_kind_is_known_by_its_shape() {
+        assert_eq!(by_shape(br#"{"metadata":{"name":"a","namespace":"b"},"spec":{"containers":[]}}"#), Some("Pod"));
+        assert_eq!(by_shape(br#"{"metadata":{"name":"a"},"roleRef":{},"subjects":[]}"#), Some("ClusterRoleBinding"));
+        assert_eq!(
+            by_shape(br#"{"metadata":{"name":"a","namespace":"b"},"spec":{"template":{"spec":{"containers":[]}}}}"#),
+            None
+        );
+    }
+
+    #[test]
+    fn kept_kinds_are_told() {
+        assert!(Objects::keeps("Pod"));
+        assert!(!Objects::keeps("Secret"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Log Analytics results as CSV (portal "Export to CSV"; re-saved from Excel with `;`) or as the TSV that
+//! someone pasted. Quoted cells may hold line breaks, so blocks are cut outside quotes.
+
+use std::sync::Arc;
+
+use super::shared::rows::{Row, Table, column_name};
+use super::{Format, Head, Piece};
+use crate::bundle::Framer;
+use crate::facts::Facts;
+
+pub(super) struct LogAnalyticsCsv;
+pub(super) const FORMAT: LogAnalyticsCsv = LogAnalyticsCsv;
+
+impl Format for LogAnalyticsCsv {
+    fn name(&self) -> &'static str {
+        "log-analytics-csv"
+    }
+
+    fn about(&self) -> &'static str {
+        "Log Analytics / Container Insights table exported as CSV"
+    }
+
+    fn score(&self, head: &Head<'_>) -> u8 {
+        let Some(first) = head.bytes.split(|byte| *byte == b'\n').next() else { return 0 };
+        if first.len() > 20_000 || matches!(first.first(), Some(b'{' | b'[')) {
+            return 0;
+        }
+        let delimiter = delimiter(first);
+        let columns = header(first, delimiter);
+        if columns.len() >= 2 && Table::of(&columns).is_some() { 94 } else { 0 }
+    }
+
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::<CsvFramer>::default()
+    }
+
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        let first = piece.context.unwrap_or(piece.bytes);
+        let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let delimiter = delimiter(first);
+        let columns = header(first, delimiter);
+        let Some(table) = Table::of(&columns) else { return 0 };
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(piece.context.is_none())
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(piece.bytes);
+        let mut record = csv::ByteRecord::new();
+        let mut rows = 0;
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let problem = format!("CSV rows that could not be read: {error}");
+                    *facts.coverage.entry(piece.source).problems.entry(problem).or_default() += 1;
+                    break;
+                }
+            }
+            rows += 1;
+            let line = piece.first_line + record.position().map_or(0, |position| position.line().saturating_sub(1));
+            let cells: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
+            let cell = |name: &str| -> Option<&str> {
+                let at = columns.iter().position(|column| column.eq_ignore_ascii_case(name))?;
+                cells.get(at).map(AsRef::as_ref)
+            };
+            Row { table, cell: &cell, source: piece.source, line }.read(facts);
+        }
+        rows
+    }
+}
+
+/// The separator that gives the header the most columns.
+fn delimiter(header: &[u8]) -> u8 {
+    let count = |byte: u8| memchr::memchr_iter(byte, header).count();
+    [b',', b';', b'\t'].into_iter().max_by_key(|byte| (count(*byte), *byte == b',')).unwrap_or(b',')
+}
+
+fn header(line: &[u8], delimiter: u8) -> Vec<String> {
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(line);
+    let mut record = csv::ByteRecord::new();
+    if !reader.read_byte_record(&mut record).unwrap_or(false) {
+        return Vec::new();
+    }
+    record.iter().map(|cell| column_name(&String::from_utf8_lossy(cell))).collect()
+}
+
+/// Cuts after a line break that is not within quotes; the header goes with every block.
+#[derive(Debug, Default)]
+struct CsvFramer {
+    scanned: usize,
+    in_quotes: bool,
+    header: Option<Arc<[u8]>>,
+}
+
+impl CsvFramer {
+    fn boundary(&mut self, buffer: &[u8], first: bool) -> Option<usize> {
+        let mut boundary = None;
+        let rest = buffer.get(self.scanned..).unwrap_or_default();
+        for at in memchr::memchr2_iter(b'"', b'\n', rest) {
+            if rest.get(at) == Some(&b'"') {
+                // A doubled quote within a cell flips twice.
+                self.in_quotes = !self.in_quotes;
+            } else if !self.in_quotes {
+                boundary = Some(self.scanned + at + 1);
+                if first {
+                    return boundary;
+                }
+            }
+        }
+        self.scanned = buffer.len();
+        boundary
+    }
+}
+
+impl Framer for CsvFramer {
+    fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
+        if at_end {
+            return buffer.len();
+        }
+        let Some(boundary) = self.boundary(buffer, false) else { return 0 };
+        if self.header.is_none() {
+            let end = memchr::memchr(b'\n', buffer).unwrap_or(boundary);
+            self.header = buffer.get(..end).map(Arc::from);
+        }
+        self.scanned -= boundary;
+        boundary
+    }
+
+    fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
+        self.scanned = 0;
+        let boundary = self.boundary(buffer, true)?;
+        self.scanned = 0;
+        Some(boundary)
+    }
+
+    fn context(&self) -> Option<Arc<[u8]>> {
+        self.header.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_with_line_breaks_is_not_torn() {
+        let text = b"a,b\n1,\"x\ny \"\"q\"\"\nz\"\n2,w\n";
+        let mut framer = CsvFramer::default();
+        assert_eq!(framer.cut(&text[..12], false), 4);
+        assert_eq!(framer.context().as_deref(), Some(&b"a,b"[..]));
+        assert_eq!(framer.cut(&text[4..], false), text.len() - 4);
+    }
+
+    #[test]
+    fn excels_semicolons_are_seen() {
+        assert_eq!(delimiter(b"TimeGenerated;log_s;pod_s"), b';');
+    }
+}

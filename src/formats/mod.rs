@@ -1,0 +1,158 @@
+//! READ: one file per input format. A format recognises itself by content and reads pieces into facts.
+//!
+//! To add one: write its file, name it in the list below, and put samples under
+//! `samples/inputs/<name>/`. Tests fail when a sample is missing or claimed by two formats.
+
+mod shared;
+
+use std::sync::Arc;
+
+use crate::bundle::{Block, Entry, Framer, Lines, Recognised, Recogniser};
+use crate::facts::Facts;
+
+macro_rules! formats {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// Every format, in the order in which equals are preferred.
+        pub const FORMATS: &[&dyn Format] = &[$(&$module::FORMAT),*];
+    };
+}
+
+formats![
+    kubernetes_json,
+    audit_log,
+    diagnostic_records,
+    log_analytics_csv,
+    log_analytics_json,
+    container_log,
+    docker_log,
+    klog,
+    json_log,
+    host_local_store,
+    host_local_listing,
+    nnc_table,
+    text,
+];
+
+/// The first bytes of an entry, and what surrounds it.
+pub struct Head<'a> {
+    /// The entry; its name never decides, but a host-local lease is named by its address.
+    pub entry: &'a Entry,
+    /// Up to [`HEAD_BYTES`] of text.
+    pub bytes: &'a [u8],
+}
+
+/// How much of an entry a format may look at.
+pub const HEAD_BYTES: usize = 64 << 10;
+
+/// A piece of an entry, whole records.
+pub struct Piece<'a> {
+    /// Path of the entry.
+    pub source: &'a Arc<str>,
+    /// The entry.
+    pub entry: &'a Entry,
+    /// The text.
+    pub bytes: &'a [u8],
+    /// What the framer kept of the text before.
+    pub context: Option<&'a [u8]>,
+    /// Line of the first byte, from 1.
+    pub first_line: u64,
+    /// The piece is the whole entry.
+    pub whole: bool,
+    /// The last record is longer than the limit, and cut.
+    pub cut_short: bool,
+    /// The node that the surrounding text names.
+    pub node: Option<&'a str>,
+    /// The command whose output this is, when it was echoed.
+    pub command: Option<&'a str>,
+}
+
+/// One input format.
+pub trait Format: Sync {
+    /// In kebab-case, as the report and the samples' folder name it.
+    fn name(&self) -> &'static str;
+
+    /// One line for people.
+    fn about(&self) -> &'static str;
+
+    /// How sure it is that the entry is of this format: 0 not at all, 100 certain.
+    fn score(&self, head: &Head<'_>) -> u8;
+
+    /// How the entry is cut.
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::new(Lines)
+    }
+
+    /// Whether it may stand between other things in a text, such as the output of a command in a
+    /// terminal transcript.
+    fn in_transcripts(&self) -> bool {
+        false
+    }
+
+    /// Reads a piece; gives the number of records.
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64;
+}
+
+/// The formats that claim an entry, best first.
+pub fn candidates(head: &Head<'_>) -> Vec<(&'static dyn Format, u8)> {
+    let mut scored: Vec<_> =
+        FORMATS.iter().map(|format| (*format, format.score(head))).filter(|(_, score)| *score > 0).collect();
+    scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
+    scored
+}
+
+/// Recognises entries for the reader threads.
+pub struct ByContent;
+
+impl Recogniser for ByContent {
+    fn recognise(&self, entry: &Entry, head: &[u8]) -> Recognised {
+        let head = Head { entry, bytes: head.get(..HEAD_BYTES).unwrap_or(head) };
+        let mut best = (FORMATS.len() - 1, 0);
+        for (at, format) in FORMATS.iter().enumerate() {
+            let score = format.score(&head);
+            if score > best.1 {
+                best = (at, score);
+            }
+        }
+        let framer = FORMATS.get(best.0).map_or_else(|| Box::new(Lines) as _, |format| format.framer(&head));
+        Recognised { format: best.0 as u16, framer }
+    }
+}
+
+/// Reads a block into facts, with the format that recognised its entry.
+pub fn read(block: &Block, facts: &mut Facts) {
+    let Some(format) = FORMATS.get(usize::from(block.format)) else { return };
+    let piece = Piece {
+        source: &block.entry.path,
+        entry: &block.entry,
+        bytes: block.bytes(),
+        context: block.context.as_deref(),
+        first_line: block.first_line,
+        whole: block.whole,
+        cut_short: block.cut_short,
+        node: None,
+        command: None,
+    };
+    let records = format.read(&piece, facts);
+    let coverage = facts.coverage.entry(&block.entry.path);
+    if format.name() != text::FORMAT.name() {
+        coverage.recognised = true;
+    }
+    if records > 0 || coverage.formats.is_empty() {
+        *coverage.formats.entry(format.name()).or_default() += records;
+    }
+}
+
+/// The share of the first `count` lines for which `test` holds, in percent; 0 for no lines.
+fn share_of_lines(head: &[u8], count: usize, test: impl Fn(&[u8]) -> bool) -> usize {
+    let (mut lines, mut matching) = (0, 0);
+    for line in head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty())
+    {
+        if lines == count {
+            break;
+        }
+        lines += 1;
+        matching += usize::from(test(line));
+    }
+    (matching * 100).checked_div(lines).unwrap_or(0)
+}

@@ -1,0 +1,473 @@
+//! JSON as a stream: finds the elements of a list without holding the list.
+//!
+//! `kubectl -o json`, a raw API list, concatenated documents, a bare array, a Log Analytics result: what
+//! counts are the elements of one array. [`Scanner`] finds them by brackets and quotes alone, so a
+//! 2 GB list is cut into elements as it comes, and text between documents (as in
+//! `kubectl cluster-info dump`) is given out as lines.
+
+use std::sync::Arc;
+
+use memchr::{memchr, memchr3};
+
+use crate::bundle::Framer;
+
+/// Keys whose arrays hold the records of a document: Kubernetes lists, Event Hub and storage records,
+/// Log Analytics rows.
+const RECORD_ARRAYS: [&[u8]; 4] = [b"\"items\"", b"\"Items\"", b"\"records\"", b"\"rows\""];
+
+/// Longest head of a document that is kept as context for its records.
+const CONTEXT_BYTES: usize = 256 << 10;
+
+/// What the scanner found, as ranges of the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::formats) enum Found {
+    /// An array of records begins: the document's head, `[` included.
+    Head { start: usize, end: usize },
+    /// One element of an array of records.
+    Element { start: usize, end: usize },
+    /// A document without such an array.
+    Document { start: usize, end: usize },
+    /// A line that is no JSON.
+    Text { start: usize, end: usize },
+    /// The document that held an array of records has ended.
+    End { end: usize },
+}
+
+/// Bracket depth, strings and the array of records: enough to find where records begin and end.
+#[derive(Debug, Default)]
+pub(in crate::formats) struct Scanner {
+    position: usize,
+    depth: usize,
+    in_string: bool,
+    /// Depth inside the array of records.
+    records: Option<usize>,
+    document: usize,
+    element: usize,
+}
+
+/// What stands between documents.
+enum Between {
+    Nothing,
+    Found(Found),
+    /// A line of text that is not all there.
+    Unfinished,
+}
+
+impl Scanner {
+    /// Continues within an array of records whose head is `context`.
+    pub(in crate::formats) fn within(context: &[u8]) -> Self {
+        let mut scanner = Self::default();
+        scanner.run(context, |_| true);
+        Self { depth: scanner.depth, records: scanner.records, ..Self::default() }
+    }
+
+    /// Whether a document is begun and not ended.
+    pub(in crate::formats) fn unfinished(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// Where the unfinished record or document begins.
+    pub(in crate::formats) fn pending(&self) -> usize {
+        if self.records.is_some() { self.element } else { self.document }
+    }
+
+    /// Scans on to the end of `buffer`, or until `on` says stop (`false`).
+    pub(in crate::formats) fn run(&mut self, buffer: &[u8], mut on: impl FnMut(Found) -> bool) {
+        while let Some(&byte) = buffer.get(self.position) {
+            let going = if self.in_string {
+                if !self.string(buffer) {
+                    return;
+                }
+                true
+            } else if self.depth == 0 {
+                match self.between(buffer, byte) {
+                    Between::Nothing => true,
+                    Between::Found(found) => on(found),
+                    Between::Unfinished => return,
+                }
+            } else {
+                self.inside(buffer, byte, &mut on)
+            };
+            if !going {
+                return;
+            }
+        }
+    }
+
+    /// Within a string. `false` when the buffer ends first.
+    fn string(&mut self, buffer: &[u8]) -> bool {
+        let Some(rest) = buffer.get(self.position..) else { return false };
+        let Some(at) = memchr3(b'"', b'\\', b'\n', rest) else {
+            self.position = buffer.len();
+            return false;
+        };
+        match rest.get(at) {
+            Some(b'\\') => {
+                if at + 1 >= rest.len() {
+                    // The escaped byte is not there yet.
+                    self.position += at;
+                    return false;
+                }
+                self.position += at + 2;
+            }
+            Some(b'"') => {
+                self.in_string = false;
+                self.position += at + 1;
+            }
+            _ => {
+                // JSON strings hold no line breaks: this is no JSON, or it is damaged. Start over after it.
+                self.in_string = false;
+                self.depth = 0;
+                self.records = None;
+                self.position += at + 1;
+            }
+        }
+        true
+    }
+
+    /// Between documents: the next one, or a line of text.
+    fn between(&mut self, buffer: &[u8], byte: u8) -> Between {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' => {
+                self.position += 1;
+                Between::Nothing
+            }
+            b'{' | b'[' => {
+                self.document = self.position;
+                self.depth = 1;
+                self.position += 1;
+                if byte == b'[' {
+                    self.records = Some(1);
+                    self.element = self.position;
+                    return Between::Found(Found::Head { start: self.document, end: self.position });
+                }
+                self.records = None;
+                Between::Nothing
+            }
+            _ => {
+                let start = self.position;
+                let rest = buffer.get(start..).unwrap_or_default();
+                let Some(length) = memchr(b'\n', rest) else { return Between::Unfinished };
+                self.position = start + length + 1;
+                Between::Found(Found::Text { start, end: self.position })
+            }
+        }
+    }
+
+    fn inside(&mut self, buffer: &[u8], byte: u8, on: &mut impl FnMut(Found) -> bool) -> bool {
+        let at = self.position;
+        self.position += 1;
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => {
+                if self.records == Some(self.depth) {
+                    self.element = at;
+                }
+                self.depth += 1;
+                let head = buffer.get(self.document..at).unwrap_or_default();
+                if byte == b'[' && self.records.is_none() && names_records(head) {
+                    self.records = Some(self.depth);
+                    self.element = self.position;
+                    return on(Found::Head { start: self.document, end: self.position });
+                }
+            }
+            b'}' | b']' => {
+                self.depth -= 1;
+                if self.records == Some(self.depth) && self.depth > 0 {
+                    let start = self.element;
+                    self.element = self.position;
+                    return on(Found::Element { start, end: self.position });
+                }
+                if self.depth == 0 {
+                    let had_records = self.records.take().is_some();
+                    return on(if had_records {
+                        Found::End { end: self.position }
+                    } else {
+                        Found::Document { start: self.document, end: self.position }
+                    });
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+/// Whether the text before a `[` ends in a key that names records.
+fn names_records(before: &[u8]) -> bool {
+    let trimmed = before.trim_ascii_end();
+    let Some(key) = trimmed.strip_suffix(b":") else { return false };
+    let key = key.trim_ascii_end();
+    RECORD_ARRAYS.iter().any(|name| key.ends_with(name))
+}
+
+/// Cuts JSON between the records.
+#[derive(Debug, Default)]
+pub(in crate::formats) struct JsonFramer {
+    scanner: Scanner,
+    /// Head of the document being read.
+    head: Option<Arc<[u8]>>,
+    /// What the record after the last cut needs.
+    context: Option<Arc<[u8]>>,
+}
+
+impl JsonFramer {
+    /// Scans on; gives the last boundary (the first, when asked) and the context there.
+    fn boundary(&mut self, buffer: &[u8], first: bool) -> Option<(usize, Option<Arc<[u8]>>)> {
+        let mut boundary = None;
+        let head = &mut self.head;
+        self.scanner.run(buffer, |found| {
+            match found {
+                Found::Head { start, end } => {
+                    let text = buffer.get(start..end).unwrap_or_default();
+                    *head = Some(Arc::from(text.get(..CONTEXT_BYTES).unwrap_or(text)));
+                    return true;
+                }
+                Found::Element { end, .. } => boundary = Some((end, head.clone())),
+                Found::Document { end, .. } | Found::Text { end, .. } | Found::End { end } => {
+                    *head = None;
+                    boundary = Some((end, None));
+                }
+            }
+            !first
+        });
+        boundary
+    }
+
+    fn shift(&mut self, by: usize) {
+        self.scanner.position = self.scanner.position.saturating_sub(by);
+        self.scanner.document = self.scanner.document.saturating_sub(by);
+        self.scanner.element = self.scanner.element.saturating_sub(by);
+    }
+}
+
+impl Framer for JsonFramer {
+    fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
+        let boundary = self.boundary(buffer, false);
+        if at_end {
+            return buffer.len();
+        }
+        match boundary {
+            Some((at, context)) => {
+                self.context = context;
+                self.shift(at);
+                at
+            }
+            None => 0,
+        }
+    }
+
+    fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
+        self.scanner.position = 0;
+        let (at, context) = self.boundary(buffer, true)?;
+        self.context = context;
+        self.shift(at);
+        Some(at)
+    }
+
+    fn context(&self) -> Option<Arc<[u8]>> {
+        self.context.clone()
+    }
+}
+
+/// The end of a JSON value that starts at `from`; `None` when it is cut.
+pub(in crate::formats) fn value_end(json: &[u8], from: usize) -> Option<usize> {
+    match json.get(from)? {
+        b'"' => string_end(json, from),
+        b'{' | b'[' => {
+            let mut depth = 0_usize;
+            let mut at = from;
+            loop {
+                match json.get(at)? {
+                    b'"' => {
+                        at = string_end(json, at)?;
+                        continue;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => {
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(at + 1);
+                        }
+                    }
+                    _ => {}
+                }
+                at += 1;
+            }
+        }
+        _ => {
+            let rest = json.get(from..)?;
+            let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b'\n'))?;
+            Some(from + length)
+        }
+    }
+}
+
+fn string_end(json: &[u8], from: usize) -> Option<usize> {
+    let mut at = from + 1;
+    loop {
+        let found = memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
+        match json.get(at + found)? {
+            b'"' => return Some(at + found + 1),
+            _ => at += found + 2,
+        }
+    }
+}
+
+/// The fields of one object, in order: key and value as raw text. Stops at damage.
+pub(in crate::formats) struct Fields<'a> {
+    json: &'a [u8],
+    at: usize,
+}
+
+/// Walks the fields of the object that `json` starts with.
+pub(in crate::formats) fn fields(json: &[u8]) -> Fields<'_> {
+    let open = json.iter().position(|byte| *byte == b'{').map_or(json.len(), |at| at + 1);
+    Fields { json, at: open }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let skip = |at: usize, also: &[u8]| -> Option<usize> {
+            let rest = self.json.get(at..)?;
+            Some(at + rest.iter().position(|byte| !byte.is_ascii_whitespace() && !also.contains(byte))?)
+        };
+        let key_start = skip(self.at, b",")?;
+        if self.json.get(key_start) != Some(&b'"') {
+            return None;
+        }
+        let key_end = string_end(self.json, key_start)?;
+        let value_start = skip(key_end, b":")?;
+        let key = self.json.get(key_start + 1..key_end - 1)?;
+        // A value that is cut (the head of a list ends inside one) is the last, as far as it goes.
+        let value_end = value_end(self.json, value_start).unwrap_or(self.json.len());
+        self.at = value_end;
+        Some((key, self.json.get(value_start..value_end)?))
+    }
+}
+
+/// A string value without its quotes; escapes are left as they are (kinds and versions have none).
+pub(in crate::formats) fn plain_string(value: &[u8]) -> Option<&str> {
+    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    std::str::from_utf8(inner).ok()
+}
+
+/// What an object says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::formats) struct Kind<'a> {
+    pub(in crate::formats) kind: Option<&'a str>,
+    pub(in crate::formats) version: Option<&'a str>,
+}
+
+/// Reads `kind` and `apiVersion`, which kubectl writes first and raw API lists write before the items.
+pub(in crate::formats) fn kind(json: &[u8]) -> Kind<'_> {
+    let mut said = Kind::default();
+    for (key, value) in fields(json) {
+        match key {
+            b"kind" => said.kind = plain_string(value),
+            b"apiVersion" => said.version = plain_string(value),
+            _ => continue,
+        }
+        if said.kind.is_some() && said.version.is_some() {
+            break;
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        Scanner::default().run(text.as_bytes(), |event| {
+            match event {
+                Found::Element { start, end }
+                | Found::Document { start, end }
+                | Found::Text { start, end } => {
+                    found.push(text[start..end].trim().to_owned());
+                }
+                Found::Head { .. } | Found::End { .. } => {}
+            }
+            true
+        });
+        found
+    }
+
+    #[test]
+    fn items_of_a_list_are_found_whatever_comes_after_them() {
+        let list = r#"{"apiVersion":"v1","items":[{"a":"]}"},{"b":[1,{"c":2}]}],"kind":"List"}"#;
+        assert_eq!(elements(list), [r#"{"a":"]}"}"#, r#"{"b":[1,{"c":2}]}"#]);
+    }
+
+    #[test]
+    fn concatenated_documents_arrays_and_text_are_told_apart() {
+        let text = "{\"kind\":\"Pod\"}\n{\"kind\":\"Node\"}\n[{\"x\":1}]\n==== START logs ====\nhello\n{\"kind\":\"Pod\"}";
+        assert_eq!(
+            elements(text),
+            [
+                "{\"kind\":\"Pod\"}",
+                "{\"kind\":\"Node\"}",
+                "{\"x\":1}",
+                "==== START logs ====",
+                "hello",
+                "{\"kind\":\"Pod\"}"
+            ]
+        );
+    }
+
+    #[test]
+    fn null_items_make_a_document() {
+        assert_eq!(
+            elements("{\"kind\":\"PodList\",\"items\":null}"),
+            ["{\"kind\":\"PodList\",\"items\":null}"]
+        );
+    }
+
+    #[test]
+    fn an_unclosed_string_costs_its_line_only() {
+        let text = "{\"kind\":\"Po\n{\"kind\":\"Node\"}\n";
+        assert_eq!(elements(text), ["{\"kind\":\"Node\"}"]);
+    }
+
+    #[test]
+    fn cuts_of_any_size_find_the_same_records() {
+        let items: Vec<String> = (0..50).map(|n| format!("{{\"n\":{n},\"s\":\"a\\\"]}}\"}}")).collect();
+        let text = format!("{{\"kind\":\"PodList\",\"items\":[{}]}}", items.join(", "));
+        for step in [1, 7, 64, 1000] {
+            let mut framer = JsonFramer::default();
+            let (mut start, mut found) = (0, Vec::new());
+            let mut end = step.min(text.len());
+            loop {
+                let context = framer.context();
+                let at_end = end == text.len();
+                let cut = framer.cut(&text.as_bytes()[start..end], at_end);
+                if cut > 0 {
+                    let piece = &text[start..start + cut];
+                    let mut scanner = context.map_or_else(Scanner::default, |head| Scanner::within(&head));
+                    scanner.run(piece.as_bytes(), |event| {
+                        if let Found::Element { start, end } = event {
+                            found.push(piece[start..end].to_owned());
+                        }
+                        true
+                    });
+                }
+                start += cut;
+                if at_end {
+                    break;
+                }
+                end = (end + step).min(text.len());
+            }
+            assert_eq!(found, items, "step {step}");
+        }
+    }
+
+    #[test]
+    fn kind_is_read_wherever_it_stands() {
+        assert_eq!(kind(br#"{"metadata":{"kind":"no"},"kind":"Pod"}"#).kind, Some("Pod"));
+        assert_eq!(kind(br#"{"kind":"PodList","apiVersion":"v1","items":["#).kind, Some("PodList"));
+    }
+}

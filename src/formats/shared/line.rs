@@ -1,0 +1,548 @@
+//! Log lines: their wrappers are taken off, and what they say is understood.
+//!
+//! Each block is searched once, by one packed multi-literal searcher over exact-case literals; only the
+//! lines it finds are looked at further. A line of no interest costs nothing but that search.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use aho_corasick::packed::{Config, MatchKind as PackedMatchKind, Searcher};
+use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::{memchr, memmem, memrchr};
+use regex::Regex;
+use serde::Deserialize;
+
+use super::audit;
+use super::message::{self, plain};
+use crate::facts::time::{self, When};
+use crate::facts::{
+    Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Signal, SignalKey, SignalSeen, Target,
+    fingerprint, from_uri,
+};
+use crate::formats::Piece;
+
+/// A line that holds none of these is of no interest to any detector.
+const SIGNATURES: &[&str] = &[
+    // Refusals, in all the forms of `message`.
+    "forbidden: ",
+    "\" cannot ",
+    "RBAC DENY",
+    "RBAC: no rules",
+    "Forbidden (user=",
+    "denied the request",
+    // The access log's status, as klog text, klog JSON and before 1.20.
+    "resp=403",
+    "resp=401",
+    "\"resp\":403",
+    " 403 [[",
+    " 401 [[",
+    // Audit events, plain and as a string within another record.
+    "\"code\":403",
+    "\"code\": 403",
+    "code\\\":403",
+    "\"code\":401",
+    "code\\\":401",
+    // Addresses have run out (FORMATS §4.2 lists the versions).
+    "no IP addresses available in",
+    "No available address",
+    "waiting on Azure CNS",
+    "NCUpdateSubnetFull",
+];
+
+/// Finds the next signature: with vector instructions where the processor has them.
+enum Prefilter {
+    Packed(Searcher),
+    Automaton(Option<AhoCorasick>),
+}
+
+static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
+    let packed =
+        Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(SIGNATURES).build();
+    packed.map_or_else(
+        || {
+            Prefilter::Automaton(
+                AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(SIGNATURES).ok(),
+            )
+        },
+        Prefilter::Packed,
+    )
+});
+
+impl Prefilter {
+    /// The next signature at or after `from`: where it starts and ends.
+    fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
+        match self {
+            Self::Packed(searcher) => {
+                searcher.find_in(text, (from..text.len()).into()).map(|found| (found.start(), found.end()))
+            }
+            Self::Automaton(automaton) => {
+                let input = aho_corasick::Input::new(text).range(from..);
+                automaton.as_ref()?.find(input).map(|found| (found.start(), found.end()))
+            }
+        }
+    }
+}
+
+/// What surrounds a line.
+#[derive(Clone, Copy, Default)]
+pub(in crate::formats) struct Surroundings<'a> {
+    /// When, if the record around it says so.
+    pub(in crate::formats) when: Option<When>,
+    /// The node it is about or from.
+    pub(in crate::formats) node: Option<&'a str>,
+    /// Namespace and name of the pod it is about (an event's object, not the logging pod).
+    pub(in crate::formats) pod: Option<(&'a str, &'a str)>,
+    /// Count that the event around it states.
+    pub(in crate::formats) count: u64,
+    /// Last time, for events.
+    pub(in crate::formats) last: Option<When>,
+    /// Fingerprint of the record around it, so that copies of the record can be told to be copies.
+    pub(in crate::formats) print: Option<u64>,
+}
+
+/// Looks at the lines of a block that hold a signature, and notes the times at both ends of it.
+pub(in crate::formats) fn scan(piece: &Piece<'_>, facts: &mut Facts) {
+    note_times(piece, facts);
+    let bytes = piece.bytes;
+    let (mut at, mut line, mut counted) = (0, piece.first_line, 0);
+    while let Some((found, found_end)) = PREFILTER.find(bytes, at) {
+        let before = bytes.get(at..found).unwrap_or_default();
+        let start = memrchr(b'\n', before).map_or(at, |newline| at + newline + 1);
+        let rest = bytes.get(found_end..).unwrap_or_default();
+        let end = memchr(b'\n', rest).map_or(bytes.len(), |newline| found_end + newline);
+        line += memchr::memchr_iter(b'\n', bytes.get(counted..start).unwrap_or_default()).count() as u64;
+        counted = start;
+        let text = bytes.get(start..end).unwrap_or_default();
+        let around = Surroundings { node: piece.node, ..Surroundings::default() };
+        understand(text, around, piece.source, line, facts);
+        at = end;
+    }
+}
+
+/// Looks at one text that is no line of its own: a table cell, an event's message.
+pub(in crate::formats) fn consider(
+    text: &[u8],
+    around: Surroundings<'_>,
+    source: &Arc<str>,
+    line: u64,
+    facts: &mut Facts,
+) {
+    if PREFILTER.find(text, 0).is_some() {
+        understand(text, around, source, line, facts);
+    }
+}
+
+/// The times of the first and the last line, as samples of the log's span.
+fn note_times(piece: &Piece<'_>, facts: &mut Facts) {
+    let bytes = piece.bytes.trim_ascii_end();
+    let first = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
+    let last = bytes.get(memrchr(b'\n', bytes).map_or(0, |at| at + 1)..).unwrap_or_default();
+    for text in [first, last] {
+        let Some(when) = unwrap(text).when else { continue };
+        facts.saw(Some(when));
+        facts.coverage.entry(piece.source).span.add(when);
+    }
+}
+
+/// A line without its wrappers.
+pub(in crate::formats) struct Unwrapped<'a> {
+    pub(in crate::formats) text: Cow<'a, [u8]>,
+    pub(in crate::formats) when: Option<When>,
+    pub(in crate::formats) host: Option<String>,
+    /// The line has a time of its own, so that copies of it in other files can be told to be copies.
+    pub(in crate::formats) timed: bool,
+}
+
+#[derive(Deserialize)]
+struct DockerLine<'a> {
+    #[serde(borrow)]
+    log: Cow<'a, str>,
+    #[serde(borrow)]
+    time: Option<Cow<'a, str>>,
+}
+
+/// Takes off what container runtimes, journals and kubectl put around a line, up to four layers.
+pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
+    let mut text = Cow::Borrowed(line.trim_ascii());
+    let mut when: Option<When> = None;
+    let mut host = None;
+    let mut timed = false;
+    for _ in 0..4 {
+        if text.starts_with(b"{\"log\":") {
+            let Ok(docker) = serde_json::from_slice::<DockerLine<'_>>(&text) else { break };
+            let outer = docker.time.as_deref().and_then(|time| time::rfc3339(time.as_bytes()));
+            when = when.or(outer.map(|(when, _)| when));
+            let inner = docker.log.trim().as_bytes().to_vec();
+            text = Cow::Owned(inner);
+            continue;
+        }
+        if let Some((stamp, length)) = time::rfc3339(&text) {
+            let rest = text.get(length..).unwrap_or_default();
+            let Some(rest) = rest.strip_prefix(b" ") else {
+                when = when.or(Some(stamp));
+                break;
+            };
+            when = when.or(Some(stamp));
+            let rest = ["stderr F ", "stdout F ", "stderr P ", "stdout P "]
+                .iter()
+                .find_map(|mark| rest.strip_prefix(mark.as_bytes()))
+                .unwrap_or(rest);
+            text = rest_of(&text, rest.len());
+            continue;
+        }
+        if let Some(stamp) = klog_time(&text) {
+            when = when.or(Some(stamp));
+            timed = true;
+            break;
+        }
+        if let Some(stamp) = time::syslog(&text) {
+            when = when.or(Some(stamp));
+            let rest = text.get(16..).unwrap_or_default();
+            let mut words = rest.splitn(3, |byte| *byte == b' ');
+            let (name, _program, message) = (words.next(), words.next(), words.next());
+            host = name.map(|name| String::from_utf8_lossy(name).into_owned());
+            let Some(length) = message.map(<[u8]>::len) else { break };
+            timed = true;
+            text = rest_of(&text, length);
+            continue;
+        }
+        if text.starts_with(b"[pod/") {
+            let Some(close) = memmem::find(&text, b"] ") else { break };
+            text = rest_of(&text, text.len() - close - 2);
+            continue;
+        }
+        if text.starts_with(b"{") && when.is_none() {
+            when = json_time(&text);
+            timed = when.is_some();
+        }
+        break;
+    }
+    timed |= when.is_some();
+    Unwrapped { text, when, host, timed }
+}
+
+fn rest_of<'a>(text: &Cow<'a, [u8]>, length: usize) -> Cow<'a, [u8]> {
+    let from = text.len().saturating_sub(length);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.get(from..).unwrap_or_default()),
+        Cow::Owned(text) => Cow::Owned(text.get(from..).unwrap_or_default().to_vec()),
+    }
+}
+
+/// The time of a klog header, `I1123 20:52:03.889309   16403 file.go:1] `.
+pub(in crate::formats) fn klog_time(text: &[u8]) -> Option<When> {
+    let (severity, rest) = text.split_first()?;
+    if !matches!(severity, b'I' | b'W' | b'E' | b'F') {
+        return None;
+    }
+    time::klog(rest)
+}
+
+/// `ts`, `time` or a journal's stamp, near the start of a JSON line.
+fn json_time(text: &[u8]) -> Option<When> {
+    let head = text.get(..400).unwrap_or(text);
+    for key in ["\"ts\":", "\"time\":", "\"timestamp\":", "\"requestReceivedTimestamp\":"] {
+        let Some(at) = memmem::find(head, key.as_bytes()) else { continue };
+        let value = head.get(at + key.len()..)?.trim_ascii_start();
+        if let Some(quoted) = value.strip_prefix(b"\"") {
+            return time::rfc3339(quoted).map(|(when, _)| when);
+        }
+        let length = value.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+        let number = std::str::from_utf8(value.get(..length)?).ok()?;
+        return time::epoch(number.parse().ok()?);
+    }
+    None
+}
+
+/// Understands a line that holds a signature.
+pub(in crate::formats) fn understand(
+    line: &[u8],
+    around: Surroundings<'_>,
+    source: &Arc<str>,
+    number: u64,
+    facts: &mut Facts,
+) {
+    let mut unwrapped = unwrap(line);
+    unwrapped.when = around.when.or(unwrapped.when);
+    let text: &[u8] = &unwrapped.text;
+    if text.starts_with(b"{") {
+        if memmem::find(text, b"responseStatus").is_some()
+            && let Some(event) = audit::within(text, 4)
+        {
+            audit::read(&event, source, number, facts);
+            return;
+        }
+        if memmem::find(text, b"\"auditID\"").is_some() {
+            audit::read(text, source, number, facts);
+            return;
+        }
+        if memmem::find(text, b"\"msg\":\"HTTP\"").is_some() {
+            access_json(text, &unwrapped, source, number, facts);
+            return;
+        }
+    }
+    let shown = plain(text);
+    let own = || if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number)) };
+    let print = around.print.unwrap_or_else(own);
+    if shown.contains("resp=40") && shown.contains("verb=") {
+        access_text(&shown, &unwrapped, source, number, facts);
+        return;
+    }
+    if shown.contains(" 403 [[") || shown.contains(" 401 [[") {
+        access_before_1_20(&shown, &unwrapped, print, source, number, facts);
+        return;
+    }
+    if !refusal(&shown, line, print, &unwrapped, source, number, facts) {
+        address_signals(&shown, line, print, around, &unwrapped, source, number, facts);
+    }
+}
+
+fn refusal(
+    shown: &str,
+    line: &[u8],
+    print: u64,
+    unwrapped: &Unwrapped<'_>,
+    source: &Arc<str>,
+    number: u64,
+    facts: &mut Facts,
+) -> bool {
+    let mut observation = Observation {
+        key: DenialKey {
+            class: Class::Admission,
+            identity: Identity::Client("an unnamed client".into()),
+            request: Request { verb: "create".into(), target: Target::Path("".into()) },
+        },
+        carrier: Carrier::ClientText,
+        print,
+        by_audit_id: false,
+        when: unwrapped.when,
+        sure: true,
+        name: None,
+        agent: None,
+        address: None,
+        groups: &[],
+        reason: None,
+        impersonator: None,
+        source,
+        line: number,
+        text: line,
+    };
+    if let Some(told) = message::denied(shown) {
+        observation.key = DenialKey {
+            class: told.class,
+            identity: Identity::User(told.user.clone()),
+            request: told.request.clone(),
+        };
+        observation.carrier = if told.by_authorizer { Carrier::AuthorizerLog } else { Carrier::ClientText };
+        observation.name = told.name.as_deref();
+        observation.groups = &told.groups;
+        observation.reason = told.reason.as_deref();
+        facts.denials.add(observation);
+        return true;
+    }
+    if let Some(class) = message::admission_text(shown) {
+        let (target, name) =
+            message::forbidden_thing(shown).unwrap_or_else(|| (Target::Path("something".into()), None));
+        let reason = shown.split_once("forbidden: ").or_else(|| shown.split_once("denied the request: "));
+        observation.key.class = class;
+        observation.key.request.target = target;
+        observation.name = name.as_deref();
+        observation.reason = reason.map(|(_, reason)| reason);
+        facts.denials.add(observation);
+        return true;
+    }
+    false
+}
+
+struct Access<'a> {
+    verb: &'a str,
+    uri: &'a str,
+    agent: &'a str,
+    id: &'a str,
+    address: &'a str,
+    code: u64,
+}
+
+fn access(
+    seen: &Access<'_>,
+    unwrapped: &Unwrapped<'_>,
+    print: u64,
+    source: &Arc<str>,
+    line: u64,
+    facts: &mut Facts,
+) {
+    let (request, name) = from_uri(seen.verb, seen.uri);
+    let class = if seen.code == 401 { Class::Unauthenticated } else { Class::Unattributed };
+    if seen.code == 403 {
+        facts.api_server.forbidden_lines += 1;
+    }
+    let agent = seen.agent.split_once(" kubernetes/").map_or(seen.agent, |(program, _)| program);
+    facts.access.add(Observation {
+        key: DenialKey { class, identity: Identity::Client(agent.into()), request },
+        carrier: Carrier::AccessLog,
+        print: if seen.id.is_empty() { print } else { fingerprint(seen.id) },
+        by_audit_id: !seen.id.is_empty(),
+        when: unwrapped.when,
+        sure: false,
+        name: name.as_deref(),
+        agent: Some(seen.agent),
+        address: seen.address.rsplit_once(':').map(|(address, _)| address),
+        groups: &[],
+        reason: None,
+        impersonator: None,
+        source,
+        line,
+        text: &unwrapped.text,
+    });
+}
+
+/// `"HTTP" verb="LIST" URI="…" … resp=403`.
+fn access_text(shown: &str, unwrapped: &Unwrapped<'_>, source: &Arc<str>, line: u64, facts: &mut Facts) {
+    let quoted = |key: &str| -> &str {
+        let Some(at) = shown.find(key) else { return "" };
+        shown.get(at + key.len()..).and_then(|rest| rest.split('"').next()).unwrap_or_default()
+    };
+    let agent = match quoted("userAgent=\"") {
+        "" => quoted("UserAgent=\""),
+        agent => agent,
+    };
+    let seen = Access {
+        verb: quoted("verb=\""),
+        uri: quoted("URI=\""),
+        agent,
+        id: quoted("audit-ID=\""),
+        address: quoted("srcIP=\""),
+        code: if shown.contains("resp=401") { 401 } else { 403 },
+    };
+    access(&seen, unwrapped, fingerprint(shown), source, line, facts);
+}
+
+/// The same as JSON: `{"ts":…,"msg":"HTTP","verb":"LIST","URI":"…",…,"resp":403}`.
+fn access_json(text: &[u8], unwrapped: &Unwrapped<'_>, source: &Arc<str>, line: u64, facts: &mut Facts) {
+    #[derive(Deserialize)]
+    struct Http<'a> {
+        #[serde(borrow, default)]
+        verb: Cow<'a, str>,
+        #[serde(borrow, default, rename = "URI")]
+        uri: Cow<'a, str>,
+        #[serde(borrow, default, rename = "userAgent")]
+        agent: Cow<'a, str>,
+        #[serde(borrow, default, rename = "audit-ID")]
+        id: Cow<'a, str>,
+        #[serde(borrow, default, rename = "srcIP")]
+        address: Cow<'a, str>,
+        #[serde(default)]
+        resp: u64,
+    }
+    let Ok(http) = serde_json::from_slice::<Http<'_>>(text) else { return };
+    if !matches!(http.resp, 401 | 403) {
+        return;
+    }
+    let seen = Access {
+        verb: &http.verb,
+        uri: &http.uri,
+        agent: &http.agent,
+        id: &http.id,
+        address: &http.address,
+        code: http.resp,
+    };
+    access(&seen, unwrapped, fingerprint(text), source, line, facts);
+}
+
+/// `GET /api/v1/…: (10.37ms) 403 [[agent] 10.0.0.4:33424]`.
+fn access_before_1_20(
+    shown: &str,
+    unwrapped: &Unwrapped<'_>,
+    print: u64,
+    source: &Arc<str>,
+    line: u64,
+    facts: &mut Facts,
+) {
+    static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?P<verb>[A-Z]+) (?P<uri>/\S*): \([^)]*\) (?P<code>40[13]) \[\[(?P<agent>[^\]]*)\] (?P<address>[^\]]*)\]").ok()
+    });
+    let Some(found) = LINE.as_ref().and_then(|regex| regex.captures(shown)) else { return };
+    let get = |name: &str| found.name(name).map_or("", |m| m.as_str());
+    let seen = Access {
+        verb: get("verb"),
+        uri: get("uri"),
+        agent: get("agent"),
+        id: "",
+        address: get("address"),
+        code: if get("code") == "401" { 401 } else { 403 },
+    };
+    access(&seen, unwrapped, print, source, line, facts);
+}
+
+/// The texts that say that addresses ran out, in the wordings of all versions.
+#[allow(clippy::too_many_arguments)]
+fn address_signals(
+    shown: &str,
+    line: &[u8],
+    print: u64,
+    around: Surroundings<'_>,
+    unwrapped: &Unwrapped<'_>,
+    source: &Arc<str>,
+    number: u64,
+    facts: &mut Facts,
+) {
+    static CNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(concat!(
+            r"(?i)(?:not enough|no more free|no) IP(?:'?s)? (?:are )?available(?: of type \w+)?",
+            r"(?: for (?P<nc>[0-9a-f-]{36}))?, waiting on Azure CNS to allocate(?:d)? more(?: IP'?s)?",
+            r"(?: with NC Status: ?(?P<status>\w*))?",
+        ))
+        .ok()
+    });
+    static RANGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"no IP addresses available in (?:range set|network): ?(?P<range>[0-9a-fA-F.:-]*)").ok()
+    });
+    static POD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(concat!(
+            r#"(?:set up pod|SetUpSucceeded|for pod) "(?P<name>[a-z0-9.-]+)_(?P<ns>[a-z0-9-]+)""#,
+            r#"|['"]PodName['"]: ?['"](?P<name2>[a-z0-9.-]+)['"], ?['"]PodNamespace['"]: ?['"](?P<ns2>[a-z0-9-]+)['"]"#,
+        ))
+        .ok()
+    });
+    let (signal, detail) = if let Some(found) = CNS.as_ref().and_then(|regex| regex.captures(shown)) {
+        let get = |name: &str| found.name(name).map_or("", |m| m.as_str());
+        let full = get("status") == "NCUpdateSubnetFullError" || shown.contains("NCUpdateSubnetFull");
+        (if full { Signal::SubnetFull } else { Signal::CnsWaiting }, get("nc").to_owned())
+    } else if let Some(found) = RANGE.as_ref().and_then(|regex| regex.captures(shown)) {
+        (Signal::RangeSetFull, found.name("range").map_or("", |m| m.as_str()).to_owned())
+    } else if shown.contains("No available address") && !shown.contains("waiting on") {
+        (Signal::NoAvailableAddresses, String::new())
+    } else if shown.contains("NCUpdateSubnetFullError") && !shown.contains("\"status\"") {
+        (Signal::SubnetFull, String::new())
+    } else {
+        return;
+    };
+    let named = POD.as_ref().and_then(|regex| regex.captures(shown));
+    let pod = around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())).or_else(|| {
+        let found = named?;
+        let get = |a: &str, b: &str| found.name(a).or_else(|| found.name(b)).map(|m| m.as_str().to_owned());
+        Some((get("ns", "ns2")?, get("name", "name2")?))
+    });
+    let (namespace, pod) = pod.unwrap_or_default();
+    let node = around.node.map(ToOwned::to_owned).or_else(|| unwrapped.host.clone()).unwrap_or_default();
+    facts.signals.add(SignalSeen {
+        key: SignalKey {
+            signal,
+            namespace: namespace.into(),
+            pod: pod.into(),
+            node: node.into(),
+            detail: detail.into(),
+        },
+        print,
+        stated: around.count.max(1),
+        times: [unwrapped.when, around.last],
+        source,
+        line: number,
+        text: line,
+    });
+}
+
+/// Whether a text holds a signature.
+pub(in crate::formats) fn holds_signature(text: &[u8]) -> bool {
+    PREFILTER.find(text, 0).is_some()
+}

@@ -1,0 +1,324 @@
+//! Rows of Log Analytics tables, whatever carried them (CSV, `az`, REST): column names and values.
+//!
+//! Columns are those of Microsoft's table reference (FORMATS §3.1). A table is known by its columns,
+//! never by a file name.
+
+use std::sync::Arc;
+
+use super::audit::{self, AuditEvent};
+use super::line::{self, Surroundings};
+use crate::facts::time::{self, When};
+use crate::facts::{EventKey, EventSeen, Facts, Labels, Meta, Owner, Pod, PodSpec, PodStatus, fingerprint};
+
+/// The tables that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::formats) enum Table {
+    KubeEvents,
+    KubePodInventory,
+    ContainerLog,
+    ContainerLogV2,
+    AzureDiagnostics,
+    AksAudit,
+    AksControlPlane,
+}
+
+impl Table {
+    /// The table that has these columns; the first match is the most particular one.
+    pub(in crate::formats) fn of(columns: &[String]) -> Option<Self> {
+        let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+        if has("KubeEventType") || (has("ObjectKind") && has("Reason") && has("Message")) {
+            Some(Self::KubeEvents)
+        } else if has("LogMessage") && (has("PodName") || has("PodNamespace")) {
+            Some(Self::ContainerLogV2)
+        } else if has("LogEntry") && (has("LogEntrySource") || has("ContainerID")) {
+            Some(Self::ContainerLog)
+        } else if has("AuditId") || (has("StageReceivedTime") && has("Verb")) {
+            Some(Self::AksAudit)
+        } else if has("log_s") {
+            Some(Self::AzureDiagnostics)
+        } else if has("PodUid") || (has("PodStatus") && has("Name")) {
+            Some(Self::KubePodInventory)
+        } else if has("Category") && has("Message") && (has("Stream") || has("PodName")) {
+            Some(Self::AksControlPlane)
+        } else {
+            None
+        }
+    }
+}
+
+/// Removes the display zone of a portal export: `TimeGenerated [UTC]`.
+pub(in crate::formats) fn column_name(name: &str) -> String {
+    let name = name.trim_start_matches('\u{feff}').trim().trim_matches('"');
+    name.split(" [").next().unwrap_or(name).to_owned()
+}
+
+/// One row: its table and a way to get cells by column name.
+pub(in crate::formats) struct Row<'a> {
+    pub(in crate::formats) table: Table,
+    pub(in crate::formats) cell: &'a dyn Fn(&str) -> Option<&'a str>,
+    pub(in crate::formats) source: &'a Arc<str>,
+    pub(in crate::formats) line: u64,
+}
+
+impl<'a> Row<'a> {
+    /// A cell that says something: `az` writes `None` for null.
+    fn get(&self, column: &str) -> &'a str {
+        (self.cell)(column).filter(|value| !matches!(*value, "None" | "null")).unwrap_or_default()
+    }
+
+    fn when(&self, column: &str, facts: &mut Facts) -> Option<When> {
+        let text = self.get(column);
+        if text.is_empty() {
+            return None;
+        }
+        match table_time(text) {
+            TableTime::Known(when) => {
+                facts.saw(Some(when));
+                Some(when)
+            }
+            TableTime::DayOrMonth => {
+                let what = "dates such as 03/04/2026 may mean day or month first: their times are not used";
+                *facts.coverage.entry(self.source).problems.entry(what.to_owned()).or_default() += 1;
+                None
+            }
+            TableTime::None => None,
+        }
+    }
+
+    /// Counts the row.
+    pub(in crate::formats) fn read(&self, facts: &mut Facts) {
+        match self.table {
+            Table::KubeEvents => self.event(facts),
+            Table::KubePodInventory => self.pod(facts),
+            Table::ContainerLog => self.text("LogEntry", facts),
+            Table::ContainerLogV2 => self.text("LogMessage", facts),
+            Table::AzureDiagnostics => self.control_plane("log_s", facts),
+            Table::AksControlPlane => self.control_plane("Message", facts),
+            Table::AksAudit => self.audit(facts),
+        }
+    }
+
+    fn event(&self, facts: &mut Facts) {
+        let first = self.when("FirstSeen", facts).or_else(|| self.when("TimeGenerated", facts));
+        let last = self.when("LastSeen", facts);
+        let count = self.get("Count").parse::<f64>().map_or(1, |count| count as u64);
+        let (kind, name, namespace) = (self.get("ObjectKind"), self.get("Name"), self.get("Namespace"));
+        let message = self.get("Message");
+        let node = Some(self.get("Computer")).filter(|node| !node.is_empty());
+        facts.events.add(EventSeen {
+            key: EventKey {
+                normal: self.get("KubeEventType") == "Normal",
+                reason: self.get("Reason").into(),
+                kind: kind.into(),
+                namespace: namespace.into(),
+                name: name.into(),
+            },
+            count,
+            times: [first, last],
+            node,
+            message,
+            source: self.source,
+            line: self.line,
+        });
+        let around = Surroundings {
+            when: first,
+            last,
+            node,
+            pod: (kind == "Pod").then_some((namespace, name)),
+            count,
+            print: Some(fingerprint((kind, namespace, name, message))),
+        };
+        line::consider(message.as_bytes(), around, self.source, self.line, facts);
+    }
+
+    /// One row per container and cycle: the row of the latest time is kept.
+    fn pod(&self, facts: &mut Facts) {
+        let name = self.get("Name");
+        if name.is_empty() {
+            return;
+        }
+        let when = self.when("TimeGenerated", facts);
+        let controller =
+            Owner { kind: self.get("ControllerKind").into(), name: self.get("ControllerName").into() };
+        let pod = Pod {
+            metadata: Meta {
+                name: name.into(),
+                namespace: self.get("Namespace").into(),
+                uid: self.get("PodUid").into(),
+                labels: labels(self.get("PodLabel")),
+                owner_references: if controller.name.is_empty() { vec![] } else { vec![controller] },
+                ..Meta::default()
+            },
+            spec: PodSpec { node_name: self.get("Computer").into(), ..PodSpec::default() },
+            status: PodStatus {
+                phase: self.get("PodStatus").into(),
+                pod_ip: self.get("PodIp").into(),
+                ..PodStatus::default()
+            },
+        };
+        let freshness = match when {
+            Some(When::At(micros)) => usize::try_from(micros / 1_000_000).unwrap_or(0),
+            _ => 0,
+        };
+        let collected = facts.collected.entry("Pod".into()).or_default();
+        collected.objects += 1;
+        collected.listed = true;
+        facts.objects.pods.add(pod, "Pod", freshness, self.source, self.line);
+    }
+
+    fn text(&self, column: &str, facts: &mut Facts) {
+        let text = self.get(column);
+        let around = Surroundings {
+            when: self.when_lazily(text, facts),
+            node: Some(self.get("Computer")).filter(|node| !node.is_empty()),
+            ..Surroundings::default()
+        };
+        line::consider(text.as_bytes(), around, self.source, self.line, facts);
+    }
+
+    /// Times cost more than the search: only texts that may matter get theirs parsed.
+    fn when_lazily(&self, text: &str, facts: &mut Facts) -> Option<When> {
+        let matters = line::holds_signature(text.as_bytes());
+        if matters { self.when("TimeGenerated", facts) } else { None }
+    }
+
+    fn control_plane(&self, column: &str, facts: &mut Facts) {
+        let text = self.get(column);
+        match self.get("Category") {
+            category if category.starts_with("kube-audit") => facts.api_server.audit_events += 1,
+            "kube-apiserver" => facts.api_server.log_lines += 1,
+            _ => {}
+        }
+        self.text(column, facts);
+        if text.trim_start().starts_with('{')
+            && text.contains("\"auditID\"")
+            && !line::holds_signature(text.as_bytes())
+        {
+            let stamp = text.find("\"requestReceivedTimestamp\":\"").and_then(|at| text.get(at + 28..));
+            if let Some((when, _)) = stamp.and_then(|stamp| time::rfc3339(stamp.as_bytes())) {
+                facts.saw(Some(when));
+                facts.api_server.audit_span.add(when);
+            }
+        }
+    }
+
+    /// `AKSAudit` spreads the event over columns; the objects in them are JSON texts.
+    fn audit(&self, facts: &mut Facts) {
+        facts.api_server.audit_events += 1;
+        let status = self.get("ResponseStatus");
+        if !status.contains("403") && !status.contains("401") {
+            return;
+        }
+        let parse = |column: &str| serde_json::from_str(self.get(column)).ok();
+        let event = AuditEvent {
+            audit_id: Some(self.get("AuditId").into()),
+            request_uri: Some(self.get("RequestUri").into()),
+            verb: Some(self.get("Verb").into()),
+            user: serde_json::from_str(self.get("User")).ok(),
+            impersonated_user: serde_json::from_str(self.get("ImpersonatedUser")).ok(),
+            source_ips: parse("SourceIps")
+                .and_then(|ips: serde_json::Value| serde_json::from_value(ips).ok()),
+            user_agent: Some(self.get("UserAgent").into()),
+            object_ref: serde_json::from_str(self.get("ObjectRef")).ok(),
+            response_status: serde_json::from_str(status).ok(),
+            annotations: serde_json::from_str(self.get("Annotations")).ok(),
+            request_received_timestamp: None,
+            stage_timestamp: None,
+            timestamp: None,
+        };
+        let when = self.when("RequestReceivedTime", facts).or_else(|| self.when("TimeGenerated", facts));
+        let stamp = when.and_then(|when| when.resolve(None)).map(time::rfc3339_text);
+        let event = AuditEvent { request_received_timestamp: stamp.map(Into::into), ..event };
+        audit::refusal(&event, status.as_bytes(), self.source, self.line, facts);
+    }
+}
+
+/// Labels as the agent writes them: `[{"app":"cart","tier":"web"}]`.
+fn labels(text: &str) -> Labels {
+    serde_json::from_str::<Vec<Labels>>(text).unwrap_or_default().into_iter().flatten().collect()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum TableTime {
+    Known(When),
+    /// Both readings are dates.
+    DayOrMonth,
+    None,
+}
+
+/// A time as a table export writes it: ISO, or in the browser's way (`2/25/2025, 9:19:25.391 AM`,
+/// `16/07/2026 20:26:12,030`). AM and PM go with month first; otherwise a number above 12 decides.
+fn table_time(text: &str) -> TableTime {
+    let text = text.trim();
+    if let Some((when, _)) = time::rfc3339(text.as_bytes()) {
+        return TableTime::Known(when);
+    }
+    let spaced: String =
+        text.chars().map(|c| if matches!(c, '\u{202f}' | '\u{a0}') { ' ' } else { c }).collect();
+    let numbers: Vec<i64> = spaced
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .take(6)
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    let [a, b, year, hour, minute, second] = numbers.as_slice() else { return TableTime::None };
+    if !(1970..=2200).contains(year) {
+        return TableTime::None;
+    }
+    let upper = spaced.to_ascii_uppercase();
+    let (am, pm) = (upper.contains("AM"), upper.contains("PM"));
+    let (month, day) = match (am || pm, *a > 12, *b > 12) {
+        (true, ..) | (false, false, true) => (*a, *b),
+        (false, true, _) => (*b, *a),
+        (false, false, false) if a == b => (*a, *b),
+        (false, false, false) => return TableTime::DayOrMonth,
+    };
+    let hour = match (am, pm, *hour) {
+        (true, _, 12) => 0,
+        (_, true, hour) if hour < 12 => hour + 12,
+        (_, _, hour) => hour,
+    };
+    let fraction = spaced.rsplit(['.', ',']).next().filter(|_| spaced.matches(['.', ',']).count() > 0);
+    let fraction: String =
+        fraction.unwrap_or_default().chars().take_while(char::is_ascii_digit).take(3).collect();
+    let micros = if fraction.len() == 3 { fraction.parse::<i64>().unwrap_or(0) * 1000 } else { 0 };
+    time::civil(*year, month, day, hour * 3600 + minute * 60 + second, micros)
+        .map_or(TableTime::None, TableTime::Known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        match table_time(text) {
+            TableTime::Known(when) => time::rfc3339_text(when.resolve(None).unwrap()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn portal_times_of_several_locales() {
+        assert_eq!(shown("2/25/2025, 9:19:25.391 AM"), "2025-02-25T09:19:25.391Z");
+        assert_eq!(shown("2/25/2025, 12:19:25.391\u{202f}AM"), "2025-02-25T00:19:25.391Z");
+        assert_eq!(shown("16/07/2026 20:26:12.030"), "2026-07-16T20:26:12.03Z");
+        assert_eq!(shown("16/07/2026, 20:26:12,030"), "2026-07-16T20:26:12.03Z");
+        assert_eq!(shown("2026-11-23T20:26:12.03Z"), "2026-11-23T20:26:12.03Z");
+        assert_eq!(shown("03/04/2026 20:26:12"), "DayOrMonth");
+        assert_eq!(shown("yesterday"), "None");
+    }
+
+    #[test]
+    fn tables_are_known_by_their_columns() {
+        let columns = |text: &str| text.split(',').map(column_name).collect::<Vec<_>>();
+        assert_eq!(
+            Table::of(&columns("TimeGenerated [UTC],log_s,pod_s,Category")),
+            Some(Table::AzureDiagnostics)
+        );
+        assert_eq!(
+            Table::of(&columns("\u{feff}TimeGenerated,LogMessage,PodName")),
+            Some(Table::ContainerLogV2)
+        );
+        assert_eq!(Table::of(&columns("Name,Age,City")), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! Markdown for a ticket: renders in GitHub, GitLab and Azure DevOps, and reads well as plain text.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, context};
+
+use super::RenderError;
+use super::escape::{code_block, code_span, markdown};
+use crate::diagnosis::Diagnosis;
+
+/// Largest report: trackers cut longer texts.
+const BYTES: usize = 60_000;
+
+/// Renders the text, with fewer findings in full until it fits.
+pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_template("report.md", include_str!("../../templates/report.md"))?;
+    environment.add_filter("md", |text: String| markdown(&text));
+    environment.add_filter("code", |text: String| code_span(&text));
+    environment.add_filter("block", |text: String, language: String| code_block(&text, &language));
+    environment.add_filter("cut", |text: String, length: usize| cut(&text, length));
+    let template = environment.get_template("report.md")?;
+    let mut text = String::new();
+    for (in_full, rows, excerpt) in
+        [(40, 60, 240), (25, 40, 200), (15, 25, 160), (8, 15, 120), (4, 10, 100), (1, 5, 80)]
+    {
+        text = template.render(context! {
+            report => Serde(diagnosis),
+            findings => Serde(diagnosis.findings.iter().take(in_full).collect::<Vec<_>>()),
+            findings_cut => diagnosis.findings.len().saturating_sub(in_full),
+            roots => Serde(diagnosis.root_causes.iter().take(rows).collect::<Vec<_>>()),
+            roots_cut => diagnosis.root_causes.len().saturating_sub(rows),
+            rows,
+            excerpt,
+            problems => Serde(problems(diagnosis, rows)),
+            unread => Serde(unread(diagnosis, rows)),
+            verdicts => diagnosis.verdicts.iter().map(|verdict| context! {
+                shown => verdict.verdict.shown(),
+                chapter => verdict.chapter.title(),
+                title => verdict.title,
+                id => verdict.id,
+                reason => &verdict.reason,
+            }).collect::<Vec<_>>(),
+        })?;
+        if text.len() <= BYTES {
+            return Ok(tidy(&text));
+        }
+    }
+    // One finding with monstrous details: cut at a line, and say so.
+    let end = text.char_indices().take_while(|(at, _)| *at < BYTES - 200).last().map_or(0, |(at, _)| at);
+    let kept = text.get(..end).and_then(|kept| kept.rsplit_once('\n')).map_or("", |(kept, _)| kept);
+    Ok(tidy(&format!("{kept}\n\n*Cut here: the HTML and JSON reports have the rest.*\n")))
+}
+
+fn problems(diagnosis: &Diagnosis, rows: usize) -> Vec<&crate::diagnosis::EntryView> {
+    diagnosis.coverage.entries.iter().filter(|entry| entry.problem.is_some()).take(rows).collect()
+}
+
+/// The largest entries that no format recognised.
+fn unread(diagnosis: &Diagnosis, rows: usize) -> Vec<&crate::diagnosis::EntryView> {
+    let mut unread: Vec<_> = diagnosis
+        .coverage
+        .entries
+        .iter()
+        .filter(|entry| !entry.recognised && entry.bytes > 0 && entry.format == "text")
+        .collect();
+    unread.sort_by_key(|entry| (std::cmp::Reverse(entry.bytes), &entry.path));
+    unread.truncate(rows.min(10));
+    unread
+}
+
+fn cut(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    let mut shown: String = text.chars().take(length).collect();
+    shown.push('…');
+    shown
+}
+
+/// At most one empty line in a row.
+fn tidy(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len());
+    let mut empty = 0;
+    for line in text.lines() {
+        let line = line.trim_end();
+        empty = if line.is_empty() { empty + 1 } else { 0 };
+        if empty < 2 {
+            tidy.push_str(line);
+            tidy.push('\n');
+        }
+    }
+    tidy
+}

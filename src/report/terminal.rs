@@ -1,0 +1,91 @@
+//! The summary on the terminal: the diagnosis, the causes, what to do next.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Color, Style};
+
+use super::escape::visible;
+use crate::detectors::Severity;
+use crate::diagnosis::{Decision, Diagnosis};
+
+/// Causes shown.
+const CAUSES: usize = 15;
+
+/// Text with ANSI styles; the caller's stream strips them where they don't belong. `width` in columns.
+pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
+    let width = width.clamp(40, 120);
+    let mut out = String::new();
+    let bold = Style::new().bold();
+    let dim = Style::new().dimmed();
+    let _ = writeln!(out, "{bold}Diagnosis{bold:#}");
+    for line in wrap(&diagnosis.summary, width - 2) {
+        let _ = writeln!(out, "  {line}");
+    }
+    if !diagnosis.root_causes.is_empty() {
+        let _ = writeln!(out, "\n{bold}Causes, worst first{bold:#}");
+    }
+    for root in diagnosis.root_causes.iter().take(CAUSES) {
+        let style = style(root.severity);
+        let mut lines = wrap(&root.title, width - 12).into_iter();
+        let first = lines.next().unwrap_or_default();
+        let sure = if root.confidence == crate::detectors::Confidence::Confirmed {
+            ""
+        } else {
+            root.confidence.name()
+        };
+        let _ = writeln!(out, "  {style}{:<8}{style:#}  {first} {dim}{sure}{dim:#}", root.severity.name());
+        for line in lines {
+            let _ = writeln!(out, "            {line}");
+        }
+    }
+    let more = diagnosis.root_causes.len().saturating_sub(CAUSES);
+    if more > 0 {
+        let _ = writeln!(out, "            {dim}and {more} more in the report{dim:#}");
+    }
+    let unknown: Vec<_> = diagnosis.verdicts.iter().filter(|v| v.verdict == Decision::NotEvaluated).collect();
+    if !unknown.is_empty() {
+        let _ = writeln!(out, "\n{bold}Not evaluated{bold:#} {dim}(the report lists what to ask for){dim:#}");
+        for verdict in unknown {
+            let _ = writeln!(out, "  {} {dim}({}){dim:#}", verdict.title, visible(&verdict.reason));
+        }
+    }
+    let coverage = &diagnosis.coverage;
+    let _ = writeln!(
+        out,
+        "\n{dim}Read {} entries, {:.1} MB; {}% of the text recognised; {} with problems.{dim:#}",
+        coverage.entry_count,
+        coverage.bytes as f64 / 1e6,
+        coverage.recognised_percent,
+        coverage.problem_count
+    );
+    for error in &diagnosis.internal_errors {
+        let _ = writeln!(out, "{}", visible(error));
+    }
+    out
+}
+
+fn style(severity: Severity) -> Style {
+    let colour = match severity {
+        Severity::Critical | Severity::High => AnsiColor::Red,
+        Severity::Medium => AnsiColor::Yellow,
+        Severity::Low => AnsiColor::Blue,
+        Severity::Info => AnsiColor::White,
+    };
+    let style = Style::new().fg_color(Some(Color::Ansi(colour)));
+    if severity == Severity::Critical { style.bold() } else { style }
+}
+
+/// Breaks text into lines of at most `width` characters; longer words stand alone.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in visible(text).split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

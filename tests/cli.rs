@@ -1,0 +1,149 @@
+//! The command line as a user meets it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kubetriage")).current_dir(folder).args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn shop() -> String {
+    common::sample("bundles/contoso-shop").to_string_lossy().into_owned()
+}
+
+#[test]
+fn by_default_it_writes_a_page_and_a_text_named_after_the_bundle() {
+    let temp = tempfile::tempdir().unwrap();
+    let output = run(temp.path(), &["report", &shop()]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let names: Vec<_> = common::files(temp.path()).iter().map(|path| common::name(path)).collect();
+    assert_eq!(names, ["contoso-shop.report.html", "contoso-shop.report.md"]);
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("Causes, worst first") && said.contains("Wrote contoso-shop.report.html"),
+        "{said}"
+    );
+    assert!(!said.contains('\u{1b}'), "no colours into a pipe");
+    assert!(output.stderr.is_empty(), "no progress bar without a terminal");
+}
+
+#[test]
+fn the_extension_picks_the_format_and_a_dash_is_the_standard_output() {
+    let temp = tempfile::tempdir().unwrap();
+    let output = run(temp.path(), &["report", &shop(), "-o", "a.json", "-o", "b.MD", "-q"]);
+    assert_eq!(code(&output), 0);
+    assert!(output.stdout.is_empty());
+    let json = std::fs::read_to_string(temp.path().join("a.json")).unwrap();
+    assert!(json.starts_with("{\n  \"schema\": \"kubetriage/v1\""));
+    assert!(std::fs::read_to_string(temp.path().join("b.MD")).unwrap().starts_with("# kubetriage"));
+    let output = run(temp.path(), &["report", &shop(), "-o", "-", "--format", "json"]);
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    assert!(text(&output.stderr).contains("Causes, worst first"), "the summary goes to the other stream");
+}
+
+#[test]
+fn wrong_usage_is_code_2_and_says_what_to_do() {
+    let temp = tempfile::tempdir().unwrap();
+    for (arguments, hint) in [
+        (vec!["report"], "BUNDLE"),
+        (vec!["report", "x", "-o", "-"], "needs --format"),
+        (vec!["report", "x", "-o", "report.xyz"], "end it in .html"),
+        (vec!["report", "-", "-"], "once only"),
+        (vec!["explain", "nothing"], "rbac-missing-permission"),
+    ] {
+        let output = run(temp.path(), &arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(text(&output.stderr).contains(hint), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn an_input_is_never_overwritten() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("pods.json"), "{}").unwrap();
+    let output = run(temp.path(), &["report", "pods.json", "-o", "pods.json"]);
+    assert_eq!(code(&output), 2);
+    assert_eq!(std::fs::read_to_string(temp.path().join("pods.json")).unwrap(), "{}");
+}
+
+#[test]
+fn a_bundle_that_is_not_there_is_code_1() {
+    let temp = tempfile::tempdir().unwrap();
+    let output = run(temp.path(), &["report", "missing.tar.gz"]);
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stderr);
+    assert!(said.contains("missing.tar.gz") && said.contains("check the path"), "{said}");
+}
+
+#[test]
+fn nothing_recognised_is_code_3_with_a_report_all_the_same() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("poem.txt"), "The fog comes\non little cat feet.\n").unwrap();
+    let output = run(temp.path(), &["report", "poem.txt"]);
+    assert_eq!(code(&output), 3);
+    assert!(temp.path().join("poem.txt.report.html").exists());
+}
+
+#[test]
+fn fail_on_gives_code_10_when_something_is_that_severe() {
+    let temp = tempfile::tempdir().unwrap();
+    let hit = common::sample("detectors/rbac-impersonation-denied/hit");
+    let hit = hit.to_string_lossy();
+    assert_eq!(code(&run(temp.path(), &["report", &hit, "-q", "--fail-on", "low"])), 10);
+    assert_eq!(code(&run(temp.path(), &["report", &hit, "-q", "--fail-on", "high"])), 0);
+}
+
+#[test]
+fn the_standard_input_may_be_an_archive() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubetriage"))
+        .current_dir(temp.path())
+        .args(["report", "-", "-o", "-", "--format", "md", "-q"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let archive = std::fs::read(common::sample("detectors/pod-ip-leak/hit/nodes.tar.gz")).unwrap();
+    child.stdin.take().unwrap().write_all(&archive).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(text(&output.stdout).contains("251 addresses reserved"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn several_inputs_are_pieces_of_one_cluster() {
+    let temp = tempfile::tempdir().unwrap();
+    let hit = common::sample("detectors/rbac-missing-permission/hit");
+    let piece = |name: &str| hit.join(name).to_string_lossy().into_owned();
+    let (audit, rbac) = (piece("audit.log"), piece("rbac.json"));
+    let output = run(temp.path(), &["report", &audit, &rbac, "-o", "-", "--format", "json", "-q"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cause = json["findings"][0]["cause"].as_str().unwrap();
+    assert!(cause.contains("RoleBinding shop-staging/cart-config"), "{cause}");
+}
+
+#[test]
+fn help_has_examples_and_completions_and_the_manual_come_from_the_same_place() {
+    let temp = tempfile::tempdir().unwrap();
+    let help = text(&run(temp.path(), &["report", "--help"]).stdout);
+    assert!(help.contains("Examples:") && help.contains("--max-line"), "{help}");
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(text(&run(temp.path(), &["completions", shell]).stdout).contains("kubetriage"));
+    }
+    assert!(text(&run(temp.path(), &["man"]).stdout).contains(".TH kubetriage"));
+    assert!(text(&run(temp.path(), &["detectors"]).stdout).contains("pod-ip-leak"));
+    let page = text(&run(temp.path(), &["explain", "pod-ip-leak"]).stdout);
+    assert!(page.contains("How it is decided") && page.contains("kubectl"), "{page}");
+}

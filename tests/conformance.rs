@@ -1,0 +1,194 @@
+//! Runs the program over a folder of real bundles and prints a table: bundle, entries, share recognised,
+//! findings, seconds, peak memory. Fails when it crashes, and where the truth is known when it differs.
+//!
+//! `just conformance ../shared/data`; without a folder it runs over the samples.
+
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+use wait4::Wait4;
+
+/// What came of one bundle.
+struct Row {
+    name: String,
+    report: Option<Value>,
+    seconds: f64,
+    peak: u64,
+    wrong: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Test runners ask harness-less tests for their list.
+    if arguments.iter().any(|argument| argument == "--list") {
+        println!("conformance: test");
+        return ExitCode::SUCCESS;
+    }
+    let folder = arguments
+        .iter()
+        .find(|argument| !argument.starts_with('-'))
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples"), PathBuf::from);
+    let bundles = bundles(&folder);
+    if bundles.is_empty() {
+        println!("nothing to run in {}", folder.display());
+        return ExitCode::FAILURE;
+    }
+    println!("| bundle | entries | MB | recognised | findings (confirmed) | seconds | peak MiB |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let mut failed = 0;
+    let mut passed = 0;
+    for bundle in bundles {
+        let mut row = run(&folder, &bundle);
+        if let Some(report) = &row.report {
+            row.wrong.extend(judge(&bundle, report));
+        }
+        print(&row);
+        if row.wrong.is_empty() { passed += 1 } else { failed += 1 }
+    }
+    println!("\n{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Archives and files that are bundles; of the project's samples, the folders of bundles and detectors.
+fn bundles(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    if folder.join("detectors").is_dir() {
+        for group in ["bundles", "detectors"] {
+            let walk =
+                walkdir::WalkDir::new(folder.join(group)).min_depth(1).max_depth(2).sort_by_file_name();
+            for entry in walk.into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_dir()) {
+                let depth = if group == "bundles" { 1 } else { 2 };
+                if entry.depth() == depth && !entry.file_name().to_string_lossy().ends_with(".golden") {
+                    found.push(entry.into_path());
+                }
+            }
+        }
+        return found;
+    }
+    for entry in walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path().to_string_lossy().into_owned();
+        // Cases of the policy matrix, truth files and read-mes are no bundles.
+        let skipped = ["README.md", "truth", "network-policy", "/rbac/"];
+        if entry.file_type().is_file() && !skipped.iter().any(|part| path.contains(part) || name == *part) {
+            found.push(entry.into_path());
+        }
+    }
+    found
+}
+
+fn run(folder: &Path, bundle: &Path) -> Row {
+    let name = bundle.strip_prefix(folder).unwrap_or(bundle).display().to_string();
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let report = out.path().join("report.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubetriage"));
+    command.arg("report").arg(bundle).arg("-q");
+    for file in ["report.json", "report.html", "report.md"] {
+        command.arg("-o").arg(out.path().join(file));
+    }
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let used = child.wait4().expect("the program ends");
+    let seconds = start.elapsed().as_secs_f64();
+    let mut wrong = Vec::new();
+    if !matches!(used.status.code(), Some(0 | 3)) {
+        wrong.push(format!("ended with {:?}", used.status));
+    }
+    let report = std::fs::read(&report).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if report.is_none() {
+        wrong.push("no report".to_owned());
+    }
+    Row { name, report, seconds, peak: used.rusage.maxrss, wrong }
+}
+
+fn print(row: &Row) {
+    let (mut entries, mut bytes, mut share, mut findings, mut confirmed) = (0, 0.0, 0.0, 0, 0);
+    if let Some(report) = &row.report {
+        let coverage = &report["coverage"];
+        entries = coverage["entry_count"].as_u64().unwrap_or(0);
+        bytes = coverage["bytes"].as_f64().unwrap_or(0.0) / 1e6;
+        share = coverage["recognised_percent"].as_f64().unwrap_or(0.0);
+        let list = report["findings"].as_array().cloned().unwrap_or_default();
+        findings = list.len();
+        confirmed = list.iter().filter(|finding| finding["confidence"] == "confirmed").count();
+    }
+    println!(
+        "| {} | {entries} | {bytes:.1} | {share} % | {findings} ({confirmed}) | {:.2} | {} |",
+        row.name,
+        row.seconds,
+        row.peak >> 20
+    );
+    for wrong in &row.wrong {
+        println!("  WRONG {}: {wrong}", row.name);
+    }
+}
+
+/// What must hold of every report, and of those whose truth is known.
+fn judge(bundle: &Path, report: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for error in report["internal_errors"].as_array().into_iter().flatten() {
+        wrong.push(error.to_string());
+    }
+    for entry in report["coverage"]["entries"].as_array().into_iter().flatten() {
+        if entry["problem"].as_str().is_some_and(|problem| problem.contains("fault of kubetriage")) {
+            wrong.push(format!("{}: {}", entry["path"], entry["problem"]));
+        }
+    }
+    let name = bundle.file_name().unwrap_or_default().to_string_lossy();
+    let healthy = name.starts_with("troubleshoot-")
+        || name.starts_with("must-gather")
+        || name.starts_with("aks-kube-system");
+    if healthy {
+        for finding in report["findings"].as_array().into_iter().flatten() {
+            if finding["confidence"] == "confirmed"
+                && finding["severity"] != "low"
+                && finding["severity"] != "info"
+            {
+                wrong.push(format!("accuses a healthy bundle: {}", finding["title"]));
+            }
+        }
+    }
+    if let Some(stem) = name.strip_suffix(".tar.gz") {
+        let truth = bundle.with_file_name(format!("{stem}.truth.json"));
+        if let Ok(truth) = std::fs::read(truth) {
+            wrong.extend(lab(&serde_json::from_slice(&truth).unwrap_or_default(), report));
+        }
+    }
+    wrong
+}
+
+/// The planted RBAC faults must each be one finding of the right identity; the look-alikes none.
+fn lab(truth: &Value, report: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let findings: Vec<&Value> = report["findings"].as_array().into_iter().flatten().collect();
+    let about = |identity: &str, detectors: &[&str]| {
+        findings
+            .iter()
+            .filter(|finding| {
+                finding["details"]["identity"] == identity
+                    && detectors.iter().any(|detector| finding["detector"] == *detector)
+            })
+            .count()
+    };
+    let rbac = ["rbac-missing-permission", "rbac-escalation-denied", "rbac-impersonation-denied"];
+    for fault in truth["faults"].as_array().into_iter().flatten() {
+        let (id, area) =
+            (fault["id"].as_str().unwrap_or_default(), fault["area"].as_str().unwrap_or_default());
+        let object = fault["object"].as_str().unwrap_or_default();
+        let identity = object.strip_prefix("user ").unwrap_or(object).split(" (").next().unwrap_or_default();
+        match area {
+            "rbac" | "rbac-escalation" if about(identity, &rbac) != 1 => {
+                wrong.push(format!("{id}: {identity} has {} findings, not 1", about(identity, &rbac)));
+            }
+            "not-rbac-403" | "anonymous" | "not-rbac-401" | "podsecurity" if about(identity, &rbac) != 0 => {
+                wrong.push(format!("{id}: {identity} is taken for a missing rule"));
+            }
+            _ => {}
+        }
+    }
+    wrong
+}
