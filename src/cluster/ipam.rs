@@ -69,6 +69,10 @@ pub struct StoreBooks {
     pub elsewhere: Vec<(IpAddr, String)>,
     /// Most pods that the kubelet takes.
     pub max_pods: Option<usize>,
+    /// Error lines and events that say that this node's store is empty.
+    pub refusals: u64,
+    /// Where they were seen.
+    pub refused_at: Vec<Evidence>,
 }
 
 /// The books of one node with dynamic Azure CNI.
@@ -312,8 +316,11 @@ fn store_books(
         let (sandbox, place) = (lease.sandbox.clone(), lease.place.clone());
         orphans.push(Orphan { ip: *ip, sandbox, written, young, place });
     }
+    let (refusals, refused_at) = refusals(facts, node, &[Signal::RangeSetFull, Signal::NoAvailableAddresses]);
     StoreBooks {
         node: node.to_owned(),
+        refusals,
+        refused_at,
         allocated: store.leases.len(),
         sandboxes: sandboxes(store),
         capacity,
@@ -387,7 +394,7 @@ fn pool_books(
     let allocated = config.status.assigned_ip_count.filter(|count| *count > 0);
     let named = !pool.is_empty() && allocated.is_none_or(|count| pool.len() as u64 >= count);
     let unheld = pool.iter().filter(|ip| !pods.by_ip.contains_key(ip)).copied().collect();
-    let (refusals, refused_at) = refusals(facts, node);
+    let (refusals, refused_at) = refusals(facts, node, &[Signal::CnsWaiting, Signal::SubnetFull]);
     PoolBooks {
         node: node.to_owned(),
         requested: config.spec.requested_ip_count,
@@ -409,11 +416,11 @@ fn pool_books(
     }
 }
 
-/// Lines that say that a node's pool is empty: the line names the node, or a pod that runs there.
-fn refusals(facts: &Facts, node: &str) -> (u64, Vec<Evidence>) {
+/// Lines that say that a node has no address left: the line names the node, or a pod that runs there.
+fn refusals(facts: &Facts, node: &str, told: &[Signal]) -> (u64, Vec<Evidence>) {
     let (mut count, mut places) = (0, Vec::new());
     for (key, tally) in facts.signals.map.iter() {
-        if !matches!(key.signal, Signal::CnsWaiting | Signal::SubnetFull) {
+        if !told.contains(&key.signal) {
             continue;
         }
         let on_node = &*key.node == node

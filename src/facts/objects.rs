@@ -543,6 +543,21 @@ macro_rules! stores {
                 vec![$((stringify!($field), self.$field.len())),*]
             }
 
+            /// Parses an object of a kept kind from YAML and adds it. `false` when the kind is not kept.
+            /// Plain scalars take the type of their field, so a label `1.0` stays text.
+            pub fn parse_yaml(
+                &mut self, kind: &str, yaml: &str, source: &Arc<str>, line: u64,
+            ) -> Result<bool, String> {
+                match kind {
+                    $($($kind)|+ => {
+                        let object: $type = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+                        self.$field.add(object, kind, yaml.len(), source, line);
+                        Ok(true)
+                    })*
+                    _ => Ok(false),
+                }
+            }
+
             /// Parses an object of a kept kind from JSON and adds it. `false` when the kind is not kept.
             pub fn parse(
                 &mut self, kind: &str, json: &[u8], source: &Arc<str>, line: u64,

@@ -20,6 +20,7 @@ macro_rules! formats {
 
 formats![
     kubernetes_json,
+    kubernetes_yaml,
     audit_log,
     diagnostic_records,
     log_analytics_csv,

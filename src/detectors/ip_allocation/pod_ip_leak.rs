@@ -99,7 +99,8 @@ fn store(books: &StoreBooks) -> Option<Finding> {
             books.node, books.allocated
         )
     };
-    let places: Vec<Evidence> = leaked.iter().map(|orphan| orphan.place.clone()).take(EXAMPLES).collect();
+    let mut places: Vec<Evidence> = books.refused_at.iter().take(2).cloned().collect();
+    places.extend(leaked.iter().map(|orphan| orphan.place.clone()).take(EXAMPLES));
     let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", books.node, books.network), title, places)?;
     finding.confidence = confidence;
     let free = books.capacity.map(|capacity| capacity.saturating_sub(books.sandboxes as u64));
@@ -146,6 +147,7 @@ fn store_details(
     finding.detail("capacity", books.capacity);
     finding.detail("ranges", &books.ranges);
     finding.detail("waiting_pods", books.waiting);
+    finding.detail("refusals", books.refusals);
     finding.detail("ages_known", books.aged);
     if !books.elsewhere.is_empty() {
         finding.detail("held_by_pods_of_other_nodes", &books.elsewhere);
@@ -179,9 +181,14 @@ fn store_cause(books: &StoreBooks, count: usize, times: &[i64]) -> String {
         }
         _ => " The listing does not tell since when.".to_owned(),
     };
+    let refused = match books.refusals {
+        0 => String::new(),
+        1 => " A pod was refused because no address was left.".to_owned(),
+        n => format!(" Pods were refused {n} times because no address was left."),
+    };
     let share = if count * 2 > books.allocated { "most" } else { "some" };
     format!(
-        "The network plugin reserved {} addresses on this node and {share} were not given back: {count} belong to no live pod of the node (it has {} with an address of its own).{age} Either the plugin fails to release on deletion, or pods are made faster than ended ones are cleaned up.",
+        "The network plugin reserved {} addresses on this node and {share} were not given back: {count} belong to no live pod of the node (it has {} with an address of its own).{age}{refused} Either the plugin fails to release on deletion, or pods are made faster than ended ones are cleaned up.",
         books.allocated, books.pods
     )
 }

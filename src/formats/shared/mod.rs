@@ -1,6 +1,7 @@
 //! What several formats need: JSON streams, log lines and their wrappers, messages, table rows.
 
 pub(in crate::formats) mod audit;
+pub(in crate::formats) mod events;
 pub(in crate::formats) mod json;
 pub(in crate::formats) mod line;
 pub(in crate::formats) mod message;
