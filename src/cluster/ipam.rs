@@ -362,7 +362,9 @@ fn pools(facts: &Facts, pods: &Pods<'_>) -> Vec<PoolBooks> {
         .objects
         .node_network_configs
         .iter()
-        .map(|(key, seen)| pool_books(facts, pods, &key.name, &seen.object, seen.sources.as_slice()))
+        .map(|(key, seen)| {
+            pool_books(facts, pods, &key.name, &seen.object, seen.evidence("NodeNetworkConfig", key))
+        })
         .collect()
 }
 
@@ -371,10 +373,10 @@ fn pool_books(
     pods: &Pods<'_>,
     node: &str,
     config: &NodeNetworkConfig,
-    places: &[Evidence],
+    places: Vec<Evidence>,
 ) -> PoolBooks {
     let container = config.status.network_containers.first();
-    let text = |get: fn(&crate::facts::NetworkContainer) -> &Box<str>| -> String {
+    let text = |get: fn(&crate::facts::NetworkContainer) -> &crate::facts::Text| -> String {
         container.map(|container| get(container).to_string()).unwrap_or_default()
     };
     let subnet = text(|container| &container.subnet_address_space);
@@ -410,7 +412,7 @@ fn pool_books(
         unheld,
         named,
         refusals,
-        places: places.to_vec(),
+        places,
         refused_at,
         max_pods: max_pods(facts, node),
     }

@@ -174,7 +174,7 @@ pub fn covers(rule: &PolicyRule, review: &Review<'_>) -> bool {
                 || url.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix))
         }),
         Target::Resource { group, resource, subresource, .. } => {
-            let group_covered = rule.api_groups.iter().any(|own| &**own == "*" || own == group);
+            let group_covered = rule.api_groups.iter().any(|own| &**own == "*" || **own == **group);
             let combined = if subresource.is_empty() {
                 resource.to_string()
             } else {

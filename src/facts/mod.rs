@@ -11,6 +11,7 @@ mod objects;
 mod request;
 mod signal;
 mod tally;
+mod text;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use objects::*;
 pub use request::{Request, Scope, Target, from_uri, split_thing};
 pub use signal::{Signal, SignalKey, SignalSeen, SignalTally, Signals};
 pub use tally::{BoundedMap, BoundedSet, Sightings, fingerprint};
+pub use text::Text;
 use time::{Span, When};
 
 use crate::evidence::Examples;

@@ -6,11 +6,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::evidence::{Evidence, Examples};
+use super::text::Text;
+use crate::evidence::{EXAMPLES, Evidence};
 
 /// `null` is the same as missing.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
@@ -30,10 +32,43 @@ macro_rules! shape {
     };
 }
 
-/// Short strings that are never changed.
-pub type Text = Box<str>;
-/// Labels and selectors.
-pub type Labels = BTreeMap<Text, Text>;
+/// A list without room to grow: half of a pod's memory would be such room.
+pub type List<T> = Box<[T]>;
+
+/// Labels and selectors, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(Box<[(Text, Text)]>);
+
+impl Labels {
+    /// In the order of keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Text)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Text> {
+        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(Text, Text)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
+        // A map of 11 slots each would be most of a pod's memory.
+        Self(pairs.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        BTreeMap::<Text, Text>::deserialize(from).map(|map| map.into_iter().collect())
+    }
+}
 
 shape! {
     /// `metadata`.
@@ -42,8 +77,6 @@ shape! {
         name: Text,
         /// Empty for cluster-scoped objects.
         namespace: Text,
-        /// Unique in time.
-        uid: Text,
         /// Grows with each change.
         resource_version: Text,
         /// RFC 3339.
@@ -53,7 +86,7 @@ shape! {
         /// Labels.
         labels: Labels,
         /// Who made it.
-        owner_references: Vec<Owner>,
+        owner_references: List<Owner>,
     }
 }
 shape! {
@@ -79,9 +112,9 @@ shape! {
         /// The identity of its requests; empty means `default`.
         service_account_name: Text,
         /// Containers.
-        containers: Vec<Container>,
+        containers: List<Container>,
         /// Run before the others.
-        init_containers: Vec<Container>,
+        init_containers: List<Container>,
     }
 }
 shape! {
@@ -90,7 +123,7 @@ shape! {
         /// In the pod.
         name: Text,
         /// What it says that it listens on: documentation, not a promise.
-        ports: Vec<ContainerPort>,
+        ports: List<ContainerPort>,
         /// `Always` makes an init container a sidecar.
         restart_policy: Text,
     }
@@ -118,11 +151,11 @@ shape! {
         /// First address.
         pod_ip: Text = "podIP",
         /// All addresses: two with dual stack.
-        pod_ips: Vec<PodIp> = "podIPs",
+        pod_ips: List<PodIp> = "podIPs",
         /// `Ready`, `PodScheduled`, …
-        conditions: Vec<Condition>,
+        conditions: List<Condition>,
         /// One per container.
-        container_statuses: Vec<ContainerStatus>,
+        container_statuses: List<ContainerStatus>,
         /// When the kubelet took it.
         start_time: Text,
     }
@@ -163,7 +196,7 @@ shape! {
 }
 shape! {
     /// One of waiting, running, terminated.
-    ContainerState { waiting: Option<Waiting>, terminated: Option<Terminated> }
+    ContainerState { waiting: Option<Box<Waiting>>, terminated: Option<Box<Terminated>> }
 }
 shape! {
     /// Why a container does not run yet.
@@ -183,7 +216,7 @@ shape! {
         /// The node's range of pod addresses (kubenet, overlay).
         pod_cidr: Text = "podCIDR",
         /// Both families.
-        pod_cidrs: Vec<Text> = "podCIDRs",
+        pod_cidrs: List<Text> = "podCIDRs",
         /// Cordoned.
         unschedulable: bool,
         /// `azure:///subscriptions/…`.
@@ -192,7 +225,7 @@ shape! {
 }
 shape! {
     /// `Node.status`.
-    NodeStatus { conditions: Vec<Condition>, addresses: Vec<NodeAddress>, allocatable: Allocatable, node_info: NodeInfo }
+    NodeStatus { conditions: List<Condition>, addresses: List<NodeAddress>, allocatable: Allocatable, node_info: NodeInfo }
 }
 shape! {
     /// An address of a node.
@@ -234,7 +267,7 @@ shape! {
         /// All pairs must match.
         selector: Labels,
         /// Ports.
-        ports: Vec<ServicePort>,
+        ports: List<ServicePort>,
         /// For `ExternalName`.
         external_name: Text,
     }
@@ -256,11 +289,11 @@ pub enum IntOrString {
 
 shape! {
     /// `Endpoints`.
-    Endpoints { metadata: Meta, subsets: Vec<Subset> }
+    Endpoints { metadata: Meta, subsets: List<Subset> }
 }
 shape! {
     /// Addresses that share ports.
-    Subset { addresses: Vec<EndpointAddress>, not_ready_addresses: Vec<EndpointAddress> }
+    Subset { addresses: List<EndpointAddress>, not_ready_addresses: List<EndpointAddress> }
 }
 shape! {
     /// One address behind a service.
@@ -268,11 +301,11 @@ shape! {
 }
 shape! {
     /// `EndpointSlice`.
-    EndpointSlice { metadata: Meta, endpoints: Vec<SliceEndpoint> }
+    EndpointSlice { metadata: Meta, endpoints: List<SliceEndpoint> }
 }
 shape! {
     /// One endpoint of a slice.
-    SliceEndpoint { addresses: Vec<Text>, conditions: SliceConditions }
+    SliceEndpoint { addresses: List<Text>, conditions: SliceConditions }
 }
 shape! {
     /// `conditions` of a slice endpoint; missing means ready.
@@ -292,7 +325,7 @@ shape! {
 }
 shape! {
     /// `Role` and `ClusterRole`.
-    Role { metadata: Meta, rules: Vec<PolicyRule>, aggregation_rule: Option<Aggregation> }
+    Role { metadata: Meta, rules: List<PolicyRule>, aggregation_rule: Option<Aggregation> }
 }
 shape! {
     /// `aggregationRule`: a controller fills `rules` from other roles.
@@ -302,20 +335,20 @@ shape! {
     /// One rule of a role.
     PolicyRule {
         /// Verbs or `*`.
-        verbs: Vec<Text>,
+        verbs: List<Text>,
         /// Groups, `""` for core, or `*`.
-        api_groups: Vec<Text>,
+        api_groups: List<Text>,
         /// `pods`, `pods/log`, `*/scale`, `*`.
-        resources: Vec<Text>,
+        resources: List<Text>,
         /// Empty for any name.
-        resource_names: Vec<Text>,
+        resource_names: List<Text>,
         /// Paths, with a trailing `*`.
-        non_resource_urls: Vec<Text> = "nonResourceURLs",
+        non_resource_urls: List<Text> = "nonResourceURLs",
     }
 }
 shape! {
     /// `RoleBinding` and `ClusterRoleBinding`.
-    Binding { metadata: Meta, subjects: Vec<Subject>, role_ref: RoleRef }
+    Binding { metadata: Meta, subjects: List<Subject>, role_ref: RoleRef }
 }
 shape! {
     /// Who is bound.
@@ -351,7 +384,7 @@ shape! {
         /// Addresses wanted.
         requested_ip_count: Option<u64> = "requestedIPCount",
         /// Ids being given back.
-        ips_not_in_use: Vec<Text> = "ipsNotInUse",
+        ips_not_in_use: List<Text> = "ipsNotInUse",
     }
 }
 shape! {
@@ -364,7 +397,7 @@ shape! {
         /// How it grows.
         scaler: Scaler,
         /// Usually one.
-        network_containers: Vec<NetworkContainer>,
+        network_containers: List<NetworkContainer>,
     }
 }
 shape! {
@@ -394,7 +427,7 @@ shape! {
         /// For overlay: the node's whole range.
         primary_ip: Text = "primaryIP",
         /// The addresses.
-        ip_assignments: Vec<IpAssignment>,
+        ip_assignments: List<IpAssignment>,
     }
 }
 shape! {
@@ -440,13 +473,24 @@ impl Key {
 pub struct Seen<T> {
     /// The newest and richest form.
     pub object: T,
-    rank: Rank,
-    /// Where it was seen, in all forms.
-    pub sources: Examples,
+    /// Its version, then its weight.
+    rank: (u64, usize),
+    /// Entries and lines where it was seen, in all forms; the first is where `object` was.
+    places: Vec<(Arc<str>, u64)>,
 }
 
-/// The newest version wins, then the weightiest, then the first place in the order of names.
-type Rank = (u64, usize, Reverse<(Arc<str>, u64)>);
+impl<T> Seen<T> {
+    /// The places as evidence: the object itself, wherever it was.
+    pub fn evidence(&self, kind: &str, key: &Key) -> Vec<Evidence> {
+        let place = |(source, line): &(Arc<str>, u64)| Evidence {
+            source: Arc::clone(source),
+            line: *line,
+            pointer: Some(format!("{kind} {}", key.shown()).into()),
+            excerpt: "".into(),
+        };
+        self.places.iter().map(place).collect()
+    }
+}
 
 /// All objects of one kind, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -463,40 +507,49 @@ impl<T> Default for Store<T> {
 impl<T: Object> Store<T> {
     /// Adds an object seen at a place. Of two of one version the weightier is kept: `weight` is the
     /// length of the text, or the time of an inventory row.
-    pub fn add(&mut self, object: T, kind: &str, weight: usize, source: &Arc<str>, line: u64) {
+    pub fn add(&mut self, object: T, weight: usize, source: &Arc<str>, line: u64) {
         let meta = object.meta();
         let key = Key::new(meta.namespace.clone(), meta.name.clone());
         let version = meta.resource_version.parse().unwrap_or(0);
-        let rank = (version, weight, Reverse((Arc::clone(source), line)));
-        let place = Evidence {
-            source: Arc::clone(source),
-            line,
-            pointer: Some(format!("{kind} {}", key.shown()).into()),
-            excerpt: "".into(),
-        };
-        let mut sources = Examples::default();
-        sources.add(place);
-        self.join(key, Seen { object, rank, sources });
+        let places = vec![(Arc::clone(source), line)];
+        self.join(key, Seen { object, rank: (version, weight), places });
     }
 
+    /// The newest version wins, then the weightiest, then the first place in the order of names.
     fn join(&mut self, key: Key, seen: Seen<T>) {
         match self.map.entry(key) {
-            std::collections::btree_map::Entry::Vacant(slot) => {
+            Entry::Vacant(slot) => {
                 slot.insert(seen);
             }
-            std::collections::btree_map::Entry::Occupied(mut slot) => {
+            Entry::Occupied(mut slot) => {
                 let kept = slot.get_mut();
-                kept.sources.merge(seen.sources);
-                if seen.rank > kept.rank {
-                    kept.rank = seen.rank;
+                let better =
+                    (seen.rank, Reverse(seen.places.first())) > (kept.rank, Reverse(kept.places.first()));
+                let (best, other) = if better {
                     kept.object = seen.object;
-                }
+                    kept.rank = seen.rank;
+                    (seen.places, std::mem::take(&mut kept.places))
+                } else {
+                    (std::mem::take(&mut kept.places), seen.places)
+                };
+                let mut best = best.into_iter();
+                kept.places.extend(best.next());
+                let mut rest: Vec<_> =
+                    best.chain(other).filter(|place| Some(place) != kept.places.first()).collect();
+                rest.sort();
+                rest.dedup();
+                rest.truncate(EXAMPLES - 1);
+                kept.places.append(&mut rest);
             }
         }
     }
 
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
+        if self.map.is_empty() {
+            self.map = other.map;
+            return;
+        }
         for (key, seen) in other.map {
             self.join(key, seen);
         }
@@ -551,7 +604,7 @@ macro_rules! stores {
                 match kind {
                     $($($kind)|+ => {
                         let object: $type = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
-                        self.$field.add(object, kind, yaml.len(), source, line);
+                        self.$field.add(object, yaml.len(), source, line);
                         Ok(true)
                     })*
                     _ => Ok(false),
@@ -565,7 +618,7 @@ macro_rules! stores {
                 match kind {
                     $($($kind)|+ => {
                         let object: $type = serde_json::from_slice(json)?;
-                        self.$field.add(object, kind, json.len(), source, line);
+                        self.$field.add(object, json.len(), source, line);
                         Ok(true)
                     })*
                     _ => Ok(false),

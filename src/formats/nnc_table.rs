@@ -51,7 +51,7 @@ impl Format for NncTable {
                     let kind = facts.collected.entry("NodeNetworkConfig".into()).or_default();
                     kind.objects += 1;
                     let store = &mut facts.objects.node_network_configs;
-                    store.add(config, "NodeNetworkConfig", line.len(), piece.source, number);
+                    store.add(config, line.len(), piece.source, number);
                 }
                 None => header = None,
             }
@@ -124,7 +124,7 @@ impl Header {
             spec: NncSpec { requested_ip_count: requested, ..NncSpec::default() },
             status: NncStatus {
                 assigned_ip_count: Some(allocated),
-                network_containers: vec![container],
+                network_containers: [container].into(),
                 ..NncStatus::default()
             },
         })

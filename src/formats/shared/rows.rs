@@ -3,12 +3,15 @@
 //! Columns are those of Microsoft's table reference (FORMATS §3.1). A table is known by its columns,
 //! never by a file name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::audit::{self, AuditEvent};
 use super::line::{self, Surroundings};
 use crate::facts::time::{self, When};
-use crate::facts::{EventKey, EventSeen, Facts, Labels, Meta, Owner, Pod, PodSpec, PodStatus, fingerprint};
+use crate::facts::{
+    EventKey, EventSeen, Facts, Labels, Meta, Owner, Pod, PodSpec, PodStatus, Text, fingerprint,
+};
 
 /// The tables that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +147,8 @@ impl<'a> Row<'a> {
             metadata: Meta {
                 name: name.into(),
                 namespace: self.get("Namespace").into(),
-                uid: self.get("PodUid").into(),
                 labels: labels(self.get("PodLabel")),
-                owner_references: if controller.name.is_empty() { vec![] } else { vec![controller] },
+                owner_references: if controller.name.is_empty() { [].into() } else { [controller].into() },
                 ..Meta::default()
             },
             spec: PodSpec { node_name: self.get("Computer").into(), ..PodSpec::default() },
@@ -163,7 +165,7 @@ impl<'a> Row<'a> {
         let collected = facts.collected.entry("Pod".into()).or_default();
         collected.objects += 1;
         collected.listed = true;
-        facts.objects.pods.add(pod, "Pod", freshness, self.source, self.line);
+        facts.objects.pods.add(pod, freshness, self.source, self.line);
     }
 
     fn text(&self, column: &str, facts: &mut Facts) {
@@ -235,7 +237,11 @@ impl<'a> Row<'a> {
 
 /// Labels as the agent writes them: `[{"app":"cart","tier":"web"}]`.
 fn labels(text: &str) -> Labels {
-    serde_json::from_str::<Vec<Labels>>(text).unwrap_or_default().into_iter().flatten().collect()
+    serde_json::from_str::<Vec<BTreeMap<Text, Text>>>(text)
+        .unwrap_or_default()
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,137 @@
+//! Short strings of objects, each kept once.
+//!
+//! A cluster has 50,000 pods and a few hundred different label keys, reasons, namespaces and node names:
+//! shared, they cost nothing.
+
+use std::borrow::Borrow;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
+
+use serde::{Deserialize, Deserializer};
+
+/// How many strings a thread remembers; past that it forgets all and begins anew.
+const REMEMBERED: usize = 20_000;
+/// Longer strings (messages) seldom repeat.
+const SHARED_BYTES: usize = 80;
+
+static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+
+thread_local! {
+    static SEEN: RefCell<HashSet<Arc<str>>> = RefCell::new(HashSet::new());
+}
+
+/// An immutable string that is shared with its equals of the same thread.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Arc<str>);
+
+impl Text {
+    fn shared(text: &str) -> Self {
+        if text.is_empty() {
+            return Self::default();
+        }
+        if text.len() > SHARED_BYTES {
+            return Self(Arc::from(text));
+        }
+        SEEN.with_borrow_mut(|seen| {
+            if let Some(known) = seen.get(text) {
+                return Self(Arc::clone(known));
+            }
+            if seen.len() >= REMEMBERED {
+                seen.clear();
+            }
+            let new: Arc<str> = Arc::from(text);
+            seen.insert(Arc::clone(&new));
+            Self(new)
+        })
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self(Arc::clone(&EMPTY))
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::shared(text)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::shared(&text)
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, out)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::shared(text))
+            }
+        }
+
+        from.deserialize_str(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_strings_are_one() {
+        let (a, b) = (Text::from("kube-system"), Text::from("kube-system".to_owned()));
+        assert!(Arc::ptr_eq(&a.0, &b.0));
+    }
+}
