@@ -52,7 +52,7 @@ pub(super) fn paragraph(
     if !unknown.is_empty() {
         let list =
             unknown.iter().map(|title| format!("\u{201c}{title}\u{201d}")).collect::<Vec<_>>().join(", ");
-        sentences.push(format!("Could not be checked, because the data is not in the bundle: {list}."));
+        sentences.push(format!("Could not be decided from this bundle: {list}."));
     }
     if inventory.objects.is_empty() && inventory.audit_events == 0 && coverage.recognised_bytes == 0 {
         sentences.push("No input was recognised.".to_owned());

@@ -64,9 +64,10 @@ pub(super) fn grant(group: &Group<'_>) -> Option<Fix> {
     Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests })
 }
 
+/// With the namespace: accounts of one name in two namespaces must not share a ClusterRole.
 fn object_name(subject: &SubjectRef) -> String {
-    let name = slug(&subject.name);
-    let name = name.get(..40).unwrap_or(&name).trim_end_matches('-');
+    let name = slug(&format!("{} {}", subject.namespace, subject.name));
+    let name = name.get(..52).unwrap_or(&name).trim_end_matches('-');
     format!("{}-granted", if name.is_empty() { "user" } else { name })
 }
 
