@@ -59,7 +59,6 @@ fn wrong_usage_is_code_2_and_says_what_to_do() {
     let temp = tempfile::tempdir().unwrap();
     for (arguments, hint) in [
         (vec!["report"], "BUNDLE"),
-        (vec!["report", "x", "-o", "-"], "needs --format"),
         (vec!["report", "x", "-o", "report.xyz"], "end it in .html"),
         (vec!["report", "-", "-"], "once only"),
         (vec!["explain", "nothing"], "rbac-missing-permission"),

@@ -547,18 +547,22 @@ impl<'a> Filling<'a> {
     fn fill(&mut self, limits: &Limits, progress: &Progress) {
         let goal = (self.buffer.len() / BLOCK_BYTES + 1) * BLOCK_BYTES;
         while !self.ended && self.buffer.len() < goal {
-            match self.source.read(self.buffer.spare()) {
+            let left = limits.total_bytes.saturating_sub(progress.unpacked.load(Ordering::Relaxed));
+            let room = self.buffer.spare();
+            let room_len = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if room_len == 0 {
+                self.stop(format!(
+                    "more than {} bytes in all, the rest is not read; raise --max-bytes",
+                    limits.total_bytes
+                ));
+                break;
+            }
+            match self.source.read(room.get_mut(..room_len).unwrap_or_default()) {
                 Ok(0) => self.ended = true,
                 Ok(read) => {
                     self.buffer.advance(read);
                     self.total += read as u64;
-                    let sum = progress.unpacked.fetch_add(read as u64, Ordering::Relaxed);
-                    if sum > limits.total_bytes {
-                        self.stop(format!(
-                            "more than {} bytes in all, the rest is not read; raise --max-bytes",
-                            limits.total_bytes
-                        ));
-                    }
+                    progress.unpacked.fetch_add(read as u64, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

@@ -29,7 +29,7 @@ pub(super) struct Report {
     bundles: Vec<String>,
 
     /// Write to this file, in the format of its extension (html, md, json); `-` is the standard
-    /// output, in the format of --format. May be repeated [default: <bundle>.report.html and .md]
+    /// output, in the format of --format (md when none is given). May be repeated [default: <bundle>.report.html and .md]
     #[arg(short, long, value_name = "FILE")]
     output: Vec<String>,
 
@@ -189,7 +189,7 @@ impl Report {
             if output == "-" {
                 match formats.as_slice() {
                     [format] => targets.push((Target::Stdout, *format)),
-                    [] => return Err("`-o -` needs --format html, md or json".to_owned()),
+                    [] => targets.push((Target::Stdout, Format::Markdown)),
                     _ => return Err("the standard output takes one --format only".to_owned()),
                 }
                 continue;

@@ -59,6 +59,8 @@ pub struct StoreBooks {
     pub matched: usize,
     /// Pods of the node that wait for an address.
     pub waiting: usize,
+    /// Some of them by name.
+    pub waiting_pods: Vec<String>,
     /// Pods of this node are in the bundle at all.
     pub pods_known: bool,
     /// Reserved and held by no live pod.
@@ -157,13 +159,21 @@ impl<'a> Pods<'a> {
 
     /// Pods that are scheduled and have no address yet.
     fn waiting(&self, node: &str) -> usize {
-        let waits = |pod: &&Pod| !pod.ended() && !pod.spec.host_network && pod.addresses().next().is_none();
-        self.of(node).filter(waits).count()
+        self.of(node).filter(|pod| waits(pod)).count()
+    }
+
+    fn waiting_names(&self, node: &str) -> Vec<String> {
+        let name = |pod: &Pod| format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
+        self.of(node).filter(|pod| waits(pod)).take(5).map(name).collect()
     }
 
     fn of(&self, node: &str) -> impl Iterator<Item = &'a Pod> {
         self.by_node.get(node).into_iter().flatten().copied()
     }
+}
+
+fn waits(pod: &Pod) -> bool {
+    !pod.ended() && !pod.spec.host_network && pod.addresses().next().is_none()
 }
 
 /// A terminating pod still holds its address; one that ended does not.
@@ -328,6 +338,7 @@ fn store_books(
         pods: pods.live(node),
         matched: store.leases.keys().filter(|ip| held(ip).is_some()).count(),
         waiting: pods.waiting(node),
+        waiting_pods: pods.waiting_names(node),
         pods_known: pods.of(node).next().is_some(),
         orphans,
         aged,
@@ -420,22 +431,22 @@ fn pool_books(
 
 /// Lines that say that a node has no address left: the line names the node, or a pod that runs there.
 fn refusals(facts: &Facts, node: &str, told: &[Signal]) -> (u64, Vec<Evidence>) {
-    let (mut count, mut places) = (0, Vec::new());
+    // The same pod's refusals may be told with and without the node: the largest count is taken.
+    let mut by_pod: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut places = Vec::new();
     for (key, tally) in facts.signals.map.iter() {
         if !told.contains(&key.signal) {
             continue;
         }
-        let on_node = &*key.node == node
-            || facts
-                .objects
-                .pods
-                .get(&key.namespace, &key.pod)
-                .is_some_and(|pod| &*pod.object.spec.node_name == node);
+        let pod = facts.objects.pods.get(&key.namespace, &key.pod);
+        let on_node = &*key.node == node || pod.is_some_and(|pod| &*pod.object.spec.node_name == node);
         if on_node {
-            count += tally.count();
+            let most = by_pod.entry((&key.namespace, &key.pod)).or_default();
+            *most = tally.count().max(*most);
             places.extend(tally.examples.as_slice().iter().take(2).cloned());
         }
     }
+    let count = by_pod.values().sum();
     places.sort();
     places.dedup();
     places.truncate(crate::evidence::EXAMPLES);

@@ -88,7 +88,7 @@ impl CoverageView {
         }
         let text = view.bytes - view.not_text_bytes;
         view.recognised_percent = if text == 0 {
-            100.0
+            0.0
         } else {
             (view.recognised_bytes as f64 * 1000.0 / text as f64).round() / 10.0
         };

@@ -10,39 +10,64 @@ pub(super) fn paragraph(
     coverage: &CoverageView,
 ) -> String {
     let mut sentences = Vec::new();
+    if inventory.objects.is_empty() && inventory.audit_events == 0 && coverage.recognised_bytes == 0 {
+        sentences.push("Nothing in the input was recognised.".to_owned());
+    }
+    if let Some(damage) = damage(coverage) {
+        sentences.push(damage);
+    }
     let serious =
         |finding: &&Finding| finding.severity >= Severity::Medium && finding.confidence >= Confidence::Likely;
+    let mut told = 0;
     let leaks: Vec<_> = of(findings, "pod-ip-leak").filter(serious).collect();
     if let Some(worst) = leaks.first() {
-        let others = more(leaks.len(), "node", "nodes");
-        sentences.push(format!("{}{others}.", worst.title));
+        sentences.push(format!("{}{}.", worst.title, more(leaks.len(), "node", "nodes")));
+        told += leaks.len();
     }
-    let denied: Vec<_> = of(findings, "rbac-missing-permission").collect();
+    let (denied, past): (Vec<_>, Vec<_>) =
+        of(findings, "rbac-missing-permission").partition(|f| f.confidence > Confidence::Possible);
     if let Some(worst) = denied.iter().max_by_key(|finding| finding.count) {
         let requests: u64 = denied.iter().map(|finding| finding.count).sum();
-        let who = if denied.len() == 1 {
-            "1 identity is".to_owned()
-        } else {
-            format!("{} identities are", denied.len())
-        };
         sentences.push(format!(
-            "{who} refused by RBAC for want of a rule ({requests} requests); most often {} ({} times).",
-            worst.title, worst.count
+            "{} refused by RBAC for want of a rule ({requests} requests); most often {} ({} times).",
+            identities(denied.len(), "is", "are"),
+            worst.title,
+            worst.count
+        ));
+        told += denied.len();
+    }
+    if !past.is_empty() {
+        sentences.push(format!(
+            "{} refused by RBAC for a while and no longer, as happens while components start.",
+            identities(past.len(), "was", "were")
+        ));
+        told += past.len();
+    }
+    let other = findings
+        .iter()
+        .find(|f| serious(f) && f.detector != "pod-ip-leak" && f.detector != "rbac-missing-permission");
+    if let Some(other) = other {
+        let also = if told > 0 { "Also: " } else { "" };
+        sentences.push(format!("{also}{}.", other.title));
+        told += 1;
+    }
+    let refused: u64 = findings
+        .iter()
+        .filter(|f| f.details.get("refused_by").is_some_and(|by| by == "unattributed"))
+        .map(|f| f.count)
+        .sum();
+    if refused > 0 {
+        sentences.push(format!(
+            "{refused} requests were refused (403) for reasons that only the audit log would tell."
         ));
     }
-    let others = findings
-        .iter()
-        .filter(|f| serious(f) && f.detector != "pod-ip-leak" && f.detector != "rbac-missing-permission");
-    let others: Vec<_> = others.collect();
-    if let Some(first) = others.first() {
-        sentences.push(format!("Also: {}{}.", first.title, more(others.len(), "finding", "findings")));
-    }
-    if sentences.is_empty() {
-        sentences.push(if findings.is_empty() {
-            "Nothing was found among the causes that this version knows.".to_owned()
-        } else {
-            format!("Nothing serious was found; {} minor observations are below.", findings.len())
-        });
+    let rest = findings.len() - told;
+    if findings.is_empty() {
+        sentences.push("Nothing was found among the causes that this version knows.".to_owned());
+    } else if told == 0 && refused == 0 {
+        sentences.push(format!("Nothing serious was found; {} below.", observations(rest)));
+    } else if rest > 0 {
+        sentences.push(format!("{} below.", capitalised(&observations(rest))));
     }
     let unknown: Vec<_> = verdicts
         .iter()
@@ -54,10 +79,38 @@ pub(super) fn paragraph(
             unknown.iter().map(|title| format!("\u{201c}{title}\u{201d}")).collect::<Vec<_>>().join(", ");
         sentences.push(format!("Could not be decided from this bundle: {list}."));
     }
-    if inventory.objects.is_empty() && inventory.audit_events == 0 && coverage.recognised_bytes == 0 {
-        sentences.push("No input was recognised.".to_owned());
-    }
     sentences.join(" ")
+}
+
+/// What is cut or damaged in the bundle as such, by its first case.
+fn damage(coverage: &CoverageView) -> Option<String> {
+    let cut = |text: &str| {
+        ["ends early", "damaged", "the file is cut", "the archive ends"]
+            .iter()
+            .any(|sign| text.contains(sign))
+    };
+    let mut damaged = coverage.entries.iter().filter_map(|entry| {
+        entry.problem.as_deref().filter(|problem| cut(problem)).map(|problem| (entry, problem))
+    });
+    let (entry, problem) = damaged.next()?;
+    let others = match damaged.count() {
+        0 => String::new(),
+        n => format!(" ({n} more entries are damaged)"),
+    };
+    Some(format!("The bundle is incomplete, so verdicts may change: {}: {problem}{others}.", entry.path))
+}
+
+fn identities(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 identity {one}") } else { format!("{count} identities {many}") }
+}
+
+fn observations(count: usize) -> String {
+    if count == 1 { "1 more observation is".to_owned() } else { format!("{count} more observations are") }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn of<'a>(findings: &'a [Finding], detector: &'static str) -> impl Iterator<Item = &'a Finding> {

@@ -120,6 +120,8 @@ pub struct Denial {
     pub span: Span,
     /// At least one record says who refused.
     pub sure: bool,
+    /// At least one request came from the identity itself, not from another user in its name.
+    pub own: bool,
     /// Names of objects asked for.
     pub names: BoundedSet<Box<str>, 20>,
     /// Programs that asked.
@@ -155,6 +157,7 @@ impl Denial {
         }
         self.span.merge(other.span);
         self.sure |= other.sure;
+        self.own |= other.own;
         self.names.merge(other.names);
         self.agents.merge(other.agents);
         self.addresses.merge(other.addresses);
@@ -230,6 +233,7 @@ impl Denials {
             denial.lines.entry(seen.carrier).or_default().add(seen.print, seen.when);
         }
         denial.sure |= seen.sure;
+        denial.own |= seen.impersonator.is_none();
         if let Some(when) = seen.when {
             denial.span.add(when);
         }

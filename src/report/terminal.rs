@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Color, Style};
 
 use super::escape::visible;
-use crate::detectors::Severity;
+use crate::detectors::{Confidence, Severity};
 use crate::diagnosis::{Decision, Diagnosis};
 
 /// Causes shown.
@@ -26,14 +26,13 @@ pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
     }
     for root in diagnosis.root_causes.iter().take(CAUSES) {
         let style = style(root.severity);
-        let mut lines = wrap(&root.title, width - 12).into_iter();
-        let first = lines.next().unwrap_or_default();
-        let sure = if root.confidence == crate::detectors::Confidence::Confirmed {
-            ""
-        } else {
-            root.confidence.name()
+        let sure = match root.confidence {
+            Confidence::Confirmed => String::new(),
+            less => format!(" ({})", less.name()),
         };
-        let _ = writeln!(out, "  {style}{:<8}{style:#}  {first} {dim}{sure}{dim:#}", root.severity.name());
+        let mut lines = wrap(&format!("{}{sure}", root.title), width - 12).into_iter();
+        let first = lines.next().unwrap_or_default();
+        let _ = writeln!(out, "  {style}{:<8}{style:#}  {first}", root.severity.name());
         for line in lines {
             let _ = writeln!(out, "            {line}");
         }
@@ -44,9 +43,14 @@ pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
     }
     let unknown: Vec<_> = diagnosis.verdicts.iter().filter(|v| v.verdict == Decision::NotEvaluated).collect();
     if !unknown.is_empty() {
-        let _ = writeln!(out, "\n{bold}Not evaluated{bold:#} {dim}(the report lists what to ask for){dim:#}");
+        let hint = if diagnosis.ask_for.is_empty() { "" } else { " (the report lists what to ask for)" };
+        let _ = writeln!(out, "\n{bold}Not evaluated{bold:#}{dim}{hint}{dim:#}");
         for verdict in unknown {
-            let _ = writeln!(out, "  {} {dim}({}){dim:#}", verdict.title, visible(&verdict.reason));
+            for (at, line) in
+                wrap(&format!("{} ({})", verdict.title, verdict.reason), width - 4).iter().enumerate()
+            {
+                let _ = writeln!(out, "{}{line}", if at == 0 { "  " } else { "    " });
+            }
         }
     }
     let coverage = &diagnosis.coverage;

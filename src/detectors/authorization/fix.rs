@@ -71,6 +71,12 @@ fn object_name(subject: &SubjectRef) -> String {
     format!("{}-granted", if name.is_empty() { "user" } else { name })
 }
 
+/// Names are only worth pinning where they are few, stable and sensitive.
+fn pinned(key: &DenialKey, denial: &Denial) -> bool {
+    let secret = matches!(&key.request.target, Target::Resource { resource, .. } if &**resource == "secrets");
+    secret && !NAMELESS.contains(&&*key.request.verb) && !denial.names.overflowed()
+}
+
 /// One rule per resource, or per set of resources that need the same verbs.
 fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
@@ -90,10 +96,11 @@ fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
                 (group.to_string(), combined, String::new())
             }
         };
-        // Names are only worth pinning where they are few, stable and sensitive.
-        let pinned = resource == "secrets" && !NAMELESS.contains(&&*verb) && !denial.names.overflowed();
-        let names: Vec<String> =
-            if pinned { denial.names.iter().map(ToString::to_string).collect() } else { Vec::new() };
+        let names: Vec<String> = if pinned(key, denial) {
+            denial.names.iter().map(ToString::to_string).collect()
+        } else {
+            Vec::new()
+        };
         let same = rules.iter_mut().find(|rule| {
             rule.group == group
                 && rule.names == names
@@ -279,13 +286,15 @@ pub(super) fn verify(group: &Group<'_>) -> Vec<String> {
         .denials
         .iter()
         .take(8)
-        .map(|(key, _)| {
+        .map(|(key, denial)| {
             let verb = shell(&key.request.verb);
             match &key.request.target {
                 Target::Path(path) => format!("kubectl auth can-i {verb} {} --as={user}", shell(path)),
                 Target::Resource { group, resource, subresource, scope } => {
                     let thing =
                         if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") };
+                    let named = pinned(key, denial).then(|| denial.names.iter().next()).flatten();
+                    let thing = named.map_or_else(|| thing.clone(), |name| format!("{thing}/{name}"));
                     let sub = if subresource.is_empty() {
                         String::new()
                     } else {

@@ -60,7 +60,20 @@ fn named(group: &Group<'_>) -> bool {
 
 fn finding(cluster: &Cluster, group: &Group<'_>) -> Option<Finding> {
     let words = words(group.class);
-    let title = format!("{}: {} ({})", words.name, group.who(), group.asked());
+    let title = match group.class {
+        // The identity is the one that was refused: it is the fault itself.
+        Class::Anonymous | Class::Unauthenticated | Class::Node | Class::AzureRbac | Class::Unattributed => {
+            format!("{}: {} ({})", words.name, group.who(), group.asked())
+        }
+        // The identity only carried out what somebody's workload asks for.
+        Class::ServiceAccountMissing => {
+            let missing = group.reasons().into_iter().find_map(|reason| {
+                Some(reason.split_once("service account ")?.1.split(':').next()?.to_owned())
+            });
+            format!("Service account {} does not exist, pods that name it can't be made", missing.unwrap_or_default())
+        }
+        _ => format!("{}: {}, asked by {}", words.name, group.asked(), group.who()),
+    };
     let about = format!("{} {}", words.slug, group.identity.shown());
     let mut finding = Finding::new(DETECTOR.id, &about, title, group.evidence())?;
     group.describe(cluster, &mut finding);

@@ -1,6 +1,6 @@
 //! Someone tried to grant permissions that they do not hold.
 
-use super::REQUEST_LOGS;
+use super::{REQUEST_LOGS, decided};
 use super::group::groups;
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    groups(cluster, &[Class::Escalation])
+    let findings = groups(cluster, &[Class::Escalation])
         .iter()
         .filter_map(|group| {
             let title = format!("{} tried to grant permissions that it does not hold ({})", group.who(), group.asked());
@@ -40,6 +40,6 @@ fn judge(cluster: &Cluster) -> Outcome {
             finding.verify = vec!["Repeat the request: it is answered with 201 instead of 403.".to_owned()];
             Some(finding)
         })
-        .collect::<Vec<_>>()
-        .into()
+        .collect::<Vec<_>>();
+    decided(cluster, findings)
 }

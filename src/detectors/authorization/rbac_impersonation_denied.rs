@@ -1,6 +1,6 @@
 //! Someone may not act as another user.
 
-use super::REQUEST_LOGS;
+use super::{REQUEST_LOGS, decided};
 use super::group::groups;
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    groups(cluster, &[Class::Impersonation])
+    let findings = groups(cluster, &[Class::Impersonation])
         .iter()
         .filter_map(|group| {
             let title = format!("{} may not act as another user", group.who());
@@ -39,6 +39,6 @@ fn judge(cluster: &Cluster) -> Outcome {
             finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}", crate::detectors::shell(group.identity.shown()))];
             Some(finding)
         })
-        .collect::<Vec<_>>()
-        .into()
+        .collect::<Vec<_>>();
+    decided(cluster, findings)
 }

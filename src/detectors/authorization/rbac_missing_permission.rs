@@ -1,7 +1,7 @@
 //! A request was denied because no RBAC rule allows it.
 
 use super::group::{Group, groups};
-use super::{REQUEST_LOGS, fix};
+use super::{REQUEST_LOGS, decided, fix};
 use crate::cluster::Cluster;
 use crate::cluster::rbac::{Authorizer, Decision, Review, binding_shown, implied_groups, role_shown};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
@@ -25,7 +25,9 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let authorizer = Authorizer::new(&cluster.facts.objects);
-    groups(cluster, &[Class::MissingRule]).iter().filter_map(|group| finding(cluster, &authorizer, group)).collect::<Vec<_>>().into()
+    let groups = groups(cluster, &[Class::MissingRule]);
+    let findings = groups.iter().filter_map(|group| finding(cluster, &authorizer, group)).collect();
+    decided(cluster, findings)
 }
 
 fn finding(cluster: &Cluster, authorizer: &Authorizer<'_>, group: &Group<'_>) -> Option<Finding> {
@@ -36,6 +38,7 @@ fn finding(cluster: &Cluster, authorizer: &Authorizer<'_>, group: &Group<'_>) ->
     finding.severity = severity(group);
     let why = explain(cluster, authorizer, group);
     finding.cause = why.text;
+    let mut ended = false;
     if let Some(silence) = group.quiet_since(cluster) {
         // Components that start before their roles are there complain, and stop by themselves.
         if group.by_api_server() {
@@ -45,6 +48,7 @@ fn finding(cluster: &Cluster, authorizer: &Authorizer<'_>, group: &Group<'_>) ->
             finding.confidence = Confidence::Possible;
         }
         finding.detail("ended", true);
+        ended = true;
         finding.cause = format!(
             "Not seen again in the {} of logs after it: it has probably ended by itself, as happens while a cluster or a component starts. {}",
             time::show_length(silence),
@@ -56,6 +60,9 @@ fn finding(cluster: &Cluster, authorizer: &Authorizer<'_>, group: &Group<'_>) ->
         text: "The log lines do not say in which namespace the requests were made, so no exact rule can be written. Ask for the audit log.".to_owned(),
         ..Fix::default()
     });
+    if ended && !group.by_api_server() {
+        finding.fix.text = format!("Nothing to do unless it comes back. If it does: {}", finding.fix.text);
+    }
     if why.verdict == "allows" {
         finding.fix = Fix {
             text: "Nothing to grant: the roles and bindings of this bundle already allow these requests. They were repaired after the denials, or the logs are of another cluster. Check that no denial is newer than the repair.".to_owned(),

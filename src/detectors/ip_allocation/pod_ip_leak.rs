@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         Need {
             what: "an IPAM store or its listing, per node",
             why: "it names every address that is reserved on the node",
-            command: "kubectl debug node/<node> -it --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la --full-time /var/lib/cni/networks/*/' > <node>-ipam.txt   # kubenet; for dynamic Azure CNI: kubectl get nnc -n kube-system -o json > nnc.json",
+            command: "kubectl get nnc -n kube-system -o json > nnc.json   # Azure CNI with dynamic addresses\nfor node in $(kubectl get nodes -o name); do kubectl debug $node -i --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la --full-time /var/lib/cni/networks/*/' > ipam-${node#node/}.txt; done   # kubenet",
             met: |cluster| !cluster.ledger.stores.is_empty() || !cluster.ledger.pools.is_empty(),
         },
         Need {
@@ -186,31 +186,35 @@ fn store_cause(books: &StoreBooks, count: usize, times: &[i64]) -> String {
         1 => " A pod was refused because no address was left.".to_owned(),
         n => format!(" Pods were refused {n} times because no address was left."),
     };
+    let waiting = match books.waiting_pods.as_slice() {
+        [] => String::new(),
+        pods => format!(" Waiting for an address: {}{}.", pods.join(", "), if books.waiting > pods.len() { ", …" } else { "" }),
+    };
     let share = if count * 2 > books.allocated { "most" } else { "some" };
     format!(
-        "The network plugin reserved {} addresses on this node and {share} were not given back: {count} belong to no live pod of the node (it has {} with an address of its own).{age}{refused} Either the plugin fails to release on deletion, or pods are made faster than ended ones are cleaned up.",
+        "The network plugin reserved {} addresses on this node and {share} were not given back: {count} belong to no live pod of the node (it has {} with an address of its own).{age}{refused}{waiting} Either the plugin fails to release on deletion, or pods are made faster than ended ones are cleaned up.",
         books.allocated, books.pods
     )
 }
 
 fn fix(node: &str, files: bool) -> Fix {
     let known = !node.starts_with('(');
-    let name = if known { shell(node) } else { "<node>".to_owned() };
-    let mut text = "Empty the store by replacing what holds it: drain the node, then reimage it (AKS: upgrade the node image, or delete the machine and let the pool make a new one). If orphans return, send this report to Microsoft support: that is a plugin bug; and tune the kubelet's garbage collection if many short-lived pods run here.".to_owned();
+    let name = if known { shell(node) } else { "NODE".to_owned() };
+    let mut text = "Replace the node: drain it, delete its machine, and scale the pool back. The store goes with the machine. If orphans return, send this report to Microsoft support: that is a plugin bug; and tune the kubelet's garbage collection if many short-lived pods run here.".to_owned();
     if files {
         text.push_str(" kubenet support ends on 31 March 2028: plan the move to Azure CNI Overlay.");
     }
     let commands = vec![
         format!("kubectl cordon {name}"),
         format!("kubectl drain {name} --ignore-daemonsets --delete-emptydir-data"),
-        "az aks nodepool upgrade -g <resource-group> --cluster-name <cluster> -n <pool> --node-image-only".to_owned(),
-        format!("kubectl uncordon {name}"),
+        format!("az aks nodepool delete-machines -g RESOURCE_GROUP --cluster-name CLUSTER --nodepool-name POOL --machine-names {name}"),
+        "az aks nodepool scale -g RESOURCE_GROUP --cluster-name CLUSTER --name POOL --node-count COUNT   # as many as before".to_owned(),
     ];
     Fix { text, commands, manifests: Vec::new() }
 }
 
 fn verify(node: &str, network: &str) -> Vec<String> {
-    let name = if node.starts_with('(') { "<node>".to_owned() } else { shell(node) };
+    let name = if node.starts_with('(') { "NODE".to_owned() } else { shell(node) };
     let network = if network.is_empty() { "kubenet".to_owned() } else { shell(network) };
     vec![
         format!("ls /var/lib/cni/networks/{network} | grep -c '[.:]'   # on the node: reserved addresses (last_reserved_ip.0 counts as one)"),
