@@ -80,7 +80,7 @@ impl Examples {
     /// Whether evidence from this place would be kept: asked before an excerpt is made.
     pub fn wants(&self, source: &Arc<str>, line: u64) -> bool {
         match self.0.last() {
-            Some(last) if self.0.len() >= EXAMPLES => (source, line) < (&last.source, last.line),
+            Some(last) if self.0.len() >= EXAMPLES => (source, line) <= (&last.source, last.line),
             _ => true,
         }
     }

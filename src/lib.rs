@@ -59,9 +59,21 @@ pub fn scan(inputs: &Inputs, options: &Options, progress: &Progress) -> Facts {
             inputs.read(&options.limits, &formats::ByContent, threads, progress, &send)
         });
         let folded = fold(threads, &receiver);
-        let reports = readers.join().unwrap_or_default();
+        let reports = readers.join().unwrap_or_else(|_| vec![lost_readers()]);
         covered(folded, reports)
     })
+}
+
+/// The line of the report when the reading itself fails.
+fn lost_readers() -> EntryReport {
+    EntryReport {
+        path: "(all inputs)".into(),
+        bytes: 0,
+        not_text: None,
+        problems: vec![
+            "the reading failed: this is a fault of kubetriage, and the report is incomplete".to_owned(),
+        ],
+    }
 }
 
 /// Folds blocks on a pool of workers.

@@ -64,6 +64,21 @@ fn files_of_many_blocks_are_read_alike_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_flood_beyond_exact_counting_is_told_alike_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = std::io::BufWriter::new(std::fs::File::create(folder.path().join("audit.log")).unwrap());
+    for n in 0..150_000 {
+        writeln!(log, "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"auditID\":\"{n}\",\"verb\":\"list\",\"user\":{{\"username\":\"bob\"}},\"objectRef\":{{\"resource\":\"pods\"}},\"responseStatus\":{{\"code\":403}},\"annotations\":{{\"authorization.k8s.io/decision\":\"forbid\"}},\"requestReceivedTimestamp\":\"2026-11-23T10:{:02}:{:02}Z\"}}", n / 60 % 60, n % 60).unwrap();
+    }
+    log.flush().unwrap();
+    drop(log);
+    let one = rendered(folder.path(), &common::threads(1));
+    for threads in [2, 4] {
+        assert!(one == rendered(folder.path(), &common::threads(threads)), "{threads} threads differ");
+    }
+}
+
+#[test]
 fn a_folder_a_tar_a_zip_and_a_tar_in_a_gzip_tell_the_same() {
     let folder = common::sample("bundles/contoso-shop");
     let temp = tempfile::tempdir().unwrap();

@@ -246,3 +246,105 @@ fn a_report_of_a_thousand_identities_stays_small() {
     assert!(render(&found, Format::Html).unwrap().len() < 2_000_000);
     assert!(render(&found, Format::Markdown).unwrap().len() < 60_000);
 }
+
+#[test]
+fn tars_in_tars_end_at_the_depth_limit() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("deep.tar");
+    let mut bytes = Vec::new();
+    for _ in 0..5000 {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("t.tar").unwrap();
+        header.set_size(1 << 30);
+        header.set_cksum();
+        bytes.extend_from_slice(header.as_bytes());
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert!(problems(&common::diagnosis(&path)).contains("raise --max-depth"));
+}
+
+#[test]
+fn absurd_numbers_bring_nothing_down() {
+    let temp = tempfile::tempdir().unwrap();
+    let listing = "total 1\n-rw------- 1 root root 70 Nov 23 9223372036854775807:01 10.244.1.5\n-rw------- 1 root root 70 Nov 23 20:01 10.244.1.6\n-rw------- 1 root root 0 Nov 23 20:01 lock\n";
+    std::fs::write(temp.path().join("ls.txt"), listing).unwrap();
+    let event = |name: &str| {
+        serde_json::json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "uid": name}, "count": u64::MAX,
+            "type": "Warning", "reason": "FailedCreatePodSandBox", "source": {"host": "n1"},
+            "message": "not enough IPs available for 9c6a7f37-dd43-4f7c-a01f-1ff41653609c, waiting on Azure CNS to allocate more",
+            "involvedObject": {"kind": "Pod", "name": name, "namespace": "a"}})
+    };
+    let config = serde_json::json!({"apiVersion": "acn.azure.com/v1alpha", "kind": "NodeNetworkConfig", "metadata": {"name": "n1", "namespace": "kube-system"}});
+    let list =
+        serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [event("x"), event("y"), config]});
+    std::fs::write(temp.path().join("events.json"), list.to_string()).unwrap();
+    let found = common::diagnosis(temp.path());
+    assert_eq!(found.coverage.entries.len(), 2);
+    assert!(!problems(&found).contains("fault of kubetriage"), "{}", problems(&found));
+}
+
+#[test]
+fn a_log_that_begins_with_a_hole_of_nuls_is_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut text = vec![0_u8; 9000];
+    text.extend_from_slice(b"\nE1123 10:00:01.000000 1 r.go:1] pods is forbidden: User \"bob\" cannot list resource \"pods\" in API group \"\" at the cluster scope\n");
+    std::fs::write(temp.path().join("hole.log"), text).unwrap();
+    assert_eq!(common::diagnosis(temp.path()).findings.len(), 1);
+}
+
+#[test]
+fn a_path_with_exotic_line_breaks_adds_no_rule_to_the_fix() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = "/x\u{2028}  - apiGroups: [\"*\"]\u{2028}    verbs: [\"*\"]\u{85}#";
+    let event = serde_json::json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "x", "verb": "get", "requestURI": path,
+        "user": {"username": "bob"}, "responseStatus": {"code": 403},
+        "annotations": {"authorization.k8s.io/decision": "forbid"}
+    });
+    std::fs::write(temp.path().join("audit.log"), format!("{event}\n")).unwrap();
+    let found = common::diagnosis(temp.path());
+    let manifest = &found.findings[0].fix.manifests[0];
+    assert!(
+        manifest.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic() || c == '×'),
+        "{manifest:?}"
+    );
+}
+
+#[test]
+fn secrets_are_masked_wherever_they_show() {
+    let temp = tempfile::tempdir().unwrap();
+    let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";
+    let event = serde_json::json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "x", "verb": "get",
+        "requestURI": format!("/login/{token}"), "user": {"username": "bob"},
+        "responseStatus": {"code": 403, "message": format!("forbidden: User \"bob\" cannot get path \"/login/{token}\"")},
+        "annotations": {"authorization.k8s.io/decision": "forbid"}
+    });
+    std::fs::write(temp.path().join("audit.log"), format!("{event}\n")).unwrap();
+    let mut found = common::diagnosis(temp.path());
+    kubetriage::report::redact(&mut found);
+    for format in Format::ALL {
+        assert!(!render(&found, format).unwrap().contains("eyJhbGci"), "{}", format.name());
+    }
+}
+
+#[test]
+fn the_pods_of_one_namespace_are_not_taken_for_all_pods_of_the_node() {
+    let temp = tempfile::tempdir().unwrap();
+    let hit = common::sample("detectors/pod-ip-leak/hit");
+    for file in ["nodes.json", "aks-np1-vmss000000-ipam.txt"] {
+        std::fs::copy(hit.join(file), temp.path().join(file)).unwrap();
+    }
+    // What `kubectl get pods -n shop -o json` gives: no pod of kube-system.
+    let all: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(hit.join("pods.json")).unwrap()).unwrap();
+    let shop: Vec<_> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|pod| pod["metadata"]["namespace"] == "shop")
+        .collect();
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": shop});
+    std::fs::write(temp.path().join("pods.json"), list.to_string()).unwrap();
+    assert!(common::diagnosis(temp.path()).findings.is_empty());
+}

@@ -75,7 +75,9 @@ pub(super) fn binary_kind(head: &[u8]) -> Option<&'static str> {
             "packet capture"
         }
         _ => {
-            let sample = head.get(..8192).unwrap_or(head);
+            // A log that was truncated while it was written begins with a hole of NULs.
+            let text = head.iter().position(|byte| *byte != 0).and_then(|at| head.get(at..)).unwrap_or(head);
+            let sample = text.get(..8192).unwrap_or(text);
             let odd = |byte: &&u8| matches!(**byte, 0..=8 | 14..=26 | 28..=31 | 127);
             let controls = sample.iter().filter(odd).count();
             if controls * 10 > sample.len() {

@@ -6,7 +6,7 @@
 pub struct Limits {
     /// Entries read, over all inputs and archives.
     pub entries: u64,
-    /// Archives within archives.
+    /// Archives within archives; a tar.gz counts as two.
     pub depth: u8,
     /// Bytes after decompression, over everything.
     pub total_bytes: u64,
@@ -27,7 +27,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: 200_000,
-            depth: 8,
+            depth: 12,
             total_bytes: 256 << 30,
             ratio: 200,
             line_bytes: 8 << 20,

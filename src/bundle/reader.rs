@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,7 +115,12 @@ impl Inputs {
                         zips: HashMap::new(),
                     };
                     while let Some(job) = self.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        reader.run(job);
+                        // What brings the reader down costs that input, and is said.
+                        if catch_unwind(AssertUnwindSafe(|| reader.run(job))).is_err() {
+                            let why =
+                                "could not be read to its end: this is a fault of kubetriage".to_owned();
+                            reader.report(job.shown(), 0, None, vec![why]);
+                        }
                     }
                     reports.lock().unwrap_or_else(PoisonError::into_inner).append(&mut reader.reports);
                 });
@@ -186,6 +192,8 @@ impl Reader<'_> {
         match opened {
             Ok(mut archive) => {
                 self.member_of_zip(&mut archive, index, shown.to_owned(), 1, true);
+                // Jobs come in order: the archive before this one is done.
+                self.zips.clear();
                 self.zips.insert(path.to_owned(), archive);
             }
             Err(error) => self.unreadable(shown, &error),
@@ -333,7 +341,7 @@ impl Reader<'_> {
             } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
                 let size = entry.header().size().unwrap_or(0);
                 let modified = entry.header().mtime().ok().and_then(|time| i64::try_from(time).ok());
-                let inner = Place { members_under: path.clone(), path, modified, depth: place.depth };
+                let inner = Place { members_under: path.clone(), path, modified, depth: place.depth + 1 };
                 let mut member = Member { inner: &mut entry, left: size };
                 self.stream(&inner, &mut member);
                 // What nobody wanted to read must still be there.

@@ -136,11 +136,14 @@ impl StoreBooks {
 struct Pods<'a> {
     by_ip: HashMap<IpAddr, &'a Pod>,
     by_node: HashMap<&'a str, Vec<&'a Pod>>,
+    /// The bundle holds a list of pods, not single ones only.
+    listed: bool,
 }
 
 impl<'a> Pods<'a> {
     fn index(facts: &'a Facts) -> Self {
-        let mut pods = Self { by_ip: HashMap::new(), by_node: HashMap::new() };
+        let listed = facts.collected.get("Pod").is_some_and(|pods| pods.listed);
+        let mut pods = Self { by_ip: HashMap::new(), by_node: HashMap::new(), listed };
         for (_, seen) in facts.objects.pods.iter() {
             let pod = &seen.object;
             pods.by_node.entry(&pod.spec.node_name).or_default().push(pod);
@@ -165,6 +168,13 @@ impl<'a> Pods<'a> {
     fn waiting_names(&self, node: &str) -> Vec<String> {
         let name = |pod: &Pod| format!("{}/{}", pod.metadata.namespace, pod.metadata.name);
         self.of(node).filter(|pod| waits(pod)).take(5).map(name).collect()
+    }
+
+    /// Whether all pods of a node seem to be there: every node runs something of `kube-system`, so a list
+    /// without that is one namespace's, and every other pod's address would look leaked.
+    fn complete_on(&self, node: &str) -> bool {
+        let mut system = self.of(node).filter(|pod| &*pod.metadata.namespace == "kube-system");
+        self.listed && system.next().is_some()
     }
 
     fn of(&self, node: &str) -> impl Iterator<Item = &'a Pod> {
@@ -339,7 +349,7 @@ fn store_books(
         matched: store.leases.keys().filter(|ip| held(ip).is_some()).count(),
         waiting: pods.waiting(node),
         waiting_pods: pods.waiting_names(node),
-        pods_known: pods.of(node).next().is_some(),
+        pods_known: pods.complete_on(node),
         orphans,
         aged,
         elsewhere,
@@ -418,7 +428,7 @@ fn pool_books(
         subnet,
         pods: live.len(),
         waiting: pods.waiting(node),
-        pods_known: pods.of(node).next().is_some(),
+        pods_known: pods.complete_on(node),
         foreign,
         unheld,
         named,
@@ -446,7 +456,7 @@ fn refusals(facts: &Facts, node: &str, told: &[Signal]) -> (u64, Vec<Evidence>) 
             places.extend(tally.examples.as_slice().iter().take(2).cloned());
         }
     }
-    let count = by_pod.values().sum();
+    let count = by_pod.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
     places.sort();
     places.dedup();
     places.truncate(crate::evidence::EXAMPLES);

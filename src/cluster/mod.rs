@@ -23,7 +23,7 @@ pub struct Cluster {
 impl Cluster {
     /// Freezes the facts and builds the indexes.
     pub fn freeze(facts: Facts) -> Self {
-        let anchor = facts.span.newest();
+        let anchor = facts.span.newest().or(facts.text_span.newest());
         let (denials, joined) = requests::join(&facts);
         let ledger = ipam::Ledger::build(&facts, anchor);
         Self { facts, denials, joined, ledger, anchor }

@@ -16,10 +16,11 @@ pub struct Joined {
 /// All denials: those with a user, and those of the access log that no audit event explains.
 pub(super) fn join(facts: &Facts) -> (Vec<(DenialKey, Denial)>, Joined) {
     let mut all: Vec<(DenialKey, Denial)> =
-        facts.denials.map.iter().map(|(key, denial)| (key.clone(), denial.clone())).collect();
+        facts.denials.map.iter().map(|(key, denial)| (key.clone(), denial.settled())).collect();
     let audited: HashSet<u64> = all.iter().flat_map(|(_, denial)| denial.requests.prints()).collect();
     let mut joined = Joined::default();
     for (key, denial) in facts.access.map.iter() {
+        let denial = denial.settled();
         let mut left = Sightings::default();
         for print in denial.requests.prints() {
             joined.access_requests += 1;
@@ -40,7 +41,7 @@ pub(super) fn join(facts: &Facts) -> (Vec<(DenialKey, Denial)>, Joined) {
         });
         let by_id = left.count().0;
         if by_id > 0 || (unjoined > 0 && !told_elsewhere) {
-            let mut rest = denial.clone();
+            let mut rest = denial;
             rest.requests = left;
             all.push((key.clone(), rest));
         } else if unjoined > 0 {

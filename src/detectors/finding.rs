@@ -167,6 +167,10 @@ pub fn slug(text: &str) -> String {
 
 /// Quotes a word for a shell when it needs it: names come from the bundle.
 pub fn shell(word: &str) -> String {
+    // A word that begins with a dash would be taken for an option, quoted or not.
+    if word.starts_with('-') {
+        return "NAME_BEGINS_WITH_A_DASH".to_owned();
+    }
     let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
     if !word.is_empty() && word.chars().all(safe) {
         word.to_owned()

@@ -128,6 +128,8 @@ pub struct Diagnosis {
     pub root_causes: Vec<RootCause>,
     /// What to ask for.
     pub ask_for: Vec<Ask>,
+    /// What was too much to keep: counts that are therefore too low.
+    pub too_much: Vec<String>,
     /// Faults of this tool: detectors that failed.
     pub internal_errors: Vec<String>,
     /// What was read.
@@ -197,6 +199,7 @@ impl Diagnosis {
             findings,
             root_causes,
             ask_for,
+            too_much: too_much(cluster),
             internal_errors,
             coverage,
         }
@@ -206,6 +209,20 @@ impl Diagnosis {
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().filter(|f| f.confidence >= Confidence::Likely).map(|f| f.severity).max()
     }
+}
+
+fn too_much(cluster: &Cluster) -> Vec<String> {
+    let facts = &cluster.facts;
+    [
+        (facts.denials.map.overflowed(), "kinds of refused requests"),
+        (facts.access.map.overflowed(), "kinds of refused requests in the access log"),
+        (facts.events.map.overflowed(), "kinds of events"),
+        (facts.signals.map.overflowed(), "kinds of known errors"),
+    ]
+    .into_iter()
+    .filter(|(overflowed, _)| *overflowed)
+    .map(|(_, what)| format!("more {what} than can be kept: some are missing from this report"))
+    .collect()
 }
 
 fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verdict {

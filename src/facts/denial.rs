@@ -146,6 +146,15 @@ impl Denial {
         std::iter::once(self.requests.count()).chain(others).max().unwrap_or((0, true))
     }
 
+    /// As it is once everything is read: see [`Sightings::settle`].
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let mut settled = self.clone();
+        settled.requests.settle();
+        settled.lines.values_mut().for_each(Sightings::settle);
+        settled
+    }
+
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
         self.requests.merge(other.requests);

@@ -78,8 +78,10 @@ pub struct Facts {
     pub api_server: ApiServerLog,
     /// What was read, by entry.
     pub coverage: Coverage,
-    /// All absolute times seen: the newest anchors those without a year.
+    /// All absolute times seen in recognised formats: the newest anchors those without a year.
     pub span: Span,
+    /// Those seen in other text: the anchor when there is no better one, since a text may name any date.
+    pub text_span: Span,
 }
 
 impl Facts {
@@ -115,6 +117,7 @@ impl Facts {
         self.api_server.audit_span.merge(other.api_server.audit_span);
         self.coverage.merge(other.coverage);
         self.span.merge(other.span);
+        self.text_span.merge(other.text_span);
         self
     }
 }

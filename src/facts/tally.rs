@@ -40,6 +40,11 @@ impl Sightings {
         }
     }
 
+    /// Drops what lies above the exact count, so that what is kept does not depend on the order.
+    pub fn settle(&mut self) {
+        self.shrink();
+    }
+
     fn shrink(&mut self) {
         if self.seen.len() <= EXACT {
             return;

@@ -194,7 +194,7 @@ fn written(words: &[&str]) -> Option<When> {
     let day = day.parse().ok()?;
     match clock.split_once(':') {
         Some((hours, minutes)) => {
-            let seconds = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+            let seconds = i64::from(hours.parse::<u8>().ok()?) * 3600 + i64::from(minutes.parse::<u8>().ok()?) * 60;
             time::civil_yearless(month, day, seconds)
         }
         None => time::civil(clock.parse().ok()?, month, day, 0, 0),

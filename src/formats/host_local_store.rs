@@ -43,7 +43,7 @@ impl Format for HostLocalStore {
         let key = StoreKey { place: Arc::from(directory), network: network.into() };
         let lease = Lease {
             sandbox: Some(sandbox.into()),
-            written: piece.entry.modified.filter(|at| *at > 0).map(|at| When::At(at * 1_000_000)),
+            written: piece.entry.modified.filter(|at| (1..1 << 40).contains(at)).map(|at| When::At(at * 1_000_000)),
             place: Evidence::line(piece.source, 1, piece.bytes),
         };
         facts.leases.stores.entry(key).or_default().add(ip, lease);

@@ -227,7 +227,7 @@ impl Reader<'_, '_> {
         match self.facts.objects.parse(&kind, json, self.piece.source, line) {
             Ok(true) => {}
             Ok(false) => *self.facts.other_kinds.entry(kind.as_str().into()).or_default() += 1,
-            Err(error) => self.problem(&format!("{kind} objects that could not be understood ({error})")),
+            Err(error) => self.problem(&format!("{kind} objects that could not be understood ({:?} error)", error.classify())),
         }
         if kind == "Pod" {
             // A pod that was just made or that just changed is the newest absolute time of many bundles.

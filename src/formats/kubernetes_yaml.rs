@@ -267,9 +267,9 @@ impl Reader<'_, '_> {
             *self.facts.other_kinds.entry(kind.as_str().into()).or_default() += 1;
             return;
         }
-        if let Err(error) = self.facts.objects.parse_yaml(&kind, yaml, self.piece.source, line) {
-            let error = error.lines().next().unwrap_or_default().to_owned();
-            self.problem(&format!("{kind} objects that could not be understood ({error})"));
+        // The error itself may quote the whole object: it is not shown.
+        if self.facts.objects.parse_yaml(&kind, yaml, self.piece.source, line).is_err() {
+            self.problem(&format!("{kind} objects that could not be understood"));
         }
     }
 

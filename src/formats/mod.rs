@@ -60,6 +60,8 @@ pub struct Piece<'a> {
     pub first_line: u64,
     /// The piece is the whole entry.
     pub whole: bool,
+    /// A format claimed the entry; it is not merely text.
+    pub recognised: bool,
     /// The last record is longer than the limit, and cut.
     pub cut_short: bool,
     /// The node that the surrounding text names.
@@ -130,6 +132,7 @@ pub fn read(block: &Block, facts: &mut Facts) {
         context: block.context.as_deref(),
         first_line: block.first_line,
         whole: block.whole,
+        recognised: format.name() != text::FORMAT.name(),
         cut_short: block.cut_short,
         node: None,
         command: None,

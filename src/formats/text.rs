@@ -55,6 +55,7 @@ impl Format for Text {
                 context: None,
                 first_line: piece.first_line + segment.line,
                 whole: false,
+                recognised: false,
                 cut_short: piece.cut_short,
                 node: node.as_deref().or(piece.node),
                 command: segment.command.as_deref(),

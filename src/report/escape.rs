@@ -7,7 +7,7 @@ use std::borrow::Cow;
 pub fn visible(text: &str) -> Cow<'_, str> {
     let hidden = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
@@ -45,10 +45,11 @@ pub(super) fn code_span(text: &str) -> String {
     let text = visible(text).replace(['\n', '\t'], " ").replace('|', "\u{2502}");
     let fence = "`".repeat(longest_run(&text) + 1);
     if text.is_empty() {
-        String::new()
-    } else {
-        format!("{fence} {text} {fence}").replace("` ", "`").replace(" `", "`")
+        return String::new();
     }
+    // One space keeps a backtick of the text apart from the fence; Markdown drops it.
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
 }
 
 /// A Markdown code block.
@@ -77,6 +78,7 @@ mod tests {
     fn markdown_can_not_be_broken_out_of() {
         assert_eq!(markdown("<script>|`x`\n# @me"), "&lt;script&gt;\\|\\`x\\` \\# &#64;me");
         assert_eq!(code_span("a``b"), "```a``b```");
+        assert_eq!(code_span("`<img> [x](y) z"), "`` `<img> [x](y) z ``");
         assert!(code_block("```\nevil", "yaml").starts_with("````yaml\n"));
     }
 }

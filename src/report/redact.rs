@@ -19,28 +19,41 @@ static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .collect()
 });
 
-/// Masks secrets in the excerpts and reasons of a diagnosis; gives how many were masked.
+/// Masks secrets in all texts of a diagnosis; gives how many places were masked.
 pub fn redact(diagnosis: &mut Diagnosis) -> usize {
     let mut masked = 0;
+    let mut cover = |text: &mut String| *text = mask(text, &mut masked);
+    cover(&mut diagnosis.summary);
+    for root in &mut diagnosis.root_causes {
+        [&mut root.title, &mut root.why, &mut root.first_step].into_iter().for_each(&mut cover);
+    }
+    for entry in &mut diagnosis.coverage.entries {
+        cover(&mut entry.path);
+        entry.problem.iter_mut().for_each(&mut cover);
+    }
     for finding in &mut diagnosis.findings {
         for evidence in &mut finding.evidence {
-            let text = mask(&evidence.excerpt, &mut masked);
+            let mut text = evidence.excerpt.to_string();
+            cover(&mut text);
             evidence.excerpt = text.into_boxed_str();
         }
-        finding.cause = mask(&finding.cause, &mut masked);
-        finding.title = mask(&finding.title, &mut masked);
+        [&mut finding.title, &mut finding.cause, &mut finding.fix.text].into_iter().for_each(&mut cover);
+        finding.fix.commands.iter_mut().for_each(&mut cover);
+        finding.fix.manifests.iter_mut().for_each(&mut cover);
+        finding.verify.iter_mut().for_each(&mut cover);
+        finding.subjects.iter_mut().for_each(|subject| cover(&mut subject.name));
         for value in finding.details.values_mut() {
-            mask_value(value, &mut masked);
+            mask_value(value, &mut cover);
         }
     }
     masked
 }
 
-fn mask_value(value: &mut serde_json::Value, masked: &mut usize) {
+fn mask_value(value: &mut serde_json::Value, cover: &mut impl FnMut(&mut String)) {
     match value {
-        serde_json::Value::String(text) => *text = mask(text, masked),
-        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mask_value(item, masked)),
-        serde_json::Value::Object(map) => map.values_mut().for_each(|item| mask_value(item, masked)),
+        serde_json::Value::String(text) => cover(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mask_value(item, cover)),
+        serde_json::Value::Object(map) => map.values_mut().for_each(|item| mask_value(item, cover)),
         _ => {}
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::group::Group;
 use crate::cluster::rbac::{Authorizer, Decision, Review, implied_groups};
 use crate::detectors::{Fix, SubjectRef, shell, slug};
-use crate::facts::{Denial, DenialKey, Objects, Scope, Target};
+use crate::facts::{Denial, DenialKey, Objects, Scope, Target, fingerprint};
 
 /// Verbs whose requests carry no object name: a rule with names would never match them.
 const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
@@ -64,17 +64,42 @@ pub(super) fn grant(group: &Group<'_>) -> Option<Fix> {
     Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests })
 }
 
+/// Whether the name survives as it is in an object's name.
+fn slug_is_exact(subject: &SubjectRef) -> bool {
+    slug(&subject.name) == subject.name && slug(&subject.namespace) == subject.namespace
+}
+
 /// With the namespace: accounts of one name in two namespaces must not share a ClusterRole.
 fn object_name(subject: &SubjectRef) -> String {
     let name = slug(&format!("{} {}", subject.namespace, subject.name));
-    let name = name.get(..52).unwrap_or(&name).trim_end_matches('-');
-    format!("{}-granted", if name.is_empty() { "user" } else { name })
+    let whole = name.len() <= 52 && !name.is_empty() && slug_is_exact(subject);
+    let name = name.get(..52.min(name.len())).unwrap_or_default().trim_end_matches('-');
+    if whole {
+        return format!("{name}-granted");
+    }
+    // Cut or simplified: the full identity keeps it apart from its likes.
+    let print = fingerprint((&subject.kind, &subject.namespace, &subject.name)) as u32;
+    format!("{}-{print:08x}-granted", if name.is_empty() { "user" } else { name })
+}
+
+/// The names that the authorizer was asked about: none where the verb carries none. Creating a subresource
+/// (`pods/exec`) does carry the name.
+pub(super) fn asked_names<'a>(key: &DenialKey, denial: &'a Denial) -> Vec<&'a str> {
+    if nameless(key) || denial.names.is_empty() {
+        return vec![""];
+    }
+    denial.names.iter().map(AsRef::as_ref).collect()
+}
+
+fn nameless(key: &DenialKey) -> bool {
+    let sub = matches!(&key.request.target, Target::Resource { subresource, .. } if !subresource.is_empty());
+    NAMELESS.contains(&&*key.request.verb) && !(sub && &*key.request.verb == "create")
 }
 
 /// Names are only worth pinning where they are few, stable and sensitive.
 fn pinned(key: &DenialKey, denial: &Denial) -> bool {
     let secret = matches!(&key.request.target, Target::Resource { resource, .. } if &**resource == "secrets");
-    secret && !NAMELESS.contains(&&*key.request.verb) && !denial.names.overflowed()
+    secret && !nameless(key) && !denial.names.is_empty() && !denial.names.overflowed()
 }
 
 /// One rule per resource, or per set of resources that need the same verbs.
@@ -162,8 +187,7 @@ fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> St
     yaml.push_str("rules:\n");
     for rule in rules {
         for line in &rule.serves {
-            let visible: String = line.chars().filter(|c| !c.is_control()).collect();
-            let _ = writeln!(yaml, "  # for {visible}");
+            let _ = writeln!(yaml, "  # for {}", ascii(line));
         }
         if rule.paths.is_empty() {
             let _ = writeln!(yaml, "  - apiGroups: [{}]", quoted(&rule.group));
@@ -197,8 +221,25 @@ fn list(words: &[String]) -> String {
 }
 
 /// A YAML string that can't be anything else: JSON's form is valid YAML.
+/// Beyond ASCII all is escaped: YAML 1.1 takes U+2028 for a line break.
 fn quoted(word: &str) -> String {
-    serde_json::to_string(word).unwrap_or_else(|_| "\"\"".to_owned())
+    let json = serde_json::to_string(word).unwrap_or_else(|_| "\"\"".to_owned());
+    let mut units = [0_u16; 2];
+    json.chars().fold(String::new(), |mut text, c| {
+        if c.is_ascii() && c != '\u{7f}' {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+        text
+    })
+}
+
+/// A comment that can't end its line, whatever YAML's version takes for a line break.
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() || c == '×' { c } else { '?' }).collect()
 }
 
 /// Evaluates every denied request against what the manifests grant, and nothing else: RBAC only adds.
@@ -209,12 +250,7 @@ fn proof(manifests: &[String], group: &Group<'_>, denials: &[(&DenialKey, &Denia
     let groups = implied_groups(user);
     let mut proved = 0;
     for (key, denial) in denials {
-        let names: Vec<&str> = match denial.names.len() {
-            0 => vec![""],
-            _ => denial.names.iter().map(AsRef::as_ref).collect(),
-        };
-        for name in names {
-            let name = if NAMELESS.contains(&&*key.request.verb) { "" } else { name };
+        for name in asked_names(key, denial) {
             let review =
                 Review { user, groups: &groups, verb: &key.request.verb, target: &key.request.target, name };
             if !matches!(authorizer.decide(&review), Decision::Allowed { .. }) {

@@ -103,18 +103,22 @@ fn explain(cluster: &Cluster, authorizer: &Authorizer<'_>, group: &Group<'_>) ->
     let (mut allowed, mut asked) = (0, 0);
     for (key, denial) in &group.denials {
         asked += 1;
-        let name = denial.names.iter().next().map_or("", AsRef::as_ref);
-        let review = Review {
-            user,
-            groups: &user_groups,
-            verb: &key.request.verb,
-            target: &key.request.target,
-            name,
-        };
-        match authorizer.decide(&review) {
-            Decision::Allowed { .. } => allowed += 1,
-            Decision::Denied { missing_roles: more } => missing_roles.extend(more),
+        // One name that is still denied is enough to say so.
+        let decisions: Vec<Decision> = fix::asked_names(key, denial)
+            .into_iter()
+            .map(|name| {
+                let (verb, target) = (&key.request.verb, &key.request.target);
+                authorizer.decide(&Review { user, groups: &user_groups, verb, target, name })
+            })
+            .collect();
+        let mut all = true;
+        for decision in decisions {
+            if let Decision::Denied { missing_roles: more } = decision {
+                all = false;
+                missing_roles.extend(more);
+            }
         }
+        allowed += usize::from(all);
     }
     if allowed == asked {
         let text = "The roles and bindings of this bundle allow these requests now: repaired since, or another cluster's logs.";
@@ -135,6 +139,10 @@ fn near_misses(
     missing_roles.sort();
     missing_roles.dedup();
     if let [role, ..] = missing_roles.as_slice() {
+        let kind = role.split(' ').next().unwrap_or_default();
+        if !cluster.facts.collected.get(kind).is_some_and(|roles| roles.listed) {
+            return format!("A binding gives this identity the {role}, which is not in the bundle: no list of {kind} objects was collected, so whether it exists can't be told.");
+        }
         return format!("A binding gives this identity the {role}, which does not exist: it grants nothing.");
     }
     let namespaces: Vec<&str> = group

@@ -11,9 +11,11 @@ use memchr::{memchr, memchr3};
 
 use crate::bundle::Framer;
 
-/// Keys whose arrays hold the records of a document: Kubernetes lists, Event Hub and storage records,
-/// Log Analytics rows.
-const RECORD_ARRAYS: [&[u8]; 4] = [b"\"items\"", b"\"Items\"", b"\"records\"", b"\"rows\""];
+/// Keys whose arrays hold the records of a document, and the depth at which they stand: Kubernetes lists,
+/// Event Hub and storage records; Log Analytics rows within `tables[]`. Deeper arrays of these names are
+/// something else: every pod has `items` in its projected volumes.
+const RECORD_ARRAYS: [(&[u8], usize); 4] =
+    [(b"\"items\"", 1), (b"\"Items\"", 1), (b"\"records\"", 1), (b"\"rows\"", 3)];
 
 /// Longest head of a document that is kept as context for its records.
 const CONTEXT_BYTES: usize = 256 << 10;
@@ -165,7 +167,7 @@ impl Scanner {
                 }
                 self.depth += 1;
                 let head = buffer.get(self.document..at).unwrap_or_default();
-                if byte == b'[' && self.records.is_none() && names_records(head) {
+                if byte == b'[' && self.records.is_none() && names_records(head, self.depth - 1) {
                     self.records = Some(self.depth);
                     self.element = self.position;
                     return on(Found::Head { start: self.document, end: self.position });
@@ -194,11 +196,11 @@ impl Scanner {
 }
 
 /// Whether the text before a `[` ends in a key that names records.
-fn names_records(before: &[u8]) -> bool {
+fn names_records(before: &[u8], depth: usize) -> bool {
     let trimmed = before.trim_ascii_end();
     let Some(key) = trimmed.strip_suffix(b":") else { return false };
     let key = key.trim_ascii_end();
-    RECORD_ARRAYS.iter().any(|name| key.ends_with(name))
+    RECORD_ARRAYS.iter().any(|(name, at)| *at == depth && key.ends_with(name))
 }
 
 /// Cuts JSON between the records.
@@ -417,6 +419,12 @@ mod tests {
                 "{\"kind\":\"Pod\"}"
             ]
         );
+    }
+
+    #[test]
+    fn items_of_a_volume_are_no_list() {
+        let pod = r#"{"kind":"Pod","spec":{"volumes":[{"projected":{"sources":[{"configMap":{"items":[{"key":"ca.crt"}]}}]}}]}}"#;
+        assert_eq!(elements(pod), [pod]);
     }
 
     #[test]

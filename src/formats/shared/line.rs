@@ -139,7 +139,11 @@ fn note_times(piece: &Piece<'_>, facts: &mut Facts) {
     let last = bytes.get(memrchr(b'\n', bytes).map_or(0, |at| at + 1)..).unwrap_or_default();
     for text in [first, last] {
         let Some(when) = unwrap(text).when else { continue };
-        facts.saw(Some(when));
+        if piece.recognised {
+            facts.saw(Some(when));
+        } else {
+            facts.text_span.add(when);
+        }
         facts.coverage.entry(piece.source).span.add(when);
     }
 }

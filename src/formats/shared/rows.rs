@@ -268,7 +268,7 @@ fn table_time(text: &str) -> TableTime {
         .filter_map(|part| part.parse().ok())
         .collect();
     let [a, b, year, hour, minute, second] = numbers.as_slice() else { return TableTime::None };
-    if !(1970..=2200).contains(year) {
+    if !(1970..=2200).contains(year) || *hour > 23 || *minute > 59 || *second > 60 {
         return TableTime::None;
     }
     let upper = spaced.to_ascii_uppercase();
