@@ -18,6 +18,8 @@ pub struct Cluster {
     pub ledger: ipam::Ledger,
     /// Newest absolute time of the bundle, in microseconds since 1970.
     pub anchor: Option<i64>,
+    /// About when the logs end: a time that at least two of them reach, since a single text may name any date.
+    pub logs_end: Option<i64>,
 }
 
 impl Cluster {
@@ -26,6 +28,15 @@ impl Cluster {
         let anchor = facts.span.newest().or(facts.text_span.newest());
         let (denials, joined) = requests::join(&facts);
         let ledger = ipam::Ledger::build(&facts, anchor);
-        Self { facts, denials, joined, ledger, anchor }
+        let logs_end = logs_end(&facts, anchor);
+        Self { facts, denials, joined, ledger, anchor, logs_end }
     }
+}
+
+fn logs_end(facts: &Facts, anchor: Option<i64>) -> Option<i64> {
+    let entries = facts.coverage.entries.values();
+    let mut ends: Vec<i64> =
+        entries.filter_map(|entry| entry.span.resolve(anchor)).map(|(_, end)| end).collect();
+    ends.sort_unstable();
+    ends.into_iter().rev().nth(1).max(facts.span.newest())
 }

@@ -89,9 +89,10 @@ impl Group<'_> {
             entry.span.resolve(cluster.anchor).map(|(_, end)| end)
         });
         // Previous logs of a container end with it; its next log is another entry, so the bundle's end
-        // counts too, after a longer silence.
+        // counts too, after a longer silence; a handful of refusals is no loop that would go on.
+        let enough = if self.count().0 <= 3 { QUIET } else { QUIET * 4 };
         let own = ends.max().map(|end| end - last).filter(|silence| *silence >= QUIET);
-        let whole = cluster.anchor.map(|end| end - last).filter(|silence| *silence >= QUIET * 4);
+        let whole = cluster.logs_end.map(|end| end - last).filter(|silence| *silence >= enough);
         let silence = own.or(whole)?;
         (silence >= (last - first) * 2).then_some(silence)
     }
