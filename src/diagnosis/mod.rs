@@ -147,7 +147,7 @@ impl Diagnosis {
             let found = catch_unwind(AssertUnwindSafe(|| (detector.judge)(cluster)));
             let missing: Vec<_> = detector.needs.iter().filter(|need| !(need.met)(cluster)).collect();
             // What was there did not decide it: a better collection may.
-            let undecided = found.as_ref().is_ok_and(|found| found.undecided.is_some());
+            let undecided = missing.is_empty() && found.as_ref().is_ok_and(|found| found.undecided.is_some());
             let asked = detector.needs.iter().filter(|need| undecided || !(need.met)(cluster));
             ask_for.extend(asked.map(|need| Ask {
                 what: need.what.to_owned(),

@@ -62,6 +62,20 @@ pub(super) fn paragraph(
         ));
     }
     let rest = findings.len() - told;
+    let evaluated = verdicts.iter().any(|verdict| verdict.verdict != Decision::NotEvaluated);
+    if findings.is_empty() && !evaluated {
+        // Silence is not health: said as such, with what is lacking.
+        let mut missing: Vec<&str> =
+            verdicts.iter().flat_map(|verdict| &verdict.missing).map(String::as_str).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let lacking = if missing.is_empty() { "comparable data".to_owned() } else { missing.join("; ") };
+        sentences.push(format!(
+            "None of the {} causes that this version knows could be checked. The bundle lacks: {lacking}.",
+            verdicts.len()
+        ));
+        return sentences.join(" ");
+    }
     if findings.is_empty() {
         sentences.push("Nothing was found among the causes that this version knows.".to_owned());
     } else if told == 0 && refused == 0 {
