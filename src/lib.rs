@@ -66,14 +66,8 @@ pub fn scan(inputs: &Inputs, options: &Options, progress: &Progress) -> Facts {
 
 /// The line of the report when the reading itself fails.
 fn lost_readers() -> EntryReport {
-    EntryReport {
-        path: "(all inputs)".into(),
-        bytes: 0,
-        not_text: None,
-        problems: vec![
-            "the reading failed: this is a fault of kubetriage, and the report is incomplete".to_owned(),
-        ],
-    }
+    let why = "the reading failed: this is a fault of kubetriage, and the report is incomplete".to_owned();
+    EntryReport::failed("(all inputs)", why)
 }
 
 /// Folds blocks on a pool of workers.

@@ -9,9 +9,12 @@ use zip::ZipArchive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Container {
     Gzip,
+    Zstd,
+    Xz,
+    Bzip2,
     Zip,
     Tar,
-    /// Recognised, and not read by this version.
+    /// Recognised, and not read.
     Unsupported(&'static str),
 }
 
@@ -27,9 +30,11 @@ pub(super) fn detect(head: &[u8]) -> Option<Container> {
         return Some(Container::Tar);
     }
     let unsupported = match head {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xz",
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..] => "bzip2",
+        // A skippable frame may stand first: pzstd writes one.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => return Some(Container::Zstd),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => return Some(Container::Xz),
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => return Some(Container::Bzip2),
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => "7-Zip",
         [b'R', b'a', b'r', b'!', 0x1a, 0x07, ..] => "RAR",
         [b'M', b'S', b'C', b'F', 0, ..] => "Windows cabinet",
@@ -43,12 +48,14 @@ pub(super) fn is_zip(head: &[u8]) -> bool {
     head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
 }
 
-/// `ustar` at offset 257, or an old tar header whose checksum holds.
+/// `ustar` at offset 257, or an old tar header; the checksum must hold.
 fn is_tar(head: &[u8]) -> bool {
     let Some(header) = head.get(..512) else { return false };
-    if header.get(257..262) == Some(b"ustar") {
-        return true;
-    }
+    header.get(257..262) == Some(b"ustar") || is_tar_header(header)
+}
+
+/// Whether a record of 512 bytes is a tar header: its checksum holds.
+pub(super) fn is_tar_header(header: &[u8]) -> bool {
     let Some(field) = header.get(148..156) else { return false };
     let digits: String = field.iter().map(|byte| *byte as char).filter(char::is_ascii_digit).collect();
     let Ok(stored) = u32::from_str_radix(&digits, 8) else { return false };
@@ -56,7 +63,7 @@ fn is_tar(head: &[u8]) -> bool {
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum::<u32>()
         - field.iter().map(|byte| u32::from(*byte)).sum::<u32>()
         + blank;
-    stored == sum && header.first().is_some_and(u8::is_ascii_graphic)
+    stored == sum && header.first().is_some_and(|byte| *byte > b' ')
 }
 
 /// The kinds of files that hold no text, so that they are named and not scanned.
@@ -91,9 +98,37 @@ pub(super) fn binary_kind(head: &[u8]) -> Option<&'static str> {
 
 /// Names an archive member below its archive: `logs.zip!var/log/kubelet.log`.
 pub(super) fn join(base: &str, member: &str) -> String {
+    let member = slashes(member);
+    if base.is_empty() { member } else { format!("{base}!{member}") }
+}
+
+/// A member's name with `/`, without a leading `./`.
+pub(super) fn slashes(member: &str) -> String {
     let member = member.replace('\\', "/");
-    let member = member.strip_prefix("./").unwrap_or(&member);
-    if base.is_empty() { member.to_owned() } else { format!("{base}!{member}") }
+    member.strip_prefix("./").map(ToOwned::to_owned).unwrap_or(member)
+}
+
+/// Where a link points to, as a name within the same archive; `None` when it leads out of it.
+///
+/// An absolute target is taken from the archive's root, as in a copy of a node's files.
+pub(super) fn resolve(link: &str, target: &str) -> Option<String> {
+    let target = target.replace('\\', "/");
+    let mut parts: Vec<&str> = Vec::new();
+    if !target.starts_with('/') {
+        parts.extend(
+            link.rsplit_once('/').map_or("", |(folder, _)| folder).split('/').filter(|p| !p.is_empty()),
+        );
+    }
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
 }
 
 /// Gives a second and third member of the same name a number: both are read, and evidence stays distinct.
@@ -143,6 +178,14 @@ mod tests {
     fn a_text_that_mentions_ustar_is_no_tar() {
         assert_eq!(detect(b"ustar is a format"), None);
         assert_eq!(detect(&[b'a'; 600]), None);
+    }
+
+    #[test]
+    fn links_are_resolved_within_their_archive_only() {
+        assert_eq!(resolve("a/b.log", "../c/d.log").as_deref(), Some("c/d.log"));
+        assert_eq!(resolve("a/b.log", "../../etc/passwd"), None);
+        assert_eq!(resolve("a/b.log", "/var/log/x").as_deref(), Some("var/log/x"));
+        assert_eq!(resolve("", "a/b").as_deref(), Some("a/b"));
     }
 
     #[test]

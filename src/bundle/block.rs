@@ -32,6 +32,8 @@ pub struct Block {
     pub context: Option<Arc<[u8]>>,
     /// Line of the first byte, from 1.
     pub first_line: u64,
+    /// Bytes of the entry before this block.
+    pub offset: u64,
     /// Newlines in the block.
     pub lines: u64,
     /// The entry is one block: this one.
@@ -56,6 +58,7 @@ impl Block {
             format,
             context: None,
             first_line: 1,
+            offset: 0,
             lines,
             whole: false,
             cut_short: false,
@@ -137,6 +140,23 @@ pub(super) struct Pool {
 struct PoolState {
     free: Vec<Vec<u8>>,
     in_flight: usize,
+    /// Threads that hold a nested zip.
+    holding: usize,
+}
+
+/// Most nested zips held at a time, whatever the number of threads.
+const HOLDS: usize = 2;
+
+/// The right to hold a nested zip; given back when dropped.
+pub(super) struct Hold(Arc<Pool>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.holding = state.holding.saturating_sub(1);
+        drop(state);
+        self.0.freed.notify_all();
+    }
 }
 
 impl Pool {
@@ -149,6 +169,17 @@ impl Pool {
         let bytes = state.free.pop();
         drop(state);
         Buffer { bytes: bytes.unwrap_or_else(|| vec![0; BLOCK_BYTES]), filled: 0 }
+    }
+
+    /// Waits until fewer than [`HOLDS`] nested zips are held.
+    pub(super) fn hold(self: Arc<Self>) -> Hold {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.holding >= HOLDS {
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.holding += 1;
+        drop(state);
+        Hold(self)
     }
 
     /// Waits until the bytes under way leave room; one block always may go, however large.

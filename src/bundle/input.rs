@@ -70,7 +70,11 @@ pub(super) enum Job {
     /// nothing for the only input, so that places read as they would inside the unpacked bundle.
     File { path: PathBuf, shown: String, members_under: String },
     /// One member of a zip archive: these are found by the directory, so they can be read in parallel.
-    ZipMember { path: PathBuf, shown: String, index: usize },
+    ZipMember { path: PathBuf, shown: String, members_under: String, index: usize },
+    /// A zip archive whose directory can't be read.
+    CutZip { path: PathBuf, shown: String, members_under: String },
+    /// A symbolic link in a folder.
+    Link { shown: String, members_under: String, target: String },
     /// The standard input.
     Stdin { members_under: String },
     /// Something that is not read, and why.
@@ -80,7 +84,11 @@ pub(super) enum Job {
 impl Job {
     pub(super) fn shown(&self) -> &str {
         match self {
-            Self::File { shown, .. } | Self::ZipMember { shown, .. } | Self::Skipped { shown, .. } => shown,
+            Self::File { shown, .. }
+            | Self::ZipMember { shown, .. }
+            | Self::CutZip { shown, .. }
+            | Self::Link { shown, .. }
+            | Self::Skipped { shown, .. } => shown,
             Self::Stdin { .. } => "stdin",
         }
     }
@@ -124,17 +132,19 @@ fn file_jobs(path: &Path, shown: String, jobs: &mut Vec<Job>) -> std::io::Result
     if path.metadata()?.is_file() {
         File::open(path)?.take(4).read_to_end(&mut head)?;
     }
-    if archive::is_zip(&head)
-        && let Some(members) = archive::zip_members(File::open(path)?)
-    {
-        jobs.extend(members.into_iter().map(|(index, name)| Job::ZipMember {
-            path: path.to_owned(),
-            shown: archive::join(&shown, &name),
-            index,
-        }));
+    let name = if shown.is_empty() { Input::Path(path.to_owned()).name() } else { shown.clone() };
+    if archive::is_zip(&head) {
+        match archive::zip_members(File::open(path)?) {
+            Some(members) => jobs.extend(members.into_iter().map(|(index, name)| Job::ZipMember {
+                path: path.to_owned(),
+                shown: archive::join(&shown, &name),
+                members_under: shown.clone(),
+                index,
+            })),
+            None => jobs.push(Job::CutZip { path: path.to_owned(), shown: name, members_under: shown }),
+        }
         return Ok(());
     }
-    let name = if shown.is_empty() { Input::Path(path.to_owned()).name() } else { shown.clone() };
     jobs.push(Job::File { path: path.to_owned(), shown: name, members_under: shown });
     Ok(())
 }
@@ -166,7 +176,9 @@ fn walk(root: &Path, label: &str, jobs: &mut Vec<Job>) -> u64 {
                 jobs.push(Job::Skipped { shown, why: format!("can't be read: {error}"), bytes: length });
             }
         } else if kind.is_symlink() {
-            jobs.push(Job::Skipped { shown, why: "link, not followed".to_owned(), bytes: 0 });
+            let target = std::fs::read_link(entry.path()).unwrap_or_default();
+            let target = target.to_string_lossy().into_owned();
+            jobs.push(Job::Link { shown, members_under: label.to_owned(), target });
         } else {
             jobs.push(Job::Skipped { shown, why: "not a regular file, not opened".to_owned(), bytes: 0 });
         }

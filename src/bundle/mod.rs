@@ -7,11 +7,13 @@
 
 mod archive;
 mod block;
+mod containers;
 mod decode;
 mod frame;
 mod input;
 mod limits;
 mod reader;
+mod stream;
 
 pub use block::{Block, Entry};
 pub use frame::{Framer, Lines, Whole};

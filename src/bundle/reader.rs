@@ -1,22 +1,23 @@
 //! The reader threads: inflate, walk archives, decode, cut, send.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flate2::read::MultiGzDecoder;
 use zip::ZipArchive;
 
-use super::archive::{self, Container, Names};
-use super::block::{BLOCK_BYTES, Block, Buffer, Entry, Pool};
+use super::archive::{self, Container};
+use super::block::{BLOCK_BYTES, Block, Entry, Pool};
+use super::containers;
 use super::decode;
 use super::frame::Framer;
 use super::input::{self, Input, Job, OpenError};
 use super::limits::Limits;
+use super::stream::{Filling, Packed};
 
 /// Bytes under way between readers and workers.
 const IN_FLIGHT_BYTES: usize = 32 << 20;
@@ -46,6 +47,47 @@ pub struct EntryReport {
     pub not_text: Option<String>,
     /// What was damaged or cut.
     pub problems: Vec<String>,
+    /// For a link: where it leads.
+    link: Option<Link>,
+}
+
+/// Where a link leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Link {
+    /// To this place in the same archive or folder.
+    Within(Arc<str>),
+    /// Out of it.
+    Outside,
+}
+
+impl EntryReport {
+    /// A report on something that failed as a whole.
+    pub fn failed(path: &str, problem: String) -> Self {
+        Self { path: Arc::from(path), bytes: 0, not_text: None, problems: vec![problem], link: None }
+    }
+}
+
+/// Says of each link whether what it points to was read.
+fn settle_links(reports: &mut [EntryReport]) {
+    let read: BTreeSet<Arc<str>> = reports
+        .iter()
+        .filter(|report| report.link.is_none())
+        .map(|report| Arc::clone(&report.path))
+        .collect();
+    for report in reports {
+        let Some(link) = report.link.take() else { continue };
+        let where_to = match link {
+            Link::Outside => "leads out of the bundle, not followed",
+            Link::Within(target) if read.contains(&target) => "read there",
+            Link::Within(target) => {
+                let folder: Arc<str> = Arc::from(format!("{target}/"));
+                let next = read.range(folder.clone()..).next();
+                let is_folder = next.is_some_and(|path| path.starts_with(&*folder));
+                if is_folder { "a folder, read there" } else { "not in the bundle" }
+            }
+        };
+        report.not_text = report.not_text.take().map(|told| format!("{told}: {where_to}"));
+    }
 }
 
 /// How far the reading has come, for a progress bar.
@@ -113,6 +155,8 @@ impl Inputs {
                         pool: Arc::clone(&pool),
                         reports: Vec::new(),
                         zips: HashMap::new(),
+                        held: 0,
+                        over: false,
                     };
                     while let Some(job) = self.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         // What brings the reader down costs that input, and is said.
@@ -128,30 +172,35 @@ impl Inputs {
         });
         let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
         reports.sort_by(|a, b| a.path.cmp(&b.path));
+        settle_links(&mut reports);
         reports
     }
 }
 
 /// Where the stream being read lies.
-struct Place {
+pub(super) struct Place {
     /// Its name, should it turn out to be a file.
-    path: String,
+    pub(super) path: String,
     /// What its members are named below, should it turn out to be an archive.
-    members_under: String,
-    modified: Option<i64>,
+    pub(super) members_under: String,
+    pub(super) modified: Option<i64>,
     /// Archives and compressions around it.
-    depth: u8,
+    pub(super) depth: u8,
 }
 
-struct Reader<'a> {
-    limits: &'a Limits,
+pub(super) struct Reader<'a> {
+    pub(super) limits: &'a Limits,
     recogniser: &'a dyn Recogniser,
-    progress: &'a Progress,
+    pub(super) progress: &'a Progress,
     send: &'a (dyn Fn(Block) + Sync),
-    pool: Arc<Pool>,
+    pub(super) pool: Arc<Pool>,
     reports: Vec<EntryReport>,
     /// Directories of the zips that this thread has open.
     zips: HashMap<PathBuf, ZipArchive<BufReader<File>>>,
+    /// Bytes of nested zips that this thread holds.
+    pub(super) held: usize,
+    /// The entry being read is one too many.
+    over: bool,
 }
 
 impl Reader<'_> {
@@ -163,7 +212,19 @@ impl Reader<'_> {
             depth: 0,
         };
         match job {
+            Job::Link { shown, members_under, target } => {
+                let name =
+                    shown.strip_prefix(members_under.as_str()).unwrap_or(shown).trim_start_matches('/');
+                self.enter(shown);
+                let within = archive::resolve(name, target).filter(|_| !target.starts_with('/'));
+                let within = within.map(|inner| match members_under.as_str() {
+                    "" => inner,
+                    label => format!("{label}/{inner}"),
+                });
+                self.report_link(shown, target, within);
+            }
             Job::Skipped { shown, why, bytes } => {
+                self.enter(shown);
                 self.report(shown, *bytes, Some(why.clone()), Vec::new());
             }
             Job::Stdin { members_under } => {
@@ -178,11 +239,36 @@ impl Reader<'_> {
                 }
                 Err(error) => self.unreadable(job.shown(), &error),
             },
-            Job::ZipMember { path, shown, index } => self.zip_member(path, shown, *index),
+            Job::CutZip { path, shown, members_under } => self.cut_zip(path, shown, members_under),
+            Job::ZipMember { path, shown, index, members_under } => {
+                self.zip_member(path, shown, members_under, *index);
+            }
         }
     }
 
-    fn zip_member(&mut self, path: &Path, shown: &str, index: usize) {
+    /// A zip on disk whose directory can't be read: its members from the front, as a stream.
+    fn cut_zip(&mut self, path: &Path, shown: &str, members_under: &str) {
+        let place = Place {
+            path: shown.to_owned(),
+            members_under: members_under.to_owned(),
+            modified: None,
+            depth: 0,
+        };
+        match File::open(path) {
+            Ok(file) => {
+                let mut packed = Packed { inner: BufReader::new(file), progress: self.progress };
+                let saved = self.zip_without_directory(&place, &mut packed);
+                let why = format!(
+                    "zip directory can't be read: the archive is damaged or cut; \
+                     {saved} members were read from the front"
+                );
+                self.report(shown, 0, None, vec![why]);
+            }
+            Err(error) => self.unreadable(shown, &error),
+        }
+    }
+
+    fn zip_member(&mut self, path: &Path, shown: &str, members_under: &str, index: usize) {
         // Taken out while in use: reading a member borrows the archive, and the reader itself.
         let opened = match self.zips.remove(path) {
             Some(archive) => Ok(archive),
@@ -191,7 +277,13 @@ impl Reader<'_> {
         };
         match opened {
             Ok(mut archive) => {
-                self.member_of_zip(&mut archive, index, shown.to_owned(), 1, true);
+                let within = Place {
+                    path: members_under.to_owned(),
+                    members_under: members_under.to_owned(),
+                    modified: None,
+                    depth: 0,
+                };
+                self.member_of_zip(&mut archive, index, shown.to_owned(), &within, true);
                 // Jobs come in order: the archive before this one is done.
                 self.zips.clear();
                 self.zips.insert(path.to_owned(), archive);
@@ -200,46 +292,13 @@ impl Reader<'_> {
         }
     }
 
-    fn member_of_zip<R: Read + io::Seek>(
-        &mut self,
-        archive: &mut ZipArchive<R>,
-        index: usize,
-        path: String,
-        depth: u8,
-        on_disk: bool,
-    ) {
-        match archive.by_index(index) {
-            Ok(mut member) => {
-                if on_disk {
-                    self.progress.packed.fetch_add(member.compressed_size(), Ordering::Relaxed);
-                }
-                if member.is_symlink() {
-                    self.report(&path, 0, Some("link, not followed".to_owned()), Vec::new());
-                    return;
-                }
-                let packed = member.compressed_size();
-                let place = Place { members_under: path.clone(), path, modified: None, depth };
-                let mut bounded = Ratio::new(&mut member, self.limits, Expansion::Known(packed));
-                self.stream(&place, &mut bounded);
-            }
-            Err(zip::result::ZipError::UnsupportedArchive(why)) => {
-                let why = if why == zip::result::ZipError::PASSWORD_REQUIRED {
-                    "encrypted: ask for it without a password, or unpack it first".to_owned()
-                } else {
-                    format!("can't be unpacked: {why}")
-                };
-                self.report(&path, 0, None, vec![why]);
-            }
-            Err(error) => self.report(&path, 0, None, vec![format!("can't be unpacked: {error}")]),
-        }
-    }
-
     /// Reads one stream to its end: a text, or a container and all that lies in it.
-    fn stream(&mut self, place: &Place, source: &mut dyn Read) {
+    pub(super) fn stream(&mut self, place: &Place, source: &mut dyn Read) {
         let mut filling = Filling::new(source, self.pool.take());
         filling.fill(self.limits, self.progress);
         match archive::detect(filling.buffer.filled()) {
             Some(container) if place.depth >= self.limits.depth => {
+                self.enter(&place.path);
                 let why = format!(
                     "archive nested deeper than {} levels, not opened ({container:?}); raise --max-depth",
                     self.limits.depth
@@ -247,185 +306,46 @@ impl Reader<'_> {
                 self.report(&place.path, 0, None, vec![why]);
             }
             Some(Container::Unsupported(kind)) => {
-                let why = format!("{kind} archives are not read by this version; unpack it first");
+                self.enter(&place.path);
+                let why = format!("{kind} archives are not read; unpack it first");
                 self.report(&place.path, filling.total, None, vec![why]);
             }
-            Some(Container::Gzip) => self.gzip(place, filling),
+            Some(container) if containers::is_compression(container) => {
+                self.compressed(place, container, filling);
+            }
             Some(Container::Tar) => self.tar(place, filling),
-            Some(Container::Zip) => self.zip(place, filling),
-            None => match decode::detect(filling.buffer.filled()) {
-                (Some(encoding), _) => {
-                    let mut decoded = decode::Decoding::new(filling.into_read(), encoding);
-                    let mut filling = Filling::new(&mut decoded, self.pool.take());
-                    filling.fill(self.limits, self.progress);
-                    self.text(place, filling);
-                }
-                (None, mark) => {
-                    filling.buffer.drain(mark);
-                    self.text(place, filling);
-                }
-            },
+            Some(_) => self.zip(place, filling),
+            None => self.decoded(place, filling, 0),
         }
     }
 
-    fn gzip(&mut self, place: &Place, filling: Filling<'_>) {
-        let packed = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner: filling.into_read(), count: Arc::clone(&packed) };
-        let mut inflated = MultiGzDecoder::new(BufReader::with_capacity(128 << 10, counted));
-        let mut bounded = Ratio::new(&mut inflated, self.limits, Expansion::Counted(packed));
-        let inner = Place {
-            path: place.path.clone(),
-            members_under: place.members_under.clone(),
-            modified: place.modified,
-            depth: place.depth + 1,
-        };
-        self.stream(&inner, &mut bounded);
-    }
-
-    /// Walks a tar by its raw headers: the long-name records are read here, with a bound on their size.
-    fn tar(&mut self, place: &Place, filling: Filling<'_>) {
-        const NAME_BYTES: u64 = 64 << 10;
-        const PAX_BYTES: u64 = 1 << 20;
-        let mut archive = tar::Archive::new(filling.into_read());
-        let entries = match archive.entries() {
-            Ok(entries) => entries.raw(true),
-            Err(error) => {
-                self.report(&place.path, 0, None, vec![format!("can't be read as tar: {error}")]);
-                return;
+    /// Brings a text into UTF-8 without escapes, step by step.
+    fn decoded(&mut self, place: &Place, mut filling: Filling<'_>, steps: u8) {
+        let (step, mark) = decode::detect(filling.buffer.filled());
+        filling.buffer.drain(mark);
+        match step.filter(|_| steps < 2) {
+            Some(step) => {
+                let mut decoded = step.over(filling.into_read());
+                let mut next = Filling::new(&mut decoded, self.pool.take());
+                next.fill(self.limits, self.progress);
+                self.decoded(place, next, steps + 1);
             }
-        };
-        let mut names = Names::default();
-        let mut long_name: Option<Vec<u8>> = None;
-        let mut seen = 0_u64;
-        for found in entries {
-            let mut entry = match found {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let why = format!("archive damaged or cut after {seen} entries: {error}");
-                    self.report(&place.path, 0, None, vec![why]);
-                    return;
-                }
-            };
-            let kind = entry.header().entry_type();
-            if kind.is_gnu_longname() {
-                let mut name = Vec::new();
-                let _ = entry.by_ref().take(NAME_BYTES).read_to_end(&mut name);
-                name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
-                long_name = Some(name);
-                continue;
-            }
-            if kind.is_pax_local_extensions() {
-                let mut records = Vec::new();
-                let _ = entry.by_ref().take(PAX_BYTES).read_to_end(&mut records);
-                let path = tar::PaxExtensions::new(&records)
-                    .flatten()
-                    .find(|record| record.key_bytes() == b"path")
-                    .map(|record| record.value_bytes().to_vec());
-                long_name = path.or(long_name);
-                continue;
-            }
-            if kind.is_gnu_longlink() || kind.is_pax_global_extensions() || kind.is_dir() {
-                if kind.is_dir() {
-                    long_name = None;
-                }
-                continue;
-            }
-            let raw = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
-            let name = names.unique(String::from_utf8_lossy(&raw).into_owned());
-            let path = archive::join(&place.members_under, &name);
-            seen += 1;
-            if kind.is_symlink() || kind.is_hard_link() {
-                let target = entry.link_name_bytes().unwrap_or_default();
-                let why = format!("link to {}, not followed", String::from_utf8_lossy(&target));
-                self.report(&path, 0, Some(why), Vec::new());
-            } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-                let size = entry.header().size().unwrap_or(0);
-                let modified = entry.header().mtime().ok().and_then(|time| i64::try_from(time).ok());
-                let inner = Place { members_under: path.clone(), path, modified, depth: place.depth + 1 };
-                let mut member = Member { inner: &mut entry, left: size };
-                self.stream(&inner, &mut member);
-                // What nobody wanted to read must still be there.
-                if member.left > 0 {
-                    let _ = io::copy(&mut member, &mut io::sink());
-                }
-                if member.left > 0 {
-                    let why = format!("the archive ends {} bytes before the end of this entry", member.left);
-                    self.report(&inner.path, 0, None, vec![why]);
-                }
-            } else {
-                let why = "device, pipe or other special file, not opened".to_owned();
-                self.report(&path, 0, Some(why), Vec::new());
-            }
+            None => self.text(place, filling),
         }
     }
 
-    /// A zip within a stream: its directory is at its end, so it is held whole, within the limit.
-    fn zip(&mut self, place: &Place, filling: Filling<'_>) {
-        let mut held = Vec::new();
-        let limit = self.limits.document_bytes as u64;
-        let read = filling.into_read().take(limit + 1).read_to_end(&mut held);
-        let mut problems = Vec::new();
-        if let Err(error) = read {
-            problems.push(format!("stream ends early: {error}"));
-        }
-        if held.len() as u64 > limit {
-            problems.push(format!(
-                "nested zip larger than {limit} bytes, members past that are lost; \
-                 raise --max-document or give the zip itself as the input"
-            ));
-            held.truncate(limit as usize);
-        }
-        match ZipArchive::new(Cursor::new(held.as_slice())) {
-            Ok(mut archive) => {
-                let mut names = Names::default();
-                for index in 0..archive.len() {
-                    let name = archive::member_name(&archive, index);
-                    if name.ends_with(['/', '\\']) {
-                        continue;
-                    }
-                    let path = archive::join(&place.members_under, &names.unique(name));
-                    self.member_of_zip(&mut archive, index, path, place.depth + 1, false);
-                }
-            }
-            Err(error) => {
-                let saved = self.zip_without_directory(place, &held);
-                problems.push(format!(
-                    "zip directory can't be read ({error}): the archive is damaged or cut; \
-                     {saved} members were read from the front"
-                ));
-            }
-        }
-        if !problems.is_empty() {
-            self.report(&place.path, held.len() as u64, None, problems);
-        }
-    }
-
-    /// Reads what can be read of a cut zip by its local headers.
-    fn zip_without_directory(&mut self, place: &Place, held: &[u8]) -> usize {
-        let mut cursor = Cursor::new(held);
-        let mut names = Names::default();
-        let mut read = 0;
-        while let Ok(Some(mut member)) = zip::read::read_zipfile_from_stream(&mut cursor) {
-            let path = archive::join(&place.members_under, &names.unique(member_label(&member, read)));
-            if !member.is_dir() {
-                let packed = member.compressed_size();
-                let inner =
-                    Place { members_under: path.clone(), path, modified: None, depth: place.depth + 1 };
-                let mut bounded = Ratio::new(&mut member, self.limits, Expansion::Known(packed));
-                self.stream(&inner, &mut bounded);
-            }
-            read += 1;
-        }
-        read
+    /// Passes over bytes that nobody reads, within the limits; gives how many there were.
+    pub(super) fn skip(&mut self, source: &mut dyn Read, most: u64) -> u64 {
+        let mut limited = source.take(most);
+        let mut filling = Filling::new(&mut limited, self.pool.take());
+        filling.pass(self.limits, self.progress);
+        filling.total
     }
 
     /// Cuts a text into blocks and sends them.
     fn text(&mut self, place: &Place, mut filling: Filling<'_>) {
         let entry = Arc::new(Entry { path: Arc::from(place.path.as_str()), modified: place.modified });
-        self.progress.enter(&place.path);
-        if self.progress.entries.load(Ordering::Relaxed) > self.limits.entries {
-            let why = format!("more than {} entries; raise --max-entries", self.limits.entries);
-            self.report(&place.path, 0, None, vec![why]);
+        if !self.enter(&place.path) {
             return;
         }
         let head = filling.buffer.filled();
@@ -435,13 +355,9 @@ impl Reader<'_> {
             return;
         }
         if let Some(kind) = archive::binary_kind(head) {
-            let mut total = filling.total;
-            let mut problems: Vec<_> = filling.problem.take().into_iter().collect();
-            match io::copy(&mut filling.into_read(), &mut io::sink()) {
-                Ok(copied) => total = copied,
-                Err(error) => problems.push(format!("stream ends early: {error}")),
-            }
-            self.report(&place.path, total, Some(kind.to_owned()), problems);
+            filling.pass(self.limits, self.progress);
+            let problems = filling.problem.take().into_iter().collect();
+            self.report(&place.path, filling.total, Some(kind.to_owned()), problems);
             return;
         }
         let Recognised { format, framer } = self.recogniser.recognise(&entry, head);
@@ -458,6 +374,7 @@ impl Reader<'_> {
     ) -> Vec<String> {
         let limit = if framer.whole() { self.limits.document_bytes } else { self.limits.line_bytes };
         let mut first_line = 1;
+        let mut offset = 0;
         let mut first = true;
         let mut too_long = 0_u64;
         loop {
@@ -483,9 +400,11 @@ impl Reader<'_> {
                 let mut block = Block::new(Arc::clone(entry), format, full, Arc::clone(&self.pool));
                 block.context = context;
                 block.first_line = first_line;
+                block.offset = offset;
                 block.whole = whole;
                 block.cut_short = cut_short;
                 first_line += block.lines;
+                offset += cut as u64;
                 (self.send)(block);
             }
             first = false;
@@ -526,176 +445,41 @@ impl Reader<'_> {
         }
     }
 
+    /// Counts an entry. `false`, and a line in the report, when there are too many.
+    pub(super) fn enter(&mut self, path: &str) -> bool {
+        self.progress.enter(path);
+        let entries = self.progress.entries.load(Ordering::Relaxed);
+        // One line says it; a million of them would be the cost that the limit is to prevent.
+        if entries == self.limits.entries + 1 {
+            self.report("(the rest)", 0, None, vec![self.limits.too_many_entries()]);
+        }
+        self.over = entries > self.limits.entries;
+        !self.over
+    }
+
     fn unreadable(&mut self, shown: &str, error: &io::Error) {
         self.report(shown, 0, None, vec![format!("can't be read: {error}")]);
     }
 
-    fn report(&mut self, path: &str, bytes: u64, not_text: Option<String>, problems: Vec<String>) {
-        self.reports.push(EntryReport { path: Arc::from(path), bytes, not_text, problems });
-    }
-}
-
-/// A stream being read into a buffer, with what went wrong on the way.
-struct Filling<'a> {
-    source: &'a mut dyn Read,
-    buffer: Buffer,
-    /// Bytes read so far.
-    total: u64,
-    ended: bool,
-    problem: Option<String>,
-}
-
-impl<'a> Filling<'a> {
-    fn new(source: &'a mut dyn Read, buffer: Buffer) -> Self {
-        Self { source, buffer, total: 0, ended: false, problem: None }
-    }
-
-    /// Reads until the buffer is a full block larger, or the stream ends. An error ends it: what came
-    /// before stays.
-    fn fill(&mut self, limits: &Limits, progress: &Progress) {
-        let goal = (self.buffer.len() / BLOCK_BYTES + 1) * BLOCK_BYTES;
-        while !self.ended && self.buffer.len() < goal {
-            let left = limits.total_bytes.saturating_sub(progress.unpacked.load(Ordering::Relaxed));
-            let room = self.buffer.spare();
-            let room_len = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            if room_len == 0 {
-                self.stop(format!(
-                    "more than {} bytes in all, the rest is not read; raise --max-bytes",
-                    limits.total_bytes
-                ));
-                break;
-            }
-            match self.source.read(room.get_mut(..room_len).unwrap_or_default()) {
-                Ok(0) => self.ended = true,
-                Ok(read) => {
-                    self.buffer.advance(read);
-                    self.total += read as u64;
-                    progress.unpacked.fetch_add(read as u64, Ordering::Relaxed);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let total = self.total;
-                    self.stop(format!("ends early, after {total} bytes: {error}"));
-                }
-            }
+    pub(super) fn report(&mut self, path: &str, bytes: u64, not_text: Option<String>, problems: Vec<String>) {
+        if !self.over || path == "(the rest)" {
+            self.reports.push(EntryReport { path: Arc::from(path), bytes, not_text, problems, link: None });
         }
     }
 
-    fn stop(&mut self, why: String) {
-        self.ended = true;
-        self.problem = Some(why);
-    }
-
-    /// The stream from its start: what is in the buffer, then the rest.
-    fn into_read(self) -> Resumed<'a> {
-        Resumed { buffer: self.buffer, given: 0, source: self.source, ended: self.ended }
-    }
-}
-
-/// A stream that was looked into, from its start.
-struct Resumed<'a> {
-    buffer: Buffer,
-    given: usize,
-    source: &'a mut dyn Read,
-    ended: bool,
-}
-
-impl Read for Resumed<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let rest = self.buffer.filled().get(self.given..).unwrap_or_default();
-        if rest.is_empty() {
-            return if self.ended { Ok(0) } else { self.source.read(out) };
+    pub(super) fn report_link(&mut self, path: &str, target: &str, within: Option<String>) {
+        if !self.over {
+            let not_text = Some(format!("link to {target}"));
+            let link = Some(within.map_or(Link::Outside, |target| Link::Within(Arc::from(target))));
+            self.reports.push(EntryReport {
+                path: Arc::from(path),
+                bytes: 0,
+                not_text,
+                problems: Vec::new(),
+                link,
+            });
         }
-        let count = io::Read::read(&mut { rest }, out)?;
-        self.given += count;
-        Ok(count)
     }
-}
-
-/// Counts what is taken from disk.
-struct Packed<'a, R> {
-    inner: R,
-    progress: &'a Progress,
-}
-
-impl<R: Read> Read for Packed<'_, R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(out)?;
-        self.progress.packed.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-struct Counted<R> {
-    inner: R,
-    count: Arc<AtomicU64>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(out)?;
-        self.count.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-/// A tar member, with what is still to come of it.
-struct Member<'a, R> {
-    inner: &'a mut R,
-    left: u64,
-}
-
-impl<R: Read> Read for Member<'_, R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(out)?;
-        self.left = self.left.saturating_sub(read as u64);
-        Ok(read)
-    }
-}
-
-enum Expansion {
-    Known(u64),
-    Counted(Arc<AtomicU64>),
-}
-
-/// Stops a stream that expands beyond all reason.
-struct Ratio<'a, R> {
-    inner: &'a mut R,
-    packed: Expansion,
-    given: u64,
-    most: u64,
-}
-
-impl<'a, R> Ratio<'a, R> {
-    fn new(inner: &'a mut R, limits: &Limits, packed: Expansion) -> Self {
-        Self { inner, packed, given: 0, most: limits.ratio }
-    }
-}
-
-impl<R: Read> Read for Ratio<'_, R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.given > Limits::RATIO_FLOOR {
-            let packed = match &self.packed {
-                Expansion::Known(bytes) => *bytes,
-                Expansion::Counted(bytes) => bytes.load(Ordering::Relaxed),
-            };
-            if self.given > packed.saturating_mul(self.most) {
-                return Err(io::Error::other(format!(
-                    "expands more than {} times, which looks like a zip bomb; raise --max-ratio",
-                    self.most
-                )));
-            }
-        }
-        let read = self.inner.read(out)?;
-        self.given += read as u64;
-        Ok(read)
-    }
-}
-
-fn member_label<R: Read>(member: &zip::read::ZipFile<'_, R>, index: usize) -> String {
-    member
-        .name()
-        .map_or_else(|_| format!("member {index} (its name can't be read)"), std::borrow::Cow::into_owned)
 }
 
 fn seconds(time: std::time::SystemTime) -> Option<i64> {

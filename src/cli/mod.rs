@@ -1,7 +1,9 @@
 //! The command line: parse, run, and say how it went by the exit code.
 
+mod bundle;
 mod detectors;
 mod exit;
+mod inspect;
 mod output;
 mod progress;
 mod report;
@@ -34,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Read a bundle and write a report
     Report(report::Report),
+    /// Show what a bundle holds, what is wrong with it, and what to ask for
+    Inspect(inspect::Inspect),
     /// List the causes that can be found
     Detectors(detectors::Detectors),
     /// Explain one cause: what it means, how it is decided, what to do
@@ -66,6 +70,7 @@ pub fn main() -> Exit {
 fn run(cli: Cli) -> Exit {
     let ran = match cli.command {
         Command::Report(report) => report.run(),
+        Command::Inspect(inspect) => inspect.run(),
         Command::Detectors(detectors) => detectors.run(),
         Command::Explain(explain) => explain.run(),
         Command::Completions { shell } => {

@@ -1,18 +1,15 @@
 //! `kubetriage report`.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, output, progress, sizes};
-use crate::bundle::{self, Input, Limits, Progress};
-use crate::cluster::Cluster;
+use super::{Exit, bundle, output};
+use crate::bundle::Input;
 use crate::detectors::Severity;
 use crate::diagnosis::Diagnosis;
 use crate::report::{self, Format};
-use crate::{Options, scan};
 
 /// Read a bundle and write a report
 #[derive(Args)]
@@ -24,9 +21,8 @@ Examples:
   az storage blob download … | kubetriage report -    from a pipe
   kubetriage report bundle.zip -o - --format json     to the standard output")]
 pub(super) struct Report {
-    /// Archive, folder or file, `-` for the standard input, or several of these (one cluster's pieces)
-    #[arg(required = true, value_name = "BUNDLE")]
-    bundles: Vec<String>,
+    #[command(flatten)]
+    bundle: bundle::Arguments,
 
     /// Write to this file, in the format of its extension (html, md, json); `-` is the standard
     /// output, in the format of --format (md when none is given). May be repeated [default: <bundle>.report.html and .md]
@@ -40,41 +36,6 @@ pub(super) struct Report {
     /// End with code 10 when a finding is at least this severe
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<SeverityName>,
-
-    /// Worker threads [default: one per processor]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-
-    /// No progress bar and no summary
-    #[arg(short, long)]
-    quiet: bool,
-
-    #[command(flatten, next_help_heading = "Limits")]
-    limits: LimitArguments,
-}
-
-// The names are those of the options.
-#[allow(clippy::struct_field_names)]
-#[derive(Args)]
-struct LimitArguments {
-    /// Most entries to read, over all archives
-    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
-    max_entries: u64,
-    /// Most archives within archives
-    #[arg(long, value_name = "N", default_value_t = Limits::default().depth)]
-    max_depth: u8,
-    /// Most bytes in all, after decompression
-    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "256GiB")]
-    max_bytes: u64,
-    /// Largest expansion of one compressed stream beyond 1 GiB
-    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
-    max_ratio: u64,
-    /// Longest line or object
-    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "8MiB")]
-    max_line: u64,
-    /// Largest document that is held in one piece, such as a zip within a tar
-    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "128MiB")]
-    max_document: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -123,27 +84,14 @@ enum Target {
 
 impl Report {
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
-        let inputs: Vec<Input> = self.bundles.iter().map(|bundle| Input::from_argument(bundle)).collect();
-        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
-            output::complain("error: the standard input can be given once only");
-            return Ok(Exit::Usage);
-        }
-        let targets = match self.targets(&inputs) {
+        let targets = match self.targets(&self.bundle.inputs()) {
             Ok(targets) => targets,
             Err(wrong) => {
                 output::complain(&format!("error: {wrong}"));
                 return Ok(Exit::Usage);
             }
         };
-        let opened = bundle::open(&inputs)?;
-        let options = self.options();
-        let progress = Progress::default();
-        let facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
-            scan(&opened, &options, &progress)
-        });
-        let cluster = Cluster::freeze(facts);
-        let mut diagnosis = Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect());
-        report::redact(&mut diagnosis);
+        let Some(diagnosis) = self.bundle.diagnose()? else { return Ok(Exit::Usage) };
         for (target, format) in &targets {
             let text = report::render(&diagnosis, *format)?;
             match target {
@@ -153,21 +101,6 @@ impl Report {
         }
         self.summarise(&diagnosis, &targets);
         Ok(self.exit(&diagnosis))
-    }
-
-    fn options(&self) -> Options {
-        let limits = &self.limits;
-        Options {
-            threads: self.threads,
-            limits: Limits {
-                entries: limits.max_entries,
-                depth: limits.max_depth,
-                total_bytes: limits.max_bytes,
-                ratio: limits.max_ratio.max(1),
-                line_bytes: usize::try_from(limits.max_line.max(4096)).unwrap_or(usize::MAX),
-                document_bytes: usize::try_from(limits.max_document.max(4096)).unwrap_or(usize::MAX),
-            },
-        }
     }
 
     fn targets(&self, inputs: &[Input]) -> Result<Vec<(Target, Format)>, String> {
@@ -213,10 +146,10 @@ impl Report {
     }
 
     fn summarise(&self, diagnosis: &Diagnosis, targets: &[(Target, Format)]) {
-        if self.quiet {
+        if self.bundle.quiet {
             return;
         }
-        let mut text = report::summary(diagnosis, width());
+        let mut text = report::summary(diagnosis, bundle::width());
         for (target, _) in targets {
             if let Target::File(path) = target {
                 let _ = writeln!(text, "Wrote {}", path.display());
@@ -231,27 +164,15 @@ impl Report {
     }
 
     fn exit(&self, diagnosis: &Diagnosis) -> Exit {
-        let nothing = diagnosis.coverage.recognised_bytes == 0
-            && diagnosis.findings.is_empty()
-            && !diagnosis.coverage.entries.iter().any(|entry| entry.recognised);
-        if nothing {
-            output::complain(
-                "nothing in the input was recognised: give a support bundle, kubectl output, API server or audit logs. The report lists what was found.",
-            );
-            return Exit::NothingRecognised;
+        let read = bundle::Arguments::exit(diagnosis);
+        if read != Exit::Done {
+            return read;
         }
         match self.fail_on {
             Some(limit) if diagnosis.worst() >= Some(limit.into()) => Exit::FoundSevere,
             _ => Exit::Done,
         }
     }
-}
-
-fn width() -> usize {
-    if !std::io::stdout().is_terminal() {
-        return 100;
-    }
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
 }
 
 /// The name of a bundle without what says that it is an archive.

@@ -24,7 +24,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Freezes the facts and builds the indexes.
-    pub fn freeze(facts: Facts) -> Self {
+    pub fn freeze(mut facts: Facts) -> Self {
+        facts.objects.settle();
         let anchor = facts.span.newest().or(facts.text_span.newest());
         let (denials, joined) = requests::join(&facts);
         let ledger = ipam::Ledger::build(&facts, anchor);

@@ -256,8 +256,10 @@ mod tests {
     #[test]
     fn a_service_account_in_a_cluster_binding_needs_its_namespace() {
         let mut objects = Objects::default();
-        let source = std::sync::Arc::from("x");
-        let mut add = |kind: &str, json: &str| objects.parse(kind, json.as_bytes(), &source, 1).unwrap();
+        let source: std::sync::Arc<str> = std::sync::Arc::from("x");
+        let mut add = |kind: &str, json: &str| {
+            objects.parse(kind, json.as_bytes(), &crate::facts::Origin::full(0, &source, 1, 0)).unwrap()
+        };
         add(
             "ClusterRole",
             r#"{"metadata":{"name":"r"},"rules":[{"verbs":["list"],"apiGroups":[""],"resources":["pods"]}]}"#,

@@ -1,4 +1,6 @@
-//! What was read and what was not, for the report.
+//! What was read and what was not, for the report and for `inspect`.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,21 +12,51 @@ use crate::facts::{Facts, time};
 pub struct EntryView {
     /// Path through all archives.
     pub path: String,
-    /// Name of the format; `empty`, `binary data`, … for what holds no text; `text` for what was only
-    /// searched for known errors.
+    /// Name of the format; `empty`, `binary data`, `HTML page`, … for what is of no use; `text` for what
+    /// was only searched for known errors.
     pub format: String,
-    /// A format claimed it.
+    /// A format claimed it, or a part of it.
     pub recognised: bool,
     /// Bytes after decompression.
     pub bytes: u64,
+    /// Of these, bytes of text that no format claims.
+    pub unrecognised_bytes: u64,
+    /// The first line that no format claims: its number and its text.
+    pub first_unrecognised: Option<(u64, String)>,
     /// Objects, lines, rows or events.
     pub records: u64,
     /// What was damaged, cut or not understood.
     pub problem: Option<String>,
+    /// What a reader of it must know: that its collector keeps the last 10 MiB only.
+    pub note: Option<String>,
     /// Earliest time in a log.
     pub from: Option<String>,
     /// Latest time in a log.
     pub to: Option<String>,
+}
+
+/// All entries of one format or class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FormatShare {
+    /// Entries.
+    pub entries: u64,
+    /// Objects, lines, rows or events.
+    pub records: u64,
+    /// Bytes after decompression.
+    pub bytes: u64,
+}
+
+/// What the collector says that it could not collect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FailedView {
+    /// What, in its words.
+    pub what: String,
+    /// Of which namespace; empty for all.
+    pub namespace: String,
+    /// Why, in its words.
+    pub why: String,
+    /// Where it says so.
+    pub place: String,
 }
 
 /// All entries, in the order of paths.
@@ -36,14 +68,66 @@ pub struct CoverageView {
     pub bytes: u64,
     /// Of these, bytes in a recognised format.
     pub recognised_bytes: u64,
+    /// Of these, bytes of text that is of no use, and is named: HTML pages, XML, source code.
+    pub no_use_bytes: u64,
     /// Of these, bytes of files that hold no text.
     pub not_text_bytes: u64,
     /// Share of the text that is in a recognised format, in percent.
     pub recognised_percent: f64,
+    /// Share of the text that is in a recognised format or named as of no use, in percent.
+    pub accounted_percent: f64,
     /// Entries with a problem.
     pub problem_count: u64,
+    /// By format.
+    pub formats: BTreeMap<String, FormatShare>,
+    /// What is of no use, by class.
+    pub no_use: BTreeMap<String, FormatShare>,
+    /// Collections that failed: absence of these proves nothing.
+    pub failed: Vec<FailedView>,
+    /// Objects whose copies in the bundle do not agree.
+    pub contradictions: Vec<ContradictionView>,
+    /// How many objects there are of which copies do not agree.
+    pub contradiction_count: u64,
     /// Each entry.
     pub entries: Vec<EntryView>,
+}
+
+/// An object that is told in several ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ContradictionView {
+    /// `Pod shop/cart`.
+    pub object: String,
+    /// Which of its fields.
+    pub field: String,
+    /// Each reading and where it stands.
+    pub readings: Vec<(String, String)>,
+}
+
+/// Most contradictions shown.
+const CONTRADICTIONS: usize = 50;
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { (part as f64 * 1000.0 / whole as f64).round() / 10.0 }
+}
+
+fn joined(problems: &BTreeMap<String, u64>) -> Option<String> {
+    let each = |(problem, count): (&String, &u64)| {
+        if *count > 1 { format!("{count} × {problem}") } else { problem.clone() }
+    };
+    (!problems.is_empty()).then(|| problems.iter().map(each).collect::<Vec<_>>().join("; "))
+}
+
+/// What the size of an entry says of its collector's limit (LAYOUTS, FORMATS §3.2).
+fn limit_note(path: &str, format: &str, bytes: u64, records: u64) -> Option<String> {
+    if bytes == 10 << 20 {
+        Some("exactly 10 MiB: AKS's node log collector keeps the last 10 MiB of a file, what came before is missing".to_owned())
+    } else if format == "log-analytics-csv" && records == 30_000 {
+        Some("exactly 30,000 rows: the portal shows no more, so rows are missing".to_owned())
+    } else if path.contains("/pods/logs/") && matches!(records, 10_000 | 500) {
+        Some(format!("exactly {records} lines: the collector keeps the last ones only"))
+    } else {
+        None
+    }
 }
 
 impl CoverageView {
@@ -52,46 +136,89 @@ impl CoverageView {
         let mut view = Self::default();
         for (path, entry) in &facts.coverage.entries {
             let span = entry.span.resolve(anchor);
-            let formats: Vec<&str> = entry.formats.keys().copied().collect();
-            let format = match (&entry.not_text, formats.is_empty()) {
-                (Some(why), true) => why.clone(),
-                (None, true) => "not read".to_owned(),
+            let formats: Vec<&str> =
+                entry.formats.keys().copied().filter(|name| !entry.recognised || *name != "text").collect();
+            let format = match (&entry.not_text, entry.class, formats.is_empty()) {
+                (Some(why), _, true) => why.clone(),
+                (None, Some(class), _) => class.to_owned(),
+                (None, None, true) => "not read".to_owned(),
                 _ => formats.join(" + "),
             };
-            let problems: Vec<String> = entry
-                .problems
-                .iter()
-                .map(
-                    |(problem, count)| {
-                        if *count > 1 { format!("{count} × {problem}") } else { problem.clone() }
-                    },
-                )
-                .collect();
+            let records = entry.formats.values().sum();
+            let problem = joined(&entry.problems);
             view.entry_count += 1;
             view.bytes += entry.bytes;
+            let mut unrecognised = 0;
             if entry.not_text.is_some() {
                 view.not_text_bytes += entry.bytes;
+            } else if let Some(class) = entry.class {
+                view.no_use_bytes += entry.bytes;
+                add(&mut view.no_use, class, entry.bytes, 0);
             } else if entry.recognised {
-                view.recognised_bytes += entry.bytes;
+                unrecognised = entry.unrecognised.min(entry.bytes);
+                view.recognised_bytes += entry.bytes - unrecognised;
+                for (name, records) in entry.formats.iter().filter(|(name, _)| **name != "text") {
+                    add(&mut view.formats, name, entry.bytes, *records);
+                }
+            } else {
+                unrecognised = entry.bytes;
+                add(&mut view.formats, "text", entry.bytes, records);
             }
-            view.problem_count += u64::from(!problems.is_empty());
+            view.problem_count += u64::from(problem.is_some());
             view.entries.push(EntryView {
                 path: path.to_string(),
+                note: limit_note(path, &format, entry.bytes, records),
                 format,
                 recognised: entry.recognised,
                 bytes: entry.bytes,
-                records: entry.formats.values().sum(),
-                problem: (!problems.is_empty()).then(|| problems.join("; ")),
+                unrecognised_bytes: unrecognised,
+                first_unrecognised: entry
+                    .first_unrecognised
+                    .as_ref()
+                    .map(|(line, text)| (*line, text.to_string())),
+                records,
+                problem,
                 from: span.map(|(first, _)| time::rfc3339_text(first)),
                 to: span.map(|(_, last)| time::rfc3339_text(last)),
             });
         }
         let text = view.bytes - view.not_text_bytes;
-        view.recognised_percent = if text == 0 {
-            0.0
-        } else {
-            (view.recognised_bytes as f64 * 1000.0 / text as f64).round() / 10.0
-        };
+        view.recognised_percent = percent(view.recognised_bytes, text);
+        view.accounted_percent = percent(view.recognised_bytes + view.no_use_bytes, text);
+        view.failed = facts
+            .failed
+            .iter()
+            .map(|failed| FailedView {
+                what: failed.what.to_string(),
+                namespace: failed.namespace.to_string(),
+                why: failed.why.excerpt.to_string(),
+                place: failed.why.place(),
+            })
+            .collect();
+        let contradictions = facts.objects.contradictions();
+        view.contradiction_count = contradictions.len() as u64;
+        for (kind, key, differences) in contradictions {
+            for difference in differences {
+                if view.contradictions.len() < CONTRADICTIONS {
+                    view.contradictions.push(ContradictionView {
+                        object: format!("{kind} {}", key.shown()),
+                        field: difference.field.to_owned(),
+                        readings: difference
+                            .readings
+                            .iter()
+                            .map(|one| (one.excerpt.to_string(), one.place()))
+                            .collect(),
+                    });
+                }
+            }
+        }
         view
     }
+}
+
+fn add(shares: &mut BTreeMap<String, FormatShare>, name: &str, bytes: u64, records: u64) {
+    let share = shares.entry(name.to_owned()).or_default();
+    share.entries += 1;
+    share.bytes += bytes;
+    share.records += records;
 }

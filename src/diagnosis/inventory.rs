@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::layout;
+use super::platform::{self, Inferred};
 use crate::cluster::Cluster;
 use crate::facts::time;
 
@@ -29,9 +31,34 @@ pub struct NodeAddresses {
     pub note: String,
 }
 
+/// The nodes of the cluster, in a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Nodes {
+    /// How many are in the bundle.
+    pub count: u64,
+    /// Of these, ready.
+    pub ready: u64,
+    /// Of these, cordoned.
+    pub cordoned: u64,
+}
+
 /// What is in the bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Inventory {
+    /// Which tools made the bundle, by what lies where in it; empty when it was put together by hand.
+    pub layouts: Vec<String>,
+    /// When it was taken, by its name.
+    pub captured: Option<String>,
+    /// Who runs the cluster.
+    pub provider: Option<Inferred>,
+    /// How its pods get addresses.
+    pub network: Option<Inferred>,
+    /// Who enforces its network policies.
+    pub policy_engine: Option<Inferred>,
+    /// Its nodes.
+    pub nodes: Nodes,
+    /// First and last time of all logs.
+    pub log_span: Option<(String, String)>,
     /// Kinds and how many objects of each.
     pub objects: BTreeMap<String, u64>,
     /// Kinds that were counted and not looked at.
@@ -50,12 +77,18 @@ pub struct Inventory {
     pub access_log_403: (u64, u64),
     /// Events read.
     pub events: u64,
+    /// What nodes say, and how many outputs or files of each: routes, resolvers, packet filters.
+    pub node_facts: BTreeMap<String, u64>,
+    /// Azure resources by kind.
+    pub azure: BTreeMap<String, u64>,
+    /// Connections that a firewall saw: refused and let pass.
+    pub firewall: (u64, u64),
     /// Addresses per node.
     pub addresses: Vec<NodeAddresses>,
 }
 
 impl Inventory {
-    pub(super) fn of(cluster: &Cluster) -> Self {
+    pub(super) fn of(cluster: &Cluster, inputs: &[String]) -> Self {
         let facts = &cluster.facts;
         let mut versions = BTreeMap::new();
         for (_, seen) in facts.objects.nodes.iter() {
@@ -64,7 +97,52 @@ impl Inventory {
                 *versions.entry(version.to_string()).or_insert(0) += 1;
             }
         }
+        let ready = |seen: &crate::facts::Seen<crate::facts::Node>| {
+            seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+        };
+        let mut azure: BTreeMap<String, u64> = BTreeMap::new();
+        for (_, resource) in facts.azure.resources.iter() {
+            if let Some(kind) = resource.kind {
+                *azure.entry(kind.shown().to_owned()).or_default() += 1;
+            }
+        }
+        let flows = |allowed: bool| -> u64 {
+            facts
+                .flows
+                .map
+                .iter()
+                .filter(|(key, _)| key.allowed == allowed)
+                .map(|(_, tally)| tally.sightings.count().0)
+                .sum()
+        };
+        let tops = facts.coverage.entries.keys().filter_map(|path| path.split(['/', '!']).next());
+        let captured = layout::captured(inputs.iter().map(String::as_str).chain(tops));
         Self {
+            layouts: layout::recognise(&facts.coverage).into_iter().map(ToOwned::to_owned).collect(),
+            captured: captured.map(time::rfc3339_text),
+            provider: platform::provider(facts),
+            network: platform::network(facts),
+            policy_engine: platform::policy_engine(facts),
+            nodes: Nodes {
+                count: facts.objects.nodes.len() as u64,
+                ready: facts.objects.nodes.iter().filter(|(_, seen)| ready(seen)).count() as u64,
+                cordoned: facts
+                    .objects
+                    .nodes
+                    .iter()
+                    .filter(|(_, seen)| seen.object.spec.unschedulable)
+                    .count() as u64,
+            },
+            log_span: log_span(cluster),
+            node_facts: facts
+                .nodes
+                .counts()
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(what, count)| (what.replace('_', " "), count as u64))
+                .collect(),
+            azure,
+            firewall: (flows(false), flows(true)),
             objects: facts
                 .objects
                 .counts()
@@ -87,6 +165,13 @@ impl Inventory {
             addresses: addresses(cluster),
         }
     }
+}
+
+fn log_span(cluster: &Cluster) -> Option<(String, String)> {
+    let spans =
+        cluster.facts.coverage.entries.values().filter_map(|entry| entry.span.resolve(cluster.anchor));
+    let (first, last) = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))?;
+    Some((time::rfc3339_text(first), time::rfc3339_text(last)))
 }
 
 fn addresses(cluster: &Cluster) -> Vec<NodeAddresses> {

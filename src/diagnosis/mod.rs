@@ -5,6 +5,8 @@
 
 mod coverage;
 mod inventory;
+mod layout;
+mod platform;
 mod summary;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,8 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use coverage::{CoverageView, EntryView};
-pub use inventory::{Inventory, NodeAddresses};
+pub use coverage::{ContradictionView, CoverageView, EntryView, FailedView, FormatShare};
+pub use inventory::{Inventory, NodeAddresses, Nodes};
+pub use platform::Inferred;
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
@@ -187,7 +190,7 @@ impl Diagnosis {
             .map(root)
             .collect();
         let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
-        let inventory = Inventory::of(cluster);
+        let inventory = Inventory::of(cluster, &inputs);
         let summary = summary::paragraph(&findings, &verdicts, &inventory, &coverage);
         Self {
             schema: SCHEMA,
@@ -218,6 +221,8 @@ fn too_much(cluster: &Cluster) -> Vec<String> {
         (facts.access.map.overflowed(), "kinds of refused requests in the access log"),
         (facts.events.map.overflowed(), "kinds of events"),
         (facts.signals.map.overflowed(), "kinds of known errors"),
+        (facts.flows.map.overflowed(), "kinds of firewall records"),
+        (facts.collected.overflowed(), "kinds of objects"),
     ]
     .into_iter()
     .filter(|(overflowed, _)| *overflowed)

@@ -18,8 +18,14 @@ pub struct EntryCoverage {
     pub problems: BTreeMap<String, u64>,
     /// Times of its log lines, sampled at the ends of blocks.
     pub span: Span,
-    /// A format recognised it.
+    /// A format recognised it, or a part of it.
     pub recognised: bool,
+    /// What it is, when it is of no use: `HTML page`.
+    pub class: Option<&'static str>,
+    /// Bytes that no format claims.
+    pub unrecognised: u64,
+    /// The first line that no format claims, and its number.
+    pub first_unrecognised: Option<(u64, Box<str>)>,
 }
 
 /// All entries by path.
@@ -47,6 +53,12 @@ impl Coverage {
             kept.not_text = kept.not_text.take().max(more.not_text);
             kept.span.merge(more.span);
             kept.recognised |= more.recognised;
+            kept.class = kept.class.max(more.class);
+            kept.unrecognised += more.unrecognised;
+            kept.first_unrecognised = match (kept.first_unrecognised.take(), more.first_unrecognised) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
             for (format, records) in more.formats {
                 *kept.formats.entry(format).or_default() += records;
             }

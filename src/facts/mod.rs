@@ -3,10 +3,13 @@
 //! Each worker folds the blocks it gets into its own [`Facts`]; at the end all are merged. Merging is
 //! associative and commutative, so the report has the same bytes on one thread or on sixty-four.
 
+mod azure;
 mod coverage;
 mod denial;
 mod event;
+mod flow;
 mod lease;
+mod node;
 mod objects;
 mod request;
 mod signal;
@@ -14,12 +17,15 @@ mod tally;
 mod text;
 pub mod time;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
+pub use azure::{AzureFacts, AzureKind, AzureResource};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
 pub use event::{EventKey, EventSeen, EventTally, Events};
+pub use flow::{FlowKey, FlowTally, Flows};
 pub use lease::{Lease, LeaseStore, LeaseStores, StoreKey};
+pub use node::*;
 pub use objects::*;
 pub use request::{Request, Scope, Target, from_uri, split_thing};
 pub use signal::{Signal, SignalKey, SignalSeen, SignalTally, Signals};
@@ -27,7 +33,7 @@ pub use tally::{BoundedMap, BoundedSet, Sightings, fingerprint};
 pub use text::Text;
 use time::{Span, When};
 
-use crate::evidence::Examples;
+use crate::evidence::{Evidence, Examples};
 
 /// A list or dump of a kind that was in the bundle, empty or not: without one, absence proves nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +46,23 @@ pub struct Collected {
     pub listed: bool,
     /// Where.
     pub examples: Examples,
+}
+
+fn note_place(collected: &mut Collected, source: &Arc<str>, line: u64) {
+    if collected.examples.wants(source, line) {
+        collected.examples.add(Evidence::line(source, line, b""));
+    }
+}
+
+/// What a collector says that it could not collect: absence of it proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FailedCollection {
+    /// What, in the collector's words: `pod-disruption-budgets`.
+    pub what: Box<str>,
+    /// Of which namespace, when told.
+    pub namespace: Box<str>,
+    /// Why, as it said.
+    pub why: Evidence,
 }
 
 /// What the logs of the API server told besides denials.
@@ -61,9 +84,9 @@ pub struct Facts {
     /// Kubernetes objects.
     pub objects: Objects,
     /// Lists that were in the bundle, by kind.
-    pub collected: BTreeMap<Box<str>, Collected>,
+    pub collected: BoundedMap<Box<str>, Collected, 5_000>,
     /// Objects of kinds that are counted and not kept.
-    pub other_kinds: BTreeMap<Box<str>, u64>,
+    pub other_kinds: BoundedMap<Box<str>, u64, 5_000>,
     /// Events.
     pub events: Events,
     /// Denied requests.
@@ -74,6 +97,14 @@ pub struct Facts {
     pub leases: LeaseStores,
     /// Known error texts.
     pub signals: Signals,
+    /// What nodes say.
+    pub nodes: NodeFacts,
+    /// Azure resources.
+    pub azure: AzureFacts,
+    /// Connections that a firewall saw.
+    pub flows: Flows,
+    /// Collections that failed.
+    pub failed: BoundedSet<FailedCollection, 2_000>,
     /// API server logs.
     pub api_server: ApiServerLog,
     /// What was read, by entry.
@@ -92,25 +123,57 @@ impl Facts {
         }
     }
 
+    /// Notes that a list of a kind was there.
+    pub fn listed(&mut self, kind: &str, source: &Arc<str>, line: u64) {
+        if let Some(collected) = self.collected.slot(kind.into()) {
+            collected.listed = true;
+            collected.documents += 1;
+            note_place(collected, source, line);
+        }
+    }
+
+    /// Notes that an object of a kind was there, alone or as an item of a list.
+    pub fn met(&mut self, kind: &str, of_list: bool, source: &Arc<str>, line: u64) {
+        if let Some(collected) = self.collected.slot(kind.into()) {
+            collected.objects += 1;
+            // A list that names no kind is known by its items.
+            collected.listed |= of_list;
+            note_place(collected, source, line);
+        }
+    }
+
+    /// Counts an object of a kind that is not kept.
+    pub fn not_kept(&mut self, kind: &str) {
+        if let Some(count) = self.other_kinds.slot(kind.into()) {
+            *count += 1;
+        }
+    }
+
+    /// Notes what was damaged or not understood in an entry.
+    pub fn problem(&mut self, source: &Arc<str>, what: &str) {
+        *self.coverage.entry(source).problems.entry(what.to_owned()).or_default() += 1;
+    }
+
     /// Adds all of another: the order does not matter.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.objects.merge(other.objects);
-        for (kind, more) in other.collected {
-            let kept = self.collected.entry(kind).or_default();
+        self.collected.merge(other.collected, |kept, more| {
             kept.documents += more.documents;
             kept.objects += more.objects;
             kept.listed |= more.listed;
             kept.examples.merge(more.examples);
-        }
-        for (kind, count) in other.other_kinds {
-            *self.other_kinds.entry(kind).or_default() += count;
-        }
+        });
+        self.other_kinds.merge(other.other_kinds, |kept, more| *kept += more);
         self.events.merge(other.events);
         self.denials.merge(other.denials);
         self.access.merge(other.access);
         self.leases.merge(other.leases);
         self.signals.merge(other.signals);
+        self.nodes.merge(other.nodes);
+        self.azure.merge(other.azure);
+        self.flows.merge(other.flows);
+        self.failed.merge(other.failed);
         self.api_server.audit_events += other.api_server.audit_events;
         self.api_server.log_lines += other.api_server.log_lines;
         self.api_server.forbidden_lines += other.api_server.forbidden_lines;

@@ -159,6 +159,51 @@ pub fn syslog(text: &[u8]) -> Option<When> {
     ))
 }
 
+/// `Mon, 23 Nov 2026 20:52:05 +0000`, as `kubectl describe` prints times, in the zone of who ran it.
+pub fn rfc1123(text: &str) -> Option<When> {
+    let (_day, rest) = text.trim().split_once(", ")?;
+    let mut words = rest.split_whitespace();
+    let (day, month_name, year) = (words.next()?, words.next()?, words.next()?);
+    let (clock, zone) = (words.next()?, words.next().unwrap_or("+0000"));
+    let month = month(month_name.as_bytes())?;
+    let stamp = format!(
+        "{:0>4}-{month:02}-{:0>2}T{clock}{}",
+        year,
+        day,
+        zone.replace("GMT", "Z").replace("UTC", "Z")
+    );
+    rfc3339(stamp.as_bytes()).map(|(when, _)| when)
+}
+
+/// `2023/01/02 03:04:05`, with any fraction, as Go's log package writes it (local zone, taken as UTC).
+pub fn go_log(text: &[u8]) -> Option<When> {
+    if text.get(4) != Some(&b'/') || text.get(7) != Some(&b'/') || text.get(10) != Some(&b' ') {
+        return None;
+    }
+    let mut stamp: Vec<u8> = text.get(..text.len().min(26))?.to_vec();
+    *stamp.get_mut(4)? = b'-';
+    *stamp.get_mut(7)? = b'-';
+    rfc3339(&stamp).map(|(when, _)| when)
+}
+
+/// `Fri Oct 15 10:06:00 UTC 2021` and `Mon Nov 23 20:05:01 2026`, as `date` and C programs write it.
+pub fn unix_date(text: &[u8]) -> Option<When> {
+    let head = text.get(..text.len().min(32))?;
+    // A space after the day's name is cheaper to look for than words.
+    if head.get(3) != Some(&b' ') || !head.first()?.is_ascii_uppercase() {
+        return None;
+    }
+    let mut words = std::str::from_utf8(head).ok()?.split_whitespace();
+    let (_day, month_name, day, clock) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let month = month(month_name.as_bytes())?;
+    // A zone by name is taken as UTC.
+    let year = match words.next()? {
+        year if year.parse::<u16>().is_ok() => year,
+        _zone => words.next()?.get(..4)?,
+    };
+    rfc3339(format!("{year:0>4}-{month:02}-{day:0>2}T{clock}Z").as_bytes()).map(|(when, _)| when)
+}
+
 /// An English month by its first three letters, from 1.
 pub fn month(name: &[u8]) -> Option<i64> {
     const MONTHS: [&[u8]; 12] =
@@ -256,6 +301,23 @@ mod tests {
         assert_eq!(rfc3339_text(december), "2025-12-31T23:59:59.000001Z");
         let january = klog(b"0102 00:00:00.000000").unwrap().resolve(anchor).unwrap();
         assert_eq!(rfc3339_text(january), "2026-01-02T00:00:00Z");
+    }
+
+    #[test]
+    fn dates_of_go_and_c_programs_are_read() {
+        let shown = |when: Option<When>| rfc3339_text(when.unwrap().resolve(None).unwrap());
+        assert_eq!(shown(go_log(b"2023/01/02 03:04:05 [1234] text")), "2023-01-02T03:04:05Z");
+        assert_eq!(shown(go_log(b"2023/01/02 03:04:05.123456 text")), "2023-01-02T03:04:05.123456Z");
+        assert_eq!(shown(unix_date(b"Fri Oct 15 10:06:00 UTC 2021")), "2021-10-15T10:06:00Z");
+        assert_eq!(shown(unix_date(b"Mon Nov  3 20:05:01 2026")), "2026-11-03T20:05:01Z");
+        assert!(unix_date(b"Mon is not a date at all, no").is_none());
+    }
+
+    #[test]
+    fn describes_times_are_read_with_their_zone() {
+        let when = rfc1123("Thu, 08 Oct 2026 00:37:41 +0530").unwrap().resolve(None).unwrap();
+        assert_eq!(rfc3339_text(when), "2026-10-07T19:07:41Z");
+        assert!(rfc1123("yesterday, at noon").is_none());
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl Format for DiagnosticRecords {
                 records += 1;
                 let record = piece.bytes.get(start..end).unwrap_or_default();
                 let number = lines.at(start);
-                line::consider(record, Surroundings::default(), piece.source, number, facts);
+                let around = Surroundings { at: piece.offset + start as u64, ..Surroundings::default() };
+                line::consider(record, around, piece.source, number, facts);
             }
             true
         });

@@ -4,14 +4,14 @@
 //! kubectl sorts keys, so `kind: List` comes after the items, which carry their own kind. Raw API lists
 //! (`PodList`) say it first, and their items have none.
 
-use super::shared::json::{Found, JsonFramer, Scanner, fields, kind};
+use super::shared::go_encoded;
+use super::shared::json::{Found, JsonFramer, Scanner, fields, kind, plain_string};
 use super::shared::line::{self, Surroundings};
 use super::shared::audit;
 use super::shared::events::Event;
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
-use crate::evidence::Evidence;
-use crate::facts::{Collected, Facts, time};
+use crate::facts::{Facts, Origin, time};
 
 pub(super) struct KubernetesJson;
 pub(super) const FORMAT: KubernetesJson = KubernetesJson;
@@ -118,13 +118,20 @@ impl<'a> LineCounter<'a> {
 struct List {
     /// What its items are, when the list says so.
     item_kind: Option<String>,
+    /// The list tells it only by its link, as very old dumps do.
+    by_link: bool,
 }
 
 impl List {
     fn from_head(head: &[u8]) -> Self {
         let said = kind(head);
         let item_kind = said.kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
-        Self { item_kind: item_kind.map(ToOwned::to_owned) }
+        if item_kind.is_none() && said.kind.is_none() {
+            let link = fields(head).find(|(key, _)| *key == b"selfLink").and_then(|(_, value)| plain_string(value));
+            let item_kind = link.and_then(go_encoded::item_kind).map(ToOwned::to_owned);
+            return Self { by_link: item_kind.is_some(), item_kind };
+        }
+        Self { item_kind: item_kind.map(ToOwned::to_owned), by_link: false }
     }
 }
 
@@ -146,19 +153,18 @@ impl Reader<'_, '_> {
                 self.list = List::from_head(slice(start, end));
                 if let Some(kind) = self.list.item_kind.clone() {
                     let line = self.lines.at(start);
-                    self.collected(&kind, line).listed = true;
-                    self.collected(&kind, line).documents += 1;
+                    self.facts.listed(&kind, self.piece.source, line);
                 }
                 end
             }
             Found::Element { start, end } => {
                 let line = self.lines.at(start);
-                self.object(slice(start, end), line, true);
+                self.object(slice(start, end), (line, start as u64), true);
                 end
             }
             Found::Document { start, end } => {
                 let line = self.lines.at(start);
-                self.document(slice(start, end), line);
+                self.document(slice(start, end), (line, start as u64));
                 end
             }
             Found::Text { start, end } => {
@@ -174,23 +180,20 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn collected(&mut self, kind: &str, line: u64) -> &mut Collected {
-        let collected = self.facts.collected.entry(kind.into()).or_default();
-        if collected.examples.wants(self.piece.source, line) {
-            collected.examples.add(Evidence::line(self.piece.source, line, b""));
-        }
-        collected
-    }
-
     /// An object that is a document of its own, or a list without items.
-    fn document(&mut self, json: &[u8], line: u64) {
+    fn document(&mut self, json: &[u8], (line, at): (u64, u64)) {
         let said = kind(json);
         match said.kind {
             Some(list) if list.len() > 4 && list.ends_with("List") => {
                 let kind = list.trim_end_matches("List").to_owned();
-                let collected = self.collected(&kind, line);
-                collected.listed = true;
-                collected.documents += 1;
+                self.facts.listed(&kind, self.piece.source, line);
+                self.records += 1;
+            }
+            None if fields(json).any(|(key, _)| key == b"Items") => {
+                let list = List::from_head(json);
+                if let Some(kind) = list.item_kind {
+                    self.facts.listed(&kind, self.piece.source, line);
+                }
                 self.records += 1;
             }
             Some("Status") => {
@@ -198,11 +201,21 @@ impl Reader<'_, '_> {
                 line::consider(json, around, self.piece.source, line, self.facts);
                 self.records += 1;
             }
-            _ => self.object(json, line, false),
+            _ => self.object(json, (line, at), false),
         }
     }
 
-    fn object(&mut self, json: &[u8], line: u64, of_list: bool) {
+    fn object(&mut self, json: &[u8], (line, at): (u64, u64), of_list: bool) {
+        if self.list.by_link
+            && of_list
+            && go_encoded::is_go(json)
+            && let Some(normal) = go_encoded::normalised(json)
+        {
+            self.list.by_link = false;
+            self.object(&normal, (line, at), of_list);
+            self.list.by_link = true;
+            return;
+        }
         let said = kind(json);
         self.records += 1;
         if said.version.is_some_and(|version| version.starts_with("audit.k8s.io")) {
@@ -213,20 +226,18 @@ impl Reader<'_, '_> {
             return;
         }
         let kind = if let Some(kind) = said.kind.or(self.list.item_kind.as_deref()).or_else(|| by_shape(json)) { kind.to_owned() } else {
-            *self.facts.other_kinds.entry("objects that do not tell their kind".into()).or_default() += 1;
+            self.facts.not_kept("objects that do not tell their kind");
             return;
         };
-        let collected = self.collected(&kind, line);
-        collected.objects += 1;
-        // A list that names no kind is known by its items.
-        collected.listed |= of_list;
+        self.facts.met(&kind, of_list, self.piece.source, line);
         if kind == "Event" {
             self.event(json, line);
             return;
         }
-        match self.facts.objects.parse(&kind, json, self.piece.source, line) {
+        let origin = Origin::full(json.len(), self.piece.source, line, self.piece.offset + at);
+        match self.facts.objects.parse(&kind, json, &origin) {
             Ok(true) => {}
-            Ok(false) => *self.facts.other_kinds.entry(kind.as_str().into()).or_default() += 1,
+            Ok(false) => self.facts.not_kept(&kind),
             Err(error) => self.problem(&format!("{kind} objects that could not be understood ({:?} error)", error.classify())),
         }
         if kind == "Pod" {
@@ -262,8 +273,7 @@ impl Reader<'_, '_> {
     }
 
     fn problem(&mut self, what: &str) {
-        let coverage = self.facts.coverage.entry(self.piece.source);
-        *coverage.problems.entry(what.to_owned()).or_default() += 1;
+        self.facts.problem(self.piece.source, what);
     }
 }
 

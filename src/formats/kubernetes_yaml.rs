@@ -10,8 +10,7 @@ use super::kubernetes_json::by_shape;
 use super::shared::events::Event;
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
-use crate::evidence::Evidence;
-use crate::facts::{Facts, Objects};
+use crate::facts::{Facts, Objects, Origin};
 
 pub(super) struct KubernetesYaml;
 pub(super) const FORMAT: KubernetesYaml = KubernetesYaml;
@@ -26,6 +25,11 @@ impl Format for KubernetesYaml {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
+        // A bare list of objects (Replicated's custom resources).
+        let first = head.bytes.trim_ascii_start();
+        if first.starts_with(b"- apiVersion: ") || first.starts_with(b"- kind: ") {
+            return 88;
+        }
         // Comments and the document mark may stand first.
         let mut keys = Vec::new();
         for line in head.bytes.split(|byte| *byte == b'\n').take(4000) {
@@ -50,6 +54,10 @@ impl Format for KubernetesYaml {
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
         Box::<YamlFramer>::default()
+    }
+
+    fn in_transcripts(&self) -> bool {
+        true
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
@@ -98,7 +106,9 @@ impl Splitter {
         let (mut start, mut start_line) = (0, 0);
         let (mut at, mut number) = (0, 0);
         let mut done = 0;
-        let mut state = (self.items, self.opened);
+        // A list may be the whole document, without a key before it.
+        let bare = self.items.is_none() && !self.opened && text.trim_ascii_start().starts_with(b"- ");
+        let mut state = (self.items, self.opened || bare);
         let mut give = |items: Option<usize>, start: usize, end: usize, line: u64| {
             // A piece may begin with the dash or the key that ends what came before it.
             if text.get(start..end).unwrap_or_default().trim_ascii().is_empty() {
@@ -228,9 +238,7 @@ impl Reader<'_, '_> {
             // A list without items, or what follows the items of one.
             (Some(kind), _) => {
                 if !kind.is_empty() {
-                    let collected = self.facts.collected.entry(kind.into()).or_default();
-                    collected.listed = true;
-                    collected.documents += 1;
+                    self.facts.listed(kind, self.piece.source, self.piece.first_line + line);
                 }
                 self.records += 1;
             }
@@ -247,15 +255,10 @@ impl Reader<'_, '_> {
         let known = field(yaml, "kind").map(ToOwned::to_owned);
         let kind = known.or_else(|| shape(yaml));
         let Some(kind) = kind else {
-            *self.facts.other_kinds.entry("objects that do not tell their kind".into()).or_default() += 1;
+            self.facts.not_kept("objects that do not tell their kind");
             return;
         };
-        let collected = self.facts.collected.entry(kind.as_str().into()).or_default();
-        collected.objects += 1;
-        collected.listed |= of_list;
-        if collected.examples.wants(self.piece.source, line) {
-            collected.examples.add(Evidence::line(self.piece.source, line, b""));
-        }
+        self.facts.met(&kind, of_list, self.piece.source, line);
         if kind == "Event" {
             match serde_saphyr::from_str::<Event>(yaml) {
                 Ok(event) => event.count(self.piece, line, self.facts),
@@ -264,18 +267,18 @@ impl Reader<'_, '_> {
             return;
         }
         if !Objects::keeps(&kind) {
-            *self.facts.other_kinds.entry(kind.as_str().into()).or_default() += 1;
+            self.facts.not_kept(&kind);
             return;
         }
         // The error itself may quote the whole object: it is not shown.
-        if self.facts.objects.parse_yaml(&kind, yaml, self.piece.source, line).is_err() {
+        let origin = Origin::full(yaml.len(), self.piece.source, line, 0);
+        if self.facts.objects.parse_yaml(&kind, yaml, &origin).is_err() {
             self.problem(&format!("{kind} objects that could not be understood"));
         }
     }
 
     fn problem(&mut self, what: &str) {
-        let coverage = self.facts.coverage.entry(self.piece.source);
-        *coverage.problems.entry(what.to_owned()).or_default() += 1;
+        self.facts.problem(self.piece.source, what);
     }
 }
 

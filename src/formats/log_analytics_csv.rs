@@ -30,8 +30,9 @@ impl Format for LogAnalyticsCsv {
         if columns.len() >= 2 && Table::of(&columns).is_some() { 94 } else { 0 }
     }
 
-    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
-        Box::<CsvFramer>::default()
+    fn framer(&self, head: &Head<'_>) -> Box<dyn Framer> {
+        let first = head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        Box::new(CsvFramer { delimiter: delimiter(first), ..CsvFramer::default() })
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
@@ -64,7 +65,8 @@ impl Format for LogAnalyticsCsv {
                 let at = columns.iter().position(|column| column.eq_ignore_ascii_case(name))?;
                 cells.get(at).map(AsRef::as_ref)
             };
-            Row { table, cell: &cell, source: piece.source, line }.read(facts);
+            let at = piece.offset + record.position().map_or(0, csv::Position::byte);
+            Row { table, cell: &cell, source: piece.source, line, at }.read(facts);
         }
         rows
     }
@@ -89,8 +91,11 @@ fn header(line: &[u8], delimiter: u8) -> Vec<String> {
 /// Cuts after a line break that is not within quotes; the header goes with every block.
 #[derive(Debug, Default)]
 struct CsvFramer {
+    delimiter: u8,
     scanned: usize,
     in_quotes: bool,
+    /// Where the last quoted cell closed: a quote right after it was a doubled one.
+    closed: Option<usize>,
     header: Option<Arc<[u8]>>,
 }
 
@@ -98,12 +103,21 @@ impl CsvFramer {
     fn boundary(&mut self, buffer: &[u8], first: bool) -> Option<usize> {
         let mut boundary = None;
         let rest = buffer.get(self.scanned..).unwrap_or_default();
-        for at in memchr::memchr2_iter(b'"', b'\n', rest) {
-            if rest.get(at) == Some(&b'"') {
-                // A doubled quote within a cell flips twice.
-                self.in_quotes = !self.in_quotes;
+        for found in memchr::memchr2_iter(b'"', b'\n', rest) {
+            let at = self.scanned + found;
+            if buffer.get(at) == Some(&b'"') {
+                let before = at.checked_sub(1).and_then(|at| buffer.get(at)).copied();
+                if self.in_quotes {
+                    self.in_quotes = false;
+                    self.closed = Some(at);
+                } else if before.is_none_or(|byte| byte == self.delimiter || byte == b'\n')
+                    || self.closed.is_some_and(|closed| closed + 1 == at)
+                {
+                    // Elsewhere a quote is a letter like any other.
+                    self.in_quotes = true;
+                }
             } else if !self.in_quotes {
-                boundary = Some(self.scanned + at + 1);
+                boundary = Some(at + 1);
                 if first {
                     return boundary;
                 }
@@ -125,11 +139,13 @@ impl Framer for CsvFramer {
             self.header = buffer.get(..end).map(Arc::from);
         }
         self.scanned -= boundary;
+        self.closed = None;
         boundary
     }
 
     fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
         self.scanned = 0;
+        self.closed = None;
         let boundary = self.boundary(buffer, true)?;
         self.scanned = 0;
         Some(boundary)
@@ -147,10 +163,17 @@ mod tests {
     #[test]
     fn a_cell_with_line_breaks_is_not_torn() {
         let text = b"a,b\n1,\"x\ny \"\"q\"\"\nz\"\n2,w\n";
-        let mut framer = CsvFramer::default();
+        let mut framer = CsvFramer { delimiter: b',', ..CsvFramer::default() };
         assert_eq!(framer.cut(&text[..12], false), 4);
         assert_eq!(framer.context().as_deref(), Some(&b"a,b"[..]));
         assert_eq!(framer.cut(&text[4..], false), text.len() - 4);
+    }
+
+    #[test]
+    fn a_stray_quote_within_a_bare_cell_is_a_letter() {
+        let text = b"a,b\n1,5\" disk\n2,x\n3,y\n";
+        let mut framer = CsvFramer { delimiter: b',', ..CsvFramer::default() };
+        assert_eq!(framer.cut(text, false), text.len());
     }
 
     #[test]

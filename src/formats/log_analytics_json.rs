@@ -53,7 +53,7 @@ impl Format for LogAnalyticsJson {
                     rows += 1;
                     let json = piece.bytes.get(start..end).unwrap_or_default();
                     let line = lines.at(start);
-                    if !row(json, &columns, piece, line, facts) {
+                    if !row(json, &columns, piece, (line, piece.offset + start as u64), facts) {
                         unread += 1;
                     }
                 }
@@ -87,7 +87,7 @@ fn columns(head: &[u8]) -> Vec<String> {
 }
 
 /// Reads a row that is an array of cells or an object of columns.
-fn row(json: &[u8], columns: &[String], piece: &Piece<'_>, line: u64, facts: &mut Facts) -> bool {
+fn row(json: &[u8], columns: &[String], piece: &Piece<'_>, (line, at): (u64, u64), facts: &mut Facts) -> bool {
     let (names, values): (Vec<String>, Vec<Value>) = match serde_json::from_slice(json) {
         Ok(Value::Array(values)) => (columns.to_vec(), values),
         Ok(Value::Object(map)) => by_column(map),
@@ -106,7 +106,7 @@ fn row(json: &[u8], columns: &[String], piece: &Piece<'_>, line: u64, facts: &mu
         let at = names.iter().position(|column| column.eq_ignore_ascii_case(name))?;
         texts.get(at).map(String::as_str)
     };
-    Row { table, cell: &cell, source: piece.source, line }.read(facts);
+    Row { table, cell: &cell, source: piece.source, line, at }.read(facts);
     true
 }
 

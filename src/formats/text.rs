@@ -1,16 +1,27 @@
-//! Everything else that is text. Known error texts are looked for in every line; in short texts, such as
-//! terminal transcripts, the outputs of commands are recognised too.
+//! Everything else that is text: terminal transcripts, notes, e-mails, several things in one file.
+//!
+//! It is split at its prompts, each output at what begins within it (a table, a described object, a JSON
+//! or YAML document), and each part is recognised on its own. What no format claims is searched for
+//! known errors, and counted as not recognised.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
+use super::shared::bystander;
+use super::shared::json::value_end;
 use super::shared::line;
-use super::{FORMATS, Format, Head, Piece, host_local_listing, nnc_table};
+use super::shared::table::Header;
+use super::{FORMATS, Format, Head, Piece, host_local_listing, kubectl_describe, kubectl_table};
+use crate::bundle::Framer;
+use crate::evidence::excerpt;
 use crate::facts::Facts;
 
 pub(super) struct Text;
 pub(super) const FORMAT: Text = Text;
+
+/// A part is taken for a format from this score on.
+const SURE: u8 = 30;
 
 /// `root@node:/#`, `/ #`, `$`, `PS C:\>`, `user@host ~ %` before a command.
 static PROMPT: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -31,38 +42,81 @@ impl Format for Text {
     }
 
     fn about(&self) -> &'static str {
-        "other text: searched for known errors; command outputs in transcripts are recognised"
+        "other text: split at prompts and at what begins within it; searched for known errors"
     }
 
     fn score(&self, _head: &Head<'_>) -> u8 {
         1
     }
 
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::<PromptFramer>::default()
+    }
+
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        if !piece.whole {
+        if piece.offset == 0
+            && let Some(class) = bystander::class(piece.bytes, &piece.entry.path)
+        {
+            facts.coverage.entry(piece.source).class = Some(class);
             line::scan(piece, facts);
             return 0;
         }
-        let mut node: Option<String> = None;
+        let mut node = piece.context.and_then(|node| std::str::from_utf8(node).ok()).map(ToOwned::to_owned);
         for segment in segments(piece.bytes) {
-            if let Some(named) = segment.node {
-                node = Some(named);
+            if let Some(named) = &segment.node {
+                node = Some(named.clone());
             }
             let part = Piece {
-                source: piece.source,
-                entry: piece.entry,
                 bytes: piece.bytes.get(segment.start..segment.end).unwrap_or_default(),
                 context: None,
                 first_line: piece.first_line + segment.line,
+                offset: piece.offset + segment.start as u64,
                 whole: false,
                 recognised: false,
-                cut_short: piece.cut_short,
                 node: node.as_deref().or(piece.node),
-                command: segment.command.as_deref(),
+                command: segment.command.as_deref().or(piece.command),
+                ..*piece
             };
-            read_segment(&part, facts);
+            for section in sections(part.bytes) {
+                let bytes = part.bytes.get(section.start..section.end).unwrap_or_default();
+                let before = part.bytes.get(..section.start).unwrap_or_default();
+                let lines = memchr::memchr_iter(b'\n', before).count() as u64;
+                let offset = part.offset + section.start as u64;
+                read_section(&Piece { bytes, first_line: part.first_line + lines, offset, ..part }, facts);
+            }
         }
         0
+    }
+}
+
+/// Cuts before a prompt when there is one, so that an output stays in one piece; carries the node along.
+#[derive(Default)]
+struct PromptFramer {
+    node: Option<Arc<[u8]>>,
+}
+
+impl Framer for PromptFramer {
+    fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
+        if at_end {
+            return buffer.len();
+        }
+        let found = segments(buffer);
+        let node = found.iter().rev().find_map(|segment| segment.node.as_deref());
+        if let Some(node) = node {
+            self.node = Some(Arc::from(node.as_bytes()));
+        }
+        match found.last().filter(|last| last.prompt > 0) {
+            Some(last) => last.prompt,
+            None => memchr::memrchr(b'\n', buffer).map_or(0, |at| at + 1),
+        }
+    }
+
+    fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
+        memchr::memchr(b'\n', buffer).map(|at| at + 1)
+    }
+
+    fn context(&self) -> Option<Arc<[u8]>> {
+        self.node.clone()
     }
 }
 
@@ -70,6 +124,8 @@ impl Format for Text {
 struct Segment {
     start: usize,
     end: usize,
+    /// Where the prompt begins, 0 for what comes before the first.
+    prompt: usize,
     /// Lines before it.
     line: u64,
     command: Option<String>,
@@ -79,11 +135,15 @@ struct Segment {
 
 /// Splits at prompts.
 fn segments(text: &[u8]) -> Vec<Segment> {
-    let mut found = vec![Segment { start: 0, end: text.len(), line: 0, command: None, node: None }];
+    let mut found = vec![Segment { start: 0, end: text.len(), prompt: 0, line: 0, command: None, node: None }];
     let mut at = 0;
     for (number, raw) in (0..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
         let end = at + raw.len();
-        if raw.len() < 1000 {
+        let promising = raw.len() < 1000
+            && (memchr::memchr3(b'$', b'#', b'>', raw).is_some()
+                || memchr::memchr(b'%', raw).is_some()
+                || memchr::memmem::find(raw, b"node").is_some());
+        if promising {
             let shown = String::from_utf8_lossy(raw);
             let shown = shown.trim_end();
             let named = NODE.as_ref().and_then(|regex| regex.captures(shown));
@@ -95,7 +155,14 @@ fn segments(text: &[u8]) -> Vec<Segment> {
                     last.end = at;
                 }
                 let host = host.filter(|host| host.contains("vmss") || host.starts_with("aks-"));
-                found.push(Segment { start: end, end: text.len(), line: number + 1, command, node: named.or(host) });
+                found.push(Segment {
+                    start: end,
+                    end: text.len(),
+                    prompt: at,
+                    line: number + 1,
+                    command,
+                    node: named.or(host),
+                });
             } else if let (Some(named), Some(last)) = (named, found.last_mut()) {
                 last.node = Some(named);
             }
@@ -106,59 +173,167 @@ fn segments(text: &[u8]) -> Vec<Segment> {
     found
 }
 
-fn read_segment(part: &Piece<'_>, facts: &mut Facts) {
-    let name_of = |format: &'static dyn Format| format.name();
-    let note = |facts: &mut Facts, name: &'static str, records: u64| {
-        if records > 0 {
-            let coverage = facts.coverage.entry(part.source);
-            coverage.recognised = true;
-            *coverage.formats.entry(name).or_default() += records;
-        }
-    };
-    // A JSON body may follow warnings that kubectl wrote to the same place.
-    if let Some((start, end)) = json_body(part.bytes) {
-        let body = part.bytes.get(start..end).unwrap_or_default();
-        let head = Head { entry: part.entry, bytes: body };
-        let best = FORMATS.iter().filter(|format| format.in_transcripts()).max_by_key(|format| format.score(&head));
-        if let Some(format) = best.filter(|format| format.score(&head) > 0) {
-            let before = part.bytes.get(..start).unwrap_or_default();
-            let lines = memchr::memchr_iter(b'\n', before).count() as u64;
-            let piece = |bytes, first_line| Piece { bytes, first_line, ..*part };
-            line::scan(&piece(before, part.first_line), facts);
-            let records = format.read(&piece(body, part.first_line + lines), facts);
-            note(facts, name_of(*format), records);
-            let after = memchr::memchr_iter(b'\n', body).count() as u64;
-            line::scan(&piece(part.bytes.get(end..).unwrap_or_default(), part.first_line + lines + after), facts);
-            return;
-        }
-    }
-    line::scan(part, facts);
-    if host_local_listing::score(part.bytes, part.command) > 0 {
-        let records = host_local_listing::FORMAT.read(part, facts);
-        note(facts, host_local_listing::FORMAT.name(), records);
-    }
-    if nnc_table::held_in(part.bytes) {
-        let records = nnc_table::FORMAT.read(part, facts);
-        note(facts, nnc_table::FORMAT.name(), records);
+/// A part of an output that is of one kind.
+#[derive(Debug, PartialEq, Eq)]
+struct Section {
+    start: usize,
+    end: usize,
+}
+
+/// What a section is made of, as far as its first line says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    Json,
+    Yaml,
+    Table,
+    Describe,
+    Logs,
+    Other,
+}
+
+fn begin(line: &[u8]) -> Begin {
+    match line.first() {
+        Some(b'{') => Begin::Json,
+        Some(b'[') => match line.get(1..).unwrap_or_default().trim_ascii().first() {
+            None | Some(b'{' | b'"' | b'[' | b']') => Begin::Json,
+            Some(_) => Begin::Other,
+        },
+        Some(b'a') if line.starts_with(b"apiVersion:") => Begin::Yaml,
+        Some(b'-') if line.starts_with(b"- apiVersion:") => Begin::Yaml,
+        Some(b'N') if kubectl_describe::begins(line) => Begin::Describe,
+        Some(b'=') if line.starts_with(b"==== START logs") => Begin::Logs,
+        Some(byte) if byte.is_ascii_uppercase() && Header::parse(line.trim_ascii_end()).is_some() => Begin::Table,
+        _ => Begin::Other,
     }
 }
 
-/// From the first line that opens a JSON value to the last that closes one.
-fn json_body(text: &[u8]) -> Option<(usize, usize)> {
-    let mut at = 0;
-    let mut start = None;
-    let mut end = None;
-    for raw in text.split_inclusive(|byte| *byte == b'\n') {
-        let line = raw.trim_ascii_end();
-        if start.is_none() && matches!(line.first(), Some(b'{' | b'[')) && !line.starts_with(b"[pod/") {
-            start = Some(at);
+/// Splits an output where something else begins.
+fn sections(text: &[u8]) -> Vec<Section> {
+    let mut found: Vec<Section> = Vec::new();
+    let (mut at, mut start, mut kind) = (0, 0, Begin::Other);
+    let mut close = |start: usize, end: usize| {
+        if !text.get(start..end).unwrap_or_default().trim_ascii().is_empty() {
+            found.push(Section { start, end });
         }
-        at += raw.len();
-        if start.is_some() && (line.starts_with(b"}") || line.starts_with(b"]") || line.ends_with(b"}")) {
-            end = Some(at);
+    };
+    while at < text.len() {
+        let rest = text.get(at..).unwrap_or_default();
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let line = rest.get(..length).unwrap_or_default();
+        let this = begin(line);
+        let goes_on = match kind {
+            // A described object holds anything, and ends where another thing begins.
+            Begin::Describe => matches!(this, Begin::Describe | Begin::Other | Begin::Logs),
+            // The items of a list, and the key that follows them.
+            Begin::Yaml => this == Begin::Yaml || yaml_line(line),
+            Begin::Table => this == Begin::Other && !line.trim_ascii().is_empty(),
+            Begin::Logs => this != Begin::Json,
+            Begin::Json => false,
+            Begin::Other => this == Begin::Other,
+        };
+        if !goes_on {
+            close(start, at);
+            start = at;
+            kind = this;
+        }
+        if kind == Begin::Json && start == at {
+            // One value, to its end; a value that is cut takes the rest.
+            let end = value_end(text, at).unwrap_or(text.len());
+            let rest = text.get(end..).unwrap_or_default();
+            at = end + memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+            // Documents may follow one another without anything between them.
+            if text.get(at) != Some(&b'{') {
+                close(start, at);
+                start = at;
+                kind = Begin::Other;
+            }
+            continue;
+        }
+        at += length;
+    }
+    close(start, text.len());
+    found
+}
+
+/// Whether a text holds several things, or prompts: then it is no single table or description.
+pub(super) fn mixed(text: &[u8]) -> bool {
+    if segments(text).len() > 1 {
+        return true;
+    }
+    let mut kinds: Vec<Begin> = Vec::new();
+    for section in sections(text) {
+        let lines = text.get(section.start..section.end).unwrap_or_default();
+        let first = lines.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let kind = begin(first);
+        let remarks = || lines.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().is_empty() || kubectl_table::is_remark(line));
+        if !(kind == Begin::Other && remarks() || kinds.contains(&kind)) {
+            kinds.push(kind);
         }
     }
-    Some((start?, end?))
+    kinds.len() > 1
+}
+
+fn yaml_line(line: &[u8]) -> bool {
+    match line.first() {
+        None | Some(b' ' | b'-' | b'#' | b'\n' | b'\r') => true,
+        Some(byte) if byte.is_ascii_lowercase() => {
+            let key = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            key.len() < line.trim_ascii_end().len() && key.iter().all(u8::is_ascii_alphanumeric)
+        }
+        Some(_) => false,
+    }
+}
+
+fn read_section(part: &Piece<'_>, facts: &mut Facts) {
+    let head = Head { entry: part.entry, bytes: part.bytes };
+    let scored = FORMATS.iter().filter(|format| format.in_transcripts()).map(|format| (format.score(&head), *format));
+    let best = scored.max_by_key(|(score, _)| *score).filter(|(score, _)| *score >= SURE);
+    let listing = host_local_listing::score(part.bytes, part.command);
+    let (format, records): (&'static str, u64) = match best {
+        Some((score, format)) if score >= listing => {
+            let records = format.read(&Piece { recognised: true, ..*part }, facts);
+            (format.name(), records)
+        }
+        _ if listing > 0 => {
+            line::scan(part, facts);
+            (host_local_listing::FORMAT.name(), host_local_listing::FORMAT.read(part, facts))
+        }
+        _ => {
+            line::scan(part, facts);
+            let bytes = part.bytes.len() as u64;
+            let coverage = facts.coverage.entry(part.source);
+            coverage.unrecognised += bytes;
+            let first = part.bytes.trim_ascii_start();
+            let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let place = (part.first_line, excerpt(first.get(..120).unwrap_or(first)));
+            coverage.first_unrecognised = Some(match coverage.first_unrecognised.take() {
+                Some(known) => known.min(place),
+                None => place,
+            });
+            return;
+        }
+    };
+    let coverage = facts.coverage.entry(part.source);
+    coverage.recognised = true;
+    *coverage.formats.entry(format).or_default() += records;
+}
+
+/// Reads what was wrapped in another record, as if it were an entry of its own.
+pub(super) fn embedded(outer: &Piece<'_>, source: &Arc<str>, text: &[u8], node: Option<&str>, command: Option<&str>, facts: &mut Facts) {
+    let piece = Piece {
+        source,
+        bytes: text,
+        context: None,
+        first_line: 1,
+        offset: 0,
+        whole: true,
+        recognised: false,
+        cut_short: false,
+        node,
+        command,
+        ..*outer
+    };
+    FORMAT.read(&piece, facts);
 }
 
 #[cfg(test)]
@@ -178,10 +353,29 @@ mod tests {
         assert_eq!(listing.line, 4);
     }
 
+    fn parts(text: &str) -> Vec<&str> {
+        sections(text.as_bytes()).into_iter().map(|section| text[section.start..section.end].lines().next().unwrap()).collect()
+    }
+
     #[test]
-    fn a_json_body_is_found_after_warnings() {
-        let text = b"Warning: v1 Endpoints is deprecated\n{\n \"kind\": \"List\"\n}\nbye\n";
-        let (start, end) = json_body(text).unwrap();
-        assert_eq!(&text[start..end], b"{\n \"kind\": \"List\"\n}\n");
+    fn warnings_documents_tables_and_descriptions_are_told_apart() {
+        let text = "Warning: v1 Endpoints is deprecated\n{\n \"kind\": \"List\"\n}\nbye\n\
+                    NAME   READY   STATUS\na      1/1     Running\n\n\
+                    Name:  x\nNamespace:  y\nEvents:  <none>\n\n\nName:  z\nNamespace:  y\n\
+                    apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nthe end of it\n";
+        assert_eq!(
+            parts(text),
+            ["Warning: v1 Endpoints is deprecated", "{", "bye", "NAME   READY   STATUS", "Name:  x", "apiVersion: v1", "the end of it"]
+        );
+    }
+
+    #[test]
+    fn a_cut_document_takes_the_rest() {
+        assert_eq!(parts("a\n{\"kind\":\"Pod\",\nmore"), ["a", "{\"kind\":\"Pod\","]);
+    }
+
+    #[test]
+    fn brackets_of_a_log_are_no_document() {
+        assert_eq!(parts("[stdout]\n[ERROR] x\n[pod/a/b] y\n"), ["[stdout]"]);
     }
 }

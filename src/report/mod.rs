@@ -4,6 +4,7 @@
 
 mod escape;
 mod html;
+mod inspection;
 mod markdown;
 mod redact;
 mod terminal;
@@ -13,6 +14,7 @@ use std::fmt;
 use crate::diagnosis::Diagnosis;
 
 pub use escape::visible;
+pub use inspection::inspection;
 pub use redact::redact;
 pub use terminal::summary;
 
@@ -81,6 +83,22 @@ pub fn render(diagnosis: &Diagnosis, format: Format) -> Result<String, RenderErr
             Ok(json)
         }
     }
+}
+
+/// What `inspect` shows, for programs: the parts of the diagnosis that are about the bundle itself.
+pub fn inspection_json(diagnosis: &Diagnosis) -> Result<String, RenderError> {
+    let view = serde_json::json!({
+        "schema": diagnosis.schema,
+        "tool": diagnosis.tool,
+        "inputs": diagnosis.inputs,
+        "inventory": diagnosis.inventory,
+        "coverage": diagnosis.coverage,
+        "ask_for": diagnosis.ask_for,
+        "too_much": diagnosis.too_much,
+    });
+    let mut json = serde_json::to_string_pretty(&view).map_err(|error| RenderError(error.to_string()))?;
+    json.push('\n');
+    Ok(json)
 }
 
 /// The JSON Schema of the JSON output.

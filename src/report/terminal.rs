@@ -80,7 +80,7 @@ fn style(severity: Severity) -> Style {
 }
 
 /// Breaks text into lines of at most `width` characters; longer words stand alone.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in visible(text).split_whitespace() {
         match lines.last_mut() {

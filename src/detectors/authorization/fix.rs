@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::group::Group;
 use crate::cluster::rbac::{Authorizer, Decision, Review, implied_groups};
 use crate::detectors::{Fix, SubjectRef, shell, slug};
-use crate::facts::{Denial, DenialKey, Objects, Scope, Target, fingerprint};
+use crate::facts::{Denial, DenialKey, Objects, Origin, Scope, Target, fingerprint};
 
 /// Verbs whose requests carry no object name: a rule with names would never match them.
 const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
@@ -273,7 +273,7 @@ fn parse(manifests: &[String]) -> Objects {
     for document in manifests.iter().flat_map(|manifest| manifest.split("---\n")) {
         let Ok(object) = serde_saphyr::from_str::<serde_json::Value>(document) else { continue };
         let kind = object.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
-        let _ = objects.parse(&kind, object.to_string().as_bytes(), &source, 1);
+        let _ = objects.parse(&kind, object.to_string().as_bytes(), &Origin::full(0, &source, 1, 0));
     }
     objects
 }

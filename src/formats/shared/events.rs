@@ -119,6 +119,7 @@ impl Event {
             pod: (kind == "Pod").then_some((namespace, name)),
             count,
             print: identity.map(fingerprint),
+            at: 0,
         };
         line::consider(message.as_bytes(), around, piece.source, line, facts);
     }

@@ -203,6 +203,19 @@ fn names_records(before: &[u8], depth: usize) -> bool {
     RECORD_ARRAYS.iter().any(|(name, at)| *at == depth && key.ends_with(name))
 }
 
+/// What a block of records needs to know of the document's head. A head that is too long to be carried
+/// along is said in short: its kind, and the array that is open.
+fn context_of(head: &[u8]) -> Arc<[u8]> {
+    if head.len() <= CONTEXT_BYTES {
+        return Arc::from(head);
+    }
+    let said = kind(head);
+    let mut short = serde_json::json!({ "kind": said.kind, "apiVersion": said.version }).to_string();
+    short.pop();
+    short.push_str(",\"items\":[");
+    Arc::from(short.into_bytes())
+}
+
 /// Cuts JSON between the records.
 #[derive(Debug, Default)]
 pub(in crate::formats) struct JsonFramer {
@@ -221,8 +234,7 @@ impl JsonFramer {
         self.scanner.run(buffer, |found| {
             match found {
                 Found::Head { start, end } => {
-                    let text = buffer.get(start..end).unwrap_or_default();
-                    *head = Some(Arc::from(text.get(..CONTEXT_BYTES).unwrap_or(text)));
+                    *head = Some(context_of(buffer.get(start..end).unwrap_or_default()));
                     return true;
                 }
                 Found::Element { end, .. } => boundary = Some((end, head.clone())),
@@ -260,7 +272,10 @@ impl Framer for JsonFramer {
     }
 
     fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
+        // What came before is gone, and the record that it belongs to.
         self.scanner.position = 0;
+        self.scanner.document = 0;
+        self.scanner.element = 0;
         let (at, context) = self.boundary(buffer, true)?;
         self.context = context;
         self.shift(at);
@@ -471,6 +486,27 @@ mod tests {
             }
             assert_eq!(found, items, "step {step}");
         }
+    }
+
+    #[test]
+    fn a_list_with_an_enormous_head_keeps_its_items() {
+        let notes = "x".repeat(CONTEXT_BYTES + 100);
+        let text = format!(
+            "{{\"kind\":\"PodList\",\"metadata\":{{\"notes\":\"{notes}\"}},\"items\":[{{\"a\":1}},{{\"b\":2}}]}}"
+        );
+        let mut framer = JsonFramer::default();
+        let first = text.find(",{\"b\"").unwrap();
+        assert_eq!(framer.cut(&text.as_bytes()[..first + 3], false), first);
+        let context = framer.context().unwrap();
+        assert_eq!(kind(&context).kind, Some("PodList"));
+        let mut found = Vec::new();
+        Scanner::within(&context).run(&text.as_bytes()[first..], |event| {
+            if let Found::Element { start, end } = event {
+                found.push(text[first + start..first + end].to_owned());
+            }
+            true
+        });
+        assert_eq!(found, ["{\"b\":2}"]);
     }
 
     #[test]

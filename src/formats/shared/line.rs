@@ -98,6 +98,8 @@ pub(in crate::formats) struct Surroundings<'a> {
     pub(in crate::formats) last: Option<When>,
     /// Fingerprint of the record around it, so that copies of the record can be told to be copies.
     pub(in crate::formats) print: Option<u64>,
+    /// Where in the entry the record begins, when several share a line.
+    pub(in crate::formats) at: u64,
 }
 
 /// Looks at the lines of a block that hold a signature, and notes the times at both ends of it.
@@ -133,7 +135,7 @@ pub(in crate::formats) fn consider(
 }
 
 /// The times of the first and the last line, as samples of the log's span.
-fn note_times(piece: &Piece<'_>, facts: &mut Facts) {
+pub(in crate::formats) fn note_times(piece: &Piece<'_>, facts: &mut Facts) {
     let bytes = piece.bytes.trim_ascii_end();
     let first = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
     let last = bytes.get(memrchr(b'\n', bytes).map_or(0, |at| at + 1)..).unwrap_or_default();
@@ -165,6 +167,37 @@ struct DockerLine<'a> {
     time: Option<Cow<'a, str>>,
 }
 
+/// A record of `journalctl -o json`.
+#[derive(Deserialize)]
+struct JournalLine {
+    #[serde(rename = "__REALTIME_TIMESTAMP", default)]
+    realtime: String,
+    #[serde(rename = "_HOSTNAME", default)]
+    host: Option<String>,
+    #[serde(rename = "MESSAGE", default)]
+    message: JournalMessage,
+}
+
+/// Text, or bytes when it is not UTF-8, or null when it is too long.
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum JournalMessage {
+    Text(String),
+    Bytes(Vec<u8>),
+    #[default]
+    None,
+}
+
+impl JournalMessage {
+    fn text(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Bytes(bytes) => bytes,
+            Self::None => Vec::new(),
+        }
+    }
+}
+
 /// Takes off what container runtimes, journals and kubectl put around a line, up to four layers.
 pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
     let mut text = Cow::Borrowed(line.trim_ascii());
@@ -178,6 +211,14 @@ pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
             when = when.or(outer.map(|(when, _)| when));
             let inner = docker.log.trim().as_bytes().to_vec();
             text = Cow::Owned(inner);
+            continue;
+        }
+        if text.starts_with(b"{") && memmem::find(&text, b"\"__REALTIME_TIMESTAMP\"").is_some() {
+            let Ok(journal) = serde_json::from_slice::<JournalLine>(&text) else { break };
+            when = when.or_else(|| time::epoch(journal.realtime.parse::<f64>().ok()?));
+            host = journal.host;
+            timed = true;
+            text = Cow::Owned(journal.message.text());
             continue;
         }
         if let Some((stamp, length)) = time::rfc3339(&text) {
@@ -197,6 +238,10 @@ pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
         if let Some(stamp) = klog_time(&text) {
             when = when.or(Some(stamp));
             timed = true;
+            break;
+        }
+        if let Some(stamp) = time::go_log(&text) {
+            when = when.or(Some(stamp));
             break;
         }
         if let Some(stamp) = time::syslog(&text) {
@@ -286,7 +331,7 @@ pub(in crate::formats) fn understand(
         }
     }
     let shown = plain(text);
-    let own = || if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number)) };
+    let own = || if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number, around.at)) };
     let print = around.print.unwrap_or_else(own);
     if shown.contains("resp=40") && shown.contains("verb=") {
         access_text(&shown, &unwrapped, source, number, facts);

@@ -1,8 +1,14 @@
 //! What several formats need: JSON streams, log lines and their wrappers, messages, table rows.
 
 pub(in crate::formats) mod audit;
+pub(in crate::formats) mod bystander;
+pub(in crate::formats) mod command;
 pub(in crate::formats) mod events;
+pub(in crate::formats) mod go_encoded;
 pub(in crate::formats) mod json;
 pub(in crate::formats) mod line;
+pub(in crate::formats) mod log;
 pub(in crate::formats) mod message;
+pub(in crate::formats) mod nnc;
 pub(in crate::formats) mod rows;
+pub(in crate::formats) mod table;

@@ -10,7 +10,8 @@ use super::audit::{self, AuditEvent};
 use super::line::{self, Surroundings};
 use crate::facts::time::{self, When};
 use crate::facts::{
-    EventKey, EventSeen, Facts, Labels, Meta, Owner, Pod, PodSpec, PodStatus, Text, fingerprint,
+    Condition, EventKey, EventSeen, Facts, FlowKey, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus,
+    Origin, Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
 };
 
 /// The tables that are read.
@@ -23,13 +24,35 @@ pub(in crate::formats) enum Table {
     AzureDiagnostics,
     AksAudit,
     AksControlPlane,
+    KubeServices,
+    KubeNodeInventory,
+    Syslog,
+    FirewallRule,
+    FirewallDns,
+    FirewallLegacy,
+    /// Measurements: nothing in them is looked at yet.
+    Metrics,
 }
 
 impl Table {
     /// The table that has these columns; the first match is the most particular one.
     pub(in crate::formats) fn of(columns: &[String]) -> Option<Self> {
         let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        if has("KubeEventType") || (has("ObjectKind") && has("Reason") && has("Message")) {
+        if has("ActionReason") || (has("Action") && (has("DestinationIp") || has("Fqdn"))) {
+            Some(Self::FirewallRule)
+        } else if has("QueryName") && has("ResponseCode") {
+            Some(Self::FirewallDns)
+        } else if has("SelectorLabels") && has("ClusterIp") {
+            Some(Self::KubeServices)
+        } else if has("KubeletVersion") && has("Computer") {
+            Some(Self::KubeNodeInventory)
+        } else if has("SyslogMessage") {
+            Some(Self::Syslog)
+        } else if has("msg_s") && !has("log_s") {
+            Some(Self::FirewallLegacy)
+        } else if has("CounterName") && has("CounterValue") || has("Origin") && has("Val") && has("Tags") {
+            Some(Self::Metrics)
+        } else if has("KubeEventType") || (has("ObjectKind") && has("Reason") && has("Message")) {
             Some(Self::KubeEvents)
         } else if has("LogMessage") && (has("PodName") || has("PodNamespace")) {
             Some(Self::ContainerLogV2)
@@ -61,6 +84,8 @@ pub(in crate::formats) struct Row<'a> {
     pub(in crate::formats) cell: &'a dyn Fn(&str) -> Option<&'a str>,
     pub(in crate::formats) source: &'a Arc<str>,
     pub(in crate::formats) line: u64,
+    /// Where in the entry it begins: many rows may share a line.
+    pub(in crate::formats) at: u64,
 }
 
 impl<'a> Row<'a> {
@@ -98,6 +123,13 @@ impl<'a> Row<'a> {
             Table::AzureDiagnostics => self.control_plane("log_s", facts),
             Table::AksControlPlane => self.control_plane("Message", facts),
             Table::AksAudit => self.audit(facts),
+            Table::KubeServices => self.service(facts),
+            Table::KubeNodeInventory => self.node(facts),
+            Table::Syslog => self.text("SyslogMessage", facts),
+            Table::FirewallRule => self.firewall_rule(facts),
+            Table::FirewallDns => self.firewall_dns(facts),
+            Table::FirewallLegacy => self.firewall_legacy(facts),
+            Table::Metrics => {}
         }
     }
 
@@ -130,6 +162,7 @@ impl<'a> Row<'a> {
             pod: (kind == "Pod").then_some((namespace, name)),
             count,
             print: Some(fingerprint((kind, namespace, name, message))),
+            at: self.at,
         };
         line::consider(message.as_bytes(), around, self.source, self.line, facts);
     }
@@ -162,10 +195,121 @@ impl<'a> Row<'a> {
             Some(When::At(micros)) => usize::try_from(micros / 1_000_000).unwrap_or(0),
             _ => 0,
         };
-        let collected = facts.collected.entry("Pod".into()).or_default();
-        collected.objects += 1;
-        collected.listed = true;
-        facts.objects.pods.add(pod, freshness, self.source, self.line);
+        facts.met("Pod", true, self.source, self.line);
+        facts.objects.pods.add(pod, &self.origin(freshness));
+    }
+
+    fn freshness(&self, facts: &mut Facts) -> usize {
+        match self.when("TimeGenerated", facts) {
+            Some(When::At(micros)) => usize::try_from(micros / 1_000_000).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn service(&self, facts: &mut Facts) {
+        let name = self.get("ServiceName");
+        if name.is_empty() {
+            return;
+        }
+        let freshness = self.freshness(facts);
+        facts.met("Service", true, self.source, self.line);
+        let service = Service {
+            metadata: Meta { name: name.into(), namespace: self.get("Namespace").into(), ..Meta::default() },
+            spec: ServiceSpec {
+                r#type: self.get("ServiceType").into(),
+                cluster_ip: self.get("ClusterIp").into(),
+                selector: labels(self.get("SelectorLabels")),
+                ..ServiceSpec::default()
+            },
+            ..Service::default()
+        };
+        facts.objects.services.add(service, &self.origin(freshness));
+    }
+
+    fn node(&self, facts: &mut Facts) {
+        let name = self.get("Computer");
+        if name.is_empty() {
+            return;
+        }
+        let freshness = self.freshness(facts);
+        facts.met("Node", true, self.source, self.line);
+        // `Status` lists the conditions that are true.
+        let ready = self.get("Status").split(',').any(|word| word.trim() == "Ready");
+        let condition = Condition {
+            r#type: "Ready".into(),
+            status: if ready { "True" } else { "Unknown" }.into(),
+            ..Condition::default()
+        };
+        let node = Node {
+            metadata: Meta { name: name.into(), labels: labels(self.get("Labels")), ..Meta::default() },
+            spec: NodeSpec { provider_id: self.get("KubernetesProviderID").into(), ..NodeSpec::default() },
+            status: NodeStatus {
+                conditions: if self.get("Status").is_empty() { [].into() } else { [condition].into() },
+                node_info: NodeInfo {
+                    kubelet_version: self.get("KubeletVersion").into(),
+                    ..NodeInfo::default()
+                },
+                ..NodeStatus::default()
+            },
+        };
+        facts.objects.nodes.add(node, &self.origin(freshness));
+    }
+
+    fn firewall_rule(&self, facts: &mut Facts) {
+        let target = [self.get("Fqdn"), self.get("TargetUrl"), self.get("DestinationIp")]
+            .into_iter()
+            .find(|text| !text.is_empty());
+        let rule = [self.get("Rule"), self.get("ActionReason")].into_iter().find(|text| !text.is_empty());
+        let key = FlowKey {
+            allowed: !self.get("Action").eq_ignore_ascii_case("deny"),
+            target: target.unwrap_or_default().into(),
+            port: self.get("DestinationPort").parse().unwrap_or(0),
+            protocol: self.get("Protocol").into(),
+            source: self.get("SourceIp").into(),
+            rule: rule.unwrap_or_default().into(),
+        };
+        let when = self.when("TimeGenerated", facts);
+        let print = fingerprint((when, &key.target, key.port, &key.source, self.get("SourcePort")));
+        let text = format!(
+            "{} {} {} to {}:{} ({})",
+            self.get("Action"),
+            key.protocol,
+            key.source,
+            key.target,
+            key.port,
+            key.rule
+        );
+        facts.flows.add(key, print, when, self.source, self.line, text.as_bytes());
+    }
+
+    fn firewall_dns(&self, facts: &mut Facts) {
+        let when = self.when("TimeGenerated", facts);
+        let code = self.get("ResponseCode");
+        let key = FlowKey {
+            allowed: matches!(code, "NOERROR" | "0" | ""),
+            target: self.get("QueryName").into(),
+            port: 53,
+            protocol: "DNS".into(),
+            source: self.get("SourceIp").into(),
+            rule: code.into(),
+        };
+        let print = fingerprint((when, &key.target, &key.source, self.get("SourcePort")));
+        let text = format!("{} {} {}", key.target, code, self.get("ErrorMessage"));
+        facts.flows.add(key, print, when, self.source, self.line, text.as_bytes());
+    }
+
+    fn firewall_legacy(&self, facts: &mut Facts) {
+        let text = self.get("msg_s");
+        let Some(key) = firewall_message(text) else {
+            line::consider(text.as_bytes(), Surroundings::default(), self.source, self.line, facts);
+            return;
+        };
+        let when = self.when("TimeGenerated", facts);
+        facts.flows.add(key, fingerprint((when, text)), when, self.source, self.line, text.as_bytes());
+    }
+
+    fn origin(&self, weight: usize) -> Origin<'_> {
+        Origin { form: Form::Inventory, weight, source: self.source, line: self.line, at: self.at }
     }
 
     fn text(&self, column: &str, facts: &mut Facts) {
@@ -173,6 +317,7 @@ impl<'a> Row<'a> {
         let around = Surroundings {
             when: self.when_lazily(text, facts),
             node: Some(self.get("Computer")).filter(|node| !node.is_empty()),
+            at: self.at,
             ..Surroundings::default()
         };
         line::consider(text.as_bytes(), around, self.source, self.line, facts);
@@ -233,6 +378,33 @@ impl<'a> Row<'a> {
         let event = AuditEvent { request_received_timestamp: stamp.map(Into::into), ..event };
         audit::refusal(&event, status.as_bytes(), self.source, self.line, facts);
     }
+}
+
+/// `HTTPS request from 10.0.0.5:4567 to mcr.microsoft.com:443. Action: Deny. No rule matched. …` and its
+/// kin (FORMATS §5.3).
+pub(in crate::formats) fn firewall_message(text: &str) -> Option<FlowKey> {
+    let (protocol, rest) = text.split_once(" request from ")?;
+    let (route, rest) = rest
+        .split_once(". Action: ")
+        .or_else(|| rest.split_once(" was DNAT'ed to ").map(|(route, _)| (route, "Allow")))?;
+    let (source, target) = route.split_once(" to ").unwrap_or((route, ""));
+    let host = |text: &str| -> (Box<str>, u16) {
+        match text.rsplit_once(':') {
+            Some((host, port)) => (host.into(), port.trim_end_matches('.').parse().unwrap_or(0)),
+            None => (text.into(), 0),
+        }
+    };
+    let (action, why) = rest.split_once('.').unwrap_or((rest, ""));
+    let rule = why.split_once(" Rule: ").map_or(why, |(_, rule)| rule.split(". ").next().unwrap_or(rule));
+    let (target, port) = host(target);
+    Some(FlowKey {
+        allowed: action.trim() != "Deny",
+        target,
+        port,
+        protocol: protocol.into(),
+        source: host(source).0,
+        rule: rule.trim().into(),
+    })
 }
 
 /// Labels as the agent writes them: `[{"app":"cart","tier":"web"}]`.
@@ -312,6 +484,23 @@ mod tests {
         assert_eq!(shown("2026-11-23T20:26:12.03Z"), "2026-11-23T20:26:12.03Z");
         assert_eq!(shown("03/04/2026 20:26:12"), "DayOrMonth");
         assert_eq!(shown("yesterday"), "None");
+    }
+
+    #[test]
+    fn both_generations_of_firewall_messages_are_read() {
+        let key = firewall_message("HTTPS request from 10.0.0.5:4567 to mcr.microsoft.com:443. Action: Deny. No rule matched. Proceeding with default action").unwrap();
+        assert_eq!(
+            (key.allowed, &*key.target, key.port, &*key.source),
+            (false, "mcr.microsoft.com", 443, "10.0.0.5")
+        );
+        let key = firewall_message(
+            "HTTPS request from 10.0.0.5:4567. Action: Deny. Reason: SNI TLS extension was missing.",
+        )
+        .unwrap();
+        assert_eq!((key.allowed, &*key.target), (false, ""));
+        let key = firewall_message("TCP request from 10.0.0.5:1 to 1.2.3.4:9000. Action: Allow. Policy: p. Rule Collection Group: g. Rule Collection: c. Rule: r").unwrap();
+        assert_eq!((key.allowed, &*key.rule), (true, "r"));
+        assert!(firewall_message("hello").is_none());
     }
 
     #[test]

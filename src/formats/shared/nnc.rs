@@ -4,75 +4,17 @@
 //! Blank cells (zone, IPv6 range) vanish in a paste, so cells are told apart by their type, not by where
 //! they stand: integers, GUID, CIDR, `dynamic`/`static`, `vnet`/`vnetblock`/`overlay`.
 
-use super::{Format, Head, Piece};
-use crate::bundle::{Framer, Whole};
-use crate::facts::{Facts, Meta, NetworkContainer, NncSpec, NncStatus, NodeNetworkConfig};
+use crate::facts::{Meta, NetworkContainer, NncSpec, NncStatus, NodeNetworkConfig};
 
-pub(super) struct NncTable;
-pub(super) const FORMAT: NncTable = NncTable;
-
-impl Format for NncTable {
-    fn name(&self) -> &'static str {
-        "nnc-table"
-    }
-
-    fn about(&self) -> &'static str {
-        "table of NodeNetworkConfigs: kubectl get nnc, plain or wide"
-    }
-
-    fn score(&self, head: &Head<'_>) -> u8 {
-        let first = head.bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
-        if first.is_some_and(|line| Header::parse(line).is_some()) { 90 } else { 0 }
-    }
-
-    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
-        Box::new(Whole)
-    }
-
-    fn in_transcripts(&self) -> bool {
-        true
-    }
-
-    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut header = None;
-        let mut rows = 0;
-        for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
-            if let Some(found) = Header::parse(line) {
-                header = Some(found);
-                let kind = facts.collected.entry("NodeNetworkConfig".into()).or_default();
-                kind.documents += 1;
-                kind.listed = true;
-                continue;
-            }
-            let Some(columns) = &header else { continue };
-            match columns.row(&String::from_utf8_lossy(line)) {
-                Some(config) => {
-                    rows += 1;
-                    let kind = facts.collected.entry("NodeNetworkConfig".into()).or_default();
-                    kind.objects += 1;
-                    let store = &mut facts.objects.node_network_configs;
-                    store.add(config, line.len(), piece.source, number);
-                }
-                None => header = None,
-            }
-        }
-        rows
-    }
-}
-
-/// Whether a text holds such a table anywhere.
-pub(super) fn held_in(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| Header::parse(line).is_some())
-}
-
-struct Header {
+/// Which columns a table of `NodeNetworkConfig`s has.
+pub(in crate::formats) struct Header {
     namespaced: bool,
     requested: bool,
     zone: bool,
 }
 
 impl Header {
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(in crate::formats) fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line.get(..400).unwrap_or(line)).ok()?;
         let columns = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let has = |name: &str| columns.contains(name);
@@ -86,15 +28,18 @@ impl Header {
         })
     }
 
-    fn row(&self, line: &str) -> Option<NodeNetworkConfig> {
+    pub(in crate::formats) fn row(&self, line: &str) -> Option<NodeNetworkConfig> {
         let mut words = line.split_whitespace();
         let namespace = if self.namespaced { words.next()? } else { "kube-system" };
-        let name = words.next().filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)))?;
+        let name = words
+            .next()
+            .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)))?;
         let cells: Vec<&str> = words.collect();
         let is_range = |cell: &&&str| cell.contains('/') && cell.starts_with(|c: char| c.is_ascii_hexdigit());
         let is_mode = |cell: &&&str| matches!(**cell, "dynamic" | "static");
         // The counts stand before the first cell that is none of number, zone or status.
-        let numbers: Vec<u64> = cells.iter().map_while(|cell| cell.parse().ok().or(zone_or_status(cell))).flatten_numbers();
+        let numbers: Vec<u64> =
+            cells.iter().map_while(|cell| cell.parse().ok().or(zone_or_status(cell))).flatten_numbers();
         let (requested, allocated) = match (self.requested, self.zone, numbers.as_slice()) {
             (true, true, [requested, _zone, allocated, ..]) => (Some(*requested), *allocated),
             (true, _, [requested, allocated, ..]) => (Some(*requested), *allocated),
@@ -133,8 +78,9 @@ impl Header {
 
 /// Cells that may stand among the counts without being one.
 fn zone_or_status(cell: &str) -> Option<u64> {
-    (matches!(cell, "Updating" | "Updated" | "Error") || cell.contains('-') && cell.ends_with(|c: char| c.is_ascii_digit()) && !is_guid(cell))
-        .then_some(u64::MAX)
+    (matches!(cell, "Updating" | "Updated" | "Error")
+        || cell.contains('-') && cell.ends_with(|c: char| c.is_ascii_digit()) && !is_guid(cell))
+    .then_some(u64::MAX)
 }
 
 trait FlattenNumbers {
@@ -149,7 +95,9 @@ impl<I: Iterator<Item = u64>> FlattenNumbers for I {
 }
 
 fn is_guid(cell: &str) -> bool {
-    cell.len() == 36 && cell.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && cell.matches('-').count() == 4
+    cell.len() == 36
+        && cell.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+        && cell.matches('-').count() == 4
 }
 
 #[cfg(test)]
@@ -165,7 +113,10 @@ mod tests {
             row.metadata.name.to_string(),
             row.spec.requested_ip_count,
             row.status.assigned_ip_count,
-            format!("{} {} {}", container.subnet_name, container.subnet_address_space, container.assignment_mode),
+            format!(
+                "{} {} {}",
+                container.subnet_name, container.subnet_address_space, container.assignment_mode
+            ),
         )
     }
 
@@ -173,7 +124,12 @@ mod tests {
     fn the_guides_paste_with_single_spaces() {
         let text = "NAME REQUESTED IPS ALLOCATED IPS SUBNET SUBNET CIDR NC ID NC MODE NC TYPE NC VERSION\n\
                     aks-agentpool-12345678-vmss000000 32 32 subnet 10.18.0.0/15 559e239d-f744-4f84-bbe0-c7c6fd12ec17 dynamic vnet 1";
-        let expected = ("aks-agentpool-12345678-vmss000000".into(), Some(32), Some(32), "subnet 10.18.0.0/15 dynamic".into());
+        let expected = (
+            "aks-agentpool-12345678-vmss000000".into(),
+            Some(32),
+            Some(32),
+            "subnet 10.18.0.0/15 dynamic".into(),
+        );
         assert_eq!(only(text), expected);
     }
 

@@ -4,15 +4,12 @@
 //! Kubernetes API reference (v1, discovery.k8s.io/v1, rbac.authorization.k8s.io/v1,
 //! networking.k8s.io/v1) and of `nodenetworkconfigs.acn.azure.com/v1alpha`.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
-use super::text::Text;
-use crate::evidence::{EXAMPLES, Evidence};
+use super::fill::Fill;
+use crate::facts::text::Text;
 
 /// `null` is the same as missing.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
@@ -28,6 +25,10 @@ macro_rules! shape {
         #[allow(missing_docs)]
         pub struct $name {
             $($(#[$fdoc])* #[serde(deserialize_with = "nullable" $(, rename = $key)?)] pub $field: $type,)*
+        }
+
+        impl Fill for $name {
+            fn fill(&mut self, _from: &Self) { $(self.$field.fill(&_from.$field);)* }
         }
     };
 }
@@ -240,7 +241,7 @@ shape! {
 }
 shape! {
     /// `Node.status.nodeInfo`.
-    NodeInfo { kubelet_version: Text, container_runtime_version: Text, os_image: Text }
+    NodeInfo { kubelet_version: Text, container_runtime_version: Text, os_image: Text, kernel_version: Text }
 }
 shape! {
     /// `Namespace`.
@@ -255,7 +256,7 @@ shape! {
 }
 shape! {
     /// `Service`.
-    Service { metadata: Meta, spec: ServiceSpec }
+    Service { metadata: Meta, spec: ServiceSpec, status: ServiceStatus }
 }
 shape! {
     /// `Service.spec`.
@@ -274,7 +275,19 @@ shape! {
 }
 shape! {
     /// A port of a service.
-    ServicePort { name: Text, port: u32, target_port: Option<IntOrString>, protocol: Text }
+    ServicePort { name: Text, port: u32, target_port: Option<IntOrString>, protocol: Text, node_port: u32 }
+}
+shape! {
+    /// `Service.status`.
+    ServiceStatus { load_balancer: LoadBalancer }
+}
+shape! {
+    /// What the cloud gave.
+    LoadBalancer { ingress: List<LoadBalancerIngress> }
+}
+shape! {
+    /// An address that leads to the service from outside.
+    LoadBalancerIngress { ip: Text, hostname: Text }
 }
 
 /// A port by number or by name.
@@ -289,19 +302,36 @@ pub enum IntOrString {
 
 shape! {
     /// `Endpoints`.
-    Endpoints { metadata: Meta, subsets: List<Subset> }
+    Endpoints {
+        metadata: Meta,
+        subsets: List<Subset>,
+        /// Addresses that a table left out: `+ 4 more...`.
+        left_out: u32,
+    }
 }
 shape! {
     /// Addresses that share ports.
-    Subset { addresses: List<EndpointAddress>, not_ready_addresses: List<EndpointAddress> }
+    Subset { addresses: List<EndpointAddress>, not_ready_addresses: List<EndpointAddress>, ports: List<EndpointPort> }
 }
 shape! {
     /// One address behind a service.
     EndpointAddress { ip: Text }
 }
 shape! {
+    /// A port behind a service.
+    EndpointPort { name: Text, port: u32, protocol: Text }
+}
+shape! {
     /// `EndpointSlice`.
-    EndpointSlice { metadata: Meta, endpoints: List<SliceEndpoint> }
+    EndpointSlice {
+        metadata: Meta,
+        /// `IPv4`, `IPv6` or `FQDN`.
+        address_type: Text,
+        endpoints: List<SliceEndpoint>,
+        ports: List<EndpointPort>,
+        /// Addresses that a table left out.
+        left_out: u32,
+    }
 }
 shape! {
     /// One endpoint of a slice.
@@ -317,7 +347,11 @@ shape! {
 }
 shape! {
     /// What they have in common.
-    WorkloadSpec { replicas: Option<u32>, template: PodTemplate }
+    WorkloadSpec { replicas: Option<u32>, selector: LabelSelector, template: PodTemplate }
+}
+shape! {
+    /// Which pods are theirs.
+    LabelSelector { match_labels: Labels }
 }
 shape! {
     /// The pods that they make.
@@ -433,267 +467,6 @@ shape! {
 shape! {
     /// One address of a pool, held by a pod or free.
     IpAssignment { name: Text, ip: Text }
-}
-
-/// An object that has metadata.
-pub trait Object {
-    /// Its metadata.
-    fn meta(&self) -> &Meta;
-    /// Where objects written into a namespaced file without a namespace belong.
-    fn meta_mut(&mut self) -> &mut Meta;
-}
-
-/// Namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Empty for cluster-scoped objects.
-    pub namespace: Text,
-    /// Name.
-    pub name: Text,
-}
-
-impl Key {
-    /// Made of two strings.
-    pub fn new(namespace: impl Into<Text>, name: impl Into<Text>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-
-    /// `namespace/name`, or the name alone.
-    pub fn shown(&self) -> String {
-        if self.namespace.is_empty() {
-            self.name.to_string()
-        } else {
-            format!("{}/{}", self.namespace, self.name)
-        }
-    }
-}
-
-/// An object with where it was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen<T> {
-    /// The newest and richest form.
-    pub object: T,
-    /// Its version, then its weight.
-    rank: (u64, usize),
-    /// Entries and lines where it was seen, in all forms; the first is where `object` was.
-    places: Vec<(Arc<str>, u64)>,
-}
-
-impl<T> Seen<T> {
-    /// The places as evidence: the object itself, wherever it was.
-    pub fn evidence(&self, kind: &str, key: &Key) -> Vec<Evidence> {
-        let place = |(source, line): &(Arc<str>, u64)| Evidence {
-            source: Arc::clone(source),
-            line: *line,
-            pointer: Some(format!("{kind} {}", key.shown()).into()),
-            excerpt: "".into(),
-        };
-        self.places.iter().map(place).collect()
-    }
-}
-
-/// All objects of one kind, each once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store<T> {
-    map: BTreeMap<Key, Seen<T>>,
-}
-
-impl<T> Default for Store<T> {
-    fn default() -> Self {
-        Self { map: BTreeMap::new() }
-    }
-}
-
-impl<T: Object> Store<T> {
-    /// Adds an object seen at a place. Of two of one version the weightier is kept: `weight` is the
-    /// length of the text, or the time of an inventory row.
-    pub fn add(&mut self, object: T, weight: usize, source: &Arc<str>, line: u64) {
-        let meta = object.meta();
-        let key = Key::new(meta.namespace.clone(), meta.name.clone());
-        let version = meta.resource_version.parse().unwrap_or(0);
-        let places = vec![(Arc::clone(source), line)];
-        self.join(key, Seen { object, rank: (version, weight), places });
-    }
-
-    /// The newest version wins, then the weightiest, then the first place in the order of names.
-    fn join(&mut self, key: Key, seen: Seen<T>) {
-        match self.map.entry(key) {
-            Entry::Vacant(slot) => {
-                slot.insert(seen);
-            }
-            Entry::Occupied(mut slot) => {
-                let kept = slot.get_mut();
-                let better =
-                    (seen.rank, Reverse(seen.places.first())) > (kept.rank, Reverse(kept.places.first()));
-                let (best, other) = if better {
-                    kept.object = seen.object;
-                    kept.rank = seen.rank;
-                    (seen.places, std::mem::take(&mut kept.places))
-                } else {
-                    (std::mem::take(&mut kept.places), seen.places)
-                };
-                let mut best = best.into_iter();
-                kept.places.extend(best.next());
-                let mut rest: Vec<_> =
-                    best.chain(other).filter(|place| Some(place) != kept.places.first()).collect();
-                rest.sort();
-                rest.dedup();
-                rest.truncate(EXAMPLES - 1);
-                kept.places.append(&mut rest);
-            }
-        }
-    }
-
-    /// Adds all of another.
-    pub fn merge(&mut self, other: Self) {
-        if self.map.is_empty() {
-            self.map = other.map;
-            return;
-        }
-        for (key, seen) in other.map {
-            self.join(key, seen);
-        }
-    }
-}
-
-impl<T> Store<T> {
-    /// One object.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<&Seen<T>> {
-        self.map.get(&Key::new(namespace, name))
-    }
-
-    /// All, by namespace and name.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Seen<T>)> {
-        self.map.iter()
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.map.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
-    }
-}
-
-macro_rules! stores {
-    ($($(#[$doc:meta])* $field:ident : $type:ident = $($kind:literal),+;)*) => {
-        /// The objects of a bundle, by kind.
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub struct Objects { $($(#[$doc])* pub $field: Store<$type>,)* }
-
-        impl Objects {
-            /// Adds all of another.
-            pub fn merge(&mut self, other: Self) { $(self.$field.merge(other.$field);)* }
-
-            /// Whether this kind is one that is kept.
-            pub fn keeps(kind: &str) -> bool { matches!(kind, $($($kind)|+)|*) }
-
-            /// Kinds and how many objects of each.
-            pub fn counts(&self) -> Vec<(&'static str, usize)> {
-                vec![$((stringify!($field), self.$field.len())),*]
-            }
-
-            /// Parses an object of a kept kind from YAML and adds it. `false` when the kind is not kept.
-            /// Plain scalars take the type of their field, so a label `1.0` stays text.
-            pub fn parse_yaml(
-                &mut self, kind: &str, yaml: &str, source: &Arc<str>, line: u64,
-            ) -> Result<bool, String> {
-                match kind {
-                    $($($kind)|+ => {
-                        let object: $type = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
-                        self.$field.add(object, yaml.len(), source, line);
-                        Ok(true)
-                    })*
-                    _ => Ok(false),
-                }
-            }
-
-            /// Parses an object of a kept kind from JSON and adds it. `false` when the kind is not kept.
-            pub fn parse(
-                &mut self, kind: &str, json: &[u8], source: &Arc<str>, line: u64,
-            ) -> Result<bool, serde_json::Error> {
-                match kind {
-                    $($($kind)|+ => {
-                        let object: $type = serde_json::from_slice(json)?;
-                        self.$field.add(object, json.len(), source, line);
-                        Ok(true)
-                    })*
-                    _ => Ok(false),
-                }
-            }
-        }
-    };
-}
-
-macro_rules! objects {
-    ($($type:ident),*) => {
-        $(impl Object for $type {
-            fn meta(&self) -> &Meta { &self.metadata }
-            fn meta_mut(&mut self) -> &mut Meta { &mut self.metadata }
-        })*
-    };
-}
-objects!(
-    Pod,
-    Node,
-    Namespace,
-    Service,
-    Endpoints,
-    EndpointSlice,
-    Workload,
-    Role,
-    Binding,
-    ServiceAccount,
-    ConfigMap,
-    NetworkPolicy,
-    Ingress,
-    NodeNetworkConfig
-);
-
-stores! {
-    /// Pods.
-    pods: Pod = "Pod";
-    /// Nodes.
-    nodes: Node = "Node";
-    /// Namespaces.
-    namespaces: Namespace = "Namespace";
-    /// Services.
-    services: Service = "Service";
-    /// Endpoints.
-    endpoints: Endpoints = "Endpoints";
-    /// Endpoint slices.
-    endpoint_slices: EndpointSlice = "EndpointSlice";
-    /// Deployments.
-    deployments: Workload = "Deployment";
-    /// Replica sets.
-    replica_sets: Workload = "ReplicaSet";
-    /// Daemon sets.
-    daemon_sets: Workload = "DaemonSet";
-    /// Stateful sets.
-    stateful_sets: Workload = "StatefulSet";
-    /// Jobs.
-    jobs: Workload = "Job";
-    /// Roles.
-    roles: Role = "Role";
-    /// Cluster roles.
-    cluster_roles: Role = "ClusterRole";
-    /// Role bindings.
-    role_bindings: Binding = "RoleBinding";
-    /// Cluster role bindings.
-    cluster_role_bindings: Binding = "ClusterRoleBinding";
-    /// Service accounts.
-    service_accounts: ServiceAccount = "ServiceAccount";
-    /// Config maps.
-    config_maps: ConfigMap = "ConfigMap";
-    /// Network policies.
-    network_policies: NetworkPolicy = "NetworkPolicy";
-    /// Ingresses.
-    ingresses: Ingress = "Ingress";
-    /// Node network configs.
-    node_network_configs: NodeNetworkConfig = "NodeNetworkConfig";
 }
 
 impl Pod {

@@ -1,0 +1,204 @@
+//! Streams on their way in: filled into buffers, resumed, counted, and stopped when they grow beyond reason.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::block::{BLOCK_BYTES, Buffer};
+use super::limits::Limits;
+use super::reader::Progress;
+
+/// A stream being read into a buffer, with what went wrong on the way.
+pub(super) struct Filling<'a> {
+    pub(super) source: &'a mut dyn Read,
+    pub(super) buffer: Buffer,
+    /// Bytes read so far.
+    pub(super) total: u64,
+    pub(super) ended: bool,
+    pub(super) problem: Option<String>,
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn new(source: &'a mut dyn Read, buffer: Buffer) -> Self {
+        Self { source, buffer, total: 0, ended: false, problem: None }
+    }
+
+    /// Reads until the buffer is a full block larger, or the stream ends. An error ends it: what came
+    /// before stays.
+    pub(super) fn fill(&mut self, limits: &Limits, progress: &Progress) {
+        let goal = (self.buffer.len() / BLOCK_BYTES + 1) * BLOCK_BYTES;
+        while !self.ended && self.buffer.len() < goal {
+            let left = limits.total_bytes.saturating_sub(progress.unpacked.load(Ordering::Relaxed));
+            let room = self.buffer.spare();
+            let room_len = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if room_len == 0 {
+                self.stop(format!(
+                    "more than {} bytes in all, the rest is not read; raise --max-bytes",
+                    limits.total_bytes
+                ));
+                break;
+            }
+            match self.source.read(room.get_mut(..room_len).unwrap_or_default()) {
+                Ok(0) => self.ended = true,
+                Ok(read) => {
+                    self.buffer.advance(read);
+                    self.total += read as u64;
+                    progress.unpacked.fetch_add(read as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Told>());
+                    let total = self.total;
+                    let why = told.map_or_else(
+                        || format!("ends early, after {total} bytes: {error}"),
+                        |told| told.0.clone(),
+                    );
+                    self.stop(why);
+                }
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, why: String) {
+        self.ended = true;
+        self.problem = Some(why);
+    }
+
+    /// Reads on to the end without keeping anything.
+    pub(super) fn pass(&mut self, limits: &Limits, progress: &Progress) {
+        while !self.ended {
+            self.buffer.truncate(0);
+            self.fill(limits, progress);
+        }
+        self.buffer.truncate(0);
+    }
+
+    /// The stream from its start: what is in the buffer, then the rest, then what went wrong.
+    pub(super) fn into_read(self) -> Resumed<'a> {
+        Resumed {
+            buffer: self.buffer,
+            given: 0,
+            source: self.source,
+            ended: self.ended,
+            problem: self.problem,
+        }
+    }
+}
+
+/// A stream that was looked into, from its start.
+pub(super) struct Resumed<'a> {
+    buffer: Buffer,
+    given: usize,
+    source: &'a mut dyn Read,
+    ended: bool,
+    problem: Option<String>,
+}
+
+/// An error that is already a sentence of the report.
+#[derive(Debug)]
+struct Told(String);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+impl Read for Resumed<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let rest = self.buffer.filled().get(self.given..).unwrap_or_default();
+        if rest.is_empty() {
+            return match self.problem.take() {
+                Some(problem) => Err(io::Error::other(Told(problem))),
+                None if self.ended => Ok(0),
+                None => self.source.read(out),
+            };
+        }
+        let count = io::Read::read(&mut { rest }, out)?;
+        self.given += count;
+        Ok(count)
+    }
+}
+
+/// Counts what is taken from disk.
+pub(super) struct Packed<'a, R> {
+    pub(super) inner: R,
+    pub(super) progress: &'a Progress,
+}
+
+impl<R: Read> Read for Packed<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(out)?;
+        self.progress.packed.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+pub(super) struct Counted<R> {
+    pub(super) inner: R,
+    pub(super) count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(out)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// A tar member, with what is still to come of it.
+pub(super) struct Member<'a> {
+    pub(super) inner: &'a mut dyn Read,
+    pub(super) left: u64,
+}
+
+impl Read for Member<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let most = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.inner.read(out.get_mut(..most).unwrap_or_default())?;
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+pub(super) enum Expansion {
+    Known(u64),
+    Counted(Arc<AtomicU64>),
+}
+
+/// Stops a stream that expands beyond all reason.
+pub(super) struct Ratio<'a, R> {
+    pub(super) inner: &'a mut R,
+    pub(super) packed: Expansion,
+    given: u64,
+    most: u64,
+}
+
+impl<'a, R> Ratio<'a, R> {
+    pub(super) fn new(inner: &'a mut R, limits: &Limits, packed: Expansion) -> Self {
+        Self { inner, packed, given: 0, most: limits.ratio }
+    }
+}
+
+impl<R: Read> Read for Ratio<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.given > Limits::RATIO_FLOOR {
+            let packed = match &self.packed {
+                Expansion::Known(bytes) => *bytes,
+                Expansion::Counted(bytes) => bytes.load(Ordering::Relaxed),
+            };
+            if self.given > packed.saturating_mul(self.most) {
+                return Err(io::Error::other(format!(
+                    "expands more than {} times, which looks like a zip bomb; raise --max-ratio",
+                    self.most
+                )));
+            }
+        }
+        let read = self.inner.read(out)?;
+        self.given += read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,116 @@
+//! What all commands that read a bundle have in common: its arguments, the limits, the reading.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+
+use super::{Exit, output, progress, sizes};
+use crate::bundle::{self, Input, Limits, Progress};
+use crate::cluster::Cluster;
+use crate::diagnosis::Diagnosis;
+use crate::report;
+use crate::{Options, scan};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Archive, folder or file, `-` for the standard input, or several of these (one cluster's pieces)
+    #[arg(required = true, value_name = "BUNDLE")]
+    bundles: Vec<String>,
+
+    /// Worker threads [default: one per processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// No progress bar and no summary
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: LimitArguments,
+}
+
+// The names are those of the options.
+#[allow(clippy::struct_field_names)]
+#[derive(Args)]
+struct LimitArguments {
+    /// Most entries to read, over all archives
+    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
+    max_entries: u64,
+    /// Most archives within archives
+    #[arg(long, value_name = "N", default_value_t = Limits::default().depth)]
+    max_depth: u8,
+    /// Most bytes in all, after decompression
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "256GiB")]
+    max_bytes: u64,
+    /// Largest expansion of one compressed stream beyond 1 GiB
+    #[arg(long, value_name = "N", default_value_t = Limits::default().ratio)]
+    max_ratio: u64,
+    /// Longest line or object
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "8MiB")]
+    max_line: u64,
+    /// Largest document that is held in one piece, such as a zip within a tar
+    #[arg(long, value_name = "SIZE", value_parser = sizes::bytes, default_value = "128MiB")]
+    max_document: u64,
+}
+
+impl Arguments {
+    pub(super) fn inputs(&self) -> Vec<Input> {
+        self.bundles.iter().map(|bundle| Input::from_argument(bundle)).collect()
+    }
+
+    /// Reads the bundle and judges it; `None` when the arguments can't be followed, which was said.
+    pub(super) fn diagnose(&self) -> anyhow::Result<Option<Diagnosis>> {
+        let inputs = self.inputs();
+        if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+            output::complain("error: the standard input can be given once only");
+            return Ok(None);
+        }
+        let opened = bundle::open(&inputs)?;
+        let options = self.options();
+        let progress = Progress::default();
+        let facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
+            scan(&opened, &options, &progress)
+        });
+        let cluster = Cluster::freeze(facts);
+        let mut diagnosis = Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect());
+        report::redact(&mut diagnosis);
+        Ok(Some(diagnosis))
+    }
+
+    fn options(&self) -> Options {
+        let limits = &self.limits;
+        Options {
+            threads: self.threads,
+            limits: Limits {
+                entries: limits.max_entries,
+                depth: limits.max_depth,
+                total_bytes: limits.max_bytes,
+                ratio: limits.max_ratio.max(1),
+                line_bytes: usize::try_from(limits.max_line.max(4096)).unwrap_or(usize::MAX),
+                document_bytes: usize::try_from(limits.max_document.max(4096)).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
+    /// Done, or nothing recognised.
+    pub(super) fn exit(diagnosis: &Diagnosis) -> Exit {
+        let nothing = diagnosis.coverage.recognised_bytes == 0
+            && diagnosis.findings.is_empty()
+            && !diagnosis.coverage.entries.iter().any(|entry| entry.recognised);
+        if nothing {
+            output::complain(
+                "nothing in the input was recognised: give a support bundle, kubectl output, API server or audit logs. The report lists what was found.",
+            );
+            return Exit::NothingRecognised;
+        }
+        Exit::Done
+    }
+}
+
+/// Columns of the terminal.
+pub(super) fn width() -> usize {
+    if !std::io::stdout().is_terminal() {
+        return 100;
+    }
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
+}

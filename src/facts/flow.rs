@@ -1,0 +1,73 @@
+//! Connections that a firewall let pass or not.
+
+use std::sync::Arc;
+
+use super::tally::{BoundedMap, Sightings};
+use super::time::{Span, When};
+use crate::evidence::{Evidence, Examples};
+
+/// What makes two records of a firewall the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlowKey {
+    /// It was let pass. Refused ones sort first, so that they are kept when there are too many.
+    pub allowed: bool,
+    /// Host name or address.
+    pub target: Box<str>,
+    /// Port, 0 when not told.
+    pub port: u16,
+    /// `TCP`, `UDP`, `HTTPS`, …
+    pub protocol: Box<str>,
+    /// Source address.
+    pub source: Box<str>,
+    /// Rule, or why none applied.
+    pub rule: Box<str>,
+}
+
+/// How often and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowTally {
+    /// Records, each once.
+    pub sightings: Sightings,
+    /// First and last.
+    pub span: Span,
+    /// Where.
+    pub examples: Examples,
+}
+
+/// All flows, 50,000 kinds at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flows {
+    /// By kind.
+    pub map: BoundedMap<FlowKey, FlowTally, 50_000>,
+}
+
+impl Flows {
+    /// Counts one.
+    pub fn add(
+        &mut self,
+        key: FlowKey,
+        print: u64,
+        when: Option<When>,
+        source: &Arc<str>,
+        line: u64,
+        text: &[u8],
+    ) {
+        let Some(tally) = self.map.slot(key) else { return };
+        tally.sightings.add(print, when);
+        if let Some(when) = when {
+            tally.span.add(when);
+        }
+        if tally.examples.wants(source, line) {
+            tally.examples.add(Evidence::line(source, line, text));
+        }
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Self) {
+        self.map.merge(other.map, |kept, more| {
+            kept.sightings.merge(more.sightings);
+            kept.span.merge(more.span);
+            kept.examples.merge(more.examples);
+        });
+    }
+}

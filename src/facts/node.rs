@@ -1,0 +1,206 @@
+//! What single commands and files of a node say: resolvers, routes, packet filters, CNI state.
+//!
+//! Each is kept with its place, since a bundle rarely tells of which node a file is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::tally::BoundedMap;
+
+/// Where a file or an output begins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Entry.
+    pub source: Arc<str>,
+    /// Line, from 1.
+    pub line: u64,
+}
+
+/// Most lines kept of one output.
+pub const LINES: usize = 5_000;
+
+/// `resolv.conf`, of a node or of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolver {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// Addresses.
+    pub nameservers: Vec<Box<str>>,
+    /// Domains that are tried.
+    pub search: Vec<Box<str>>,
+    /// Such as `ndots:5`.
+    pub options: Vec<Box<str>>,
+}
+
+/// A server block of a Corefile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerBlock {
+    /// `.:53`, `corp.example:53`.
+    pub zones: Vec<Box<str>>,
+    /// Zone and where its queries go: `/etc/resolv.conf`, `10.1.0.4`.
+    pub forwards: Vec<(Box<str>, Vec<Box<str>>)>,
+    /// Names of the plugins, in order.
+    pub plugins: Vec<Box<str>>,
+}
+
+/// A packet filter as `iptables-save`, `iptables -L` or `nft list ruleset` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PacketFilter {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// `iptables-save`, `iptables -L`, `nft`.
+    pub tool: Box<str>,
+    /// Rules.
+    pub rules: u64,
+    /// Chains of kube-proxy for services, or service elements of nftables.
+    pub service_chains: u64,
+    /// Rules of Azure NPM.
+    pub azure_npm: u64,
+    /// Services without endpoints, `namespace/name:port`.
+    pub no_endpoints: BTreeSet<Box<str>>,
+    /// The legacy tables hold rules, too.
+    pub legacy_present: bool,
+}
+
+/// A route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// `default` or a range.
+    pub destination: Box<str>,
+    /// Next hop; empty when on the link.
+    pub gateway: Box<str>,
+    /// Interface.
+    pub device: Box<str>,
+    /// `unreachable`, `blackhole`, `prohibit`; empty for ordinary ones.
+    pub kind: Box<str>,
+}
+
+/// `ip addr`, `ip route`, `ip neigh` of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IpState {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// Interface, address with its prefix length, `UP` or `DOWN`.
+    pub addresses: Vec<(Box<str>, Box<str>, Box<str>)>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Address, interface, state.
+    pub neighbours: Vec<(Box<str>, Box<str>, Box<str>)>,
+}
+
+/// `conntrack -L` and `-S`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conntrack {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// Connections listed.
+    pub entries: u64,
+    /// Of these, never answered.
+    pub unreplied: u64,
+    /// Insertions that failed (races, mostly of DNS).
+    pub insert_failed: u64,
+    /// Packets dropped: the table is full, or the packet is wrong.
+    pub dropped: u64,
+}
+
+/// `provision.json` or an event of the node's provisioning script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provision {
+    /// `0`, `51`, …; empty for events.
+    pub exit_code: Box<str>,
+    /// `AKS.CSE.…`, for events.
+    pub task: Box<str>,
+    /// What it said, cut.
+    pub message: Box<str>,
+}
+
+/// A pod sandbox as the container runtime lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// 64 hexadecimal digits, or the 13 that tables show.
+    pub id: Box<str>,
+    /// Of the pod.
+    pub namespace: Box<str>,
+    /// Of the pod.
+    pub pod: Box<str>,
+    /// `SANDBOX_READY`, `SANDBOX_NOTREADY`.
+    pub ready: bool,
+}
+
+/// An address that a CNI's own records give to a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CniAddress {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// Whose records: `azure-vnet`, `azure-vnet-ipam`, `azure-cns`, `calico`.
+    pub records: Box<str>,
+    /// The address.
+    pub address: Box<str>,
+    /// Namespace of the pod, when told.
+    pub namespace: Box<str>,
+    /// Pod, when told.
+    pub pod: Box<str>,
+    /// Sandbox, when told.
+    pub sandbox: Box<str>,
+    /// `assigned`, `available`, `pending release`, …
+    pub state: Box<str>,
+}
+
+/// An attempt to reach something, with its outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// What was to be reached.
+    pub target: Box<str>,
+    /// It was.
+    pub reached: bool,
+    /// What was said.
+    pub message: Box<str>,
+}
+
+macro_rules! node_facts {
+    ($($(#[$doc:meta])* $field:ident : $type:ty),* $(,)?) => {
+        /// All that nodes say.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct NodeFacts { $($(#[$doc])* pub $field: BoundedMap<Place, $type, 50_000>,)* }
+
+        impl NodeFacts {
+            /// Adds all of another. A place is read once, so of two with one place the first is kept.
+            pub fn merge(&mut self, other: Self) {
+                $(self.$field.merge(other.$field, |kept, more| {
+                    if *kept == <$type>::default() {
+                        *kept = more;
+                    }
+                });)*
+            }
+
+            /// What there is and how many of it, for people.
+            pub fn counts(&self) -> Vec<(&'static str, usize)> {
+                vec![$((stringify!($field), self.$field.len())),*]
+            }
+        }
+    };
+}
+node_facts! {
+    /// `resolv.conf` files.
+    resolvers: Resolver,
+    /// Corefiles.
+    corefiles: Vec<ServerBlock>,
+    /// Packet filters.
+    packet_filters: PacketFilter,
+    /// Interfaces, routes, neighbours.
+    ip_states: IpState,
+    /// Connection tables.
+    conntrack: Conntrack,
+    /// Provisioning.
+    provisions: Provision,
+    /// Pod sandboxes.
+    sandboxes: Sandbox,
+    /// Addresses in the records of a CNI.
+    cni_addresses: CniAddress,
+    /// Attempts to reach something.
+    probes: Probe,
+}

@@ -1,0 +1,159 @@
+//! Kubernetes objects: what is kept of each kind, and each object once.
+
+mod claims;
+mod fill;
+mod shapes;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use shapes::*;
+pub use store::{Contradiction, Form, Key, Object, Origin, Seen, Store};
+
+macro_rules! stores {
+    ($($(#[$doc:meta])* $field:ident : $type:ident = $($kind:literal),+;)*) => {
+        /// The objects of a bundle, by kind.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Objects { $($(#[$doc])* pub $field: Store<$type>,)* }
+
+        impl Objects {
+            /// Adds all of another.
+            pub fn merge(&mut self, other: Self) { $(self.$field.merge(other.$field);)* }
+
+            /// Whether this kind is one that is kept.
+            pub fn keeps(kind: &str) -> bool { matches!(kind, $($($kind)|+)|*) }
+
+            /// Completes what was read in parts, once all is read.
+            pub fn settle(&mut self) {
+                $(self.$field.settle();)*
+                self.infer_host_network();
+            }
+
+            /// Objects whose copies differ: kind, key and the differences.
+            pub fn contradictions(&self) -> Vec<(&'static str, &Key, Vec<Contradiction>)> {
+                let mut found = Vec::new();
+                $(for (key, seen) in self.$field.iter() {
+                    let differences = seen.contradictions();
+                    if !differences.is_empty() {
+                        let names: &[&'static str] = &[$($kind),+];
+                        found.push((names.first().copied().unwrap_or_default(), key, differences));
+                    }
+                })*
+                found
+            }
+
+            /// What each object says, by kind and key: to compare two readings of one cluster.
+            pub fn claims(&self) -> Vec<(&'static str, String, Form, Vec<(&'static str, String)>)> {
+                let mut found = Vec::new();
+                $(for (key, seen) in self.$field.iter() {
+                    let names: &[&'static str] = &[$($kind),+];
+                    let kind = names.first().copied().unwrap_or_default();
+                    found.push((kind, key.shown(), seen.form, seen.object.claims()));
+                })*
+                found
+            }
+
+            /// Kinds and how many objects of each.
+            pub fn counts(&self) -> Vec<(&'static str, usize)> {
+                vec![$((stringify!($field), self.$field.len())),*]
+            }
+
+            /// Parses an object of a kept kind from YAML and adds it. `false` when the kind is not kept.
+            /// Plain scalars take the type of their field, so a label `1.0` stays text.
+            pub fn parse_yaml(
+                &mut self, kind: &str, yaml: &str, origin: &Origin<'_>,
+            ) -> Result<bool, String> {
+                match kind {
+                    $($($kind)|+ => {
+                        let object: $type = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+                        self.$field.add(object, origin);
+                        Ok(true)
+                    })*
+                    _ => Ok(false),
+                }
+            }
+
+            /// Parses an object of a kept kind from JSON and adds it. `false` when the kind is not kept.
+            pub fn parse(
+                &mut self, kind: &str, json: &[u8], origin: &Origin<'_>,
+            ) -> Result<bool, serde_json::Error> {
+                match kind {
+                    $($($kind)|+ => {
+                        let object: $type = serde_json::from_slice(json)?;
+                        self.$field.add(object, origin);
+                        Ok(true)
+                    })*
+                    _ => Ok(false),
+                }
+            }
+        }
+    };
+}
+
+stores! {
+    /// Pods.
+    pods: Pod = "Pod";
+    /// Nodes.
+    nodes: Node = "Node";
+    /// Namespaces.
+    namespaces: Namespace = "Namespace";
+    /// Services.
+    services: Service = "Service";
+    /// Endpoints.
+    endpoints: Endpoints = "Endpoints";
+    /// Endpoint slices.
+    endpoint_slices: EndpointSlice = "EndpointSlice";
+    /// Deployments.
+    deployments: Workload = "Deployment";
+    /// Replica sets.
+    replica_sets: Workload = "ReplicaSet";
+    /// Daemon sets.
+    daemon_sets: Workload = "DaemonSet";
+    /// Stateful sets.
+    stateful_sets: Workload = "StatefulSet";
+    /// Jobs.
+    jobs: Workload = "Job";
+    /// Roles.
+    roles: Role = "Role";
+    /// Cluster roles.
+    cluster_roles: Role = "ClusterRole";
+    /// Role bindings.
+    role_bindings: Binding = "RoleBinding";
+    /// Cluster role bindings.
+    cluster_role_bindings: Binding = "ClusterRoleBinding";
+    /// Service accounts.
+    service_accounts: ServiceAccount = "ServiceAccount";
+    /// Config maps.
+    config_maps: ConfigMap = "ConfigMap";
+    /// Network policies.
+    network_policies: NetworkPolicy = "NetworkPolicy";
+    /// Ingresses.
+    ingresses: Ingress = "Ingress";
+    /// Node network configs.
+    node_network_configs: NodeNetworkConfig = "NodeNetworkConfig";
+}
+
+impl Objects {
+    /// A row of a table does not say whether a pod uses the address of its node; a pod that has that
+    /// very address does, and so do two pods of one node with the same address.
+    fn infer_host_network(&mut self) {
+        let mut nodes: BTreeSet<String> = BTreeSet::new();
+        for (_, seen) in self.nodes.iter() {
+            nodes.extend(seen.object.status.addresses.iter().map(|own| own.address.to_string()));
+        }
+        let mut shared: BTreeMap<String, u32> = BTreeMap::new();
+        for (_, seen) in self.pods.iter() {
+            if !seen.object.status.pod_ip.is_empty() && !seen.object.ended() {
+                *shared.entry(seen.object.status.pod_ip.to_string()).or_default() += 1;
+            }
+        }
+        for seen in self.pods.values_mut() {
+            let ip: &str = &seen.object.status.pod_ip;
+            if seen.form < Form::Describe
+                && (nodes.contains(ip) || shared.get(ip).is_some_and(|pods| *pods > 1))
+            {
+                seen.object.spec.host_network = true;
+            }
+        }
+    }
+}

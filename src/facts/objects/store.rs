@@ -1,0 +1,323 @@
+//! The objects of one kind, each once, however many copies of it a bundle holds.
+//!
+//! Copies differ in what they can hold: JSON and YAML hold all, `describe` text less, a table row
+//! little. The fullest form wins, then the newest version, then the weightiest, then the first place.
+//! Nothing depends on the order in which copies come.
+
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::fill::Fill;
+use super::shapes::Meta;
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::text::Text;
+
+/// How much of an object a representation holds, least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// A row of a `kubectl get` table.
+    Table,
+    /// A row of Container Insights' inventory.
+    Inventory,
+    /// `kubectl describe`.
+    Describe,
+    /// The object itself, as JSON or YAML.
+    #[default]
+    Full,
+}
+
+/// An object that has metadata.
+pub trait Object: Clone + Default {
+    /// Its metadata.
+    fn meta(&self) -> &Meta;
+    /// Where objects written into a namespaced file without a namespace belong.
+    fn meta_mut(&mut self) -> &mut Meta;
+    /// What it says, field by field, in words that every representation can be compared by. Fields
+    /// about which it says nothing are left out.
+    fn claims(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// Namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Empty for cluster-scoped objects, and for rows that do not tell it.
+    pub namespace: Text,
+    /// Name.
+    pub name: Text,
+}
+
+impl Key {
+    /// Made of two strings.
+    pub fn new(namespace: impl Into<Text>, name: impl Into<Text>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// `namespace/name`, or the name alone.
+    pub fn shown(&self) -> String {
+        if self.namespace.is_empty() {
+            self.name.to_string()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+/// Where a copy was: entry, line, and byte for copies that share a line.
+type Place = (Arc<str>, u64, u64);
+
+/// What is known of a copy before it is added.
+pub struct Origin<'a> {
+    /// How much it can hold.
+    pub form: Form,
+    /// Of two copies of one version and form the weightier is kept: the length of the text, or the time
+    /// of an inventory row.
+    pub weight: usize,
+    /// Entry.
+    pub source: &'a Arc<str>,
+    /// Line in the entry.
+    pub line: u64,
+    /// Byte in the entry.
+    pub at: u64,
+}
+
+impl<'a> Origin<'a> {
+    /// A whole object.
+    pub fn full(weight: usize, source: &'a Arc<str>, line: u64, at: u64) -> Self {
+        Self { form: Form::Full, weight, source, line, at }
+    }
+}
+
+/// A statement in which copies differ, and where each reading stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Which field.
+    pub field: &'static str,
+    /// The readings.
+    pub readings: Vec<Evidence>,
+}
+
+/// Form, version and weight: the greatest wins.
+type Rank = (Form, u64, usize);
+
+/// An object with where it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// The fullest and newest form, completed from the others once everything is read.
+    pub object: T,
+    /// Its form.
+    pub form: Form,
+    version: u64,
+    weight: usize,
+    /// The best copy of each lesser form, while there is no full one.
+    lesser: Vec<(Rank, Place, T)>,
+    /// Entries and lines where it was seen, in all forms; the first is where `object` was.
+    places: Vec<Place>,
+    /// What the copies say, once there are several.
+    claims: BTreeMap<(&'static str, Box<str>), Place>,
+}
+
+/// Most different statements kept of one object.
+const CLAIMS: usize = 48;
+
+impl<T> Seen<T> {
+    fn rank(&self) -> (Rank, Reverse<Option<&Place>>) {
+        ((self.form, self.version, self.weight), Reverse(self.places.first()))
+    }
+
+    /// The places as evidence: the object itself, wherever it was.
+    pub fn evidence(&self, kind: &str, key: &Key) -> Vec<Evidence> {
+        let place = |(source, line, _): &Place| Evidence {
+            source: Arc::clone(source),
+            line: *line,
+            pointer: Some(format!("{kind} {}", key.shown()).into()),
+            excerpt: "".into(),
+        };
+        self.places.iter().map(place).collect()
+    }
+
+    /// Where its copies do not agree.
+    pub fn contradictions(&self) -> Vec<Contradiction> {
+        let mut fields: BTreeMap<&'static str, Vec<Evidence>> = BTreeMap::new();
+        for ((field, value), (source, line, _)) in &self.claims {
+            fields.entry(field).or_default().push(Evidence::field(source, *line, *field, value));
+        }
+        let differ = fields.into_iter().filter(|(_, readings)| readings.len() > 1);
+        differ.map(|(field, readings)| Contradiction { field, readings }).collect()
+    }
+}
+
+impl<T: Object> Seen<T> {
+    /// What this copy claims, before it is joined to another.
+    fn own_claims(&mut self) {
+        if !self.claims.is_empty() {
+            return;
+        }
+        if let Some(place) = self.places.first() {
+            let claims = self.object.claims().into_iter();
+            self.claims = claims.map(|(field, value)| ((field, value.into()), place.clone())).collect();
+        }
+    }
+
+    fn join(&mut self, mut other: Self) {
+        self.own_claims();
+        other.own_claims();
+        for (claim, place) in std::mem::take(&mut other.claims) {
+            match self.claims.entry(claim) {
+                Entry::Vacant(slot) => {
+                    slot.insert(place);
+                }
+                Entry::Occupied(mut slot) if place < *slot.get() => {
+                    slot.insert(place);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        while self.claims.len() > CLAIMS {
+            self.claims.pop_last();
+        }
+        if other.rank() > self.rank() {
+            std::mem::swap(self, &mut other);
+            std::mem::swap(&mut self.claims, &mut other.claims);
+        }
+        self.keep_lesser(&mut other);
+        let mut rest: Vec<Place> = self.places.split_off(1.min(self.places.len()));
+        rest.append(&mut other.places);
+        rest.retain(|place| Some(place) != self.places.first());
+        rest.sort();
+        rest.dedup();
+        rest.truncate(EXAMPLES - 1);
+        self.places.append(&mut rest);
+    }
+
+    /// Keeps the best copy of each form below this one's.
+    fn keep_lesser(&mut self, other: &mut Self) {
+        if self.form == Form::Full {
+            self.lesser.clear();
+            return;
+        }
+        let mut all = std::mem::take(&mut self.lesser);
+        all.append(&mut other.lesser);
+        if let Some(place) = other.places.first().cloned() {
+            let object = std::mem::take(&mut other.object);
+            all.push(((other.form, other.version, other.weight), place, object));
+        }
+        all.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
+        let mut forms = BTreeSet::from([self.form]);
+        all.retain(|((form, ..), ..)| forms.insert(*form));
+        self.lesser = all;
+    }
+}
+
+/// All objects of one kind, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store<T> {
+    map: BTreeMap<Key, Seen<T>>,
+}
+
+impl<T> Default for Store<T> {
+    fn default() -> Self {
+        Self { map: BTreeMap::new() }
+    }
+}
+
+impl<T: Object> Store<T> {
+    /// Adds a copy of an object.
+    pub fn add(&mut self, object: T, origin: &Origin<'_>) {
+        let meta = object.meta();
+        let key = Key::new(meta.namespace.clone(), meta.name.clone());
+        let version = meta.resource_version.parse().unwrap_or(0);
+        let places = vec![(Arc::clone(origin.source), origin.line, origin.at)];
+        let seen = Seen {
+            object,
+            form: origin.form,
+            version,
+            weight: origin.weight,
+            lesser: Vec::new(),
+            places,
+            claims: BTreeMap::new(),
+        };
+        self.join(key, seen);
+    }
+
+    fn join(&mut self, key: Key, seen: Seen<T>) {
+        match self.map.entry(key) {
+            Entry::Vacant(slot) => {
+                slot.insert(seen);
+            }
+            Entry::Occupied(mut slot) => slot.get_mut().join(seen),
+        }
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Self) {
+        if self.map.is_empty() {
+            self.map = other.map;
+            return;
+        }
+        for (key, seen) in other.map {
+            self.join(key, seen);
+        }
+    }
+}
+
+impl<T: Object + Fill> Store<T> {
+    /// Once everything is read: rows that do not tell their namespace are given to the only object of
+    /// that name, and what lesser forms know completes the best one.
+    pub(super) fn settle(&mut self) {
+        let placed: BTreeMap<Text, Option<Key>> =
+            self.map.keys().filter(|key| !key.namespace.is_empty()).fold(BTreeMap::new(), |mut all, key| {
+                all.entry(key.name.clone())
+                    .and_modify(|one| *one = None)
+                    .or_insert_with(|| Some(key.clone()));
+                all
+            });
+        let homeless: Vec<Key> = if placed.is_empty() {
+            Vec::new()
+        } else {
+            self.map.keys().take_while(|key| key.namespace.is_empty()).cloned().collect()
+        };
+        for key in homeless {
+            let Some(Some(home)) = placed.get(&key.name) else { continue };
+            if let Some(mut seen) = self.map.remove(&key) {
+                seen.object.meta_mut().namespace = home.namespace.clone();
+                self.join(home.clone(), seen);
+            }
+        }
+        for seen in self.map.values_mut() {
+            for (_, _, object) in std::mem::take(&mut seen.lesser) {
+                seen.object.fill(&object);
+            }
+        }
+    }
+}
+
+impl<T> Store<T> {
+    /// One object.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Seen<T>> {
+        self.map.get(&Key::new(namespace, name))
+    }
+
+    /// All, by namespace and name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Seen<T>)> {
+        self.map.iter()
+    }
+
+    /// All, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Seen<T>> {
+        self.map.values_mut()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+}

@@ -1,0 +1,208 @@
+//! Azure resources: `az aks show`, `az network …`, `az resource show`, `az rest`, template exports.
+//!
+//! Keys are lowered and `properties` is dissolved, so that the CLI's dialect and the resource manager's
+//! read alike (FORMATS §5.1, §5.2). A resource is known by its `type`, or by the keys that only it has.
+
+use serde_json::{Map, Value};
+
+use super::{Format, Head, Piece};
+use crate::bundle::{Framer, Whole};
+use crate::facts::{AzureKind, AzureResource, Facts, Place};
+
+pub(super) struct Azure;
+pub(super) const FORMAT: Azure = Azure;
+
+/// Most resources of one document.
+const RESOURCES: u32 = 5_000;
+/// Deepest nesting that is followed.
+const DEPTH: u8 = 40;
+
+impl Format for Azure {
+    fn name(&self) -> &'static str {
+        "azure-resource"
+    }
+
+    fn about(&self) -> &'static str {
+        "Azure resources: AKS cluster, subnets, security groups, routes, private DNS, endpoints (az, ARM)"
+    }
+
+    fn score(&self, head: &Head<'_>) -> u8 {
+        let text = head.bytes.trim_ascii_start();
+        if !matches!(text.first(), Some(b'{' | b'[')) {
+            return 0;
+        }
+        let lower = text.to_ascii_lowercase();
+        let has = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
+        let kubernetes = has("\"apiversion\": \"v1\"") || has("\"apiversion\":\"v1\"") || has("audit.k8s.io");
+        let by_type = has("\"microsoft.network/") || has("\"microsoft.containerservice/managedclusters\"") || has("\"#microsoft.network");
+        let by_id = has("/providers/microsoft.network/") || has("/providers/microsoft.containerservice/managedclusters");
+        let by_shape = (has("\"agentpoolprofiles\"") && (has("\"networkprofile\"") || has("\"noderesourcegroup\"")))
+            || has("\"securityrules\"")
+            || has("\"defaultsecurityrules\"")
+            || has("\"disablebgproutepropagation\"")
+            || has("\"privatelinkserviceconnections\"")
+            || (has("\"nexthoptype\"") && has("\"addressprefix\""))
+            || (has("\"addressprefix") && (has("\"ipconfigurations\"") || has("\"delegations\"")));
+        let record = has("\"category\"") && has("\"properties\"") && has("\"time\"");
+        if kubernetes || record {
+            0
+        } else if by_shape && (by_type || by_id) {
+            92
+        } else if by_shape || by_type {
+            86
+        } else {
+            0
+        }
+    }
+
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::new(Whole)
+    }
+
+    fn in_transcripts(&self) -> bool {
+        true
+    }
+
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        let value = match serde_json::from_slice::<Value>(piece.bytes) {
+            Ok(value) => lowered(value, DEPTH),
+            Err(error) => {
+                let what = format!("Azure resource that could not be understood ({:?} error): it may be cut", error.classify());
+                facts.problem(piece.source, &what);
+                return 0;
+            }
+        };
+        let mut found = Vec::new();
+        resources(value, &mut found, DEPTH);
+        let records = found.len() as u64;
+        for (resource, at) in found.into_iter().zip(0..RESOURCES) {
+            let place = Place { source: piece.source.clone(), line: piece.first_line };
+            if let Some(slot) = facts.azure.resources.slot((place, at)) {
+                *slot = resource;
+            }
+        }
+        records
+    }
+}
+
+/// All keys in lower case; `properties` becomes part of what it belongs to.
+fn lowered(value: Value, depth: u8) -> Value {
+    match value {
+        Value::Object(map) if depth > 0 => {
+            let mut out = Map::new();
+            let mut properties = None;
+            for (key, value) in map {
+                let key = key.to_lowercase();
+                let value = lowered(value, depth - 1);
+                if key == "properties" && value.is_object() {
+                    properties = Some(value);
+                } else {
+                    out.insert(key, value);
+                }
+            }
+            if let Some(Value::Object(inner)) = properties {
+                for (key, value) in inner {
+                    out.entry(key).or_insert(value);
+                }
+            }
+            Value::Object(out)
+        }
+        Value::Array(items) if depth > 0 => items.into_iter().map(|item| lowered(item, depth - 1)).collect(),
+        other => other,
+    }
+}
+
+/// Resources in a document: itself, the items of a list, the resources of a template, what lies within.
+fn resources(value: Value, found: &mut Vec<AzureResource>, depth: u8) {
+    match value {
+        Value::Array(items) if depth > 0 => {
+            for item in items {
+                resources(item, found, depth - 1);
+            }
+        }
+        Value::Object(map) => {
+            let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
+            let id = text("id").to_lowercase();
+            match kind(&map, &id, &text("type").to_lowercase()) {
+                Some(kind) => {
+                    let name = text("name").to_owned();
+                    // A network lists its subnets whole.
+                    let within = (kind == AzureKind::VirtualNetwork).then(|| map.get("subnets").cloned()).flatten();
+                    let value = Value::Object(map);
+                    found.push(AzureResource { kind: Some(kind), id: id.into(), name: name.into(), value });
+                    if let Some(within) = within {
+                        resources(within, found, depth.saturating_sub(1));
+                    }
+                }
+                None => {
+                    for key in ["value", "resources", "data"] {
+                        if let Some(inner) = map.get(key).filter(|_| depth > 0) {
+                            resources(inner.clone(), found, depth - 1);
+                        }
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn kind(map: &Map<String, Value>, id: &str, r#type: &str) -> Option<AzureKind> {
+    let has = |key: &str| map.contains_key(key);
+    let within = |part: &str| r#type.ends_with(part) || (r#type.is_empty() && id.contains(&format!("/{part}/")));
+    Some(match () {
+        () if has("agentpoolprofiles") && (has("networkprofile") || has("noderesourcegroup")) => AzureKind::Cluster,
+        () if within("managedclusters") => AzureKind::Cluster,
+        () if has("virtualnetworkpeerings") || within("virtualnetworks") && has("addressspace") => AzureKind::VirtualNetwork,
+        () if within("subnets") || (has("addressprefix") || has("addressprefixes")) && (has("ipconfigurations") || has("delegations") || has("privateendpointnetworkpolicies")) => AzureKind::Subnet,
+        () if has("securityrules") || has("defaultsecurityrules") => AzureKind::SecurityGroup,
+        () if has("disablebgproutepropagation") || within("routetables") => AzureKind::RouteTable,
+        () if has("value") && map.get("value").and_then(Value::as_array).is_some_and(|routes| routes.first().is_some_and(|route| route.get("nexthoptype").is_some())) => AzureKind::EffectiveRoutes,
+        () if within("virtualnetworklinks") => AzureKind::ZoneLink,
+        () if has("privatelinkserviceconnections") || within("privateendpoints") => AzureKind::PrivateEndpoint,
+        () if has("arecords") || has("aaaarecords") || r#type.contains("privatednszones/") => AzureKind::RecordSet,
+        () if within("privatednszones") => AzureKind::PrivateZone,
+        () if within("loadbalancers") => AzureKind::LoadBalancer,
+        () if within("publicipaddresses") => AzureKind::PublicAddress,
+        () if within("networkinterfaces") => AzureKind::Interface,
+        () if within("azurefirewalls") || within("firewallpolicies") || within("rulecollectiongroups") => AzureKind::Firewall,
+        () => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Vec<AzureResource> {
+        let mut found = Vec::new();
+        resources(lowered(serde_json::from_str(json).unwrap(), DEPTH), &mut found, DEPTH);
+        found
+    }
+
+    #[test]
+    fn both_dialects_read_alike() {
+        let cli = read(r#"{"id":"/subscriptions/s/resourcegroups/RG/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","agentPoolProfiles":[],"nodeResourceGroup":"MC_x","apiServerAccessProfile":{"authorizedIpRanges":["1.2.3.4/32"]}}"#);
+        let arm = read(r#"[{"id":"/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","type":"Microsoft.ContainerService/ManagedClusters","properties":{"agentPoolProfiles":[],"nodeResourceGroup":"MC_x","apiServerAccessProfile":{"authorizedIPRanges":["1.2.3.4/32"]}}}]"#);
+        assert_eq!((cli.len(), arm.len()), (1, 1));
+        assert_eq!(cli[0].id, arm[0].id);
+        let ranges = |resource: &AzureResource| resource.value["apiserveraccessprofile"]["authorizedipranges"].clone();
+        assert_eq!(ranges(&cli[0]), ranges(&arm[0]));
+        assert_eq!(arm[0].text("noderesourcegroup"), "MC_x");
+    }
+
+    #[test]
+    fn a_network_gives_its_subnets_too() {
+        let kinds: Vec<_> = read(r#"{"id":"/x/providers/Microsoft.Network/virtualNetworks/v","type":"Microsoft.Network/virtualNetworks","addressSpace":{},"subnets":[{"id":"/x/providers/Microsoft.Network/virtualNetworks/v/subnets/pods","addressPrefix":"10.1.0.0/16","delegations":[]}]}"#)
+            .into_iter()
+            .map(|resource| resource.kind.unwrap())
+            .collect();
+        assert_eq!(kinds, [AzureKind::VirtualNetwork, AzureKind::Subnet]);
+    }
+
+    #[test]
+    fn effective_routes_are_known_by_their_rows() {
+        let found = read(r#"{"value":[{"addressPrefix":["0.0.0.0/0"],"nextHopType":"VirtualAppliance","nextHopIpAddress":["10.0.0.4"],"source":"User","state":"Active"}]}"#);
+        assert_eq!(found[0].kind, Some(AzureKind::EffectiveRoutes));
+    }
+}

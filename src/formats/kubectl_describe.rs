@@ -1,0 +1,643 @@
+//! `kubectl describe`: blocks of `Key:  value` lines, one block an object, events at the end.
+//!
+//! The text is made for people and is not versioned, so each key is optional. Roles and bindings print
+//! no namespace: they are taken only when the echoed command tells it.
+
+use super::kubectl_table::is_remark;
+use super::shared::command::{self, Kubectl};
+use super::shared::line::{self, Surroundings};
+use super::{Format, Head, Piece, text};
+use crate::bundle::Framer;
+use crate::facts::time::{self, When};
+use crate::facts::{
+    Binding, Condition, Container, ContainerPort, ContainerState, ContainerStatus, EndpointAddress, Endpoints,
+    EventKey, EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer, LoadBalancerIngress, Meta, Namespace,
+    NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Owner, Pod, PodIp,
+    PodSpec, PodStatus, PolicyRule, Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset,
+    Terminated, Text, Waiting, fingerprint,
+};
+
+pub(super) struct KubectlDescribe;
+pub(super) const FORMAT: KubectlDescribe = KubectlDescribe;
+
+impl Format for KubectlDescribe {
+    fn name(&self) -> &'static str {
+        "kubectl-describe"
+    }
+
+    fn about(&self) -> &'static str {
+        "objects as kubectl describe prints them, with their events"
+    }
+
+    fn score(&self, head: &Head<'_>) -> u8 {
+        let mut lines = head.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let Some(first) = lines.find(|line| !line.is_empty() && !is_remark(line)) else { return 0 };
+        if !begins(first) {
+            return 0;
+        }
+        let known = |line: &[u8]| {
+            [&b"Namespace:"[..], b"Labels:", b"Annotations:", b"Roles:", b"Priority:"].iter().any(|key| line.starts_with(key))
+        };
+        if lines.take(12).any(known) && !text::mixed(head.bytes) { 88 } else { 0 }
+    }
+
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::new(DescribeFramer)
+    }
+
+    fn in_transcripts(&self) -> bool {
+        true
+    }
+
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        let mut blocks: Vec<Block<'_>> = Vec::new();
+        let mut loose = Vec::new();
+        for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
+            if begins(line) {
+                blocks.push(Block::default());
+            }
+            let Ok(text) = std::str::from_utf8(line) else { continue };
+            match blocks.last_mut() {
+                Some(block) => block.push(text.trim_end(), number),
+                None if !line.trim_ascii().is_empty() => loose.push((line, number)),
+                None => {}
+            }
+        }
+        let around = Surroundings { node: piece.node, ..Surroundings::default() };
+        for (line, number) in loose {
+            line::consider(line, around, piece.source, number, facts);
+        }
+        let command = piece.command.and_then(command::kubectl);
+        for block in &blocks {
+            Reader { piece, facts, block, command: command.as_ref() }.read();
+        }
+        blocks.len() as u64
+    }
+}
+
+/// Whether a line begins a described object.
+pub(super) fn begins(line: &[u8]) -> bool {
+    line.strip_prefix(b"Name:").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_whitespace) && !rest.trim_ascii().is_empty())
+}
+
+/// Cuts before a block.
+#[derive(Debug)]
+struct DescribeFramer;
+
+impl Framer for DescribeFramer {
+    fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
+        if at_end {
+            return buffer.len();
+        }
+        memchr::memmem::rfind(buffer, b"\nName: ").map_or(0, |at| at + 1)
+    }
+
+    fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
+        memchr::memmem::find(buffer, b"\nName: ").map(|at| at + 1)
+    }
+}
+
+/// The lines of one object.
+#[derive(Default)]
+struct Block<'a> {
+    lines: Vec<Line<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    indent: usize,
+    /// Without its indentation.
+    text: &'a str,
+    number: u64,
+}
+
+impl<'a> Line<'a> {
+    /// `Key:  value`, `Key:`.
+    fn pair(&self) -> Option<(&'a str, &'a str)> {
+        let (key, value) = self.text.split_once(':')?;
+        (value.is_empty() || value.starts_with([' ', '\t'])).then(|| (key, said(value)))
+    }
+}
+
+/// A value; `<none>` and the like say that there is none.
+fn said(value: &str) -> &str {
+    let value = value.trim();
+    if matches!(value, "<none>" | "<unset>" | "<unknown>" | "<nil>") { "" } else { value }
+}
+
+impl<'a> Block<'a> {
+    fn push(&mut self, line: &'a str, number: u64) {
+        let text = line.trim_start();
+        if !text.is_empty() {
+            self.lines.push(Line { indent: line.len() - text.len(), text, number });
+        }
+    }
+
+    fn at(&self, key: &str) -> Option<usize> {
+        self.lines.iter().position(|line| line.indent == 0 && line.pair().is_some_and(|(own, _)| own == key))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.at(key).is_some()
+    }
+
+    /// The value of a key at the margin.
+    fn value(&self, key: &str) -> &'a str {
+        self.at(key).and_then(|at| self.lines.get(at)?.pair()).map_or("", |(_, value)| value)
+    }
+
+    /// All values of a key at the margin: a service repeats `Port:` for each.
+    fn values(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().filter(|line| line.indent == 0).filter_map(Line::pair).filter(move |(own, _)| *own == key).map(|(_, value)| value)
+    }
+
+    /// The lines below a key at the margin.
+    fn below(&self, key: &str) -> &[Line<'a>] {
+        let Some(at) = self.at(key) else { return &[] };
+        let rest = self.lines.get(at + 1..).unwrap_or_default();
+        let end = rest.iter().position(|line| line.indent == 0).unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default()
+    }
+
+    /// The value of a key and the lines that go on with it.
+    fn list(&self, key: &str) -> Vec<&'a str> {
+        let first = Some(self.value(key)).filter(|value| !value.is_empty());
+        first.into_iter().chain(self.below(key).iter().map(|line| line.text)).collect()
+    }
+
+    fn labels(&self, key: &str) -> Labels {
+        let pairs = self.list(key).into_iter().flat_map(|line| line.split(','));
+        pairs.filter_map(|pair| pair.trim().split_once('=')).map(|(key, value)| (Text::from(key), Text::from(value))).collect()
+    }
+
+    fn when(&self, key: &str) -> Option<When> {
+        let value = self.value(key);
+        time::rfc1123(value).or_else(|| time::rfc3339(value.as_bytes()).map(|(when, _)| when))
+    }
+}
+
+/// A value below a parent: the first line of this key.
+fn inner<'a>(lines: &[Line<'a>], key: &str) -> &'a str {
+    lines.iter().filter_map(Line::pair).find(|(own, _)| *own == key).map_or("", |(_, value)| value)
+}
+
+/// Parents at one indentation and what stands below each.
+fn groups<'b, 'a>(lines: &'b [Line<'a>]) -> Vec<(&'a str, &'b [Line<'a>])> {
+    let Some(first) = lines.first() else { return Vec::new() };
+    let starts: Vec<usize> = (0..lines.len()).filter(|at| lines.get(*at).is_some_and(|line| line.indent == first.indent)).collect();
+    starts
+        .iter()
+        .enumerate()
+        .filter_map(|(nth, at)| {
+            let end = starts.get(nth + 1).copied().unwrap_or(lines.len());
+            Some((lines.get(*at)?.text.trim_end_matches(':'), lines.get(at + 1..end)?))
+        })
+        .collect()
+}
+
+/// Cells that stand two or more spaces apart.
+fn cells(line: &str) -> Vec<&str> {
+    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}
+
+struct Reader<'a, 'p> {
+    piece: &'a Piece<'p>,
+    facts: &'a mut Facts,
+    block: &'a Block<'a>,
+    command: Option<&'a Kubectl<'a>>,
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self) {
+        let block = self.block;
+        let Some(first) = block.lines.first() else { return };
+        let Some(kind) = self.kind() else {
+            self.facts.not_kept("described objects of other kinds");
+            return;
+        };
+        if kind == "Event" {
+            self.event_object();
+            return;
+        }
+        if self.piece.cut_short {
+            self.facts.problem(self.piece.source, "a described object is cut");
+        }
+        let asked = self.command.and_then(|command| command.namespace).unwrap_or_default();
+        let namespace = match block.value("Namespace") {
+            "" => asked,
+            own => own,
+        };
+        let metadata = Meta {
+            name: block.value("Name").into(),
+            namespace: if matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding") { Text::default() } else { namespace.into() },
+            labels: block.labels("Labels"),
+            ..Meta::default()
+        };
+        self.facts.met(kind, false, self.piece.source, first.number);
+        let origin =
+            Origin { form: Form::Describe, weight: block.lines.len(), source: self.piece.source, line: first.number, at: 0 };
+        let told = kind.starts_with("Cluster") || !namespace.is_empty();
+        let objects = &mut self.facts.objects;
+        match kind {
+            "Pod" => objects.pods.add(pod(block, metadata), &origin),
+            "Service" => {
+                let endpoints = endpoints(block, &metadata);
+                objects.services.add(service(block, metadata), &origin);
+                if let Some(endpoints) = endpoints {
+                    objects.endpoints.add(endpoints, &origin);
+                }
+            }
+            "Node" => objects.nodes.add(node(block, metadata), &origin),
+            "Namespace" => {
+                let status = NamespaceStatus { phase: block.value("Status").into() };
+                objects.namespaces.add(Namespace { metadata, status }, &origin);
+            }
+            "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata }, &origin),
+            "RoleBinding" | "ClusterRoleBinding" | "Role" | "ClusterRole" if !told => {
+                self.facts.not_kept(&format!("{kind} (described without its namespace)"));
+            }
+            "RoleBinding" => objects.role_bindings.add(binding(block, metadata), &origin),
+            "ClusterRoleBinding" => objects.cluster_role_bindings.add(binding(block, metadata), &origin),
+            "Role" => objects.roles.add(role(block, metadata), &origin),
+            "ClusterRole" => objects.cluster_roles.add(role(block, metadata), &origin),
+            other => self.facts.not_kept(other),
+        }
+        self.events(kind, namespace);
+    }
+
+    /// The kind, by the keys that only it has, or by the command.
+    fn kind(&self) -> Option<&'static str> {
+        let block = self.block;
+        let asked = self.command.filter(|command| command.verb == "describe").and_then(|command| command::kind_of(command.resource));
+        let below = |key: &str, word: &str| block.below(key).iter().any(|line| line.text.starts_with(word));
+        Some(match () {
+            () if block.has("Involved Object") => "Event",
+            () if block.has("System Info") => "Node",
+            () if block.has("Containers") && (block.has("QoS Class") || block.has("IP") || block.has("Node")) => "Pod",
+            () if block.has("Session Affinity") || (block.has("Selector") && block.has("Type") && block.has("Endpoints")) => "Service",
+            () if block.has("Subsets") => "Endpoints",
+            () if block.has("AddressType") => "EndpointSlice",
+            () if below("Spec", "PodSelector:") => "NetworkPolicy",
+            () if block.has("Role") && block.has("Subjects") => match asked {
+                Some("ClusterRoleBinding") => "ClusterRoleBinding",
+                _ => "RoleBinding",
+            },
+            () if block.has("PolicyRule") => match asked {
+                Some("ClusterRole") => "ClusterRole",
+                _ => "Role",
+            },
+            () if block.has("StrategyType") => "Deployment",
+            () if block.has("Desired Number of Nodes Scheduled") => "DaemonSet",
+            () if block.has("Update Strategy") => "StatefulSet",
+            () if block.has("Pods Status") && block.has("Replicas") => "ReplicaSet",
+            () if block.has("Mountable secrets") => "ServiceAccount",
+            () if block.has("Default backend") || block.has("Rules") => "Ingress",
+            () if block.has("Status") && block.lines.iter().any(|line| line.text.contains("resource quota") || line.text.starts_with("Resource Quota")) => "Namespace",
+            () if block.has("Data") && block.has("Type") => "Secret",
+            () if block.has("Data") => "ConfigMap",
+            () if block.value("Kind") == "NodeNetworkConfig" => "NodeNetworkConfig (described)",
+            () => asked?,
+        })
+    }
+
+    /// The table at the end of a block.
+    fn events(&mut self, kind: &str, namespace: &str) {
+        let block = self.block;
+        let node = match kind {
+            "Node" => block.value("Name"),
+            _ => block.value("Node").split('/').next().unwrap_or_default(),
+        };
+        let rows = block.below("Events").iter().filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
+        for row in rows {
+            let cells = cells(row.text);
+            let [r#type, reason, age, from, message @ ..] = cells.as_slice() else { continue };
+            let message = message.join("  ");
+            let count = age.split_once("(x").and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok()).unwrap_or(1);
+            // Old clients print the host: `kubelet, aks-1`.
+            let (from, host) = from.split_once(", ").unwrap_or((from, ""));
+            let of_kubelet = from == "kubelet";
+            let node = if host.is_empty() && of_kubelet { node } else { host };
+            let seen = Told { kind, name: block.value("Name"), namespace, reason, normal: *r#type == "Normal", message: &message, count, node, times: [None, None], line: row.number };
+            self.event(&seen);
+        }
+    }
+
+    /// `kubectl describe events`.
+    fn event_object(&mut self) {
+        let block = self.block;
+        let about = block.below("Involved Object");
+        let message = block.list("Message").join(" ");
+        let first = block.when("First Timestamp").or_else(|| block.when("Event Time"));
+        let last = block.when("Last Timestamp").or(first);
+        self.facts.saw(last);
+        let node = inner(block.below("Source"), "Host");
+        let line = block.lines.first().map_or(0, |line| line.number);
+        let count = block.value("Count").parse().or_else(|_| inner(block.below("Series"), "Count").parse()).unwrap_or(1);
+        let seen = Told {
+            kind: inner(about, "Kind"),
+            name: inner(about, "Name"),
+            namespace: match inner(about, "Namespace") {
+                "" => block.value("Namespace"),
+                own => own,
+            },
+            reason: block.value("Reason"),
+            normal: block.value("Type") == "Normal",
+            message: &message,
+            count,
+            node,
+            times: [first, last],
+            line,
+        };
+        self.facts.met("Event", true, self.piece.source, line);
+        self.event(&seen);
+    }
+
+    fn event(&mut self, told: &Told<'_>) {
+        let node = Some(told.node).filter(|node| !node.is_empty());
+        self.facts.events.add(EventSeen {
+            key: EventKey {
+                normal: told.normal,
+                reason: told.reason.into(),
+                kind: told.kind.into(),
+                namespace: told.namespace.into(),
+                name: told.name.into(),
+            },
+            count: told.count,
+            times: told.times,
+            node,
+            message: told.message,
+            source: self.piece.source,
+            line: told.line,
+        });
+        let around = Surroundings {
+            when: told.times[0],
+            last: told.times[1],
+            node: node.or(self.piece.node),
+            pod: (told.kind == "Pod").then_some((told.namespace, told.name)),
+            count: told.count,
+            print: Some(fingerprint((told.kind, told.namespace, told.name, told.message))),
+            at: 0,
+        };
+        line::consider(told.message.as_bytes(), around, self.piece.source, told.line, self.facts);
+    }
+}
+
+/// An event as the text tells it.
+struct Told<'a> {
+    kind: &'a str,
+    name: &'a str,
+    namespace: &'a str,
+    reason: &'a str,
+    normal: bool,
+    message: &'a str,
+    count: u64,
+    node: &'a str,
+    times: [Option<When>; 2],
+    line: u64,
+}
+
+/// `Type  Status` tables.
+fn conditions(block: &Block<'_>) -> Box<[Condition]> {
+    let rows = block.below("Conditions").iter().filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
+    rows.filter_map(|line| {
+        let cells = cells(line.text);
+        let (kind, status) = (cells.first()?, cells.get(1)?);
+        Some(Condition {
+            r#type: (*kind).into(),
+            status: (*status).into(),
+            reason: cells.get(4).copied().unwrap_or_default().into(),
+            message: cells.get(5).copied().unwrap_or_default().into(),
+            ..Condition::default()
+        })
+    })
+    .collect()
+}
+
+fn state(lines: &[Line<'_>], key: &str) -> ContainerState {
+    let Some(at) = lines.iter().position(|line| line.pair().is_some_and(|(own, _)| own == key)) else {
+        return ContainerState::default();
+    };
+    let indent = lines.get(at).map_or(0, |line| line.indent);
+    let rest = lines.get(at + 1..).unwrap_or_default();
+    let end = rest.iter().position(|line| line.indent <= indent).unwrap_or(rest.len());
+    let below = rest.get(..end).unwrap_or_default();
+    let (reason, message) = (inner(below, "Reason"), inner(below, "Message"));
+    match lines.get(at).and_then(Line::pair).map(|(_, value)| value) {
+        Some("Waiting") => ContainerState { waiting: Some(Box::new(Waiting { reason: reason.into(), message: message.into() })), terminated: None },
+        Some("Terminated") => ContainerState {
+            waiting: None,
+            terminated: Some(Box::new(Terminated {
+                reason: reason.into(),
+                exit_code: inner(below, "Exit Code").parse().unwrap_or(0),
+                message: message.into(),
+                ..Terminated::default()
+            })),
+        },
+        _ => ContainerState::default(),
+    }
+}
+
+fn containers(lines: &[Line<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
+    groups(lines)
+        .into_iter()
+        .map(|(name, lines)| {
+            let listed = match inner(lines, "Ports") {
+                "" => inner(lines, "Port"),
+                several => several,
+            };
+            let ports = listed.split(", ").filter_map(|port| {
+                let (number, rest) = port.split_once('/')?;
+                let protocol = rest.split(' ').next().unwrap_or(rest);
+                let name = rest.split_once('(').map_or("", |(_, name)| name.trim_end_matches(')'));
+                Some(ContainerPort { name: name.into(), container_port: number.parse().ok()?, protocol: protocol.into() })
+            });
+            let container = Container { name: name.into(), ports: ports.collect(), ..Container::default() };
+            let status = ContainerStatus {
+                name: name.into(),
+                ready: inner(lines, "Ready") == "True",
+                restart_count: inner(lines, "Restart Count").parse().unwrap_or(0),
+                state: state(lines, "State"),
+                last_state: state(lines, "Last State"),
+            };
+            (container, (!inner(lines, "State").is_empty()).then_some(status))
+        })
+        .fold((Vec::new(), Vec::new()), |(mut all, mut statuses), (container, status)| {
+            all.push(container);
+            statuses.extend(status);
+            (all, statuses)
+        })
+}
+
+fn pod(block: &Block<'_>, mut metadata: Meta) -> Pod {
+    let (node, node_ip) = block.value("Node").split_once('/').unwrap_or((block.value("Node"), ""));
+    let (containers, statuses) = containers(block.below("Containers"));
+    let (init, _) = self::containers(block.below("Init Containers"));
+    if let Some((kind, name)) = block.value("Controlled By").split_once('/') {
+        metadata.owner_references = [Owner { kind: kind.into(), name: name.into() }].into();
+    }
+    // `Terminating (lasts 2m)` stands where the phase does.
+    let status = block.value("Status");
+    let phase = if status.starts_with("Terminating") { "" } else { status };
+    if status.starts_with("Terminating") {
+        metadata.deletion_timestamp = "unknown".into();
+    }
+    let ip = block.value("IP");
+    let others = block.below("IPs").iter().filter_map(Line::pair).map(|(_, ip)| PodIp { ip: ip.into() });
+    Pod {
+        metadata,
+        spec: PodSpec {
+            node_name: node.into(),
+            host_network: !ip.is_empty() && ip == node_ip,
+            service_account_name: block.value("Service Account").into(),
+            containers: containers.into(),
+            init_containers: init.into(),
+        },
+        status: PodStatus {
+            phase: phase.into(),
+            reason: block.value("Reason").into(),
+            message: block.value("Message").into(),
+            pod_ip: ip.into(),
+            pod_ips: others.collect(),
+            conditions: conditions(block),
+            container_statuses: statuses.into(),
+            start_time: block.value("Start Time").into(),
+        },
+    }
+}
+
+fn service(block: &Block<'_>, metadata: Meta) -> Service {
+    // `main  80/TCP`, or `<unset>  80/TCP`.
+    let port = |text: &str| -> Option<(String, u32, String)> {
+        let (name, number) = text.rsplit_once(' ').unwrap_or(("", text));
+        let (number, protocol) = number.split_once('/')?;
+        Some((said(name).to_owned(), number.parse().ok()?, protocol.to_owned()))
+    };
+    let mut ports: Vec<ServicePort> = Vec::new();
+    for (key, value) in block.lines.iter().filter(|line| line.indent == 0).filter_map(Line::pair) {
+        match (key, ports.last_mut()) {
+            ("Port", _) => {
+                if let Some((name, number, protocol)) = port(value) {
+                    ports.push(ServicePort { name: name.into(), port: number, protocol: protocol.into(), ..ServicePort::default() });
+                }
+            }
+            ("TargetPort", Some(last)) => {
+                let target = value.split('/').next().unwrap_or(value);
+                last.target_port = Some(target.parse().map_or_else(|_| IntOrString::Name(target.into()), IntOrString::Int));
+            }
+            ("NodePort", Some(last)) => last.node_port = port(value).map_or(0, |(_, number, _)| number),
+            _ => {}
+        }
+    }
+    let outside = block.value("LoadBalancer Ingress").split(',').map(|one| one.trim().split(' ').next().unwrap_or_default());
+    let ingress = outside.filter(|one| !one.is_empty()).map(|one| {
+        let is_ip = one.parse::<std::net::IpAddr>().is_ok();
+        let (ip, hostname) = if is_ip { (one, "") } else { ("", one) };
+        LoadBalancerIngress { ip: ip.into(), hostname: hostname.into() }
+    });
+    Service {
+        metadata,
+        spec: ServiceSpec {
+            r#type: block.value("Type").into(),
+            cluster_ip: block.value("IP").into(),
+            selector: block.labels("Selector"),
+            ports: ports.into(),
+            external_name: block.value("External Name").into(),
+        },
+        status: ServiceStatus { load_balancer: LoadBalancer { ingress: ingress.collect() } },
+    }
+}
+
+/// What `describe service` says of its endpoints.
+fn endpoints(block: &Block<'_>, metadata: &Meta) -> Option<Endpoints> {
+    if !block.has("Endpoints") {
+        return None;
+    }
+    let (mut addresses, mut left_out) = (Vec::new(), 0);
+    for value in block.values("Endpoints") {
+        let (shown, more) = value.split_once(" + ").unwrap_or((value, ""));
+        left_out += more.split(' ').next().unwrap_or_default().parse().unwrap_or(0);
+        addresses.extend(shown.split(',').filter_map(|pair| pair.rsplit_once(':')).map(|(ip, _)| ip.trim_matches(['[', ']']).to_owned()));
+    }
+    addresses.sort();
+    addresses.dedup();
+    let addresses: Vec<_> = addresses.into_iter().map(|ip| EndpointAddress { ip: ip.into() }).collect();
+    let subsets = if addresses.is_empty() { [].into() } else { [Subset { addresses: addresses.into(), ..Subset::default() }].into() };
+    let metadata = Meta { name: metadata.name.clone(), namespace: metadata.namespace.clone(), ..Meta::default() };
+    Some(Endpoints { metadata, subsets, left_out })
+}
+
+fn node(block: &Block<'_>, metadata: Meta) -> Node {
+    let addresses = block.below("Addresses").iter().filter_map(Line::pair).map(|(kind, address)| NodeAddress { r#type: kind.into(), address: address.into() });
+    let info = block.below("System Info");
+    let mut status = NodeStatus {
+        conditions: conditions(block),
+        addresses: addresses.collect(),
+        node_info: NodeInfo {
+            kubelet_version: inner(info, "Kubelet Version").into(),
+            container_runtime_version: inner(info, "Container Runtime Version").into(),
+            os_image: inner(info, "OS Image").into(),
+            kernel_version: inner(info, "Kernel Version").into(),
+        },
+        ..NodeStatus::default()
+    };
+    status.allocatable.pods = inner(block.below("Allocatable"), "pods").into();
+    let cidrs = block.value("PodCIDRs").split(',').filter(|cidr| !cidr.is_empty());
+    Node {
+        metadata,
+        spec: NodeSpec {
+            pod_cidr: block.value("PodCIDR").into(),
+            pod_cidrs: cidrs.map(Text::from).collect(),
+            unschedulable: block.value("Unschedulable") == "true",
+            provider_id: block.value("ProviderID").into(),
+        },
+        status,
+    }
+}
+
+fn binding(block: &Block<'_>, metadata: Meta) -> Binding {
+    let role = block.below("Role");
+    let rows = block.below("Subjects").iter().filter(|line| !line.text.starts_with("Kind ") && !line.text.starts_with("----"));
+    let subjects = rows.filter_map(|line| {
+        let cells = cells(line.text);
+        let (kind, name) = (cells.first()?, cells.get(1)?);
+        Some(Subject { kind: (*kind).into(), name: (*name).into(), namespace: cells.get(2).copied().unwrap_or_default().into() })
+    });
+    Binding {
+        metadata,
+        subjects: subjects.collect(),
+        role_ref: RoleRef { kind: inner(role, "Kind").into(), name: inner(role, "Name").into() },
+    }
+}
+
+/// `Resources  Non-Resource URLs  Resource Names  Verbs`: each row is a rule of one resource.
+fn role(block: &Block<'_>, metadata: Meta) -> Role {
+    let lines = block.below("PolicyRule");
+    let Some(header) = lines.iter().find(|line| line.text.starts_with("Resources")) else {
+        return Role { metadata, ..Role::default() };
+    };
+    let offsets: Vec<usize> = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].iter().filter_map(|name| header.text.find(name)).collect();
+    let list = |cell: &str| -> Vec<Text> { cell.trim_matches(['[', ']']).split(' ').filter(|word| !word.is_empty()).map(Text::from).collect() };
+    let rules = lines.iter().filter(|line| line.number > header.number && !line.text.starts_with("----")).filter_map(|line| {
+        // A row of a path has a blank first cell, so its indentation is part of it.
+        let shift = line.indent.saturating_sub(header.indent);
+        let cell = |at: usize| -> &str {
+            let start = offsets.get(at).map_or(0, |offset| offset.saturating_sub(shift));
+            let end = offsets.get(at + 1).map_or(line.text.len(), |offset| offset.saturating_sub(shift)).min(line.text.len());
+            line.text.get(start.min(end)..end).unwrap_or_default().trim()
+        };
+        let (resource, urls, names, verbs) = (cell(0), cell(1), cell(2), cell(3));
+        let (whole, subresource) = resource.split_once('/').map_or((resource, None), |(whole, sub)| (whole, Some(sub)));
+        let (plural, group) = whole.split_once('.').unwrap_or((whole, ""));
+        let shown = subresource.map_or_else(|| plural.to_owned(), |sub| format!("{plural}/{sub}"));
+        let resources = if resource.is_empty() { Vec::new() } else { vec![Text::from(shown.as_str())] };
+        (!verbs.is_empty()).then(|| PolicyRule {
+            verbs: list(verbs).into(),
+            // `*.*` is every resource of every group.
+            api_groups: if resources.is_empty() { [].into() } else { [Text::from(group)].into() },
+            resources: resources.into(),
+            resource_names: list(names).into(),
+            non_resource_urls: list(urls).into(),
+        })
+    });
+    Role { metadata, rules: rules.collect(), ..Role::default() }
+}

@@ -1,0 +1,510 @@
+//! Tables of `kubectl get`, plain or `-o wide`, one or several in a text, aligned or pasted.
+//!
+//! A table holds little of an object, so what it gives is of the lesser form [`Form::Table`]: it
+//! completes, and never overrides, JSON or YAML. Roles, and bindings without their subjects, are only
+//! counted: their rows do not say what they grant.
+
+use super::shared::command::{self, Kubectl};
+use super::shared::line::{self, Surroundings};
+use super::shared::nnc;
+use super::shared::table::{Header, Row};
+use super::{Format, Head, Piece, text};
+use crate::bundle::{Framer, Lines};
+use crate::facts::{
+    Binding, Condition, ConfigMap, ContainerState, ContainerStatus, Endpoints, EndpointAddress, EndpointPort,
+    EndpointSlice, EventKey, EventSeen, Facts, Form, Ingress, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress,
+    Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Pod,
+    PodSpec, PodStatus, RoleRef, Service, ServiceAccount, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
+    Subject, Subset, Terminated, Text, Waiting, Workload, WorkloadSpec, fingerprint,
+};
+
+pub(super) struct KubectlTable;
+pub(super) const FORMAT: KubectlTable = KubectlTable;
+
+impl Format for KubectlTable {
+    fn name(&self) -> &'static str {
+        "kubectl-table"
+    }
+
+    fn about(&self) -> &'static str {
+        "tables of kubectl get, plain or wide, aligned or pasted"
+    }
+
+    fn score(&self, head: &Head<'_>) -> u8 {
+        // Warnings of kubectl may stand first.
+        let mut lines = head.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let first = lines.find(|line| !line.is_empty() && !is_remark(line));
+        let table = first.is_some_and(|line| Header::parse(line).is_some() || nnc::Header::parse(line).is_some());
+        if table && !text::mixed(head.bytes) { 90 } else { 0 }
+    }
+
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::<TableFramer>::default()
+    }
+
+    fn in_transcripts(&self) -> bool {
+        true
+    }
+
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        let mut reader = Reader::new(piece, facts);
+        if let Some(header) = piece.context {
+            reader.header(header);
+        }
+        for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
+            reader.line(line.trim_ascii_end(), number);
+        }
+        if reader.misfits > 0 {
+            let misfits = reader.misfits;
+            let what = "table rows that do not fit their header".to_owned();
+            *facts.coverage.entry(piece.source).problems.entry(what).or_default() += misfits;
+            return reader_rows(misfits, piece);
+        }
+        reader.rows
+    }
+}
+
+/// Rows read of a piece in which some did not fit.
+fn reader_rows(misfits: u64, piece: &Piece<'_>) -> u64 {
+    let lines = piece.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count() as u64;
+    lines.saturating_sub(misfits)
+}
+
+/// Cuts after lines, and takes the last header along.
+#[derive(Default)]
+struct TableFramer {
+    header: Option<std::sync::Arc<[u8]>>,
+}
+
+impl Framer for TableFramer {
+    fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
+        let cut = Lines.cut(buffer, at_end);
+        for line in buffer.get(..cut).unwrap_or_default().split(|byte| *byte == b'\n') {
+            if line.first().is_some_and(u8::is_ascii_uppercase) && Header::parse(line).is_some() {
+                self.header = Some(std::sync::Arc::from(line));
+            }
+        }
+        cut
+    }
+
+    fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
+        Lines.resume(buffer)
+    }
+
+    fn context(&self) -> Option<std::sync::Arc<[u8]>> {
+        self.header.clone()
+    }
+}
+
+/// What kubectl says beside its tables.
+pub(super) fn is_remark(line: &[u8]) -> bool {
+    [&b"Warning: "[..], b"No resources found", b"Error from server", b"error: ", b"Unable to connect to the server", b"The connection to the server"]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
+struct Reader<'a, 'p> {
+    piece: &'a Piece<'p>,
+    facts: &'a mut Facts,
+    command: Option<Kubectl<'a>>,
+    table: Option<(Header, &'static str)>,
+    nnc: Option<nnc::Header>,
+    rows: u64,
+    misfits: u64,
+}
+
+impl<'a, 'p> Reader<'a, 'p> {
+    fn new(piece: &'a Piece<'p>, facts: &'a mut Facts) -> Self {
+        let command = piece.command.and_then(command::kubectl);
+        Self { piece, facts, command, table: None, nnc: None, rows: 0, misfits: 0 }
+    }
+
+    fn header(&mut self, line: &[u8]) -> bool {
+        if let Some(nnc) = nnc::Header::parse(line) {
+            self.nnc = Some(nnc);
+            self.table = None;
+            return true;
+        }
+        let Some(header) = Header::parse(line) else { return false };
+        let by_command = self.command.as_ref().and_then(|command| command::kind_of(command.resource));
+        let kind = kind(&header).or(by_command).unwrap_or("");
+        self.nnc = None;
+        self.table = Some((header, kind));
+        true
+    }
+
+    fn line(&mut self, line: &[u8], number: u64) {
+        if line.is_empty() {
+            self.table = None;
+            self.nnc = None;
+            return;
+        }
+        if self.header(line) {
+            if self.nnc.is_some() {
+                self.facts.listed("NodeNetworkConfig", self.piece.source, number);
+            } else if let Some((_, kind)) = &self.table
+                && !kind.is_empty()
+            {
+                self.facts.listed(kind, self.piece.source, number);
+            }
+            return;
+        }
+        let text = String::from_utf8_lossy(line);
+        if is_remark(line) || (self.table.is_none() && self.nnc.is_none()) {
+            self.remark(line, &text, number);
+        } else if let Some(nnc) = &self.nnc {
+            match nnc.row(&text) {
+                Some(config) => {
+                    self.rows += 1;
+                    self.facts.met("NodeNetworkConfig", true, self.piece.source, number);
+                    let origin = self.origin(line.len(), number);
+                    self.facts.objects.node_network_configs.add(config, &origin);
+                }
+                None => self.nnc = None,
+            }
+        } else if let Some((header, kind)) = self.table.take() {
+            match header.row(&text) {
+                Some(row) => {
+                    self.rows += 1;
+                    self.object(&row, kind, header.len(), number);
+                }
+                None => self.misfits += 1,
+            }
+            self.table = Some((header, kind));
+        }
+    }
+
+    /// A word of kubectl beside the tables: an empty result is an answer, too.
+    fn remark(&mut self, line: &[u8], text: &str, number: u64) {
+        if text.starts_with("No resources found")
+            && let Some(kind) = self.command.as_ref().and_then(|command| command::kind_of(command.resource))
+        {
+            self.facts.listed(kind, self.piece.source, number);
+        }
+        let around = Surroundings { node: self.piece.node, ..Surroundings::default() };
+        line::consider(line, around, self.piece.source, number, self.facts);
+    }
+
+    fn origin(&self, weight: usize, number: u64) -> Origin<'a> {
+        Origin { form: Form::Table, weight, source: self.piece.source, line: number, at: 0 }
+    }
+
+    fn object(&mut self, row: &Row<'_>, kind: &str, weight: usize, number: u64) {
+        let (prefix, name) = match row.get("NAME").split_once('/') {
+            Some((prefix, name)) => (command::kind_of(prefix), name),
+            None => (None, row.get("NAME")),
+        };
+        let kind = prefix.unwrap_or(kind);
+        if kind == "Event" {
+            self.event(row, number);
+            return;
+        }
+        if kind.is_empty() || name.is_empty() {
+            self.facts.not_kept("rows of other tables");
+            return;
+        }
+        let cluster_scoped = matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding");
+        let asked = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
+        let namespace = match row.get("NAMESPACE") {
+            _ if cluster_scoped => "",
+            "" => asked,
+            own => own,
+        };
+        let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
+        self.facts.met(kind, true, self.piece.source, number);
+        let origin = self.origin(weight, number);
+        let objects = &mut self.facts.objects;
+        match kind {
+            "Pod" => objects.pods.add(pod(row, metadata), &origin),
+            "Service" => objects.services.add(service(row, metadata), &origin),
+            "Endpoints" => objects.endpoints.add(endpoints(row, metadata), &origin),
+            "EndpointSlice" => objects.endpoint_slices.add(slice(row, metadata), &origin),
+            "Node" => objects.nodes.add(node(row, metadata), &origin),
+            "Namespace" => {
+                let status = NamespaceStatus { phase: row.get("STATUS").into() };
+                objects.namespaces.add(Namespace { metadata, status }, &origin);
+            }
+            "Deployment" => objects.deployments.add(workload(row, metadata, of_ready(row)), &origin),
+            "StatefulSet" => objects.stateful_sets.add(workload(row, metadata, of_ready(row)), &origin),
+            "ReplicaSet" => objects.replica_sets.add(workload(row, metadata, row.get("DESIRED").parse().ok()), &origin),
+            "DaemonSet" => objects.daemon_sets.add(workload(row, metadata, None), &origin),
+            "Job" => objects.jobs.add(workload(row, metadata, None), &origin),
+            "ConfigMap" => objects.config_maps.add(ConfigMap { metadata }, &origin),
+            "ServiceAccount" => objects.service_accounts.add(ServiceAccount { metadata }, &origin),
+            "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata }, &origin),
+            "Ingress" => objects.ingresses.add(Ingress { metadata }, &origin),
+            "RoleBinding" | "ClusterRoleBinding" => match binding(row, metadata) {
+                Some(binding) if kind == "RoleBinding" => objects.role_bindings.add(binding, &origin),
+                Some(binding) => objects.cluster_role_bindings.add(binding, &origin),
+                None => self.facts.not_kept(&format!("{kind} (names only)")),
+            },
+            "Role" | "ClusterRole" => self.facts.not_kept(&format!("{kind} (names only)")),
+            other => self.facts.not_kept(other),
+        }
+    }
+
+    fn event(&mut self, row: &Row<'_>, number: u64) {
+        let (kind, name) = row.get("OBJECT").split_once('/').unwrap_or((row.get("KIND"), row.get("NAME")));
+        let kind = command::kind_of(kind).unwrap_or(kind);
+        let asked = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
+        let namespace = Some(row.get("NAMESPACE")).filter(|own| !own.is_empty()).unwrap_or(asked);
+        let message = row.get("MESSAGE");
+        let seen = row.get("LAST SEEN");
+        let times = seen.split_once("(x").and_then(|(_, rest)| rest.split([' ', ')']).next());
+        let count = times.unwrap_or_else(|| row.get("COUNT")).parse().unwrap_or(1);
+        // `kubelet, aks-1`: the host of the source.
+        let node = row.get("SOURCE").split_once(", ").map(|(_, node)| node).filter(|_| row.get("SOURCE").starts_with("kubelet"));
+        self.facts.events.add(EventSeen {
+            key: EventKey {
+                normal: row.get("TYPE") == "Normal",
+                reason: row.get("REASON").into(),
+                kind: kind.into(),
+                namespace: namespace.into(),
+                name: name.into(),
+            },
+            count,
+            times: [None, None],
+            node,
+            message,
+            source: self.piece.source,
+            line: number,
+        });
+        let around = Surroundings {
+            node: node.or(self.piece.node),
+            pod: (kind == "Pod").then_some((namespace, name)),
+            count,
+            print: Some(fingerprint((kind, namespace, name, message))),
+            ..Surroundings::default()
+        };
+        line::consider(message.as_bytes(), around, self.piece.source, number, self.facts);
+    }
+}
+
+/// The kind whose columns these are.
+fn kind(header: &Header) -> Option<&'static str> {
+    let has = |name: &str| header.has(name);
+    Some(match () {
+        () if has("LAST SEEN") && has("REASON") => "Event",
+        () if has("POD-SELECTOR") => "NetworkPolicy",
+        () if has("ADDRESSTYPE") => "EndpointSlice",
+        () if has("ENDPOINTS") => "Endpoints",
+        () if has("CLUSTER-IP") => "Service",
+        () if has("READY") && has("STATUS") && has("RESTARTS") => "Pod",
+        () if has("ROLES") && has("VERSION") => "Node",
+        () if has("UP-TO-DATE") && has("NODE SELECTOR") => "DaemonSet",
+        () if has("UP-TO-DATE") => "Deployment",
+        () if has("DESIRED") && has("CURRENT") && has("READY") => "ReplicaSet",
+        () if has("COMPLETIONS") => "Job",
+        () if has("SCHEDULE") => "CronJob",
+        () if has("ADDRESS") && has("HOSTS") => "Ingress",
+        () if has("ROLE") && has("AGE") => if has("NAMESPACE") { "RoleBinding" } else { "ClusterRoleBinding" },
+        () if has("CREATED AT") && has("NAMESPACE") && header.len() == 3 => "Role",
+        () if has("TYPE") && has("DATA") => "Secret",
+        () if has("DATA") => "ConfigMap",
+        () if has("READY") && has("AGE") && (header.len() == 3 || has("CONTAINERS") || header.len() == 4 && has("NAMESPACE")) => "StatefulSet",
+        () if has("STATUS") && has("AGE") && header.len() == 3 => "Namespace",
+        () if has("SECRETS") => "ServiceAccount",
+        () => return None,
+    })
+}
+
+fn list(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// `app=cart,tier=web`.
+fn labels(cell: &str) -> Labels {
+    list(cell).filter_map(|pair| pair.split_once('=')).map(|(key, value)| (Text::from(key), Text::from(value))).collect()
+}
+
+fn pod(row: &Row<'_>, mut metadata: Meta) -> Pod {
+    if row.get("STATUS") == "Terminating" {
+        metadata.deletion_timestamp = "unknown".into();
+    }
+    if !row.get("LABELS").is_empty() {
+        metadata.labels = labels(row.get("LABELS"));
+    }
+    let (phase, waiting, terminated) = of_status(row.get("STATUS"));
+    let (ready, all) = row.get("READY").split_once('/').unwrap_or_default();
+    let (ready, all): (u32, u32) = (ready.parse().unwrap_or(0), all.parse().unwrap_or(0));
+    let restarts = row.get("RESTARTS").split(' ').next().unwrap_or_default().parse().unwrap_or(0);
+    // Which of the containers restarted is not told: the first stands for all.
+    let statuses = (0..all.min(200)).map(|at| ContainerStatus {
+        ready: at < ready,
+        restart_count: if at == 0 { restarts } else { 0 },
+        state: if at + 1 == all {
+            ContainerState {
+                waiting: waiting.map(|reason| Box::new(Waiting { reason: reason.into(), ..Waiting::default() })),
+                terminated: terminated.map(|reason| Box::new(Terminated { reason: reason.into(), ..Terminated::default() })),
+            }
+        } else {
+            ContainerState::default()
+        },
+        ..ContainerStatus::default()
+    });
+    Pod {
+        metadata,
+        spec: PodSpec { node_name: row.get("NODE").into(), ..PodSpec::default() },
+        status: PodStatus {
+            phase: phase.into(),
+            reason: if matches!(row.get("STATUS"), "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError") { row.get("STATUS").into() } else { Text::default() },
+            pod_ip: row.get("IP").into(),
+            container_statuses: statuses.collect(),
+            ..PodStatus::default()
+        },
+    }
+}
+
+/// What the STATUS column says: the phase as far as it can be told, why a container waits, how it ended.
+fn of_status(status: &str) -> (&str, Option<&str>, Option<&str>) {
+    match status {
+        "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown" => (status, None, None),
+        "Completed" => ("Succeeded", None, Some("Completed")),
+        "ContainerCreating" | "PodInitializing" => ("Pending", Some(status), None),
+        "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError" => ("Failed", None, None),
+        "Error" | "OOMKilled" | "ContainerCannotRun" | "DeadlineExceeded" => ("", None, Some(status)),
+        "CrashLoopBackOff" | "ImagePullBackOff" | "ErrImagePull" | "CreateContainerConfigError"
+        | "CreateContainerError" | "InvalidImageName" | "RunContainerError" => ("", Some(status), None),
+        init if init.starts_with("Init:") => ("Pending", Some(init), None),
+        _ => ("", None, None),
+    }
+}
+
+fn service(row: &Row<'_>, metadata: Meta) -> Service {
+    let ports = list(row.get("PORT(S)")).filter_map(|cell| {
+        let (numbers, protocol) = cell.split_once('/')?;
+        let (port, node_port) = numbers.split_once(':').unwrap_or((numbers, "0"));
+        Some(ServicePort {
+            port: port.parse().ok()?,
+            node_port: node_port.parse().ok()?,
+            protocol: protocol.into(),
+            ..ServicePort::default()
+        })
+    });
+    let kind = row.get("TYPE");
+    let outside = row.get("EXTERNAL-IP");
+    let ingress = list(outside).filter(|_| kind == "LoadBalancer").filter(|ip| *ip != "<pending>");
+    let ingress = ingress.map(|one| {
+        if one.parse::<std::net::IpAddr>().is_ok() {
+            LoadBalancerIngress { ip: one.into(), ..LoadBalancerIngress::default() }
+        } else {
+            LoadBalancerIngress { hostname: one.into(), ..LoadBalancerIngress::default() }
+        }
+    });
+    let status = ServiceStatus { load_balancer: LoadBalancer { ingress: ingress.collect() } };
+    let cluster_ip = match row.get("CLUSTER-IP") {
+        // kubectl prints the headless `None` as it is, and a missing address as `<none>`.
+        "" if kind != "ExternalName" => Text::default(),
+        ip => ip.into(),
+    };
+    let spec = ServiceSpec {
+        r#type: kind.into(),
+        cluster_ip,
+        selector: labels(row.get("SELECTOR")),
+        ports: ports.collect(),
+        external_name: if kind == "ExternalName" { outside.into() } else { Text::default() },
+    };
+    Service { metadata, spec, status }
+}
+
+/// `10.0.0.1:80,10.0.0.2:80 + 4 more...`: the entries and how many are left out.
+fn shortened(cell: &str) -> (Vec<&str>, u32) {
+    let (shown, more) = cell.split_once(" + ").unwrap_or((cell, ""));
+    (list(shown).collect(), more.split(' ').next().unwrap_or_default().parse().unwrap_or(0))
+}
+
+fn endpoints(row: &Row<'_>, metadata: Meta) -> Endpoints {
+    let (shown, left_out) = shortened(row.get("ENDPOINTS"));
+    let pairs: Vec<(&str, u32)> = shown
+        .iter()
+        .filter_map(|pair| match pair.rsplit_once(':') {
+            Some((ip, port)) => Some((ip.trim_matches(['[', ']']), port.parse().ok()?)),
+            None => Some((pair, 0)),
+        })
+        .collect();
+    let mut ports: Vec<u32> = pairs.iter().map(|(_, port)| *port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let mut addresses: Vec<&str> = pairs.iter().map(|(ip, _)| *ip).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let subset = Subset {
+        addresses: addresses.into_iter().map(|ip| EndpointAddress { ip: ip.into() }).collect(),
+        ports: ports.into_iter().map(|port| EndpointPort { port, ..EndpointPort::default() }).collect(),
+        ..Subset::default()
+    };
+    let subsets = if subset.addresses.is_empty() { [].into() } else { [subset].into() };
+    Endpoints { metadata, subsets, left_out }
+}
+
+fn slice(row: &Row<'_>, metadata: Meta) -> EndpointSlice {
+    let (addresses, left_out) = shortened(row.get("ENDPOINTS"));
+    let (ports, _) = shortened(row.get("PORTS"));
+    EndpointSlice {
+        metadata,
+        address_type: row.get("ADDRESSTYPE").into(),
+        endpoints: addresses
+            .into_iter()
+            .map(|ip| SliceEndpoint { addresses: [Text::from(ip)].into(), ..SliceEndpoint::default() })
+            .collect(),
+        ports: ports
+            .into_iter()
+            .filter_map(|port| Some(EndpointPort { port: port.parse().ok()?, ..EndpointPort::default() }))
+            .collect(),
+        left_out,
+    }
+}
+
+fn node(row: &Row<'_>, metadata: Meta) -> Node {
+    let status = row.get("STATUS");
+    let ready = match status.split(',').next() {
+        Some("Ready") => "True",
+        // kubectl prints `NotReady` for False and for Unknown: the weaker is taken.
+        Some("NotReady") => "Unknown",
+        _ => "",
+    };
+    let condition = Condition { r#type: "Ready".into(), status: ready.into(), ..Condition::default() };
+    let address = |kind: &str, cell: &str| NodeAddress { r#type: kind.into(), address: cell.into() };
+    let addresses = [address("InternalIP", row.get("INTERNAL-IP")), address("ExternalIP", row.get("EXTERNAL-IP"))];
+    Node {
+        metadata,
+        spec: NodeSpec { unschedulable: status.contains("SchedulingDisabled"), ..NodeSpec::default() },
+        status: NodeStatus {
+            conditions: if ready.is_empty() { [].into() } else { [condition].into() },
+            addresses: addresses.into_iter().filter(|address| !address.address.is_empty()).collect(),
+            node_info: NodeInfo {
+                kubelet_version: row.get("VERSION").into(),
+                container_runtime_version: row.get("CONTAINER-RUNTIME").into(),
+                os_image: row.get("OS-IMAGE").into(),
+                kernel_version: row.get("KERNEL-VERSION").into(),
+            },
+            ..NodeStatus::default()
+        },
+    }
+}
+
+/// The second number of `1/3`.
+fn of_ready(row: &Row<'_>) -> Option<u32> {
+    row.get("READY").split_once('/')?.1.parse().ok()
+}
+
+fn workload(row: &Row<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
+    let selector = LabelSelector { match_labels: labels(row.get("SELECTOR")) };
+    Workload { metadata, spec: WorkloadSpec { replicas, selector, ..WorkloadSpec::default() } }
+}
+
+/// A binding with its subjects: only `-o wide` has them.
+fn binding(row: &Row<'_>, metadata: Meta) -> Option<Binding> {
+    let (kind, name) = row.get("ROLE").split_once('/')?;
+    let named = |kind: &'static str, cell: &str| -> Vec<Subject> {
+        list(cell).map(|name| Subject { kind: kind.into(), name: name.into(), ..Subject::default() }).collect()
+    };
+    let mut subjects = named("User", row.get("USERS"));
+    subjects.extend(named("Group", row.get("GROUPS")));
+    subjects.extend(list(row.get("SERVICEACCOUNTS")).filter_map(|cell| {
+        let (namespace, name) = cell.split_once('/')?;
+        Some(Subject { kind: "ServiceAccount".into(), name: name.into(), namespace: namespace.into() })
+    }));
+    let role_ref = RoleRef { kind: kind.into(), name: name.into() };
+    (!subjects.is_empty()).then(|| Binding { metadata, subjects: subjects.into(), role_ref })
+}

@@ -1,0 +1,161 @@
+//! Texts that tell nothing of a cluster's faults: they are named, so that nobody wonders what they were.
+
+/// What a text is, when it is of no use; by its content, or by its name when that is all there is.
+pub(in crate::formats) fn class(text: &[u8], path: &str) -> Option<&'static str> {
+    let head = text.trim_ascii_start();
+    let lower: Vec<u8> = head.get(..head.len().min(400)).unwrap_or_default().to_ascii_lowercase();
+    let starts = |words: &[&str]| words.iter().any(|word| lower.starts_with(word.as_bytes()));
+    let name = path.rsplit(['/', '!']).next().unwrap_or(path).to_ascii_lowercase();
+    let named = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    if starts(&["<!doctype html", "<html", "<head", "<body"]) {
+        return Some("HTML page");
+    }
+    if starts(&["<?xml", "<testsuite", "<svg", "<configuration", "<!--"]) {
+        return Some("XML document");
+    }
+    if starts(&["resources "]) && memchr::memmem::find(&lower, b"non-resource urls").is_some() {
+        return Some("kubectl auth can-i --list");
+    }
+    if starts(&["[+]", "[-]"]) {
+        return Some("health report of the API server");
+    }
+    if starts(&[
+        "kubernetes control plane is running",
+        "kubernetes master is running",
+        "cluster info dumped to",
+    ]) {
+        return Some("kubectl cluster-info");
+    }
+    if head.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().is_empty() || remark(line))
+        && !head.is_empty()
+    {
+        return Some("words of kubectl: nothing found, or a warning");
+    }
+    if starts(&["-----begin ", "ssh-rsa ", "ssh-ed25519 "]) {
+        return Some("certificate or key");
+    }
+    if starts(&["#!/"]) {
+        return Some("script");
+    }
+    if starts(&["---\napiversion", "apiversion:"]) {
+        return None;
+    }
+    if starts(&["{", "["]) {
+        return json(head);
+    }
+    if named(&[
+        ".go", ".py", ".rs", ".js", ".ts", ".css", ".java", ".c", ".h", ".cs", ".ps1", ".sh", ".bat", ".sql",
+        ".lua", ".tpl",
+    ]) {
+        return Some("source code");
+    }
+    if named(&[".md", ".rst", ".adoc"])
+        || starts(&["# changelog", "mit license", "apache license", "permission is hereby"])
+    {
+        return Some("documentation");
+    }
+    if named(&[".conf", ".config", ".cfg", ".ini", ".toml", ".properties", ".env", ".service", ".rules"]) {
+        return Some("program configuration");
+    }
+    if named(&[".prom"]) || starts(&["# help ", "# type "]) {
+        return Some("Prometheus metrics");
+    }
+    if is_csv(head) {
+        return Some("CSV of another kind");
+    }
+    if is_yaml(head) {
+        return Some("YAML of another kind");
+    }
+    None
+}
+
+/// What kubectl says when there is nothing to show, or beside it: no error.
+fn remark(line: &[u8]) -> bool {
+    [&b"No resources found"[..], b"Warning: "].iter().any(|start| line.starts_with(start))
+}
+
+/// JSON that no format claims, by the keys that say what it is.
+fn json(head: &[u8]) -> Option<&'static str> {
+    let head = head.get(..head.len().min(4096)).unwrap_or(head);
+    let has = |word: &str| memchr::memmem::find(head, word.as_bytes()).is_some();
+    // A value, and no bracket of a log line.
+    let second = head.get(1..).unwrap_or_default().trim_ascii_start().first();
+    if !matches!(
+        second,
+        None | Some(b'"' | b'{' | b'[' | b']' | b'}' | b'0'..=b'9' | b'-' | b't' | b'f' | b'n')
+    ) {
+        return None;
+    }
+    if has("\"groupVersion\"") || has("\"APIResourceList\"") || has("\"preferredVersion\"") {
+        return Some("API discovery");
+    }
+    if has("\"gitVersion\"") || has("\"gitCommit\"") {
+        return Some("version information");
+    }
+    if has("\"usageNanoCores\"") || has("\"workingSetBytes\"") {
+        return Some("kubelet statistics");
+    }
+    if has("\"kubeletconfig\"") {
+        return Some("kubelet configuration");
+    }
+    if has("\"isFail\"") || has("\"insight\"") {
+        return Some("verdicts of another analyser");
+    }
+    Some("JSON of another kind")
+}
+
+/// The same number of commas in each of the first lines.
+fn is_csv(head: &[u8]) -> bool {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).take(6);
+    let commas = |line: &[u8]| memchr::memchr_iter(b',', line).count();
+    let Some(columns) = lines.next().map(commas).filter(|columns| *columns >= 2) else { return false };
+    let mut rows = 0;
+    lines.filter(|line| !line.is_empty()).all(|line| {
+        rows += 1;
+        commas(line) == columns
+    }) && rows > 0
+}
+
+/// Keys at the margin, and what is below them.
+fn is_yaml(head: &[u8]) -> bool {
+    let (mut lines, mut fitting, mut keys) = (0, 0, 0);
+    for line in
+        head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty()).take(60)
+    {
+        lines += 1;
+        let text = line.trim_ascii_start();
+        let key = memchr::memchr(b':', text).is_some_and(|at| {
+            let name = text.get(..at).unwrap_or_default();
+            let name = name.strip_prefix(b"- ").unwrap_or(name);
+            let ends = matches!(text.get(at + 1), None | Some(b' '));
+            ends && !name.is_empty()
+                && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-./\"'".contains(byte))
+        });
+        keys += usize::from(key);
+        fitting +=
+            usize::from(key || text.starts_with(b"- ") || text.starts_with(b"#") || line.starts_with(b"---"));
+    }
+    lines >= 2 && fitting * 10 >= lines * 9 && keys * 2 >= lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_of_no_use_is_named() {
+        assert_eq!(class(b"<!DOCTYPE html><p>", "a"), Some("HTML page"));
+        assert_eq!(class(b"<?xml version=\"1.0\"?>", "a"), Some("XML document"));
+        assert_eq!(class(b"{\"groupVersion\":\"v1\"}", "a"), Some("API discovery"));
+        assert_eq!(class(b"a,b,c\n1,2,3\n4,5,6\n", "a"), Some("CSV of another kind"));
+        assert_eq!(class(b"name: x\nstatus: failed\nitems:\n- name: y\n", "a"), Some("YAML of another kind"));
+        assert_eq!(class(b"global\n  maxconn 20000\n", "haproxy.config"), Some("program configuration"));
+    }
+
+    #[test]
+    fn what_may_be_of_use_is_not_put_aside() {
+        assert_eq!(class(b"Error from server: the ticket says: so\nand more words\n", "notes.txt"), None);
+        assert_eq!(class(b"[ERROR] plugin/errors: 2 x", "a"), None);
+        assert_eq!(class(b"hello, world\nthis, that\n", "a"), None);
+    }
+}
