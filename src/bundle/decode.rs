@@ -40,7 +40,9 @@ pub(super) fn detect(head: &[u8]) -> (Option<Step>, usize) {
 }
 
 fn unclean(head: &[u8]) -> bool {
-    memchr::memchr2(0x1b, 0, head).is_some()
+    // Lines may end in a carriage return alone.
+    let bare = head.len() > 80 && memchr::memchr(b'\n', head).is_none() && memchr::memchr(b'\r', head).is_some();
+    bare || memchr::memchr2(0x1b, 0, head).is_some()
 }
 
 /// UTF-16 of mostly ASCII text has a NUL in nearly every other byte.
@@ -83,7 +85,7 @@ impl Step {
         let change: Change = match self {
             Self::Decode(encoding) => Change::Decode(Box::new(encoding.new_decoder_with_bom_removal())),
             Self::Cp850 => Change::Cp850(CP850.chars().collect()),
-            Self::Clean => Change::Clean(Escape::None),
+            Self::Clean => Change::Clean(Escape::None, false),
         };
         Box::new(Changed {
             inner,
@@ -99,7 +101,8 @@ impl Step {
 enum Change {
     Decode(Box<Decoder>),
     Cp850(Vec<char>),
-    Clean(Escape),
+    /// Where in an escape the text stands, and whether it has carriage returns for line ends.
+    Clean(Escape, bool),
 }
 
 /// Where in an escape sequence the text stands (ECMA-48).
@@ -131,11 +134,16 @@ impl Change {
                     ready.extend_from_slice(character.encode_utf8(&mut room).as_bytes());
                 }
             }
-            Self::Clean(state) => {
+            Self::Clean(state, returns) => {
+                *returns |= memchr::memchr(b'\n', raw).is_none() && memchr::memchr(b'\r', raw).is_some();
                 for byte in raw {
                     *state = match (*state, *byte) {
                         // A line break ends a sequence that was cut.
                         (_, b'\n') => {
+                            ready.push(b'\n');
+                            Escape::None
+                        }
+                        (_, b'\r') if *returns => {
                             ready.push(b'\n');
                             Escape::None
                         }
@@ -230,6 +238,12 @@ mod tests {
         let mut text = "nœud prêt — tout va bien\n".repeat(50).into_bytes();
         text.insert(100, 0xff);
         assert_eq!(detect(&text).0, None);
+    }
+
+    #[test]
+    fn lines_that_end_in_a_return_alone_are_lines() {
+        let text = b"*nat\r:KUBE-SERVICES - [0:0]\r-A KUBE-SERVICES -d 10.0.0.1/32 -p tcp -j KUBE-SVC-NPX46M4PTMTKRN6Y\rCOMMIT\r";
+        assert_eq!(read(text).lines().count(), 4);
     }
 
     #[test]

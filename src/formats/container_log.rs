@@ -62,6 +62,7 @@ fn join_parts(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
     let mut open: [Option<(Vec<u8>, u64)>; 2] = [None, None];
     let mut records = 0;
     for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let around = Surroundings { node: piece.node, ..Surroundings::default() };
         let Some((stream, more, start)) = parts(line) else {
             line::consider(line, around, piece.source, number, facts);

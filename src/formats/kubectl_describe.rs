@@ -560,6 +560,10 @@ fn endpoints(block: &Block<'_>, metadata: &Meta) -> Option<Endpoints> {
     }
     addresses.sort();
     addresses.dedup();
+    // Without a selector there may be none at all, and `describe` prints a blank all the same.
+    if addresses.is_empty() && (block.value("Selector").is_empty() || block.value("Type") == "ExternalName") {
+        return None;
+    }
     let addresses: Vec<_> = addresses.into_iter().map(|ip| EndpointAddress { ip: ip.into() }).collect();
     let subsets = if addresses.is_empty() { [].into() } else { [Subset { addresses: addresses.into(), ..Subset::default() }].into() };
     let metadata = Meta { name: metadata.name.clone(), namespace: metadata.namespace.clone(), ..Meta::default() };

@@ -506,5 +506,5 @@ fn binding(row: &Row<'_>, metadata: Meta) -> Option<Binding> {
         Some(Subject { kind: "ServiceAccount".into(), name: name.into(), namespace: namespace.into() })
     }));
     let role_ref = RoleRef { kind: kind.into(), name: name.into() };
-    (!subjects.is_empty()).then(|| Binding { metadata, subjects: subjects.into(), role_ref })
+    row.has("SERVICEACCOUNTS").then(|| Binding { metadata, subjects: subjects.into(), role_ref })
 }

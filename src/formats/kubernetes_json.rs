@@ -292,7 +292,8 @@ pub(super) fn by_shape(json: &[u8]) -> Option<&'static str> {
             b"involvedObject" | b"regarding" => shape = Some("Event"),
             b"spec" if has("\"podSelector\"") => shape = shape.or(Some("NetworkPolicy")),
             b"spec" if has("\"clusterIP\"") || has("\"sessionAffinity\"") => shape = shape.or(Some("Service")),
-            b"spec" if has("\"template\"") => {}
+            b"spec" if has("\"schedule\"") && has("\"jobTemplate\"") => shape = shape.or(Some("CronJob")),
+            b"spec" if has("\"template\"") => shape = shape.or(workload(value)),
             b"spec" if has("\"containers\"") => shape = shape.or(Some("Pod")),
             b"status" if has("\"nodeInfo\"") => shape = shape.or(Some("Node")),
             b"status" if has("\"networkContainers\"") => shape = shape.or(Some("NodeNetworkConfig")),
@@ -305,6 +306,28 @@ pub(super) fn by_shape(json: &[u8]) -> Option<&'static str> {
         ("Role", false) => "ClusterRole",
         (shape, _) => shape,
     })
+}
+
+/// Which workload has these fields in its `spec`, its pods' template aside.
+fn workload(spec: &[u8]) -> Option<&'static str> {
+    let mut keys = fields(spec).map(|(key, _)| key);
+    let mut found = None;
+    let mut plain_selector = false;
+    for (key, value) in fields(spec) {
+        match key {
+            b"strategy" | b"progressDeadlineSeconds" => found = Some("Deployment"),
+            b"serviceName" | b"podManagementPolicy" => found = Some("StatefulSet"),
+            b"completions" | b"backoffLimit" | b"parallelism" => found = Some("Job"),
+            b"updateStrategy" => found = found.or(Some("DaemonSet")),
+            b"selector" => plain_selector = memchr::memmem::find(value, b"\"match").is_none(),
+            _ => {}
+        }
+    }
+    match found {
+        None if plain_selector => Some("ReplicationController"),
+        None if keys.any(|key| key == b"replicas") => Some("ReplicaSet"),
+        found => found,
+    }
 }
 
 #[cfg(test)]
@@ -320,6 +343,14 @@ mod tests {
             by_shape(br#"{"metadata":{"name":"a","namespace":"b"},"spec":{"template":{"spec":{"containers":[]}}}}"#),
             None
         );
+        let workload = |fields: &str| {
+            let json = format!(r#"{{"metadata":{{"name":"a","namespace":"b"}},"spec":{{{fields},"template":{{}}}}}}"#);
+            by_shape(json.as_bytes())
+        };
+        assert_eq!(workload(r#""replicas":1,"strategy":{}"#), Some("Deployment"));
+        assert_eq!(workload(r#""replicas":1,"selector":{"matchLabels":{}}"#), Some("ReplicaSet"));
+        assert_eq!(workload(r#""selector":{"matchLabels":{}},"updateStrategy":{}"#), Some("DaemonSet"));
+        assert_eq!(workload(r#""replicas":1,"serviceName":"x","updateStrategy":{}"#), Some("StatefulSet"));
     }
 
     #[test]

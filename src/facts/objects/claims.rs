@@ -48,7 +48,9 @@ macro_rules! object {
 
 object!(Pod, |own| {
     let statuses = own.status.container_statuses.iter();
-    let (ready, all) = (statuses.clone().filter(|status| status.ready).count(), statuses.len());
+    // A pod that was never started has containers and no statuses.
+    let all = statuses.len().max(own.spec.containers.len());
+    let ready = statuses.clone().filter(|status| status.ready).count();
     let restarts: u32 = statuses.map(|status| status.restart_count).sum();
     let ports = own.spec.containers.iter().flat_map(|container| {
         container.ports.iter().map(|port| format!("{}/{}", port.container_port, or(&port.protocol, "TCP")))

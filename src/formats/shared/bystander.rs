@@ -119,11 +119,21 @@ fn is_csv(head: &[u8]) -> bool {
 /// Keys at the margin, and what is below them.
 fn is_yaml(head: &[u8]) -> bool {
     let (mut lines, mut fitting, mut keys) = (0, 0, 0);
+    let mut block: Option<usize> = None;
     for line in
         head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty()).take(60)
     {
-        lines += 1;
         let text = line.trim_ascii_start();
+        let indent = line.len() - text.len();
+        // The lines of a text below its key may be anything.
+        if block.is_some_and(|margin| indent > margin) {
+            continue;
+        }
+        block = [&b"|"[..], b">", b"|-", b">-"].iter().any(|mark| line.ends_with(mark)).then_some(indent);
+        if text.ends_with(b"'") || text.contains(&b'"') {
+            block = block.or(Some(indent));
+        }
+        lines += 1;
         let key = memchr::memchr(b':', text).is_some_and(|at| {
             let name = text.get(..at).unwrap_or_default();
             let name = name.strip_prefix(b"- ").unwrap_or(name);

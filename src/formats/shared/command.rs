@@ -76,6 +76,11 @@ pub(in crate::formats) fn kind_of(resource: &str) -> Option<&'static str> {
         "clusterrole" | "clusterroles" => "ClusterRole",
         "rolebinding" | "rolebindings" => "RoleBinding",
         "clusterrolebinding" | "clusterrolebindings" => "ClusterRoleBinding",
+        "lease" | "leases" => "Lease",
+        "pvc" | "persistentvolumeclaim" | "persistentvolumeclaims" => "PersistentVolumeClaim",
+        "pv" | "persistentvolume" | "persistentvolumes" => "PersistentVolume",
+        "hpa" | "horizontalpodautoscaler" | "horizontalpodautoscalers" => "HorizontalPodAutoscaler",
+        "pdb" | "poddisruptionbudget" | "poddisruptionbudgets" => "PodDisruptionBudget",
         "nnc" | "nodenetworkconfig" | "nodenetworkconfigs" => "NodeNetworkConfig",
         _ => return None,
     })

@@ -173,6 +173,11 @@ pub(in crate::formats) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Whether the table has this column.
+    pub(in crate::formats) fn has(&self, column: &str) -> bool {
+        self.header.has(column)
+    }
+
     /// A cell; `""` for `<none>`, a blank, or a column that is not there.
     pub(in crate::formats) fn get(&self, column: &str) -> &'a str {
         let cell = self.header.at(column).and_then(|at| self.cells.get(at)).copied().unwrap_or_default();
