@@ -39,7 +39,9 @@ fn main() -> ExitCode {
         println!("nothing to run in {}", folder.display());
         return ExitCode::FAILURE;
     }
-    println!("| bundle | entries | MB | recognised | accounted for | findings (confirmed) | seconds | peak MiB |");
+    println!(
+        "| bundle | entries | MB | recognised | accounted for | findings (confirmed) | seconds | peak MiB |"
+    );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     let mut failed = 0;
     let mut passed = 0;
@@ -62,7 +64,9 @@ fn main() -> ExitCode {
 fn equivalence(bundle: &Path) -> Vec<String> {
     let unpacked = tempfile::tempdir().expect("a temporary folder");
     let file = std::fs::File::open(bundle).expect("the bundle is there");
-    tar::Archive::new(flate2::read::GzDecoder::new(file)).unpack(unpacked.path()).expect("the bundle unpacks");
+    tar::Archive::new(flate2::read::GzDecoder::new(file))
+        .unpack(unpacked.path())
+        .expect("the bundle unpacks");
     let tops = std::fs::read_dir(unpacked.path()).expect("a folder").filter_map(Result::ok);
     tops.flat_map(|top| representations::compare(&top.path())).collect()
 }

@@ -16,7 +16,9 @@ fn samples() -> Vec<(PathBuf, Vec<u8>)> {
         .into_iter()
         .filter(|path| {
             let path = path.to_string_lossy().into_owned();
-            !path.contains("host-local-store") && !path.contains("plain-log") && !path.contains("collection-errors")
+            !path.contains("host-local-store")
+                && !path.contains("plain-log")
+                && !path.contains("collection-errors")
         })
         .map(|path| {
             let bytes = std::fs::read(&path).unwrap();
@@ -74,9 +76,17 @@ fn a_text_cut_anywhere_is_read_up_to_the_cut_and_its_neighbour_whole() {
             let cut = &bytes[..bytes.len() * part / 12];
             written(temp.path(), "cut", cut);
             let facts = read(temp.path());
-            assert!(facts.denials.map.iter().any(|(key, _)| format!("{key:?}").contains("bob")), "{} at {part}/12: the neighbour is lost", path.display());
+            assert!(
+                facts.denials.map.iter().any(|(key, _)| format!("{key:?}").contains("bob")),
+                "{} at {part}/12: the neighbour is lost",
+                path.display()
+            );
             let entry = &facts.coverage.entries["cut"];
-            assert!(part == 0 || entry.not_text.is_some() || !entry.formats.is_empty(), "{} at {part}/12 is silent", path.display());
+            assert!(
+                part == 0 || entry.not_text.is_some() || !entry.formats.is_empty(),
+                "{} at {part}/12 is silent",
+                path.display()
+            );
             most = most.max(facts.objects.counts().iter().map(|(_, count)| count).sum::<usize>());
         }
         let _ = most;
@@ -97,7 +107,11 @@ fn flipped_bytes_cost_what_they_hit_and_nothing_beside_it() {
             }
             written(temp.path(), "flipped", &broken);
             let facts = read(temp.path());
-            assert!(facts.denials.map.iter().any(|(key, _)| format!("{key:?}").contains("bob")), "{} round {round}", path.display());
+            assert!(
+                facts.denials.map.iter().any(|(key, _)| format!("{key:?}").contains("bob")),
+                "{} round {round}",
+                path.display()
+            );
         }
     }
 }
@@ -106,12 +120,15 @@ fn flipped_bytes_cost_what_they_hit_and_nothing_beside_it() {
 fn the_same_text_in_another_encoding_tells_the_same() {
     let temp = tempfile::tempdir().unwrap();
     for (path, bytes) in samples() {
-        let Ok(text) = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)) else { continue };
+        let Ok(text) = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)) else {
+            continue;
+        };
         if text.is_empty() || text.contains('\u{1b}') {
             continue;
         }
         let plain = told(&read(&written(temp.path(), "text", text.as_bytes())));
-        let wide = |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+        let wide =
+            |text: &str, order: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(order).collect::<Vec<u8>>();
         let mut variants = vec![
             ("UTF-8 with a mark", [b"\xef\xbb\xbf", text.as_bytes()].concat()),
             ("UTF-16LE with a mark", [b"\xff\xfe".to_vec(), wide(text, u16::to_le_bytes)].concat()),
@@ -190,7 +207,10 @@ fn the_same_text_in_another_container_tells_the_same() {
             ("tar.xz", xz_of(&tar_of(&name, &bytes))),
             ("zip", zip_of(&name, &bytes, false)),
             ("stored zip64 with backslashes", zip_of(&format!("C:\\temp\\{name}"), &bytes, true)),
-            ("zip in tar.zst in zip", zip_of("b.tar.zst", &zstd_of(&tar_of("c.zip", &zip_of(&name, &bytes, false))), false)),
+            (
+                "zip in tar.zst in zip",
+                zip_of("b.tar.zst", &zstd_of(&tar_of("c.zip", &zip_of(&name, &bytes, false))), false),
+            ),
         ];
         for (how, container) in containers {
             let facts = read(&written(temp.path(), "packed", &container));
@@ -204,6 +224,7 @@ fn a_cut_container_gives_what_came_before_the_cut() {
     let temp = tempfile::tempdir().unwrap();
     // Lines that do not compress to nothing.
     let mut seed = 1_u64;
+    #[allow(clippy::format_collect)]
     let lines: String = (0..20_000)
         .map(|number| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -224,10 +245,16 @@ fn a_cut_container_gives_what_came_before_the_cut() {
         for part in [4, 7, 9] {
             let facts = read(&written(temp.path(), "cut", &bytes[..bytes.len() * part / 10]));
             let entry = &facts.coverage.entries;
-            assert!(entry.values().any(|entry| !entry.problems.is_empty()), "the cut of {how} at {part}/10 is not told");
+            assert!(
+                entry.values().any(|entry| !entry.problems.is_empty()),
+                "the cut of {how} at {part}/10 is not told"
+            );
             // bzip2 packs 900 kB at a time, and xz as much as it likes: a cut may cost all of it.
             if !matches!(how, "bzip2" | "xz") {
-                assert!(facts.denials.map.iter().count() > 0, "{how} at {part}/10: what came before the cut is lost");
+                assert!(
+                    facts.denials.map.iter().count() > 0,
+                    "{how} at {part}/10: what came before the cut is lost"
+                );
             }
         }
     }
@@ -246,7 +273,13 @@ fn archives_one_after_the_other_and_damaged_headers_cost_nothing_else() {
     broken[2048 + 120] ^= 0xff;
     let facts = read(&written(temp.path(), "broken.tar", &broken));
     assert!(facts.denials.map.iter().any(|(key, _)| format!("{key:?}").contains("eve")));
-    assert!(facts.coverage.entries.values().any(|entry| entry.problems.keys().any(|problem| problem.contains("damaged"))));
+    assert!(
+        facts
+            .coverage
+            .entries
+            .values()
+            .any(|entry| entry.problems.keys().any(|problem| problem.contains("damaged")))
+    );
 }
 
 #[test]
@@ -272,16 +305,13 @@ fn links_are_followed_within_their_archive_and_counted_once() {
     let mut add = |name: &str, link: Option<&str>, bytes: &[u8]| {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
-        match link {
-            Some(target) => {
-                header.set_entry_type(tar::EntryType::Symlink);
-                header.set_size(0);
-                builder.append_link(&mut header, name, target).unwrap();
-            }
-            None => {
-                header.set_size(bytes.len() as u64);
-                builder.append_data(&mut header, name, bytes).unwrap();
-            }
+        if let Some(target) = link {
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, name, target).unwrap();
+        } else {
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, bytes).unwrap();
         }
     };
     add("logs/cart.log", None, WHOLE);

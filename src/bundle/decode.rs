@@ -41,7 +41,8 @@ pub(super) fn detect(head: &[u8]) -> (Option<Step>, usize) {
 
 fn unclean(head: &[u8]) -> bool {
     // Lines may end in a carriage return alone.
-    let bare = head.len() > 80 && memchr::memchr(b'\n', head).is_none() && memchr::memchr(b'\r', head).is_some();
+    let bare =
+        head.len() > 80 && memchr::memchr(b'\n', head).is_none() && memchr::memchr(b'\r', head).is_some();
     bare || memchr::memchr2(0x1b, 0, head).is_some()
 }
 

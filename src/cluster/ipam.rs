@@ -174,7 +174,8 @@ impl<'a> Pods<'a> {
     /// without that is one namespace's, and every other pod's address would look leaked.
     fn complete_on(&self, node: &str) -> bool {
         let mut system = self.of(node).filter(|pod| &*pod.metadata.namespace == "kube-system");
-        self.listed && system.next().is_some()
+        // Masked addresses can't be matched with leases: then nothing is known.
+        self.listed && system.next().is_some() && !self.of(node).any(Pod::address_hidden)
     }
 
     fn of(&self, node: &str) -> impl Iterator<Item = &'a Pod> {
@@ -183,7 +184,7 @@ impl<'a> Pods<'a> {
 }
 
 fn waits(pod: &Pod) -> bool {
-    !pod.ended() && !pod.spec.host_network && pod.addresses().next().is_none()
+    !pod.ended() && !pod.spec.host_network && !pod.address_hidden() && pod.addresses().next().is_none()
 }
 
 /// A terminating pod still holds its address; one that ended does not.

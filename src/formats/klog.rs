@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::shared::line::{self, klog_time};
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Format, Head, Piece, share_of_lines, text};
 use crate::facts::Facts;
 
 pub(super) struct Klog;
@@ -21,7 +21,8 @@ impl Format for Klog {
     fn score(&self, head: &Head<'_>) -> u8 {
         // Continuation lines (stacks, readyz reports) have no header.
         let share = share_of_lines(head.bytes, 200, |line| klog_time(line).is_some());
-        if share >= 50 { 90 } else { 0 }
+        // A few lines of client-go may stand before what kubectl was asked for.
+        if share >= 50 && !text::short_and_mixed(head.bytes) { 90 } else { 0 }
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {

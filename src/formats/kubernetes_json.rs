@@ -9,7 +9,7 @@ use super::shared::json::{Found, JsonFramer, Scanner, fields, kind, plain_string
 use super::shared::line::{self, Surroundings};
 use super::shared::audit;
 use super::shared::events::Event;
-use super::{Format, Head, Piece};
+use super::{Format, Head, Piece, text};
 use crate::bundle::Framer;
 use crate::facts::{Facts, Origin, time};
 
@@ -26,20 +26,20 @@ impl Format for KubernetesJson {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let text = head.bytes.trim_ascii_start();
-        if !matches!(text.first(), Some(b'{' | b'[')) {
+        let json = head.bytes.trim_ascii_start();
+        if !matches!(json.first(), Some(b'{' | b'[')) {
             return 0;
         }
         // The keys of the first object: of the list, or of the first element of an array.
         let mut keys = Vec::new();
         let mut audit = false;
-        for (key, value) in fields(text) {
+        for (key, value) in fields(json) {
             audit |= key == b"apiVersion" && value.starts_with(b"\"audit.k8s.io");
             keys.push(key);
         }
         let has = |key: &str| keys.contains(&key.as_bytes());
         let list = has("items") || has("Items");
-        if audit && !list {
+        if (audit && !list) || text::mixed_after_document(json) {
             return 0;
         }
         let content = ["spec", "status", "rules", "roleRef", "subjects", "data", "subsets", "involvedObject", "endpoints"];

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::shared::rows::{Row, Table, column_name};
+use super::shared::rows::{DateOrder, Row, Table, column_name};
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
 use crate::facts::Facts;
@@ -48,6 +48,7 @@ impl Format for LogAnalyticsCsv {
             .from_reader(piece.bytes);
         let mut record = csv::ByteRecord::new();
         let mut rows = 0;
+        let order = date_order(piece, &columns, delimiter);
         loop {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
@@ -66,10 +67,34 @@ impl Format for LogAnalyticsCsv {
                 cells.get(at).map(AsRef::as_ref)
             };
             let at = piece.offset + record.position().map_or(0, csv::Position::byte);
-            Row { table, cell: &cell, source: piece.source, line, at }.read(facts);
+            Row { table, cell: &cell, source: piece.source, line, at, order }.read(facts);
         }
         rows
     }
+}
+
+/// Day first or month first, as one clear date of the column decides for all; only looked for when the
+/// first date is not clear.
+fn date_order(piece: &Piece<'_>, columns: &[String], delimiter: u8) -> Option<DateOrder> {
+    let at = columns.iter().position(|column| column == "TimeGenerated")?;
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(piece.context.is_none())
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(piece.bytes);
+    let mut record = csv::ByteRecord::new();
+    let mut first = true;
+    while reader.read_byte_record(&mut record).unwrap_or(false) {
+        let order = DateOrder::of(&String::from_utf8_lossy(record.get(at).unwrap_or_default()));
+        if first && order == DateOrder::Certain {
+            return None;
+        }
+        first = false;
+        if matches!(order, DateOrder::DayFirst | DateOrder::MonthFirst) {
+            return Some(order);
+        }
+    }
+    None
 }
 
 /// The separator that gives the header the most columns.

@@ -106,7 +106,7 @@ fn row(json: &[u8], columns: &[String], piece: &Piece<'_>, (line, at): (u64, u64
         let at = names.iter().position(|column| column.eq_ignore_ascii_case(name))?;
         texts.get(at).map(String::as_str)
     };
-    Row { table, cell: &cell, source: piece.source, line, at }.read(facts);
+    Row { table, cell: &cell, source: piece.source, line, at, order: None }.read(facts);
     true
 }
 

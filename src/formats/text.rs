@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use super::shared::bystander;
+use super::shared::command;
 use super::shared::json::value_end;
 use super::shared::line;
 use super::shared::table::Header;
@@ -54,7 +55,10 @@ impl Format for Text {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        let document = matches!(piece.bytes.trim_ascii_start().first(), Some(b'{' | b'['));
+        let several = if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
         if piece.offset == 0
+            && !several
             && let Some(class) = bystander::class(piece.bytes, &piece.entry.path)
         {
             facts.coverage.entry(piece.source).class = Some(class);
@@ -255,6 +259,11 @@ fn sections(text: &[u8]) -> Vec<Section> {
     found
 }
 
+/// Whether a short text holds several things: a long one is a log, whatever stands in it.
+pub(super) fn short_and_mixed(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', text).take(40).count() < 40 && mixed(text)
+}
+
 /// Whether a text holds several things, or prompts: then it is no single table or description.
 pub(super) fn mixed(text: &[u8]) -> bool {
     if segments(text).len() > 1 {
@@ -298,8 +307,9 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
             line::scan(part, facts);
             (host_local_listing::FORMAT.name(), host_local_listing::FORMAT.read(part, facts))
         }
+        _ if answers(part) => (kubectl_table::FORMAT.name(), kubectl_table::FORMAT.read(part, facts).max(1)),
         _ => {
-            line::scan(part, facts);
+            line::scan_prose(part, facts);
             let bytes = part.bytes.len() as u64;
             let coverage = facts.coverage.entry(part.source);
             coverage.unrecognised += bytes;
@@ -316,6 +326,28 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
     let coverage = facts.coverage.entry(part.source);
     coverage.recognised = true;
     *coverage.formats.entry(format).or_default() += records;
+}
+
+/// Whether this is what `kubectl get` says when there is nothing to show.
+fn answers(part: &Piece<'_>) -> bool {
+    let asked = part.command.and_then(command::kubectl).is_some_and(|command| command.verb == "get");
+    let nothing = part.bytes.trim_ascii_start().starts_with(b"No resources found");
+    asked && nothing
+}
+
+/// Whether a text that begins with a document goes on with tables, descriptions or prompts.
+pub(super) fn mixed_after_document(text: &[u8]) -> bool {
+    let Some(first) = value_end(text, 0) else { return false };
+    let rest = text.get(first..).unwrap_or_default();
+    if memchr::memmem::find(rest, b"==== START logs").is_some() {
+        return false;
+    }
+    let others = |section: &Section| {
+        let lines = rest.get(section.start..section.end).unwrap_or_default();
+        let first = lines.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        matches!(begin(first), Begin::Table | Begin::Describe | Begin::Yaml)
+    };
+    segments(rest).len() > 1 || sections(rest).iter().any(others)
 }
 
 /// Reads what was wrapped in another record, as if it were an entry of its own.

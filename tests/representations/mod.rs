@@ -49,11 +49,31 @@ const CARRIED: &[(&str, &[&str], &[&str])] = &[
     ("ServiceAccount", &["yaml"], ALL),
     ("NodeNetworkConfig", &["yaml"], ALL),
     ("Pod", &["wide"], &["node", "addresses", "host network", "ready", "restarts", "being deleted"]),
-    ("Pod", &["describe"], &["node", "addresses", "host network", "ready", "restarts", "service account", "labels", "ports", "owner", "being deleted", "conditions"]),
+    (
+        "Pod",
+        &["describe"],
+        &[
+            "node",
+            "addresses",
+            "host network",
+            "ready",
+            "restarts",
+            "service account",
+            "labels",
+            "ports",
+            "owner",
+            "being deleted",
+            "conditions",
+        ],
+    ),
     ("Node", &["wide"], &["ready", "cordoned", "version", "internal address", "OS image", "runtime"]),
     ("Node", &["describe"], ALL),
     ("Namespace", &["wide"], &["phase"]),
-    ("Service", &["wide"], &["type", "cluster address", "selector", "ports", "external name", "load balancer"]),
+    (
+        "Service",
+        &["wide"],
+        &["type", "cluster address", "selector", "ports", "external name", "load balancer"],
+    ),
     ("Service", &["describe"], ALL),
     ("Endpoints", &["wide"], &["addresses"]),
     ("Endpoints", &["describe"], &["addresses"]),
@@ -82,7 +102,7 @@ fn claims(facts: &Facts) -> Claims {
 }
 
 /// Compares every representation with JSON; gives the differences.
-pub fn compare(lab: &Path) -> Vec<String> {
+pub(crate) fn compare(lab: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let reference = facts(&lab.join("json"));
     let expected = claims(&reference);
@@ -90,10 +110,15 @@ pub fn compare(lab: &Path) -> Vec<String> {
         let read = facts(&lab.join(path));
         let found = claims(&read);
         // The stream was taken of two namespaces only.
-        let namespaces: BTreeSet<&str> = found.keys().filter_map(|(_, key)| key.split_once('/')).map(|(namespace, _)| namespace).collect();
-        let within = |key: &str| *name != "dump-stream" || key.split_once('/').is_none_or(|(namespace, _)| namespaces.contains(namespace));
+        let namespaces: BTreeSet<&str> =
+            found.keys().filter_map(|(_, key)| key.split_once('/')).map(|(namespace, _)| namespace).collect();
+        let within = |key: &str| {
+            *name != "dump-stream"
+                || key.split_once('/').is_none_or(|(namespace, _)| namespaces.contains(namespace))
+        };
         for ((kind, key), said) in expected.iter().filter(|((_, key), _)| within(key)) {
-            let carried: Vec<_> = CARRIED.iter().filter(|(of, by, _)| of == kind && by.contains(name)).collect();
+            let carried: Vec<_> =
+                CARRIED.iter().filter(|(of, by, _)| of == kind && by.contains(name)).collect();
             let Some((_, _, fields)) = carried.first() else {
                 continue;
             };
@@ -102,18 +127,26 @@ pub fn compare(lab: &Path) -> Vec<String> {
                 continue;
             };
             for (field, value) in said {
-                let carries = **fields == *ALL || fields.contains(field);
+                let held = **fields == *ALL || fields.contains(field);
                 match told.get(field) {
-                    Some(other) if carries && other != value => wrong.push(format!("{name}: {kind} {key}, {field}: {other}, not {value}")),
-                    None if carries && !short(kind, field, name) => wrong.push(format!("{name}: {kind} {key}, {field}: missing, not {value}")),
-                    Some(other) if other != value => wrong.push(format!("{name}: {kind} {key} claims {field}: {other}, and is not said to carry it ({value})")),
+                    Some(other) if held && other != value => {
+                        wrong.push(format!("{name}: {kind} {key}, {field}: {other}, not {value}"));
+                    }
+                    None if held && !short(kind, field, name) => {
+                        wrong.push(format!("{name}: {kind} {key}, {field}: missing, not {value}"));
+                    }
+                    Some(other) if other != value => wrong.push(format!(
+                        "{name}: {kind} {key} claims {field}: {other}, and is not said to carry it ({value})"
+                    )),
                     _ => {}
                 }
             }
             for (field, value) in told {
-                let carries = **fields == *ALL || fields.contains(field);
-                if carries && !said.contains_key(field) {
-                    wrong.push(format!("{name}: {kind} {key} claims {field}: {value}, of which JSON says nothing"));
+                let held = **fields == *ALL || fields.contains(field);
+                if held && !said.contains_key(field) {
+                    wrong.push(format!(
+                        "{name}: {kind} {key} claims {field}: {value}, of which JSON says nothing"
+                    ));
                 }
             }
         }
@@ -121,7 +154,9 @@ pub fn compare(lab: &Path) -> Vec<String> {
         for key in found.keys().filter(|key| !known.contains(key)) {
             wrong.push(format!("{name}: {} {} is not in the JSON", key.0, key.1));
         }
-        wrong.extend(events(name, &reference, &read, |namespace| *name != "dump-stream" || namespaces.contains(namespace)));
+        wrong.extend(events(name, &reference, &read, |namespace| {
+            *name != "dump-stream" || namespaces.contains(namespace)
+        }));
     }
     wrong
 }

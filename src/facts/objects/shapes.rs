@@ -480,6 +480,11 @@ impl Pod {
         found.into_iter()
     }
 
+    /// Its address was masked by the collector: there is one, and it can't be compared.
+    pub fn address_hidden(&self) -> bool {
+        self.status.pod_ip.contains("***")
+    }
+
     /// Ended for good: it holds no address any more.
     pub fn ended(&self) -> bool {
         matches!(&*self.status.phase, "Succeeded" | "Failed")

@@ -128,9 +128,48 @@ pub(in crate::formats) fn consider(
     source: &Arc<str>,
     line: u64,
     facts: &mut Facts,
-) {
-    if PREFILTER.find(text, 0).is_some() {
-        understand(text, around, source, line, facts);
+) -> bool {
+    PREFILTER.find(text, 0).is_some() && understand(text, around, source, line, facts)
+}
+
+/// Most lines over which a terminal or a mail program breaks one message.
+const WRAPPED: usize = 5;
+
+/// Looks at words that someone pasted: quotes may be typographic, and a message may be broken over
+/// several lines (FORMATS §0).
+pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
+    note_times(piece, facts);
+    let text = String::from_utf8_lossy(piece.bytes);
+    let plain = text
+        .replace(['\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'], "\"")
+        .replace('\u{2019}', "'")
+        .replace(['\u{a0}', '\u{202f}'], " ");
+    let lines: Vec<&str> = plain.split('\n').map(str::trim).collect();
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        let number = piece.first_line + at as u64;
+        let around = Surroundings { node: piece.node, ..Surroundings::default() };
+        let mut taken = 1;
+        if !line.is_empty() && !consider(line.as_bytes(), around, piece.source, number, facts) {
+            // With one more line, then with two: the shortest that makes sense is the message.
+            let mut joined = (*line).to_owned();
+            for more in lines.iter().skip(at + 1).take(WRAPPED - 1).take_while(|more| !more.is_empty()) {
+                let border = joined.len();
+                joined.push(' ');
+                joined.push_str(more);
+                taken += 1;
+                // What the next lines say by themselves is theirs.
+                let begins_here =
+                    PREFILTER.find(joined.as_bytes(), 0).is_some_and(|(start, _)| start <= border);
+                if begins_here && consider(joined.as_bytes(), around, piece.source, number, facts) {
+                    at += taken;
+                    taken = 0;
+                    break;
+                }
+            }
+            taken = taken.min(1);
+        }
+        at += taken;
     }
 }
 
@@ -310,7 +349,7 @@ pub(in crate::formats) fn understand(
     source: &Arc<str>,
     number: u64,
     facts: &mut Facts,
-) {
+) -> bool {
     let mut unwrapped = unwrap(line);
     unwrapped.when = around.when.or(unwrapped.when);
     let text: &[u8] = &unwrapped.text;
@@ -318,16 +357,14 @@ pub(in crate::formats) fn understand(
         if memmem::find(text, b"responseStatus").is_some()
             && let Some(event) = audit::within(text, 4)
         {
-            audit::read(&event, source, number, facts);
-            return;
+            return audit::read(&event, source, number, facts);
         }
         if memmem::find(text, b"\"auditID\"").is_some() {
-            audit::read(text, source, number, facts);
-            return;
+            return audit::read(text, source, number, facts);
         }
         if memmem::find(text, b"\"msg\":\"HTTP\"").is_some() {
             access_json(text, &unwrapped, source, number, facts);
-            return;
+            return true;
         }
     }
     let shown = plain(text);
@@ -335,15 +372,14 @@ pub(in crate::formats) fn understand(
     let print = around.print.unwrap_or_else(own);
     if shown.contains("resp=40") && shown.contains("verb=") {
         access_text(&shown, &unwrapped, source, number, facts);
-        return;
+        return true;
     }
     if shown.contains(" 403 [[") || shown.contains(" 401 [[") {
         access_before_1_20(&shown, &unwrapped, print, source, number, facts);
-        return;
+        return true;
     }
-    if !refusal(&shown, line, print, &unwrapped, source, number, facts) {
-        address_signals(&shown, line, print, around, &unwrapped, source, number, facts);
-    }
+    refusal(&shown, line, print, &unwrapped, source, number, facts)
+        || address_signals(&shown, line, print, around, &unwrapped, source, number, facts)
 }
 
 fn refusal(
@@ -534,7 +570,7 @@ fn address_signals(
     source: &Arc<str>,
     number: u64,
     facts: &mut Facts,
-) {
+) -> bool {
     static CNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(concat!(
             r"(?i)(?:not enough|no more free|no) IP(?:'?s)? (?:are )?available(?: of type \w+)?",
@@ -564,7 +600,7 @@ fn address_signals(
     } else if shown.contains("NCUpdateSubnetFullError") && !shown.contains("\"status\"") {
         (Signal::SubnetFull, String::new())
     } else {
-        return;
+        return false;
     };
     let named = POD.as_ref().and_then(|regex| regex.captures(shown));
     let pod = around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())).or_else(|| {
@@ -589,6 +625,7 @@ fn address_signals(
         line: number,
         text: line,
     });
+    true
 }
 
 /// Whether a text holds a signature.

@@ -97,6 +97,11 @@ pub(in crate::formats) fn plain(text: &[u8]) -> Cow<'_, str> {
 
 /// Finds a refusal in a line. `text` has no escapes (see [`plain`]).
 pub(in crate::formats) fn denied(text: &str) -> Option<Denied> {
+    // A guide's `<user>` is nobody.
+    refused(text).filter(|told| !(told.user.starts_with('<') && told.user.ends_with('>')))
+}
+
+fn refused(text: &str) -> Option<Denied> {
     if text.contains("RBAC")
         && let Some(found) = AUTHORIZER.as_ref()?.captures(text)
     {

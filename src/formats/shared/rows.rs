@@ -86,6 +86,38 @@ pub(in crate::formats) struct Row<'a> {
     pub(in crate::formats) line: u64,
     /// Where in the entry it begins: many rows may share a line.
     pub(in crate::formats) at: u64,
+    /// What other rows say of the order of days and months.
+    pub(in crate::formats) order: Option<DateOrder>,
+}
+
+/// Which number of a date is the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::formats) enum DateOrder {
+    /// Not of this form, or the same either way.
+    Certain,
+    /// 16/07/2026.
+    DayFirst,
+    /// 7/16/2026, or with AM or PM.
+    MonthFirst,
+    /// 03/04/2026.
+    Either,
+}
+
+impl DateOrder {
+    /// What one date says.
+    pub(in crate::formats) fn of(text: &str) -> Self {
+        let mut numbers = text.split(['/', '.', ',', ' ']).filter_map(|part| part.parse::<u32>().ok());
+        let (Some(a), Some(b), Some(_year)) = (numbers.next(), numbers.next(), numbers.next()) else {
+            return Self::Certain;
+        };
+        let upper = text.to_ascii_uppercase();
+        match () {
+            () if upper.contains("AM") || upper.contains("PM") || b > 12 => Self::MonthFirst,
+            () if a > 12 => Self::DayFirst,
+            () if a == b => Self::Certain,
+            () => Self::Either,
+        }
+    }
 }
 
 impl<'a> Row<'a> {
@@ -99,7 +131,7 @@ impl<'a> Row<'a> {
         if text.is_empty() {
             return None;
         }
-        match table_time(text) {
+        match table_time(text, self.order) {
             TableTime::Known(when) => {
                 facts.saw(Some(when));
                 Some(when)
@@ -426,7 +458,7 @@ enum TableTime {
 
 /// A time as a table export writes it: ISO, or in the browser's way (`2/25/2025, 9:19:25.391 AM`,
 /// `16/07/2026 20:26:12,030`). AM and PM go with month first; otherwise a number above 12 decides.
-fn table_time(text: &str) -> TableTime {
+fn table_time(text: &str, order: Option<DateOrder>) -> TableTime {
     let text = text.trim();
     if let Some((when, _)) = time::rfc3339(text.as_bytes()) {
         return TableTime::Known(when);
@@ -448,7 +480,8 @@ fn table_time(text: &str) -> TableTime {
     let (month, day) = match (am || pm, *a > 12, *b > 12) {
         (true, ..) | (false, false, true) => (*a, *b),
         (false, true, _) => (*b, *a),
-        (false, false, false) if a == b => (*a, *b),
+        (false, false, false) if a == b || order == Some(DateOrder::MonthFirst) => (*a, *b),
+        (false, false, false) if order == Some(DateOrder::DayFirst) => (*b, *a),
         (false, false, false) => return TableTime::DayOrMonth,
     };
     let hour = match (am, pm, *hour) {
@@ -469,7 +502,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        match table_time(text) {
+        match table_time(text, None) {
             TableTime::Known(when) => time::rfc3339_text(when.resolve(None).unwrap()),
             other => format!("{other:?}"),
         }
