@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         .find(|argument| !argument.starts_with('-'))
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples"), PathBuf::from);
     let bundles = bundles(&folder);
-    if bundles.is_empty() {
+    if bundles.is_empty() && oracles(&folder).is_empty() {
         println!("nothing to run in {}", folder.display());
         return ExitCode::FAILURE;
     }
@@ -56,6 +56,19 @@ fn main() -> ExitCode {
         print(&row);
         if row.wrong.is_empty() { passed += 1 } else { failed += 1 }
     }
+    for oracle in oracles(&folder) {
+        let (right, asked, first_wrong) = ask(&oracle);
+        println!(
+            "| {} | | | | | {right} of {asked} reviews agree | | |",
+            oracle.strip_prefix(&folder).unwrap_or(&oracle).display()
+        );
+        if right == asked && asked > 0 {
+            passed += 1;
+        } else {
+            println!("  WRONG {}: {first_wrong}", oracle.display());
+            failed += 1;
+        }
+    }
     println!("\n{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -69,6 +82,59 @@ fn equivalence(bundle: &Path) -> Vec<String> {
         .expect("the bundle unpacks");
     let tops = std::fs::read_dir(unpacked.path()).expect("a folder").filter_map(Result::ok);
     tops.flat_map(|top| representations::compare(&top.path())).collect()
+}
+
+/// Archives with RBAC objects and the answers that a real API server gave.
+fn oracles(folder: &Path) -> Vec<PathBuf> {
+    let all = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
+    let oracle =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("oracle-"));
+    all.map(walkdir::DirEntry::into_path).filter(oracle).collect()
+}
+
+/// Asks every review of an oracle by the bulk command; decisions and words on missing roles must agree. An
+/// allowed request may be allowed by several bindings: which one is named is up to the server's memory.
+fn ask(oracle: &Path) -> (usize, usize, String) {
+    let unpacked = tempfile::tempdir().expect("a temporary folder");
+    let file = std::fs::File::open(oracle).expect("the oracle is there");
+    tar::Archive::new(flate2::read::GzDecoder::new(file))
+        .unpack(unpacked.path())
+        .expect("the oracle unpacks");
+    let answers = walkdir::WalkDir::new(unpacked.path()).into_iter().filter_map(Result::ok);
+    let answers = answers
+        .map(walkdir::DirEntry::into_path)
+        .find(|path| path.ends_with("oracle.jsonl"))
+        .expect("answers");
+    let answers = std::fs::read_to_string(answers).expect("answers are text");
+    let expected: Vec<Value> = answers.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let reviews = unpacked.path().join("reviews.jsonl");
+    let specs: Vec<String> = expected.iter().map(|one| one["spec"].to_string()).collect();
+    std::fs::write(&reviews, specs.join("\n")).expect("a file");
+    let out = Command::new(env!("CARGO_BIN_EXE_kubetriage"))
+        .arg("can-i")
+        .arg(unpacked.path())
+        .arg("--reviews")
+        .arg(&reviews)
+        .output()
+        .expect("the program starts");
+    let given: Vec<Value> = String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let agrees = |(expected, given): &(&Value, &Value)| {
+        let allowed = expected["allowed"] == true;
+        let decision = if allowed { "allowed" } else { "denied" };
+        given["decision"] == decision
+            && given["allowed"] == allowed
+            && (allowed || given["reason"] == expected["reason"])
+    };
+    let right = expected.iter().zip(&given).filter(agrees).count();
+    let wrong = expected.iter().zip(&given).find(|pair| !agrees(pair));
+    (
+        right,
+        expected.len(),
+        wrong.map_or_else(String::new, |(expected, given)| format!("{expected} — {given}")),
+    )
 }
 
 /// Archives and files that are bundles; of the project's samples, the folders of bundles and detectors.

@@ -53,6 +53,22 @@ struct LimitArguments {
     max_document: u64,
 }
 
+/// One bundle, for questions.
+#[derive(Args)]
+pub(super) struct One {
+    /// Archive, folder or file
+    #[arg(value_name = "BUNDLE")]
+    bundle: String,
+}
+
+impl One {
+    /// Reads it, without a word.
+    pub(super) fn read(&self) -> anyhow::Result<Cluster> {
+        let opened = bundle::open(&[Input::from_argument(&self.bundle)])?;
+        Ok(Cluster::freeze(scan(&opened, &Options::default(), &Progress::default())))
+    }
+}
+
 impl Arguments {
     pub(super) fn inputs(&self) -> Vec<Input> {
         self.bundles.iter().map(|bundle| Input::from_argument(bundle)).collect()

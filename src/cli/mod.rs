@@ -1,6 +1,7 @@
 //! The command line: parse, run, and say how it went by the exit code.
 
 mod bundle;
+mod can_i;
 mod detectors;
 mod exit;
 mod inspect;
@@ -38,6 +39,10 @@ enum Command {
     Report(report::Report),
     /// Show what a bundle holds, what is wrong with it, and what to ask for
     Inspect(inspect::Inspect),
+    /// May an identity do something, by the roles and bindings of the bundle?
+    CanI(can_i::CanI),
+    /// Who may do something, by the roles and bindings of the bundle?
+    WhoCan(can_i::WhoCan),
     /// List the causes that can be found
     Detectors(detectors::Detectors),
     /// Explain one cause: what it means, how it is decided, what to do
@@ -71,6 +76,8 @@ fn run(cli: Cli) -> Exit {
     let ran = match cli.command {
         Command::Report(report) => report.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::CanI(can_i) => can_i.run(),
+        Command::WhoCan(who_can) => who_can.run(),
         Command::Detectors(detectors) => detectors.run(),
         Command::Explain(explain) => explain.run(),
         Command::Completions { shell } => {

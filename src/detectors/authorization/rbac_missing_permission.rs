@@ -113,7 +113,7 @@ fn explain(cluster: &Cluster, authorizer: &Authorizer<'_>, group: &Group<'_>) ->
             .collect();
         let mut all = true;
         for decision in decisions {
-            if let Decision::Denied { missing_roles: more } = decision {
+            if let Decision::Denied { missing_roles: more, .. } = decision {
                 all = false;
                 missing_roles.extend(more);
             }
@@ -156,11 +156,11 @@ fn near_misses(
     let personal = |binding: &Binding| names_it(binding, group);
     let mut bound: Vec<String> = Vec::new();
     for namespace in &namespaces {
-        for (at, binding) in authorizer.bindings_of(user, user_groups, namespace) {
-            if personal(binding) {
-                let rules = authorizer.rules(at, binding).map_or(0, <[_]>::len);
+        for one in authorizer.bindings_of(user, user_groups, namespace) {
+            if personal(one.binding) {
+                let rules = authorizer.role(one.namespace, one.binding).map_or(0, |role| role.rules.len());
                 let empty = if rules == 0 { ", which has no rules" } else { "" };
-                bound.push(format!("{} ({}{empty})", binding_shown(at, binding), role_shown(at, binding)));
+                bound.push(format!("{} ({}{empty})", one.shown(), role_shown(one.namespace, one.binding)));
             }
         }
     }

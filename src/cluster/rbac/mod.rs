@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::facts::{Binding, Objects, PolicyRule, Role, Scope, Store, Subject, Target};
+use crate::facts::{Binding, Objects, PolicyRule, Role, Scope, Subject, Target};
 
 /// A question to the authorizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,24 +27,31 @@ pub struct Review<'a> {
 pub enum Decision {
     /// By this binding and role.
     Allowed {
-        /// `ClusterRoleBinding x` or `RoleBinding ns/x`.
+        /// `ClusterRoleBinding x` or `RoleBinding ns/x`; the group for `system:masters`.
         binding: String,
-        /// `ClusterRole x` or `Role ns/x`.
+        /// `ClusterRole x` or `Role ns/x`; empty for `system:masters`.
         role: String,
+        /// In the words of the API server; empty for `system:masters`, which is allowed before RBAC is asked.
+        reason: String,
     },
     /// No rule covers it.
     Denied {
         /// Roles that bindings of this user name and that do not exist.
         missing_roles: Vec<String>,
+        /// In the words of the API server; empty but for missing roles.
+        reason: String,
     },
 }
 
+/// The group that is allowed everything before RBAC is asked.
+pub const MASTERS: &str = "system:masters";
+
 /// Bindings and roles, indexed by subject.
 pub struct Authorizer<'a> {
-    roles: &'a Store<Role>,
-    cluster_roles: &'a Store<Role>,
+    /// By namespace and name: cluster roles under the empty namespace.
+    roles: HashMap<(&'a str, &'a str), &'a Role>,
     /// By subject: cluster-wide bindings under the empty namespace.
-    bindings: HashMap<(&'a str, SubjectName<'a>), Vec<&'a Binding>>,
+    bindings: HashMap<(&'a str, SubjectName<'a>), Vec<Bound<'a>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,76 +61,194 @@ enum SubjectName<'a> {
     ServiceAccount(&'a str, &'a str),
 }
 
+/// A binding that applies to an identity.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'a> {
+    /// Empty for cluster role bindings.
+    pub namespace: &'a str,
+    /// The binding.
+    pub binding: &'a Binding,
+    /// Which of its subjects is meant.
+    pub subject: &'a Subject,
+}
+
 impl<'a> Authorizer<'a> {
     /// Indexes the RBAC objects of a bundle.
     pub fn new(objects: &'a Objects) -> Self {
-        let mut bindings: HashMap<_, Vec<&Binding>> = HashMap::new();
-        let cluster = objects.cluster_role_bindings.iter().map(|(_, seen)| ("", &seen.object));
-        let namespaced = objects.role_bindings.iter().map(|(key, seen)| (&*key.namespace, &seen.object));
-        for (namespace, binding) in cluster.chain(namespaced) {
+        let mut bindings: HashMap<_, Vec<Bound<'a>>> = HashMap::new();
+        for (namespace, binding) in all_bindings(objects) {
             for subject in &binding.subjects {
                 if let Some(name) = subject_name(subject, namespace) {
-                    bindings.entry((namespace, name)).or_default().push(binding);
+                    bindings.entry((namespace, name)).or_default().push(Bound {
+                        namespace,
+                        binding,
+                        subject,
+                    });
                 }
             }
         }
-        Self { roles: &objects.roles, cluster_roles: &objects.cluster_roles, bindings }
+        let cluster = objects.cluster_roles.iter().map(|(key, seen)| (("", &*key.name), &seen.object));
+        let namespaced =
+            objects.roles.iter().map(|(key, seen)| ((&*key.namespace, &*key.name), &seen.object));
+        Self { roles: cluster.chain(namespaced).collect(), bindings }
     }
 
     /// Bindings that apply to a user: cluster-wide ones, then those of `namespace`.
-    pub fn bindings_of<'b>(
-        &'b self,
-        user: &'b str,
-        groups: &'b [String],
-        namespace: &'b str,
-    ) -> Vec<(&'b str, &'b Binding)> {
-        let mut found: Vec<(&'b str, &'b Binding)> = Vec::new();
+    pub fn bindings_of(&self, user: &str, groups: &[String], namespace: &str) -> Vec<Bound<'a>> {
+        let mut found: Vec<Bound<'a>> = Vec::new();
         let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
         let namespaces: &[&str] = if namespace.is_empty() { &[""] } else { &["", namespace] };
         for at in namespaces {
-            let mut names = vec![SubjectName::User(user)];
-            names.extend(groups.iter().map(|group| SubjectName::Group(group)));
-            names.extend(account.map(|(namespace, name)| SubjectName::ServiceAccount(namespace, name)));
-            for name in names {
-                let Some((key, bound)) = self.bindings.get_key_value(&(*at, name)) else { continue };
-                found.extend(bound.iter().map(|binding| (key.0, *binding)));
+            let named = std::iter::once(SubjectName::User(user));
+            let grouped = groups.iter().map(|group| SubjectName::Group(group));
+            let own = account.map(|(namespace, name)| SubjectName::ServiceAccount(namespace, name));
+            for name in named.chain(grouped).chain(own) {
+                found.extend(self.bindings.get(&(*at, name)).into_iter().flatten());
             }
         }
         found
     }
 
-    /// The rules of the role that a binding names; `None` when it does not exist.
-    pub fn rules(&self, namespace: &str, binding: &Binding) -> Option<&'a [PolicyRule]> {
+    /// The role that a binding names; `None` when it does not exist.
+    pub fn role(&self, namespace: &str, binding: &Binding) -> Option<&'a Role> {
         let reference = &binding.role_ref;
-        let role = match (&*reference.kind, namespace) {
-            ("ClusterRole", _) => self.cluster_roles.get("", &reference.name),
-            ("Role", "") => None,
-            ("Role", namespace) => self.roles.get(namespace, &reference.name),
+        match (&*reference.kind, namespace) {
+            ("ClusterRole", _) => self.roles.get(&("", &*reference.name)).copied(),
+            ("Role", namespace) if !namespace.is_empty() => {
+                self.roles.get(&(namespace, &*reference.name)).copied()
+            }
             _ => None,
-        }?;
-        Some(&role.object.rules)
+        }
     }
 
     /// Decides a request.
     pub fn decide(&self, review: &Review<'_>) -> Decision {
-        let namespace = match review.target {
-            Target::Resource { scope: Scope::Namespace(namespace), .. } => namespace,
-            _ => "",
-        };
-        let mut missing_roles = Vec::new();
-        for (at, binding) in self.bindings_of(review.user, review.groups, namespace) {
-            let role = role_shown(at, binding);
-            match self.rules(at, binding) {
-                Some(rules) if rules.iter().any(|rule| covers(rule, review)) => {
-                    return Decision::Allowed { binding: binding_shown(at, binding), role };
+        if review.groups.iter().any(|group| group == MASTERS) {
+            let binding = format!("group {MASTERS}");
+            return Decision::Allowed { binding, role: String::new(), reason: String::new() };
+        }
+        let mut missing: Vec<Bound<'a>> = Vec::new();
+        for bound in self.bindings_of(review.user, review.groups, review.namespace()) {
+            match self.role(bound.namespace, bound.binding) {
+                Some(role) if role.rules.iter().any(|rule| covers(rule, review)) => {
+                    return Decision::Allowed {
+                        binding: bound.shown(),
+                        role: role_shown(bound.namespace, bound.binding),
+                        reason: bound.reason(),
+                    };
                 }
                 Some(_) => {}
-                None => missing_roles.push(role),
+                None => missing.push(bound),
             }
         }
+        let mut missing_roles: Vec<String> =
+            missing.iter().map(|bound| role_shown(bound.namespace, bound.binding)).collect();
         missing_roles.sort();
         missing_roles.dedup();
-        Decision::Denied { missing_roles }
+        Decision::Denied { missing_roles, reason: missing_reason(&missing) }
+    }
+
+    /// All identities that some binding lets do it: each subject with its binding.
+    pub fn who_can(&self, objects: &'a Objects, verb: &str, target: &Target, name: &str) -> Vec<Bound<'a>> {
+        let review = Review { user: "", groups: &[], verb, target, name };
+        let asked = review.namespace();
+        let mut found = Vec::new();
+        for (namespace, binding) in all_bindings(objects) {
+            if !namespace.is_empty() && namespace != asked {
+                continue;
+            }
+            let Some(role) = self.role(namespace, binding) else { continue };
+            if role.rules.iter().any(|rule| covers(rule, &review)) {
+                found.extend(binding.subjects.iter().map(|subject| Bound { namespace, binding, subject }));
+            }
+        }
+        found
+    }
+
+    /// The rules that apply to an identity, with the binding that brings them.
+    pub fn rules_of(
+        &self,
+        user: &str,
+        groups: &[String],
+        namespace: &str,
+    ) -> Vec<(Bound<'a>, &'a PolicyRule)> {
+        let bound = self.bindings_of(user, groups, namespace).into_iter();
+        bound
+            .flat_map(|bound| {
+                self.role(bound.namespace, bound.binding)
+                    .into_iter()
+                    .flat_map(move |role| role.rules.iter().map(move |rule| (bound, rule)))
+            })
+            .collect()
+    }
+}
+
+/// Cluster role bindings under the empty namespace, then role bindings under theirs.
+pub fn all_bindings(objects: &Objects) -> impl Iterator<Item = (&str, &Binding)> {
+    let cluster = objects.cluster_role_bindings.iter().map(|(_, seen)| ("", &seen.object));
+    cluster.chain(objects.role_bindings.iter().map(|(key, seen)| (&*key.namespace, &seen.object)))
+}
+
+impl Review<'_> {
+    /// The namespace asked about, empty for the cluster's scope and for paths.
+    pub fn namespace(&self) -> &str {
+        match self.target {
+            Target::Resource { scope: Scope::Namespace(namespace), .. } => namespace,
+            _ => "",
+        }
+    }
+}
+
+impl Bound<'_> {
+    /// `RoleBinding ns/name` or `ClusterRoleBinding name`.
+    pub fn shown(&self) -> String {
+        binding_shown(self.namespace, self.binding)
+    }
+
+    /// `ServiceAccount ns/name`, `Group name`.
+    pub fn subject_shown(&self) -> String {
+        let subject = self.subject;
+        if &*subject.kind == "ServiceAccount" {
+            let own = if subject.namespace.is_empty() { self.namespace } else { &subject.namespace };
+            format!("ServiceAccount {own}/{}", subject.name)
+        } else {
+            format!("{} {}", subject.kind, subject.name)
+        }
+    }
+
+    /// The API server's own words: names before namespaces.
+    fn reason(&self) -> String {
+        let (binding, subject) = (self.binding, self.subject);
+        let name = &binding.metadata.name;
+        let bound = if self.namespace.is_empty() {
+            format!("ClusterRoleBinding \"{name}\"")
+        } else {
+            format!("RoleBinding \"{name}/{}\"", self.namespace)
+        };
+        let to = if &*subject.kind == "ServiceAccount" {
+            format!("ServiceAccount \"{}/{}\"", subject.name, subject.namespace)
+        } else {
+            format!("{} \"{}\"", subject.kind, subject.name)
+        };
+        format!("RBAC: allowed by {bound} of {} \"{}\" to {to}", binding.role_ref.kind, binding.role_ref.name)
+    }
+}
+
+/// `RBAC: role.rbac.authorization.k8s.io "x" not found`, several in brackets.
+fn missing_reason(missing: &[Bound<'_>]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for bound in missing {
+        let reference = &bound.binding.role_ref;
+        let kind = reference.kind.to_lowercase();
+        let word = format!("{kind}.rbac.authorization.k8s.io \"{}\" not found", reference.name);
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    match words.as_slice() {
+        [] => String::new(),
+        [one] => format!("RBAC: {one}"),
+        several => format!("RBAC: [{}]", several.join(", ")),
     }
 }
 
@@ -171,7 +296,8 @@ pub fn covers(rule: &PolicyRule, review: &Review<'_>) -> bool {
             let url: &str = url;
             url == "*"
                 || url == &**path
-                || url.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix))
+                // All stars at the end go: `/debug**` is `/debug*`.
+                || url.ends_with('*') && path.starts_with(url.trim_end_matches('*'))
         }),
         Target::Resource { group, resource, subresource, .. } => {
             let group_covered = rule.api_groups.iter().any(|own| &**own == "*" || **own == **group);
@@ -284,10 +410,15 @@ mod tests {
                 name: "",
             })
         };
-        assert_eq!(decide(Scope::Cluster), Decision::Denied { missing_roles: vec![] });
+        assert_eq!(decide(Scope::Cluster), Decision::Denied { missing_roles: vec![], reason: String::new() });
         assert_eq!(
             decide(Scope::Namespace("n".into())),
-            Decision::Allowed { binding: "RoleBinding n/b".into(), role: "ClusterRole r".into() }
+            Decision::Allowed {
+                binding: "RoleBinding n/b".into(),
+                role: "ClusterRole r".into(),
+                reason: "RBAC: allowed by RoleBinding \"b/n\" of ClusterRole \"r\" to ServiceAccount \"s/\""
+                    .into(),
+            }
         );
     }
 }
