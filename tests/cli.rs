@@ -124,7 +124,7 @@ fn the_standard_input_may_be_an_archive() {
 #[test]
 fn several_inputs_are_pieces_of_one_cluster() {
     let temp = tempfile::tempdir().unwrap();
-    let hit = common::sample("detectors/rbac-missing-permission/hit");
+    let hit = common::sample("detectors/rbac-binding-in-another-namespace/hit");
     let piece = |name: &str| hit.join(name).to_string_lossy().into_owned();
     let (audit, rbac) = (piece("audit.log"), piece("rbac.json"));
     let output = run(temp.path(), &["report", &audit, &rbac, "-o", "-", "--format", "json", "-q"]);

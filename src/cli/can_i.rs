@@ -57,7 +57,7 @@ pub(super) struct CanI {
     #[arg(long)]
     list: bool,
 
-    /// Answer SubjectAccessReview specs, one JSON object a line, from a file or `-`
+    /// Answer `SubjectAccessReview` specs, one JSON object a line, from a file or `-`
     #[arg(long, value_name = "FILE")]
     reviews: Option<String>,
 }
@@ -269,8 +269,8 @@ impl WhoCan {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
-    #[serde(default)]
-    spec: Option<Box<Spec>>,
+    #[serde(default, rename = "spec")]
+    inner: Option<Box<Spec>>,
     #[serde(default)]
     user: String,
     #[serde(default)]
@@ -316,7 +316,7 @@ fn reviews(cluster: &Cluster, authorizer: &Authorizer<'_>, file: &str) -> anyhow
             continue;
         }
         let answer = match serde_json::from_slice::<Spec>(&line) {
-            Ok(Spec { spec: Some(inner), .. }) => answer(authorizer, &inner, &all, &cluster_wide),
+            Ok(Spec { inner: Some(inner), .. }) => answer(authorizer, &inner, &all, &cluster_wide),
             Ok(spec) => answer(authorizer, &spec, &all, &cluster_wide),
             Err(error) => {
                 serde_json::json!({ "allowed": false, "decision": "unknown", "reason": "", "error": format!("not a review: {error}") })

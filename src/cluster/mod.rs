@@ -4,7 +4,7 @@ pub mod ipam;
 pub mod rbac;
 mod requests;
 
-use crate::facts::{Denial, DenialKey, Facts};
+use crate::facts::{Class, Denial, DenialKey, Facts, Target};
 
 /// The bundle as one cluster.
 pub struct Cluster {
@@ -12,6 +12,8 @@ pub struct Cluster {
     pub facts: Facts,
     /// Denied requests: audit events and access log lines joined by audit id.
     pub denials: Vec<(DenialKey, Denial)>,
+    /// For each of these that RBAC denied: what comes nearest to allowing it.
+    pub misses: Vec<Option<rbac::Miss>>,
     /// How that join went.
     pub joined: requests::Joined,
     /// Addresses per node.
@@ -28,10 +30,63 @@ impl Cluster {
         facts.objects.settle();
         let anchor = facts.span.newest().or(facts.text_span.newest());
         let (denials, joined) = requests::join(&facts);
+        let misses = misses(&facts, &denials);
         let ledger = ipam::Ledger::build(&facts, anchor);
         let logs_end = logs_end(&facts, anchor);
-        Self { facts, denials, joined, ledger, anchor, logs_end }
+        Self { facts, denials, misses, joined, ledger, anchor, logs_end }
     }
+}
+
+/// Verbs whose requests carry no object name.
+const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
+
+/// The names that the authorizer was asked about: none where the verb carries none. Creating a subresource
+/// (`pods/exec`) does carry the name.
+pub fn asked_names<'a>(key: &DenialKey, denial: &'a Denial) -> Vec<&'a str> {
+    if nameless(key) || denial.names.is_empty() {
+        return vec![""];
+    }
+    denial.names.iter().map(AsRef::as_ref).collect()
+}
+
+/// Whether a request of this kind carries no object name.
+pub fn nameless(key: &DenialKey) -> bool {
+    let sub = matches!(&key.request.target, Target::Resource { subresource, .. } if !subresource.is_empty());
+    NAMELESS.contains(&&*key.request.verb) && !(sub && &*key.request.verb == "create")
+}
+
+fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Miss>> {
+    let objects = &facts.objects;
+    let unknown = objects.cluster_roles.is_empty() && objects.roles.is_empty();
+    let authorizer = rbac::Authorizer::new(objects);
+    denials
+        .iter()
+        .map(|(key, denial)| {
+            if key.class != Class::MissingRule {
+                return None;
+            }
+            if unknown {
+                return Some(rbac::Miss::unknown());
+            }
+            let user = key.identity.shown();
+            let mut groups = rbac::implied_groups(user);
+            groups.extend(denial.groups.iter().map(ToString::to_string));
+            groups.sort();
+            groups.dedup();
+            let (verb, target) = (&key.request.verb, &key.request.target);
+            let of = |name| {
+                rbac::nearest(
+                    objects,
+                    &authorizer,
+                    &rbac::Review { user, groups: &groups, verb, target, name },
+                )
+            };
+            // A name that is still denied says more than one that is allowed by now.
+            let mut all: Vec<rbac::Miss> = asked_names(key, denial).into_iter().map(of).collect();
+            all.sort_by_key(|miss| miss.step == rbac::Step::Allowed);
+            all.into_iter().next()
+        })
+        .collect()
 }
 
 fn logs_end(facts: &Facts, anchor: Option<i64>) -> Option<i64> {

@@ -25,12 +25,12 @@ pub(super) fn paragraph(
         told += leaks.len();
     }
     let (denied, past): (Vec<_>, Vec<_>) =
-        of(findings, "rbac-missing-permission").partition(|f| f.confidence > Confidence::Possible);
+        findings.iter().filter(|f| is_missing_rule(f)).partition(|f| f.confidence > Confidence::Possible);
     if let Some(worst) = denied.iter().max_by_key(|finding| finding.count) {
         let requests: u64 = denied.iter().map(|finding| finding.count).sum();
         sentences.push(format!(
             "{} refused by RBAC for want of a rule ({requests} requests); most often {} ({} times).",
-            identities(denied.len(), "is", "are"),
+            identities(identities_of(&denied), "is", "are"),
             worst.title,
             worst.count
         ));
@@ -39,13 +39,11 @@ pub(super) fn paragraph(
     if !past.is_empty() {
         sentences.push(format!(
             "{} refused by RBAC for a while and no longer, as happens while components start.",
-            identities(past.len(), "was", "were")
+            identities(identities_of(&past), "was", "were")
         ));
         told += past.len();
     }
-    let other = findings
-        .iter()
-        .find(|f| serious(f) && f.detector != "pod-ip-leak" && f.detector != "rbac-missing-permission");
+    let other = findings.iter().find(|f| serious(f) && f.detector != "pod-ip-leak" && !is_missing_rule(f));
     if let Some(other) = other {
         let also = if told > 0 { "Also: " } else { "" };
         sentences.push(format!("{also}{}.", other.title));
@@ -94,6 +92,20 @@ pub(super) fn paragraph(
         sentences.push(format!("Could not be decided from this bundle: {list}."));
     }
     sentences.join(" ")
+}
+
+/// RBAC denies it, whichever rule is missing or wrong.
+fn is_missing_rule(finding: &Finding) -> bool {
+    finding.details.contains_key("bundle_rbac")
+}
+
+/// One identity may be denied for several reasons.
+fn identities_of(findings: &[&Finding]) -> usize {
+    let mut all: Vec<String> =
+        findings.iter().filter_map(|f| f.details.get("identity")).map(ToString::to_string).collect();
+    all.sort();
+    all.dedup();
+    all.len()
 }
 
 /// What is cut or damaged in the bundle as such, by its first case.

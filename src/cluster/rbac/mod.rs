@@ -3,7 +3,11 @@
 //! All cluster role bindings first, then those of the request's namespace. Purely additive: a request is
 //! allowed as soon as one rule covers it.
 
+mod nearest;
+
 use std::collections::HashMap;
+
+pub use nearest::{Miss, Step, nearest};
 
 use crate::facts::{Binding, Objects, PolicyRule, Role, Scope, Subject, Target};
 
@@ -283,6 +287,21 @@ fn subject_name<'a>(subject: &'a Subject, namespace: &'a str) -> Option<SubjectN
             (!own.is_empty()).then_some(SubjectName::ServiceAccount(own, &subject.name))
         }
         _ => None,
+    }
+}
+
+/// Whether a subject of a binding in `namespace` is the identity itself.
+fn subject_name_is(subject: &Subject, namespace: &str, review: &Review<'_>) -> bool {
+    match subject_name(subject, namespace) {
+        Some(SubjectName::User(user)) => user == review.user,
+        Some(SubjectName::ServiceAccount(own, name)) => {
+            review.user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
+                == Some((own, name))
+        }
+        Some(SubjectName::Group(group)) => {
+            !group.starts_with("system:") && review.groups.iter().any(|own| own == group)
+        }
+        None => false,
     }
 }
 

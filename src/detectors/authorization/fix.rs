@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use super::group::Group;
 use crate::cluster::rbac::{Authorizer, Decision, Review, implied_groups};
+use crate::cluster::{asked_names, nameless};
 use crate::detectors::{Fix, SubjectRef, shell, slug};
 use crate::facts::{Denial, DenialKey, Objects, Origin, Scope, Target, fingerprint};
-
-/// Verbs whose requests carry no object name: a rule with names would never match them.
-const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
 
 /// One rule, with the denials that it is for.
 #[derive(Default)]
@@ -25,7 +23,9 @@ struct Rule {
 
 /// Roles and bindings for everything that the group was denied; `None` when it can't be written, or when
 /// the proof fails.
-pub(super) fn grant(group: &Group<'_>) -> Option<Fix> {
+///
+/// `word` ends the names of the objects: findings of one identity must not overwrite each other's roles.
+pub(super) fn grant(group: &Group<'_>, word: &str) -> Option<Fix> {
     let subject = group.subject();
     if !matches!(&*subject.kind, "ServiceAccount" | "User") {
         return None;
@@ -42,10 +42,18 @@ pub(super) fn grant(group: &Group<'_>) -> Option<Fix> {
         };
         scopes.entry(scope).or_default().push((key, denial));
     }
+    // What is granted for the whole cluster needs no rule in a namespace.
+    let wide: Vec<&DenialKey> = scopes.get("").into_iter().flatten().map(|(key, _)| *key).collect();
+    for (scope, denials) in &mut scopes {
+        if !scope.is_empty() {
+            denials.retain(|(key, _)| !wide.iter().any(|wide| same_but_scope(wide, key)));
+        }
+    }
+    scopes.retain(|_, denials| !denials.is_empty());
     if scopes.is_empty() {
         return None;
     }
-    let name = object_name(&subject);
+    let name = object_name(&subject, word);
     let manifests: Vec<String> =
         scopes.iter().map(|(scope, denials)| manifest(&name, scope, &subject, &rules(denials))).collect();
     let proved = proof(&manifests, group, &denials)?;
@@ -64,36 +72,37 @@ pub(super) fn grant(group: &Group<'_>) -> Option<Fix> {
     Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests })
 }
 
+fn same_but_scope(a: &DenialKey, b: &DenialKey) -> bool {
+    match (&a.request.target, &b.request.target) {
+        (
+            Target::Resource { group, resource, subresource, .. },
+            Target::Resource { group: other_group, resource: other, subresource: other_sub, .. },
+        ) => {
+            a.request.verb == b.request.verb
+                && group == other_group
+                && resource == other
+                && subresource == other_sub
+        }
+        _ => false,
+    }
+}
+
 /// Whether the name survives as it is in an object's name.
 fn slug_is_exact(subject: &SubjectRef) -> bool {
     slug(&subject.name) == subject.name && slug(&subject.namespace) == subject.namespace
 }
 
 /// With the namespace: accounts of one name in two namespaces must not share a ClusterRole.
-fn object_name(subject: &SubjectRef) -> String {
+fn object_name(subject: &SubjectRef, word: &str) -> String {
     let name = slug(&format!("{} {}", subject.namespace, subject.name));
     let whole = name.len() <= 52 && !name.is_empty() && slug_is_exact(subject);
     let name = name.get(..52.min(name.len())).unwrap_or_default().trim_end_matches('-');
     if whole {
-        return format!("{name}-granted");
+        return format!("{name}-{word}");
     }
     // Cut or simplified: the full identity keeps it apart from its likes.
     let print = fingerprint((&subject.kind, &subject.namespace, &subject.name)) as u32;
-    format!("{}-{print:08x}-granted", if name.is_empty() { "user" } else { name })
-}
-
-/// The names that the authorizer was asked about: none where the verb carries none. Creating a subresource
-/// (`pods/exec`) does carry the name.
-pub(super) fn asked_names<'a>(key: &DenialKey, denial: &'a Denial) -> Vec<&'a str> {
-    if nameless(key) || denial.names.is_empty() {
-        return vec![""];
-    }
-    denial.names.iter().map(AsRef::as_ref).collect()
-}
-
-fn nameless(key: &DenialKey) -> bool {
-    let sub = matches!(&key.request.target, Target::Resource { subresource, .. } if !subresource.is_empty());
-    NAMELESS.contains(&&*key.request.verb) && !(sub && &*key.request.verb == "create")
+    format!("{}-{print:08x}-{word}", if name.is_empty() { "user" } else { name })
 }
 
 /// Names are only worth pinning where they are few, stable and sensitive.
@@ -171,19 +180,41 @@ fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
     joined
 }
 
-/// YAML of a role and its binding in one scope.
-fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> String {
-    let (role, binding) =
-        if scope.is_empty() { ("ClusterRole", "ClusterRoleBinding") } else { ("Role", "RoleBinding") };
+/// YAML of a role alone, with what these denials need.
+pub(super) fn role_manifest(name: &str, namespace: &str, denials: &[(&DenialKey, &Denial)]) -> String {
+    let kind = if namespace.is_empty() { "ClusterRole" } else { "Role" };
     let mut yaml = String::new();
-    let metadata = |yaml: &mut String, kind: &str| {
-        let _ = writeln!(yaml, "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata:");
-        let _ = writeln!(yaml, "  name: {}", quoted(name));
-        if !scope.is_empty() {
-            let _ = writeln!(yaml, "  namespace: {}", quoted(scope));
-        }
-    };
-    metadata(&mut yaml, role);
+    metadata(&mut yaml, kind, name, namespace);
+    write_rules(&mut yaml, &rules(denials));
+    yaml
+}
+
+/// Proves a role that a binding in `namespace` (empty for the cluster) already names.
+pub(super) fn prove_role(
+    manifest: &str,
+    missed: &super::near_miss::Missed<'_>,
+    namespace: &str,
+) -> Option<()> {
+    let miss = missed.first()?;
+    let (role_namespace, role) = miss.role.as_ref()?;
+    let subject = missed.group.subject();
+    let kind = if role_namespace.is_empty() { "ClusterRole" } else { "Role" };
+    let mut binding = String::new();
+    let binding_kind = if namespace.is_empty() { "ClusterRoleBinding" } else { "RoleBinding" };
+    metadata(&mut binding, binding_kind, "proof", namespace);
+    write_subject(&mut binding, kind, role, &subject);
+    proof(&[manifest.to_owned(), binding], &missed.group, &missed.group.denials).map(|_| ())
+}
+
+fn metadata(yaml: &mut String, kind: &str, name: &str, namespace: &str) {
+    let _ = writeln!(yaml, "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata:");
+    let _ = writeln!(yaml, "  name: {}", quoted(name));
+    if !namespace.is_empty() {
+        let _ = writeln!(yaml, "  namespace: {}", quoted(namespace));
+    }
+}
+
+fn write_rules(yaml: &mut String, rules: &[Rule]) {
     yaml.push_str("rules:\n");
     for rule in rules {
         for line in &rule.serves {
@@ -200,12 +231,13 @@ fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> St
         }
         let _ = writeln!(yaml, "    verbs: [{}]", list(&rule.verbs));
     }
-    yaml.push_str("---\n");
-    metadata(&mut yaml, binding);
+}
+
+fn write_subject(yaml: &mut String, role_kind: &str, role: &str, subject: &SubjectRef) {
     let _ = writeln!(
         yaml,
-        "roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {role}\n  name: {}",
-        quoted(name)
+        "roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {role_kind}\n  name: {}",
+        quoted(role)
     );
     let _ = writeln!(yaml, "subjects:\n  - kind: {}\n    name: {}", subject.kind, quoted(&subject.name));
     if subject.kind == "ServiceAccount" {
@@ -213,6 +245,18 @@ fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> St
     } else {
         yaml.push_str("    apiGroup: rbac.authorization.k8s.io\n");
     }
+}
+
+/// YAML of a role and its binding in one scope.
+fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> String {
+    let (role, binding) =
+        if scope.is_empty() { ("ClusterRole", "ClusterRoleBinding") } else { ("Role", "RoleBinding") };
+    let mut yaml = String::new();
+    metadata(&mut yaml, role, name, scope);
+    write_rules(&mut yaml, rules);
+    yaml.push_str("---\n");
+    metadata(&mut yaml, binding, name, scope);
+    write_subject(&mut yaml, role, name, subject);
     yaml
 }
 
@@ -279,7 +323,7 @@ fn parse(manifests: &[String]) -> Objects {
 }
 
 /// What an administrator should think about before granting it.
-fn warnings(denials: &[(&DenialKey, &Denial)]) -> Vec<&'static str> {
+pub(super) fn warnings(denials: &[(&DenialKey, &Denial)]) -> Vec<&'static str> {
     let mut warnings = Vec::new();
     let mut warn = |text| {
         if !warnings.contains(&text) {
@@ -382,7 +426,7 @@ mod tests {
             class: Class::MissingRule,
             denials: keys.iter().map(|key| (key, &denial)).collect(),
         };
-        grant(&group).unwrap()
+        grant(&group, "granted").unwrap()
     }
 
     #[test]

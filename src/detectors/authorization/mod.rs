@@ -2,8 +2,22 @@
 
 mod fix;
 mod group;
+mod near_miss;
+mod repair;
 
 super::detectors![
+    rbac_binding_in_another_namespace,
+    rbac_subject_does_not_match,
+    rbac_pod_uses_another_account,
+    rbac_verb_missing,
+    rbac_api_group_wrong,
+    rbac_subresource_missing,
+    rbac_resource_misspelt,
+    rbac_resource_names_cannot_match,
+    rbac_bound_in_namespace_only,
+    rbac_role_does_not_exist,
+    rbac_role_is_empty,
+    rbac_path_not_covered,
     rbac_missing_permission,
     rbac_escalation_denied,
     rbac_impersonation_denied,
@@ -27,6 +41,20 @@ fn decided(cluster: &Cluster, findings: Vec<Finding>) -> Outcome {
     });
     Outcome { findings, undecided }
 }
+
+/// How the near misses are decided.
+const NEAREST: &str = "For every denied request the roles and bindings of the bundle are evaluated as the API server would. When none allows it, the step is looked for at which the nearest one fails: a role that does not exist, a rule that lacks just one thing, a subject that is nearly the identity, a binding in another namespace or of too small a scope. A request belongs to one such cause only. Bindings that everybody has (groups that begin with system:) are not taken for near misses.";
+
+/// Roles and bindings, to say why.
+const RBAC_OBJECTS: Need = Need {
+    what: "roles and bindings of all namespaces",
+    why: "why a request was denied shows in them alone",
+    command: "kubectl get clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts -A -o json > rbac.json",
+    met: |cluster| {
+        let listed = |kind: &str| cluster.facts.collected.get(kind).is_some_and(|collected| collected.listed);
+        (listed("ClusterRole") || listed("Role")) && (listed("ClusterRoleBinding") || listed("RoleBinding"))
+    },
+};
 
 /// Logs that would tell of a refusal.
 const REQUEST_LOGS: Need = Need {

@@ -363,7 +363,7 @@ shape! {
 }
 shape! {
     /// `aggregationRule`: a controller fills `rules` from other roles.
-    Aggregation {}
+    Aggregation { cluster_role_selectors: List<LabelSelector> }
 }
 shape! {
     /// One rule of a role.

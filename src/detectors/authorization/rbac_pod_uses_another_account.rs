@@ -1,0 +1,21 @@
+//! The pod runs under another service account than the one that is bound.
+
+use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
+use crate::cluster::rbac::Step;
+use crate::detectors::{Chapter, Detector, Doc};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "rbac-pod-uses-another-account",
+    chapter: Chapter::Authorization,
+    title: "The pod runs under another service account than the one that is bound",
+    guide: &["4.8"],
+    needs: &[REQUEST_LOGS, RBAC_OBJECTS],
+    explains: &[],
+    doc: Doc {
+        meaning: "Pods make their requests under the account that their spec names, `default` when it names none. Here that account has no binding, while another account of the namespace may do what was asked, and no pod runs under it.",
+        decision: super::NEAREST,
+        action: "Set serviceAccountName of the workload to the account that is bound. Granting the rights to `default` would give them to every pod of the namespace.",
+        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+    },
+    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::OtherAccount]),
+};

@@ -1,0 +1,489 @@
+//! Repairs of what is nearly right: one change to an existing role or binding, proved by evaluation.
+//!
+//! A role that others share, or that Kubernetes or an aggregation maintains, is never widened: then the
+//! denied requests get a role of their own (see [`super::fix`]).
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::fix;
+use super::near_miss::Missed;
+use crate::cluster::rbac::{Authorizer, Decision, Miss, Review, Step, all_bindings, implied_groups};
+use crate::cluster::{Cluster, asked_names};
+use crate::detectors::{Fix, shell};
+use crate::facts::{Binding, DenialKey, Objects, PolicyRule, Role, Scope, Subject, Target, Text};
+
+/// The smallest change that would have allowed what was denied; `None` when there is none to an existing object, or
+/// when the proof fails.
+pub(super) fn repair(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+    match missed.step {
+        Step::Verb
+        | Step::ApiGroup
+        | Step::Subresource
+        | Step::ResourceSpelling
+        | Step::ResourceName
+        | Step::Path => role(cluster, missed),
+        Step::Subject => subject(cluster, missed),
+        Step::RoleMissing => missing_role(missed),
+        Step::OtherAccount => account(cluster, missed),
+        _ => None,
+    }
+}
+
+/// The role and the binding of a miss.
+fn objects_of<'a>(cluster: &'a Cluster, miss: &Miss) -> Option<(&'a Binding, &'a Role)> {
+    let objects = &cluster.facts.objects;
+    let (binding_namespace, binding) = miss.binding.as_ref()?;
+    let (role_namespace, role) = miss.role.as_ref()?;
+    let binding = if binding_namespace.is_empty() {
+        &objects.cluster_role_bindings.get("", binding)?.object
+    } else {
+        &objects.role_bindings.get(binding_namespace, binding)?.object
+    };
+    let role = if role_namespace.is_empty() {
+        &objects.cluster_roles.get("", role)?.object
+    } else {
+        &objects.roles.get(role_namespace, role)?.object
+    };
+    Some((binding, role))
+}
+
+/// Why a role must not be changed for one identity.
+fn shared(cluster: &Cluster, miss: &Miss, role: &Role) -> Option<&'static str> {
+    let (namespace, name) = miss.role.as_ref()?;
+    let default = name.starts_with("system:")
+        || matches!(&**name, "admin" | "edit" | "view" | "cluster-admin")
+        || role.metadata.labels.get("kubernetes.io/bootstrapping").is_some();
+    if default {
+        return Some("that role is maintained by Kubernetes");
+    }
+    if role.aggregation_rule.is_some() {
+        return Some("that role is put together by an aggregation, which would undo a change");
+    }
+    let subjects: usize = all_bindings(&cluster.facts.objects)
+        .filter(|(at, binding)| {
+            binding.role_ref.name == *name
+                && if namespace.is_empty() {
+                    &*binding.role_ref.kind == "ClusterRole"
+                } else {
+                    &*binding.role_ref.kind == "Role" && **at == **namespace
+                }
+        })
+        .map(|(_, binding)| binding.subjects.len())
+        .sum();
+    (subjects > 1).then_some("others are bound to that role, and would be widened with it")
+}
+
+/// Why the nearest role can't be the one that is repaired, for the text of the fix.
+pub(super) fn why_not(cluster: &Cluster, missed: &Missed<'_>) -> Option<&'static str> {
+    let miss = missed.first()?;
+    let (_, role) = objects_of(cluster, miss)?;
+    shared(cluster, miss, role)
+}
+
+/// A change of one rule.
+struct Edit {
+    /// Of `kubectl patch --type=json`.
+    operation: Value,
+    /// Before and after, for people.
+    words: String,
+}
+
+/// Several words added to one list are one change: its first state becomes its last.
+fn told(edits: &[Edit]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for edit in edits {
+        let (list, change) = edit.words.split_once(": ").unwrap_or(("", &edit.words));
+        let after = change.split_once(" becomes ").map(|(_, after)| after);
+        let same = words.last_mut().filter(|last| !list.is_empty() && last.starts_with(list));
+        match (same, after) {
+            (Some(last), Some(after)) if last.contains(" becomes ") => {
+                let start = last.split(" becomes ").next().unwrap_or_default().to_owned();
+                *last = format!("{start} becomes {after}");
+            }
+            _ => words.push(edit.words.clone()),
+        }
+    }
+    words.join("; ")
+}
+
+fn role(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+    let first = missed.first()?;
+    // All of it must be mended in one role.
+    if missed.misses.iter().any(|miss| miss.role != first.role || miss.binding != first.binding) {
+        return None;
+    }
+    let (binding, role) = objects_of(cluster, first)?;
+    if shared(cluster, first, role).is_some() {
+        return None;
+    }
+    let mut changed = role.clone();
+    let mut edits: Vec<Edit> = Vec::new();
+    for ((key, denial), miss) in missed.group.denials.iter().zip(&missed.misses) {
+        for name in asked_names(key, denial) {
+            let edit = edit(&mut changed, key, name, miss)?;
+            edits.extend(edit);
+        }
+    }
+    prove(missed, &changed, binding)?;
+    let (kind, namespace, name) = match first.role.as_ref()? {
+        (namespace, name) if namespace.is_empty() => ("clusterrole", String::new(), name),
+        (namespace, name) => ("role", format!(" -n {}", shell(namespace)), name),
+    };
+    let operations: Vec<&Value> = edits.iter().map(|edit| &edit.operation).collect();
+    let patch = serde_json::to_string(&operations).ok()?;
+    let mut text = format!("Repair {}: ", first.role_shown());
+    text.push_str(&told(&edits));
+    text.push_str(
+        ". Proved by evaluation: with this change all denied requests of this finding would be allowed.",
+    );
+    let more = beyond(role, &changed, missed);
+    if more.is_empty() {
+        text.push_str(" It allows nothing else.");
+    } else {
+        let shown = more.get(..more.len().min(6)).unwrap_or_default().join(", ");
+        let rest = more.len().saturating_sub(6);
+        let _ = write!(text, " It allows also, since the rule holds them together: {shown}");
+        let _ = if rest > 0 { write!(text, " and {rest} more.") } else { write!(text, ".") };
+    }
+    for warning in fix::warnings(&missed.group.denials) {
+        text.push(' ');
+        text.push_str(warning);
+    }
+    let command = format!("kubectl patch {kind} {}{namespace} --type=json -p {}", shell(name), shell(&patch));
+    Some(Fix { text, commands: vec![command], manifests: Vec::new() })
+}
+
+fn pushed(list: &[Text], word: &str) -> Box<[Text]> {
+    list.iter().cloned().chain([Text::from(word)]).collect()
+}
+
+fn shown(list: &[Text]) -> String {
+    format!(
+        "[{}]",
+        list.iter()
+            .map(|word| if word.is_empty() { "\"\"".to_owned() } else { word.to_string() })
+            .collect::<Vec<_>>()
+            .join(", ")
+    )
+}
+
+/// Changes a rule so that it covers a request. `Some(None)` when an earlier change did it already.
+fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Option<Option<Edit>> {
+    let at = miss.at?;
+    let rule = role.rules.get_mut(at)?;
+    let number = at + 1;
+    let (group, combined) = match &key.request.target {
+        Target::Path(path) => (String::new(), path.to_string()),
+        Target::Resource { group, resource, subresource, .. } => (
+            group.to_string(),
+            if subresource.is_empty() { resource.to_string() } else { format!("{resource}/{subresource}") },
+        ),
+    };
+    let verb = &*key.request.verb;
+    let add = |list: &mut Box<[Text]>, field: &str, word: &str| -> Option<Edit> {
+        if list.iter().any(|own| **own == *word) {
+            return None;
+        }
+        let after = pushed(list, word);
+        let words = format!("rule {number}, {field}: {} becomes {}", shown(list), shown(&after));
+        *list = after;
+        Some(Edit {
+            operation: json!({ "op": "add", "path": format!("/rules/{at}/{field}/-"), "value": word }),
+            words,
+        })
+    };
+    Some(match miss.step {
+        Step::Verb => {
+            // Names that such a request can't carry would keep it denied.
+            if !rule.resource_names.is_empty() && crate::cluster::nameless(key) {
+                return Some(appended(role, verb, &group, &combined));
+            }
+            add(&mut rule.verbs, "verbs", verb)
+        }
+        Step::ApiGroup => add(&mut rule.api_groups, "apiGroups", &group),
+        Step::Subresource => add(&mut rule.resources, "resources", &combined),
+        Step::Path => add(&mut rule.non_resource_urls, "nonResourceURLs", &combined),
+        Step::ResourceName if name.is_empty() => appended(role, verb, &group, &combined),
+        Step::ResourceName => add(&mut rule.resource_names, "resourceNames", name),
+        Step::ResourceSpelling => {
+            let place = rule.resources.iter().position(|own| **own == *miss.has)?;
+            let before = shown(&rule.resources);
+            if let Some(slot) = rule.resources.get_mut(place) {
+                *slot = Text::from(combined.as_str());
+            }
+            let words = format!("rule {number}, resources: {before} becomes {}", shown(&rule.resources));
+            Some(Edit {
+                operation: json!({ "op": "replace", "path": format!("/rules/{at}/resources/{place}"), "value": combined }),
+                words,
+            })
+        }
+        _ => return None,
+    })
+}
+
+/// A rule of its own for what can't be limited by name.
+fn appended(role: &mut Role, verb: &str, group: &str, resource: &str) -> Option<Edit> {
+    let same = |rule: &PolicyRule| {
+        rule.resource_names.is_empty()
+            && *rule.resources == [Text::from(resource)]
+            && *rule.api_groups == [Text::from(group)]
+    };
+    if let Some((at, rule)) = role.rules.iter_mut().enumerate().find(|(_, rule)| same(rule)) {
+        if rule.verbs.iter().any(|own| **own == *verb) {
+            return None;
+        }
+        rule.verbs = pushed(&rule.verbs, verb);
+        let operation = json!({ "op": "add", "path": format!("/rules/{at}/verbs/-"), "value": verb });
+        return Some(Edit { operation, words: format!("and {verb} in the same rule") });
+    }
+    let rule = PolicyRule {
+        verbs: [Text::from(verb)].into(),
+        api_groups: [Text::from(group)].into(),
+        resources: [Text::from(resource)].into(),
+        ..PolicyRule::default()
+    };
+    role.rules = role.rules.iter().cloned().chain([rule]).collect();
+    let value = json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
+    let words =
+        format!("a rule of its own for {verb} {resource}, without names: a {verb} can't be limited by name");
+    Some(Edit { operation: json!({ "op": "add", "path": "/rules/-", "value": value }), words })
+}
+
+/// Asks every denied request again, of this role and this binding alone: RBAC only adds.
+fn prove(missed: &Missed<'_>, role: &Role, binding: &Binding) -> Option<()> {
+    let mut objects = Objects::default();
+    let source: std::sync::Arc<str> = std::sync::Arc::from("repair");
+    let origin = crate::facts::Origin::full(0, &source, 1, 0);
+    if role.metadata.namespace.is_empty() {
+        objects.cluster_roles.add(role.clone(), &origin);
+    } else {
+        objects.roles.add(role.clone(), &origin);
+    }
+    if binding.metadata.namespace.is_empty() {
+        objects.cluster_role_bindings.add(binding.clone(), &origin);
+    } else {
+        objects.role_bindings.add(binding.clone(), &origin);
+    }
+    let authorizer = Authorizer::new(&objects);
+    let user = missed.group.identity.shown();
+    let mut groups = implied_groups(user);
+    groups.extend(missed.group.user_groups());
+    for (key, denial) in &missed.group.denials {
+        for name in asked_names(key, denial) {
+            let review =
+                Review { user, groups: &groups, verb: &key.request.verb, target: &key.request.target, name };
+            if !matches!(authorizer.decide(&review), Decision::Allowed { .. }) {
+                return None;
+            }
+        }
+    }
+    Some(())
+}
+
+/// What the changed rules allow beyond the old ones and beyond what was denied: verb and resource.
+fn beyond(before: &Role, after: &Role, missed: &Missed<'_>) -> Vec<String> {
+    let combinations = |role: &Role| -> std::collections::BTreeSet<(String, String, String)> {
+        let mut all = std::collections::BTreeSet::new();
+        for rule in role.rules.iter().take(200) {
+            let things = rule.resources.iter().chain(rule.non_resource_urls.iter());
+            for thing in things.take(100) {
+                let groups: Vec<&str> = if rule.api_groups.is_empty() {
+                    vec![""]
+                } else {
+                    rule.api_groups.iter().map(|group| &**group).collect()
+                };
+                for group in groups.into_iter().take(20) {
+                    for verb in rule.verbs.iter().take(20) {
+                        all.insert((verb.to_string(), thing.to_string(), group.to_owned()));
+                    }
+                }
+            }
+        }
+        all
+    };
+    let asked: std::collections::BTreeSet<(String, String, String)> = missed
+        .group
+        .denials
+        .iter()
+        .map(|(key, _)| match &key.request.target {
+            Target::Path(path) => (key.request.verb.to_string(), path.to_string(), String::new()),
+            Target::Resource { group, resource, subresource, .. } => {
+                let thing = if subresource.is_empty() {
+                    resource.to_string()
+                } else {
+                    format!("{resource}/{subresource}")
+                };
+                (key.request.verb.to_string(), thing, group.to_string())
+            }
+        })
+        .collect();
+    let old = combinations(before);
+    combinations(after)
+        .difference(&old)
+        .filter(|one| !asked.contains(*one))
+        .map(
+            |(verb, thing, group)| {
+                if group.is_empty() { format!("{verb} {thing}") } else { format!("{verb} {thing}.{group}") }
+            },
+        )
+        .collect()
+}
+
+/// The subject of a binding is replaced by the identity that was meant; one that exists keeps its place.
+fn subject(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+    let first = missed.first()?;
+    if missed.misses.iter().any(|miss| miss.binding != first.binding) {
+        return None;
+    }
+    let (binding, role) = objects_of(cluster, first)?;
+    let at = first.at?;
+    let old = binding.subjects.get(at)?;
+    let right = match (missed.group.identity.service_account(), &*old.kind) {
+        (Some((namespace, name)), _) => {
+            Subject { kind: "ServiceAccount".into(), name: name.into(), namespace: namespace.into() }
+        }
+        (None, "Group") => {
+            let groups = missed.group.user_groups();
+            let near = groups
+                .iter()
+                .filter(|group| !group.starts_with("system:"))
+                .min_by_key(|group| strsim::damerau_levenshtein(group, &old.name))?;
+            Subject { kind: "Group".into(), name: near.as_str().into(), ..Subject::default() }
+        }
+        (None, _) => {
+            Subject { kind: "User".into(), name: missed.group.identity.shown().into(), ..Subject::default() }
+        }
+    };
+    let own = if old.namespace.is_empty() { &binding.metadata.namespace } else { &old.namespace };
+    let exists = &*old.kind == "ServiceAccount"
+        && cluster.facts.objects.service_accounts.get(own, &old.name).is_some();
+    let mut changed = binding.clone();
+    let mut subjects: Vec<Subject> = changed.subjects.to_vec();
+    let place = if exists {
+        subjects.push(right.clone());
+        "-".to_owned()
+    } else {
+        *subjects.get_mut(at)? = right.clone();
+        at.to_string()
+    };
+    changed.subjects = subjects.into();
+    prove(missed, role, &changed)?;
+    let mut value = json!({ "kind": &*right.kind, "name": &*right.name });
+    if right.namespace.is_empty() {
+        value["apiGroup"] = json!("rbac.authorization.k8s.io");
+    } else {
+        value["namespace"] = json!(&*right.namespace);
+    }
+    let patch = json!([{ "op": if exists { "add" } else { "replace" }, "path": format!("/subjects/{place}"), "value": value }]).to_string();
+    let (kind, namespace) = if binding.metadata.namespace.is_empty() {
+        ("clusterrolebinding", String::new())
+    } else {
+        ("rolebinding", format!(" -n {}", shell(&binding.metadata.namespace)))
+    };
+    let words = |subject: &Subject| {
+        if subject.namespace.is_empty() {
+            format!("{} {}", subject.kind, subject.name)
+        } else {
+            format!("{} {}/{}", subject.kind, subject.namespace, subject.name)
+        }
+    };
+    let change = if exists {
+        format!("add {} beside {}, which exists", words(&right), words(old))
+    } else {
+        format!("its subject {} becomes {}", words(old), words(&right))
+    };
+    let rules = role.rules.len();
+    let text = format!(
+        "Repair {}: {change}. Proved by evaluation: with this change all denied requests of this finding would be allowed. It gives the identity all that {} holds ({rules} {}): look at it with `kubectl describe {} {}{}`.",
+        first.binding_shown(),
+        first.role_shown(),
+        if rules == 1 { "rule" } else { "rules" },
+        if role.metadata.namespace.is_empty() { "clusterrole" } else { "role" },
+        shell(&role.metadata.name),
+        if role.metadata.namespace.is_empty() {
+            String::new()
+        } else {
+            format!(" -n {}", shell(&role.metadata.namespace))
+        },
+    );
+    let command = format!(
+        "kubectl patch {kind} {}{namespace} --type=json -p {}",
+        shell(&binding.metadata.name),
+        shell(&patch)
+    );
+    Some(Fix { text, commands: vec![command], manifests: Vec::new() })
+}
+
+/// The role that a binding names is made, with what was denied.
+fn missing_role(missed: &Missed<'_>) -> Option<Fix> {
+    let first = missed.first()?;
+    let (namespace, name) = first.role.as_ref()?;
+    let (binding_namespace, _) = first.binding.as_ref()?;
+    let same = missed.misses.iter().all(|miss| miss.role == first.role && miss.binding == first.binding);
+    // What was asked outside the binding's reach needs another one.
+    let within = |key: &DenialKey| match &key.request.target {
+        Target::Resource { scope: Scope::Namespace(asked), .. } => {
+            binding_namespace.is_empty() || **asked == **binding_namespace
+        }
+        Target::Resource { scope: Scope::Cluster, .. } | Target::Path(_) => binding_namespace.is_empty(),
+        Target::Resource { scope: Scope::Unknown, .. } => false,
+    };
+    if !same || !missed.group.denials.iter().all(|(key, _)| within(key)) {
+        return None;
+    }
+    let manifest = fix::role_manifest(name, namespace, &missed.group.denials);
+    let text = format!(
+        "Make the {} that {} names, with exactly what was denied; the binding is there already. If a role of another name was meant, the binding must be made anew: its roleRef can't be changed. Proved by evaluation: with this applied, all denied requests of this finding would be allowed.",
+        first.role_shown(),
+        first.binding_shown()
+    );
+    fix::prove_role(&manifest, missed, binding_namespace)?;
+    Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests: vec![manifest] })
+}
+
+/// The pods should run under the account that is bound.
+fn account(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+    let first = missed.first()?;
+    let (namespace, name) = missed.group.identity.service_account()?;
+    let pods = cluster.facts.objects.pods.iter().filter(|(key, seen)| {
+        let own = &*seen.object.spec.service_account_name;
+        &*key.namespace == namespace && (own == name || own.is_empty() && name == "default")
+    });
+    let mut owners: Vec<(String, String)> = pods
+        .filter_map(|(_, seen)| {
+            let owner = seen.object.metadata.owner_references.first()?;
+            Some(match &*owner.kind {
+                // A ReplicaSet is named after its Deployment and a hash.
+                "ReplicaSet" => (
+                    "deployment".to_owned(),
+                    owner.name.rsplit_once('-').map_or(&*owner.name, |(deployment, _)| deployment).to_owned(),
+                ),
+                kind => (kind.to_lowercase(), owner.name.to_string()),
+            })
+        })
+        .collect();
+    owners.sort();
+    owners.dedup();
+    if owners.is_empty() {
+        return None;
+    }
+    let commands = owners
+        .iter()
+        .take(8)
+        .map(|(kind, owner)| {
+            format!(
+                "kubectl set serviceaccount {kind} {} {} -n {}",
+                shell(owner),
+                shell(&first.needs),
+                shell(namespace)
+            )
+        })
+        .collect();
+    let text = format!(
+        "Run the workload under ServiceAccount {namespace}/{}, which may do this already, instead of {namespace}/{name}; only those of the workloads below that make these requests. Granting it to {name} would grant it to every pod that runs under it. Proved by evaluation: {} is allowed what was denied.",
+        first.needs, first.needs
+    );
+    Some(Fix { text, commands, manifests: Vec::new() })
+}

@@ -1,0 +1,367 @@
+//! Properties of the RBAC engine and of the fixes, on random clusters: the engine agrees with a naive
+//! reference, a fix lets through all that was denied, and none of its rules is idle.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod common;
+
+use std::sync::Arc;
+
+use kubetriage::cluster::rbac::{Authorizer, Decision, Review};
+use kubetriage::facts::{Objects, Origin, Scope, Target};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const VERBS: [&str; 6] = ["get", "list", "watch", "create", "deletecollection", "*"];
+const THINGS: [(&str, &str, &str); 6] = [
+    ("", "pods", ""),
+    ("", "pods", "log"),
+    ("", "configmaps", ""),
+    ("apps", "deployments", ""),
+    ("apps", "deployments", "scale"),
+    ("", "nodes", ""),
+];
+const WORDS: [&str; 9] = [
+    "pods",
+    "pods/log",
+    "pods/logs",
+    "Pods",
+    "configmaps",
+    "deployments",
+    "deployments/scale",
+    "*/scale",
+    "*",
+];
+const GROUPS: [&str; 4] = ["", "apps", "extensions", "*"];
+const IDENTITIES: [&str; 4] = [
+    "system:serviceaccount:a:cart",
+    "system:serviceaccount:b:cart",
+    "system:serviceaccount:a:default",
+    "ann",
+];
+
+/// A request: identity, verb, thing, namespace (0 is the cluster's scope), with a name or not.
+type Asked = (usize, usize, usize, usize, bool);
+
+fn rule() -> impl Strategy<Value = Value> {
+    (
+        prop::collection::vec(0..VERBS.len(), 1..3),
+        prop::collection::vec(0..GROUPS.len(), 1..3),
+        prop::collection::vec(0..WORDS.len(), 1..3),
+        any::<bool>(),
+    )
+        .prop_map(|(verbs, groups, words, named)| {
+            let mut rule = json!({
+                "verbs": verbs.iter().map(|at| VERBS[*at]).collect::<Vec<_>>(),
+                "apiGroups": groups.iter().map(|at| GROUPS[*at]).collect::<Vec<_>>(),
+                "resources": words.iter().map(|at| WORDS[*at]).collect::<Vec<_>>(),
+            });
+            if named {
+                rule["resourceNames"] = json!(["other"]);
+            }
+            rule
+        })
+}
+
+fn subject() -> impl Strategy<Value = Value> {
+    (0..6_usize).prop_map(|at| match at {
+        0 => json!({"kind": "ServiceAccount", "name": "cart", "namespace": "a"}),
+        1 => json!({"kind": "ServiceAccount", "name": "cart", "namespace": "b"}),
+        2 => json!({"kind": "ServiceAccount", "name": "crat", "namespace": "a"}),
+        3 => json!({"kind": "User", "name": "ann"}),
+        4 => json!({"kind": "Group", "name": "devs"}),
+        _ => json!({"kind": "ServiceAccount", "name": "cart"}),
+    })
+}
+
+/// Roles and bindings: where (0 is the cluster), rules; where, which role, subjects.
+fn world() -> impl Strategy<Value = Vec<Value>> {
+    let roles = prop::collection::vec((0..3_usize, prop::collection::vec(rule(), 0..3)), 1..4);
+    let bindings = prop::collection::vec(
+        (0..3_usize, 0..5_usize, prop::bool::weighted(0.1), prop::collection::vec(subject(), 1..2)),
+        0..4,
+    );
+    (roles, bindings).prop_map(|(roles, bindings)| {
+        let namespaces = ["", "a", "b"];
+        let roles_at: Vec<usize> = roles.iter().map(|(place, _)| *place).collect();
+        let mut items = Vec::new();
+        for (at, (place, rules)) in roles.into_iter().enumerate() {
+            let mut role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": if place == 0 { "ClusterRole" } else { "Role" }, "metadata": {"name": format!("r{at}")}, "rules": rules});
+            if place > 0 {
+                role["metadata"]["namespace"] = json!(namespaces[place]);
+            }
+            items.push(role);
+        }
+        for (at, (place, role, missing, subjects)) in bindings.into_iter().enumerate() {
+            // Most bindings name a role that is there, from where it can be named; some a role that is not.
+            let home = roles_at[role % roles_at.len()];
+            let place = if home > 0 { home } else { place };
+            let kind = if home > 0 { "Role" } else { "ClusterRole" };
+            let role = if missing { 9 } else { role % roles_at.len() };
+            let mut binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": if place == 0 { "ClusterRoleBinding" } else { "RoleBinding" }, "metadata": {"name": format!("b{at}")}, "roleRef": {"kind": kind, "name": format!("r{role}")}, "subjects": subjects});
+            if place > 0 {
+                binding["metadata"]["namespace"] = json!(namespaces[place]);
+            }
+            items.push(binding);
+        }
+        items
+    })
+}
+
+fn groups(user: &str) -> Vec<String> {
+    let mut groups = vec!["system:authenticated".to_owned()];
+    if let Some((namespace, _)) =
+        user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
+    {
+        groups.push("system:serviceaccounts".to_owned());
+        groups.push(format!("system:serviceaccounts:{namespace}"));
+    } else {
+        groups.push("devs".to_owned());
+    }
+    groups
+}
+
+/// The rules of the API server, as plainly as they can be said.
+fn naive(
+    items: &[Value],
+    user: &str,
+    verb: &str,
+    (group, resource, sub): (&str, &str, &str),
+    namespace: &str,
+    name: &str,
+) -> bool {
+    let has =
+        |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|own| own == word));
+    let find = |kind: &str, namespace: &str, name: &str| {
+        items.iter().find(|item| {
+            item["kind"] == kind
+                && item["metadata"]["name"] == name
+                && item["metadata"]["namespace"].as_str().unwrap_or("") == namespace
+        })
+    };
+    items.iter().any(|binding| {
+        let place = binding["metadata"]["namespace"].as_str().unwrap_or("");
+        let applies = match binding["kind"].as_str().unwrap() {
+            "ClusterRoleBinding" => true,
+            "RoleBinding" => place == namespace && !namespace.is_empty(),
+            _ => return false,
+        };
+        let named = binding["subjects"].as_array().unwrap().iter().any(|subject| {
+            match subject["kind"].as_str().unwrap() {
+                "User" => subject["name"] == user,
+                "Group" => groups(user).iter().any(|group| subject["name"] == **group),
+                _ => {
+                    let own = subject["namespace"].as_str().unwrap_or(place);
+                    !own.is_empty()
+                        && user
+                            == format!("system:serviceaccount:{own}:{}", subject["name"].as_str().unwrap())
+                }
+            }
+        });
+        let reference = &binding["roleRef"];
+        let role = match reference["kind"].as_str().unwrap() {
+            "ClusterRole" => find("ClusterRole", "", reference["name"].as_str().unwrap()),
+            _ if place.is_empty() => None,
+            _ => find("Role", place, reference["name"].as_str().unwrap()),
+        };
+        applies
+            && named
+            && role.is_some_and(|role| {
+                role["rules"].as_array().unwrap().iter().any(|rule| {
+                    let whole =
+                        if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") };
+                    (has(&rule["verbs"], verb) || has(&rule["verbs"], "*"))
+                        && (has(&rule["apiGroups"], group) || has(&rule["apiGroups"], "*"))
+                        && (has(&rule["resources"], &whole)
+                            || has(&rule["resources"], "*")
+                            || (!sub.is_empty() && has(&rule["resources"], &format!("*/{sub}"))))
+                        && (rule["resourceNames"].as_array().is_none_or(Vec::is_empty)
+                            || has(&rule["resourceNames"], name))
+                })
+            })
+    })
+}
+
+struct Question<'a> {
+    user: &'a str,
+    verb: &'a str,
+    thing: (&'a str, &'a str, &'a str),
+    namespace: &'a str,
+    name: &'a str,
+}
+
+fn question((identity, verb, thing, place, named): Asked) -> Question<'static> {
+    let verb = VERBS[verb % 5];
+    let thing = THINGS[thing];
+    let namespace = if thing.1 == "nodes" { "" } else { ["", "a", "b"][place] };
+    let nameless = matches!(verb, "list" | "watch" | "create" | "deletecollection")
+        && !(verb == "create" && !thing.2.is_empty());
+    Question {
+        user: IDENTITIES[identity],
+        verb,
+        thing,
+        namespace,
+        name: if named && !nameless { "web" } else { "" },
+    }
+}
+
+fn objects(items: &[Value]) -> Objects {
+    let source: Arc<str> = Arc::from("x");
+    let mut objects = Objects::default();
+    for item in items {
+        objects
+            .parse(
+                item["kind"].as_str().unwrap(),
+                item.to_string().as_bytes(),
+                &Origin::full(0, &source, 1, 0),
+            )
+            .unwrap();
+    }
+    objects
+}
+
+fn audit(at: usize, asked: &Question<'_>) -> String {
+    let (group, resource, sub) = asked.thing;
+    let mut reference = json!({"resource": resource, "apiVersion": "v1"});
+    for (key, value) in
+        [("apiGroup", group), ("subresource", sub), ("namespace", asked.namespace), ("name", asked.name)]
+    {
+        if !value.is_empty() {
+            reference[key] = json!(value);
+        }
+    }
+    json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": format!("id-{at}"), "stage": "ResponseComplete", "requestURI": "/x",
+        "verb": asked.verb, "user": {"username": asked.user, "groups": groups(asked.user)}, "objectRef": reference,
+        "responseStatus": {"status": "Failure", "reason": "Forbidden", "code": 403},
+        "requestReceivedTimestamp": "2026-11-23T10:00:00.000000Z", "annotations": {"authorization.k8s.io/decision": "forbid", "authorization.k8s.io/reason": ""},
+    })
+    .to_string()
+}
+
+/// Does what `kubectl patch --type=json` and `kubectl apply` would do.
+fn apply(items: &mut Vec<Value>, fix: &Value) {
+    for manifest in fix["manifests"].as_array().unwrap() {
+        for document in manifest.as_str().unwrap().split("---\n") {
+            let object: Value = serde_saphyr::from_str(document).unwrap();
+            items.retain(|item| !(item["kind"] == object["kind"] && item["metadata"] == object["metadata"]));
+            items.push(object);
+        }
+    }
+    for command in fix["commands"].as_array().unwrap() {
+        let command = command.as_str().unwrap();
+        let Some(rest) = command.strip_prefix("kubectl patch ") else { continue };
+        let mut words = rest.split(' ');
+        let (kind, name) = (words.next().unwrap(), words.next().unwrap());
+        let namespace = rest.split(" -n ").nth(1).map_or("", |rest| rest.split(' ').next().unwrap());
+        let patch: Value =
+            serde_json::from_str(rest.split(" -p '").nth(1).unwrap().trim_end_matches('\'')).unwrap();
+        let object = items
+            .iter_mut()
+            .find(|item| {
+                item["kind"].as_str().unwrap().to_lowercase() == kind
+                    && item["metadata"]["name"] == name
+                    && item["metadata"]["namespace"].as_str().unwrap_or("") == namespace
+            })
+            .unwrap();
+        for operation in patch.as_array().unwrap() {
+            let path = operation["path"].as_str().unwrap();
+            if let Some(list) = path.strip_suffix("/-") {
+                object.pointer_mut(list).unwrap().as_array_mut().unwrap().push(operation["value"].clone());
+            } else {
+                *object.pointer_mut(path).unwrap() = operation["value"].clone();
+            }
+        }
+    }
+}
+
+fn allowed_of(items: &[Value], finding: &Value) -> Vec<bool> {
+    let user = finding["details"]["identity"].as_str().unwrap();
+    let permissions = finding["details"]["permissions"].as_array().unwrap();
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("").to_owned();
+    permissions
+        .iter()
+        .flat_map(|one| {
+            let (verb, group, resource, sub, namespace) = (
+                text(one, "verb"),
+                text(one, "api_group"),
+                text(one, "resource"),
+                text(one, "subresource"),
+                text(one, "namespace"),
+            );
+            let names: Vec<String> = one["names"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect();
+            let names = if names.is_empty() { vec![String::new()] } else { names };
+            names
+                .into_iter()
+                .map(|name| naive(items, user, &verb, (&group, &resource, &sub), &namespace, &name))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_engine_agrees_with_the_naive_reference(items in world(), asked in prop::collection::vec((0..4_usize, 0..5_usize, 0..6_usize, 0..3_usize, any::<bool>()), 1..12)) {
+        let objects = objects(&items);
+        let authorizer = Authorizer::new(&objects);
+        for asked in asked.into_iter().map(question) {
+            let (group, resource, sub) = asked.thing;
+            let scope = if asked.namespace.is_empty() { Scope::Cluster } else { Scope::Namespace(asked.namespace.into()) };
+            let target = Target::Resource { group: group.into(), resource: resource.into(), subresource: sub.into(), scope };
+            let groups = groups(asked.user);
+            let decision = authorizer.decide(&Review { user: asked.user, groups: &groups, verb: asked.verb, target: &target, name: asked.name });
+            let expected = naive(&items, asked.user, asked.verb, asked.thing, asked.namespace, asked.name);
+            prop_assert_eq!(matches!(decision, Decision::Allowed { .. }), expected);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_fix_lets_through_all_that_was_denied_and_has_no_idle_rule(items in world(), asked in prop::collection::vec((0..4_usize, 0..5_usize, 0..6_usize, 0..3_usize, any::<bool>()), 1..8)) {
+        let denied: Vec<Question<'_>> = asked
+            .into_iter()
+            .map(question)
+            .filter(|asked| !naive(&items, asked.user, asked.verb, asked.thing, asked.namespace, asked.name))
+            .collect();
+        prop_assume!(!denied.is_empty());
+        let temp = tempfile::tempdir().unwrap();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+        std::fs::write(temp.path().join("rbac.json"), list.to_string()).unwrap();
+        let log: Vec<String> = denied.iter().enumerate().map(|(at, asked)| audit(at, asked)).collect();
+        std::fs::write(temp.path().join("audit.log"), log.join("\n")).unwrap();
+        let report = serde_json::to_value(common::diagnosis(temp.path())).unwrap();
+        let findings: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(|finding| finding["details"].get("bundle_rbac").is_some()).collect();
+        let found: usize = findings.iter().map(|finding| usize::try_from(finding["count"].as_u64().unwrap()).unwrap()).sum();
+        prop_assert_eq!(found, denied.len(), "every denial is in one finding");
+        for finding in findings {
+            prop_assert!(allowed_of(&items, finding).iter().any(|allowed| !allowed));
+            let fix = &finding["fix"];
+            if finding["detector"] == "rbac-pod-uses-another-account" {
+                continue;
+            }
+            let mut mended = items.clone();
+            apply(&mut mended, fix);
+            prop_assert!(allowed_of(&mended, finding).iter().all(|allowed| *allowed), "{} is not mended by {}", finding["title"], fix);
+            // A role that was made for this: without any one of its rules, something is denied again.
+            for manifest in fix["manifests"].as_array().unwrap() {
+                let role: Value = serde_saphyr::from_str(manifest.as_str().unwrap().split("---\n").next().unwrap()).unwrap();
+                for idle in 0..role["rules"].as_array().unwrap().len() {
+                    let mut without = mended.clone();
+                    let made = without.iter_mut().find(|item| item["kind"] == role["kind"] && item["metadata"] == role["metadata"]).unwrap();
+                    made["rules"].as_array_mut().unwrap().remove(idle);
+                    prop_assert!(allowed_of(&without, finding).iter().any(|allowed| !allowed), "rule {idle} of {manifest} is idle");
+                }
+            }
+        }
+    }
+}
