@@ -134,6 +134,64 @@ fn several_inputs_are_pieces_of_one_cluster() {
 }
 
 #[test]
+fn can_i_answers_yes_no_and_unknown() {
+    let temp = tempfile::tempdir().unwrap();
+    let bundle = common::sample("detectors/rbac-verb-missing/hit").to_string_lossy().into_owned();
+    let ask = |words: &[&str]| {
+        let mut all = vec!["can-i", bundle.as_str()];
+        all.extend(words);
+        text(&run(temp.path(), &all).stdout)
+    };
+    assert!(
+        ask(&["list", "configmaps", "-n", "shop", "--as", "shop:cart"])
+            .starts_with("yes, by RoleBinding shop/cart")
+    );
+    assert!(ask(&["watch", "configmaps", "-n", "shop", "--as", "shop:cart"]).starts_with("no\n"));
+    assert!(ask(&["--list", "-n", "shop", "--as", "shop:cart"]).contains("configmaps in core"));
+    let logs_only = common::sample("inputs/klog").to_string_lossy().into_owned();
+    let unknown = text(&run(temp.path(), &["can-i", &logs_only, "list", "pods", "--as", "ann"]).stdout);
+    assert!(unknown.starts_with("unknown: the bundle has no list of ClusterRole"), "{unknown}");
+    let who = text(&run(temp.path(), &["who-can", &bundle, "list", "configmaps", "-n", "shop"]).stdout);
+    assert!(who.contains("ServiceAccount shop/cart  (by RoleBinding shop/cart of Role shop/cart)"), "{who}");
+}
+
+#[test]
+fn reviews_are_answered_line_by_line_in_their_order() {
+    let temp = tempfile::tempdir().unwrap();
+    let bundle = common::sample("detectors/rbac-verb-missing/hit").to_string_lossy().into_owned();
+    let reviews = concat!(
+        r#"{"user":"system:serviceaccount:shop:cart","resourceAttributes":{"verb":"get","resource":"configmaps","namespace":"shop"}}"#,
+        "\n",
+        "no json\n",
+        r#"{"spec":{"user":"bob","groups":["system:masters"],"nonResourceAttributes":{"verb":"get","path":"/metrics"}}}"#,
+        "\n",
+    );
+    let file = temp.path().join("reviews.jsonl");
+    std::fs::write(&file, reviews).unwrap();
+    let output = text(&run(temp.path(), &["can-i", &bundle, "--reviews", &file.to_string_lossy()]).stdout);
+    let answers: Vec<serde_json::Value> =
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let decisions: Vec<&str> = answers.iter().map(|answer| answer["decision"].as_str().unwrap()).collect();
+    assert_eq!(decisions, ["allowed", "unknown", "allowed"]);
+    assert_eq!(answers[0]["role"], "Role shop/cart");
+}
+
+#[test]
+fn inspect_says_what_was_sent_and_what_to_ask_for() {
+    let temp = tempfile::tempdir().unwrap();
+    let bundle = common::sample("bundles/contoso-shop").to_string_lossy().into_owned();
+    let page = text(&run(temp.path(), &["inspect", &bundle]).stdout);
+    for part in ["Bundle", "2 nodes (2 ready)", "AKS", "kubenet", "Formats", "Entries"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    assert!(page.lines().count() < 60, "more than a screen:\n{page}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&run(temp.path(), &["inspect", &bundle, "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["inventory"]["nodes"]["count"], 2);
+    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0, "inspect writes nothing");
+}
+
+#[test]
 fn help_has_examples_and_completions_and_the_manual_come_from_the_same_place() {
     let temp = tempfile::tempdir().unwrap();
     let help = text(&run(temp.path(), &["report", "--help"]).stdout);

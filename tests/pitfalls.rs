@@ -276,6 +276,21 @@ fn a_table_never_overrides_the_object_and_the_difference_is_kept() {
     assert_eq!(fields, ["node"]);
 }
 
+#[test]
+fn a_table_of_roles_says_nothing_of_their_rules() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("x.log"), "E1123 10:00:00.000000       1 r.go:1] configmaps is forbidden: User \"system:serviceaccount:shop:cart\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"shop\"\n").unwrap();
+    std::fs::write(
+        temp.path().join("roles.txt"),
+        "NAMESPACE   NAME   CREATED AT\nshop        cart   2026-11-23T20:52:16Z\n",
+    )
+    .unwrap();
+    std::fs::write(temp.path().join("b.txt"), "NAMESPACE   NAME   ROLE        AGE   USERS   GROUPS   SERVICEACCOUNTS\nshop        cart   Role/cart   12d                   shop/cart\n").unwrap();
+    let found = common::diagnosis(temp.path());
+    let finding = found.findings.iter().find(|finding| finding.details.contains_key("bundle_rbac")).unwrap();
+    assert!(!finding.cause.contains("does not exist"), "{}", finding.cause);
+}
+
 // 1.3 describe.
 
 #[test]

@@ -194,8 +194,8 @@ fn question((identity, verb, thing, place, named): Asked) -> Question<'static> {
     let verb = VERBS[verb % 5];
     let thing = THINGS[thing];
     let namespace = if thing.1 == "nodes" { "" } else { ["", "a", "b"][place] };
-    let nameless = matches!(verb, "list" | "watch" | "create" | "deletecollection")
-        && !(verb == "create" && !thing.2.is_empty());
+    let nameless =
+        matches!(verb, "list" | "watch" | "deletecollection") || (verb == "create" && thing.2.is_empty());
     Question {
         user: IDENTITIES[identity],
         verb,

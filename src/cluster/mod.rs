@@ -4,7 +4,7 @@ pub mod ipam;
 pub mod rbac;
 mod requests;
 
-use crate::facts::{Class, Denial, DenialKey, Facts, Target};
+use crate::facts::{Class, Denial, DenialKey, Facts, Scope, Target};
 
 /// The bundle as one cluster.
 pub struct Cluster {
@@ -84,9 +84,26 @@ fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Mi
             // A name that is still denied says more than one that is allowed by now.
             let mut all: Vec<rbac::Miss> = asked_names(key, denial).into_iter().map(of).collect();
             all.sort_by_key(|miss| miss.step == rbac::Step::Allowed);
-            all.into_iter().next()
+            let missing = not_listed(facts, key);
+            all.into_iter().next().map(|miss| {
+                let absent = matches!(miss.step, rbac::Step::NoBinding | rbac::Step::NoRule);
+                // What is not in the bundle may well be in the cluster.
+                if absent && !missing.is_empty() { rbac::Miss::unknown_for(&missing) } else { miss }
+            })
         })
         .collect()
+}
+
+/// Kinds of RBAC objects that could allow a request, and of which no list is in the bundle.
+fn not_listed(facts: &Facts, key: &DenialKey) -> String {
+    let namespaced = matches!(&key.request.target, Target::Resource { scope: Scope::Namespace(_), .. });
+    let kinds: &[&str] = if namespaced {
+        &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+    } else {
+        &["ClusterRole", "ClusterRoleBinding"]
+    };
+    let listed = |kind: &str| facts.collected.get(kind).is_some_and(|collected| collected.listed);
+    kinds.iter().copied().filter(|kind| !listed(kind)).collect::<Vec<_>>().join(", ")
 }
 
 fn logs_end(facts: &Facts, anchor: Option<i64>) -> Option<i64> {

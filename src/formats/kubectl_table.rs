@@ -142,8 +142,9 @@ impl<'a, 'p> Reader<'a, 'p> {
         if self.header(line) {
             if self.nnc.is_some() {
                 self.facts.listed("NodeNetworkConfig", self.piece.source, number);
-            } else if let Some((_, kind)) = &self.table
+            } else if let Some((header, kind)) = &self.table
                 && !kind.is_empty()
+                && tells_all(kind, header)
             {
                 self.facts.listed(kind, self.piece.source, number);
             }
@@ -211,7 +212,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             own => own,
         };
         let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
-        self.facts.met(kind, true, self.piece.source, number);
+        let whole = !matches!(kind, "Role" | "ClusterRole") && (!kind.ends_with("Binding") || row.has("SERVICEACCOUNTS"));
+        self.facts.met(kind, whole, self.piece.source, number);
         let origin = self.origin(weight, number);
         let objects = &mut self.facts.objects;
         match kind {
@@ -277,6 +279,16 @@ impl<'a, 'p> Reader<'a, 'p> {
             ..Surroundings::default()
         };
         line::consider(message.as_bytes(), around, self.piece.source, number, self.facts);
+    }
+}
+
+/// Whether a list of these rows is a list of the kind: roles without their rules, and bindings without their
+/// subjects, prove nothing.
+fn tells_all(kind: &str, header: &Header) -> bool {
+    match kind {
+        "Role" | "ClusterRole" => false,
+        "RoleBinding" | "ClusterRoleBinding" => header.has("SERVICEACCOUNTS"),
+        _ => true,
     }
 }
 

@@ -92,6 +92,11 @@ impl Miss {
         Self::plain(Step::Unknown)
     }
 
+    /// Nothing can be said for want of these kinds.
+    pub fn unknown_for(kinds: &str) -> Self {
+        Self { has: kinds.to_owned(), ..Self::plain(Step::Unknown) }
+    }
+
     /// `RoleBinding ns/name`.
     pub fn binding_shown(&self) -> String {
         self.binding.as_ref().map_or_else(String::new, |(namespace, name)| {

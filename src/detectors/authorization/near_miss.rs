@@ -202,6 +202,7 @@ fn cause(cluster: &Cluster, missed: &Missed<'_>) -> String {
     let (has, needs) = (&miss.has, &miss.needs);
     match missed.step {
         Step::Allowed => "The roles and bindings of this bundle allow these requests now: repaired since, or another cluster's logs.".to_owned(),
+        Step::Unknown if !has.is_empty() => format!("No rule of the bundle that applies to this identity allows the request. The bundle has no list of {has}, so whether one of these does, and which is missing or wrong, can't be told."),
         Step::Unknown => "No rule that applies to this identity allows the request. The roles and bindings are not in the bundle, so which one is missing or wrong can't be told.".to_owned(),
         Step::RoleMissing => {
             let kind = role.split(' ').next().unwrap_or_default();

@@ -56,10 +56,10 @@ fn shared(cluster: &Cluster, miss: &Miss, role: &Role) -> Option<&'static str> {
         || matches!(&**name, "admin" | "edit" | "view" | "cluster-admin")
         || role.metadata.labels.get("kubernetes.io/bootstrapping").is_some();
     if default {
-        return Some("that role is maintained by Kubernetes");
+        return Some("is maintained by Kubernetes");
     }
     if role.aggregation_rule.is_some() {
-        return Some("that role is put together by an aggregation, which would undo a change");
+        return Some("is put together by an aggregation, which would undo a change");
     }
     let subjects: usize = all_bindings(&cluster.facts.objects)
         .filter(|(at, binding)| {
@@ -72,14 +72,14 @@ fn shared(cluster: &Cluster, miss: &Miss, role: &Role) -> Option<&'static str> {
         })
         .map(|(_, binding)| binding.subjects.len())
         .sum();
-    (subjects > 1).then_some("others are bound to that role, and would be widened with it")
+    (subjects > 1).then_some("is what others are bound to, who would be widened with it")
 }
 
 /// Why the nearest role can't be the one that is repaired, for the text of the fix.
-pub(super) fn why_not(cluster: &Cluster, missed: &Missed<'_>) -> Option<&'static str> {
+pub(super) fn why_not(cluster: &Cluster, missed: &Missed<'_>) -> Option<String> {
     let miss = missed.first()?;
     let (_, role) = objects_of(cluster, miss)?;
-    shared(cluster, miss, role)
+    shared(cluster, miss, role).map(|why| format!("{} {why}", miss.role_shown()))
 }
 
 /// A change of one rule.
@@ -122,8 +122,11 @@ fn role(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
     let mut edits: Vec<Edit> = Vec::new();
     for ((key, denial), miss) in missed.group.denials.iter().zip(&missed.misses) {
         for name in asked_names(key, denial) {
-            let edit = edit(&mut changed, key, name, miss)?;
-            edits.extend(edit);
+            match edit(&mut changed, key, name, miss) {
+                Change::Made(edit) => edits.push(edit),
+                Change::Already => {}
+                Change::Impossible => return None,
+            }
         }
     }
     prove(missed, &changed, binding)?;
@@ -169,10 +172,25 @@ fn shown(list: &[Text]) -> String {
     )
 }
 
-/// Changes a rule so that it covers a request. `Some(None)` when an earlier change did it already.
-fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Option<Option<Edit>> {
-    let at = miss.at?;
-    let rule = role.rules.get_mut(at)?;
+/// What became of a change.
+enum Change {
+    Made(Edit),
+    /// An earlier change did it.
+    Already,
+    Impossible,
+}
+
+impl From<Option<Edit>> for Change {
+    fn from(edit: Option<Edit>) -> Self {
+        edit.map_or(Self::Already, Self::Made)
+    }
+}
+
+/// Changes a rule so that it covers a request.
+fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Change {
+    let Some((at, rule)) = miss.at.and_then(|at| Some((at, role.rules.get_mut(at)?))) else {
+        return Change::Impossible;
+    };
     let number = at + 1;
     let (group, combined) = match &key.request.target {
         Target::Path(path) => (String::new(), path.to_string()),
@@ -194,11 +212,11 @@ fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Option<Opt
             words,
         })
     };
-    Some(match miss.step {
+    let edit = match miss.step {
         Step::Verb => {
             // Names that such a request can't carry would keep it denied.
             if !rule.resource_names.is_empty() && crate::cluster::nameless(key) {
-                return Some(appended(role, verb, &group, &combined));
+                return appended(role, verb, &group, &combined).into();
             }
             add(&mut rule.verbs, "verbs", verb)
         }
@@ -208,7 +226,9 @@ fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Option<Opt
         Step::ResourceName if name.is_empty() => appended(role, verb, &group, &combined),
         Step::ResourceName => add(&mut rule.resource_names, "resourceNames", name),
         Step::ResourceSpelling => {
-            let place = rule.resources.iter().position(|own| **own == *miss.has)?;
+            let Some(place) = rule.resources.iter().position(|own| **own == *miss.has) else {
+                return Change::Impossible;
+            };
             let before = shown(&rule.resources);
             if let Some(slot) = rule.resources.get_mut(place) {
                 *slot = Text::from(combined.as_str());
@@ -219,8 +239,9 @@ fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Option<Opt
                 words,
             })
         }
-        _ => return None,
-    })
+        _ => return Change::Impossible,
+    };
+    edit.into()
 }
 
 /// A rule of its own for what can't be limited by name.
@@ -370,12 +391,11 @@ fn subject(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
     };
     changed.subjects = subjects.into();
     prove(missed, role, &changed)?;
-    let mut value = json!({ "kind": &*right.kind, "name": &*right.name });
-    if right.namespace.is_empty() {
-        value["apiGroup"] = json!("rbac.authorization.k8s.io");
+    let value = if right.namespace.is_empty() {
+        json!({ "kind": &*right.kind, "name": &*right.name, "apiGroup": "rbac.authorization.k8s.io" })
     } else {
-        value["namespace"] = json!(&*right.namespace);
-    }
+        json!({ "kind": &*right.kind, "name": &*right.name, "namespace": &*right.namespace })
+    };
     let patch = json!([{ "op": if exists { "add" } else { "replace" }, "path": format!("/subjects/{place}"), "value": value }]).to_string();
     let (kind, namespace) = if binding.metadata.namespace.is_empty() {
         ("clusterrolebinding", String::new())
