@@ -15,8 +15,10 @@ pub(super) enum Step {
     Decode(&'static Encoding),
     /// The console's code page of Western Europe.
     Cp850,
-    /// Terminal escapes and NULs are dropped.
-    Clean,
+    /// Terminal escapes and NULs are dropped; carriage returns are line ends where there are hardly any others.
+    Clean {
+        returns: bool,
+    },
 }
 
 /// The upper half of code page 850.
@@ -27,7 +29,7 @@ pub(super) fn detect(head: &[u8]) -> (Option<Step>, usize) {
     match head {
         [0xff, 0xfe, ..] => return (Some(Step::Decode(UTF_16LE)), 0),
         [0xfe, 0xff, ..] => return (Some(Step::Decode(UTF_16BE)), 0),
-        [0xef, 0xbb, 0xbf, rest @ ..] => return (unclean(rest).then_some(Step::Clean), 3),
+        [0xef, 0xbb, 0xbf, rest @ ..] => return (unclean(rest), 3),
         _ => {}
     }
     if let Some(encoding) = without_mark(head) {
@@ -36,14 +38,14 @@ pub(super) fn detect(head: &[u8]) -> (Option<Step>, usize) {
     if archive::binary_kind(head).is_some() {
         return (None, 0);
     }
-    (code_page(head).or_else(|| unclean(head).then_some(Step::Clean)), 0)
+    (code_page(head).or_else(|| unclean(head)), 0)
 }
 
-fn unclean(head: &[u8]) -> bool {
-    // Lines may end in a carriage return alone.
-    let bare =
-        head.len() > 80 && memchr::memchr(b'\n', head).is_none() && memchr::memchr(b'\r', head).is_some();
-    bare || memchr::memchr2(0x1b, 0, head).is_some()
+fn unclean(head: &[u8]) -> Option<Step> {
+    let count = |byte: u8| memchr::memchr_iter(byte, head).take(10_000).count();
+    let returns =
+        count(b'\r') > 10 * count(b'\n').max(1) || (head.len() > 80 && count(b'\n') == 0 && count(b'\r') > 0);
+    (returns || memchr::memchr2(0x1b, 0, head).is_some()).then_some(Step::Clean { returns })
 }
 
 /// UTF-16 of mostly ASCII text has a NUL in nearly every other byte.
@@ -86,7 +88,7 @@ impl Step {
         let change: Change = match self {
             Self::Decode(encoding) => Change::Decode(Box::new(encoding.new_decoder_with_bom_removal())),
             Self::Cp850 => Change::Cp850(CP850.chars().collect()),
-            Self::Clean => Change::Clean(Escape::None, false),
+            Self::Clean { returns } => Change::Clean(Escape::None, returns),
         };
         Box::new(Changed {
             inner,
@@ -136,7 +138,6 @@ impl Change {
                 }
             }
             Self::Clean(state, returns) => {
-                *returns |= memchr::memchr(b'\n', raw).is_none() && memchr::memchr(b'\r', raw).is_some();
                 for byte in raw {
                     *state = match (*state, *byte) {
                         // A line break ends a sequence that was cut.

@@ -11,7 +11,10 @@ const LAYOUTS: [(&str, &[&[&str]]); 14] = [
         "Replicated troubleshoot support bundle",
         &[&["cluster-resources/"], &["version.yaml", "analysis.json", "cluster-info/", "execution-data/"]],
     ),
-    ("must-gather (oc adm must-gather or inspect)", &[&["cluster-scoped-resources/"], &["namespaces/"]]),
+    (
+        "must-gather (oc adm must-gather or inspect)",
+        &[&["cluster-scoped-resources/", "must-gather"], &["namespaces/"]],
+    ),
     (
         "Cilium sysdump",
         &[

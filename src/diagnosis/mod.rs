@@ -271,24 +271,25 @@ fn number_equal_ids(findings: &mut [Finding]) {
     }
 }
 
-/// Several detectors may need the same: one line, with all the reasons.
+/// Several detectors may need the same: one line, and the reason that they share.
 fn join_asks(asks: &mut Vec<Ask>) {
-    let mut joined: Vec<Ask> = Vec::new();
+    let mut joined: Vec<(Ask, usize)> = Vec::new();
     for ask in asks.drain(..) {
-        match joined.iter_mut().find(|other| other.command == ask.command) {
-            Some(other) if other.why.contains(&ask.why) => {}
-            Some(other) => {
-                // The reasons of one need differ only in the detector; the first says enough.
-                if other.why.len() < 300
-                    && !ask.why.ends_with(other.why.rsplit(": ").next().unwrap_or_default())
-                {
-                    other.why = format!("{}; {}", other.why, ask.why);
-                }
-            }
-            None => joined.push(ask),
+        match joined.iter_mut().find(|(other, _)| other.command == ask.command) {
+            Some((_, times)) => *times += 1,
+            None => joined.push((ask, 1)),
         }
     }
-    *asks = joined;
+    *asks = joined
+        .into_iter()
+        .map(|(mut ask, times)| {
+            if times > 1 {
+                let reason = ask.why.split_once(": ").map_or(&*ask.why, |(_, reason)| reason).to_owned();
+                ask.why = format!("for {times} of the causes: {reason}");
+            }
+            ask
+        })
+        .collect();
 }
 
 fn root(finding: &Finding) -> RootCause {

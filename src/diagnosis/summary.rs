@@ -29,10 +29,11 @@ pub(super) fn paragraph(
     if let Some(worst) = denied.iter().max_by_key(|finding| finding.count) {
         let requests: u64 = denied.iter().map(|finding| finding.count).sum();
         sentences.push(format!(
-            "{} refused by RBAC for want of a rule ({requests} requests); most often {} ({} times).",
+            "{} refused by RBAC for want of a rule ({}); most often {} ({}).",
             identities(identities_of(&denied), "is", "are"),
+            counted(requests, "request", "requests"),
             worst.title,
-            worst.count
+            counted(worst.count, "time", "times")
         ));
         told += denied.len();
     }
@@ -81,16 +82,7 @@ pub(super) fn paragraph(
     } else if rest > 0 {
         sentences.push(format!("{} below.", capitalised(&observations(rest))));
     }
-    let unknown: Vec<_> = verdicts
-        .iter()
-        .filter(|verdict| verdict.verdict == Decision::NotEvaluated)
-        .map(|verdict| verdict.title)
-        .collect();
-    if !unknown.is_empty() {
-        let list =
-            unknown.iter().map(|title| format!("\u{201c}{title}\u{201d}")).collect::<Vec<_>>().join(", ");
-        sentences.push(format!("Could not be decided from this bundle: {list}."));
-    }
+    sentences.extend(undecided(verdicts));
     sentences.join(" ")
 }
 
@@ -106,6 +98,39 @@ fn identities_of(findings: &[&Finding]) -> usize {
     all.sort();
     all.dedup();
     all.len()
+}
+
+/// Which causes could not be decided, by name when they are few, and for want of what when they are many.
+fn undecided(verdicts: &[Verdict]) -> Option<String> {
+    let unknown: Vec<&Verdict> =
+        verdicts.iter().filter(|verdict| verdict.verdict == Decision::NotEvaluated).collect();
+    if unknown.is_empty() {
+        return None;
+    }
+    if unknown.len() <= 3 {
+        let titles: Vec<String> =
+            unknown.iter().map(|verdict| format!("\u{201c}{}\u{201d}", verdict.title)).collect();
+        return Some(format!("Could not be decided from this bundle: {}.", titles.join(", ")));
+    }
+    let mut missing: Vec<&str> =
+        unknown.iter().flat_map(|verdict| &verdict.missing).map(String::as_str).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let lacking = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(", mostly for want of: {}", missing.join("; "))
+    };
+    Some(format!(
+        "{} of {} causes could not be decided from this bundle{lacking}.",
+        unknown.len(),
+        verdicts.len()
+    ))
+}
+
+/// `1 request`, `12 requests`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
 /// What is cut or damaged in the bundle as such, by its first case.

@@ -45,6 +45,15 @@ impl Page {
         }
     }
 
+    /// The end of a path, so that what is said of it stays in sight.
+    fn short(&self, path: &str) -> String {
+        let length = path.chars().count();
+        if self.all || length <= 36 {
+            return path.to_owned();
+        }
+        std::iter::once('…').chain(path.chars().skip(length - 35)).collect()
+    }
+
     /// A list, cut to its first lines.
     fn list(&mut self, lines: &[String]) {
         let shown = if self.all { lines.len() } else { LIST_LINES };
@@ -196,7 +205,7 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
                     .first_unrecognised
                     .as_ref()
                     .map_or_else(String::new, |(line, text)| format!(", line {line}: {text}"));
-                format!("{:>9}  {}{first}", size(entry.unrecognised_bytes), entry.path)
+                format!("{:>9}  {}{first}", size(entry.unrecognised_bytes), page.short(&entry.path))
             })
             .collect();
         page.list(&lines);
@@ -207,7 +216,7 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         .filter_map(|entry| {
             let told: Vec<&str> =
                 [entry.problem.as_deref(), entry.note.as_deref()].into_iter().flatten().collect();
-            (!told.is_empty()).then(|| format!("{}: {}", entry.path, told.join("; ")))
+            (!told.is_empty()).then(|| format!("{}: {}", page.short(&entry.path), told.join("; ")))
         })
         .collect();
     if !damaged.is_empty() {

@@ -130,7 +130,9 @@ fn is_yaml(head: &[u8]) -> bool {
             continue;
         }
         block = [&b"|"[..], b">", b"|-", b">-"].iter().any(|mark| line.ends_with(mark)).then_some(indent);
-        if text.ends_with(b"'") || text.contains(&b'"') {
+        // A quoted value may go on in the next lines.
+        let open = |quote: u8| memchr::memchr_iter(quote, text).count() % 2 == 1;
+        if open(b'\'') || open(b'"') {
             block = block.or(Some(indent));
         }
         lines += 1;
