@@ -543,6 +543,19 @@ fn what_the_collector_could_not_collect_proves_nothing() {
     assert_eq!(refused(&facts).len(), 1);
 }
 
+#[test]
+fn what_periscope_could_not_reach_is_told() {
+    let facts = sample("network-outbound/networkoutbound.json");
+    let failed: Vec<_> = facts
+        .nodes
+        .probes
+        .iter()
+        .filter(|(_, probe)| !probe.reached)
+        .map(|(_, probe)| probe.target.to_string())
+        .collect();
+    assert_eq!(failed, ["prod-abc.hcp.westeurope.azmk8s.io:443"]);
+}
+
 // 9. What a real control plane does.
 
 #[test]

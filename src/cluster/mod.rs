@@ -37,9 +37,6 @@ impl Cluster {
     }
 }
 
-/// Verbs whose requests carry no object name.
-const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
-
 /// The names that the authorizer was asked about: none where the verb carries none. Creating a subresource
 /// (`pods/exec`) does carry the name.
 pub fn asked_names<'a>(key: &DenialKey, denial: &'a Denial) -> Vec<&'a str> {
@@ -51,8 +48,11 @@ pub fn asked_names<'a>(key: &DenialKey, denial: &'a Denial) -> Vec<&'a str> {
 
 /// Whether a request of this kind carries no object name.
 pub fn nameless(key: &DenialKey) -> bool {
-    let sub = matches!(&key.request.target, Target::Resource { subresource, .. } if !subresource.is_empty());
-    NAMELESS.contains(&&*key.request.verb) && !(sub && &*key.request.verb == "create")
+    let subresource = match &key.request.target {
+        Target::Resource { subresource, .. } => &**subresource,
+        Target::Path(_) => "",
+    };
+    rbac::nameless(&key.request.verb, subresource)
 }
 
 fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Miss>> {

@@ -41,11 +41,7 @@ impl Format for LogAnalyticsCsv {
         let delimiter = delimiter(first);
         let columns = header(first, delimiter);
         let Some(table) = Table::of(&columns) else { return 0 };
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(piece.context.is_none())
-            .flexible(true)
-            .delimiter(delimiter)
-            .from_reader(piece.bytes);
+        let mut reader = rows_of(piece, delimiter);
         let mut record = csv::ByteRecord::new();
         let mut rows = 0;
         let order = date_order(piece, &columns, delimiter);
@@ -73,15 +69,20 @@ impl Format for LogAnalyticsCsv {
     }
 }
 
+/// The rows of a piece, without the header.
+fn rows_of<'a>(piece: &Piece<'a>, delimiter: u8) -> csv::Reader<&'a [u8]> {
+    csv::ReaderBuilder::new()
+        .has_headers(piece.context.is_none())
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(piece.bytes)
+}
+
 /// Day first or month first, as one clear date of the column decides for all; only looked for when the
 /// first date is not clear.
 fn date_order(piece: &Piece<'_>, columns: &[String], delimiter: u8) -> Option<DateOrder> {
     let at = columns.iter().position(|column| column == "TimeGenerated")?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(piece.context.is_none())
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(piece.bytes);
+    let mut reader = rows_of(piece, delimiter);
     let mut record = csv::ByteRecord::new();
     let mut first = true;
     while reader.read_byte_record(&mut record).unwrap_or(false) {

@@ -52,6 +52,7 @@ formats![
     azure,
     run_command,
     collection_errors,
+    network_outbound,
     kubectl_table,
     kubectl_describe,
     text,

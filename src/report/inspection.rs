@@ -392,6 +392,11 @@ fn tree(page: &mut Page, entries: &[EntryView]) {
             (None, Some(entry)) => entry.format.clone(),
             (None, None) => String::new(),
         };
+        let span = branch
+            .entry
+            .filter(|_| page.all)
+            .and_then(|entry| Some(format!(", {} to {}", entry.from.as_ref()?, entry.to.as_ref()?)));
+        let what = what + &span.unwrap_or_default();
         let _ = writeln!(page.out, "  {name:<space$} {:>9}  {}", size(branch.bytes()), visible(&what));
     }
     if more > 0 {

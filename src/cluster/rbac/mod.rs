@@ -305,6 +305,11 @@ fn subject_name_is(subject: &Subject, namespace: &str, review: &Review<'_>) -> b
     }
 }
 
+/// Whether a request of this verb carries no object name. Creating a subresource (`pods/exec`) does.
+pub fn nameless(verb: &str, subresource: &str) -> bool {
+    matches!(verb, "list" | "watch" | "deletecollection") || (verb == "create" && subresource.is_empty())
+}
+
 /// Whether a rule covers a request (`RuleAllows` in `rbac.go`).
 pub fn covers(rule: &PolicyRule, review: &Review<'_>) -> bool {
     if !rule.verbs.iter().any(|verb| &**verb == "*" || &**verb == review.verb) {

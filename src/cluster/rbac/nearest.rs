@@ -120,9 +120,6 @@ impl Miss {
     }
 }
 
-/// Verbs whose requests carry no object name.
-const NAMELESS: [&str; 4] = ["list", "watch", "create", "deletecollection"];
-
 /// Finds what comes nearest to allowing a request that is denied.
 pub fn nearest(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Miss {
     if let Decision::Allowed { .. } = authorizer.decide(review) {
@@ -202,7 +199,7 @@ fn almost(bound: &Bound<'_>, at: usize, rule: &PolicyRule, review: &Review<'_>) 
             || own == combined
             || (!subresource.is_empty() && own.strip_prefix("*/") == Some(subresource))
     });
-    let nameless = NAMELESS.contains(&review.verb) && (review.verb != "create" || subresource.is_empty());
+    let nameless = super::nameless(review.verb, subresource);
     let named = rule.resource_names.is_empty() || rule.resource_names.iter().any(|own| &**own == review.name);
     match (verb, in_group, exact, named) {
         (true, true, true, false) => {

@@ -139,11 +139,20 @@ const WRAPPED: usize = 5;
 /// several lines (FORMATS §0).
 pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
     note_times(piece, facts);
-    let text = String::from_utf8_lossy(piece.bytes);
-    let plain = text
-        .replace(['\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'], "\"")
-        .replace('\u{2019}', "'")
-        .replace(['\u{a0}', '\u{202f}'], " ");
+    let foreign = !piece.bytes.is_ascii();
+    let mut plain = String::from_utf8_lossy(piece.bytes).into_owned();
+    if foreign {
+        plain = plain
+            .replace(['\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'], "\"")
+            .replace('\u{2019}', "'")
+            .replace(['\u{a0}', '\u{202f}'], " ");
+    }
+    // Most texts hold nothing of the kind, however their lines are joined.
+    let joined: Vec<u8> =
+        plain.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte }).collect();
+    if PREFILTER.find(&joined, 0).is_none() {
+        return;
+    }
     let lines: Vec<&str> = plain.split('\n').map(str::trim).collect();
     let mut at = 0;
     while let Some(line) = lines.get(at) {
