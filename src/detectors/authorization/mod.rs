@@ -56,6 +56,17 @@ const RBAC_OBJECTS: Need = Need {
     },
 };
 
+/// Pods, and the accounts that they could run under.
+const PODS_AND_ACCOUNTS: Need = Need {
+    what: "the pods and service accounts of all namespaces",
+    why: "which account a pod runs under shows in its spec",
+    command: "kubectl get pods,serviceaccounts -A -o json > pods-and-accounts.json",
+    met: |cluster| {
+        let listed = |kind: &str| cluster.facts.collected.get(kind).is_some_and(|collected| collected.listed);
+        listed("Pod") && listed("ServiceAccount")
+    },
+};
+
 /// Logs that would tell of a refusal.
 const REQUEST_LOGS: Need = Need {
     what: "audit events or an access log of the API server",

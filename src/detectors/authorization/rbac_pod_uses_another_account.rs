@@ -1,6 +1,6 @@
 //! The pod runs under another service account than the one that is bound.
 
-use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
+use super::{PODS_AND_ACCOUNTS, RBAC_OBJECTS, REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::Step;
 use crate::detectors::{Chapter, Detector, Doc};
 
@@ -9,7 +9,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Authorization,
     title: "The pod runs under another service account than the one that is bound",
     guide: &["4.8"],
-    needs: &[REQUEST_LOGS, RBAC_OBJECTS],
+    needs: &[REQUEST_LOGS, RBAC_OBJECTS, PODS_AND_ACCOUNTS],
     explains: &[],
     doc: Doc {
         meaning: "Pods make their requests under the account that their spec names, `default` when it names none. Here that account has no binding, while another account of the namespace may do what was asked, and no pod runs under it.",
