@@ -348,3 +348,18 @@ fn the_pods_of_one_namespace_are_not_taken_for_all_pods_of_the_node() {
     std::fs::write(temp.path().join("pods.json"), list.to_string()).unwrap();
     assert!(common::diagnosis(temp.path()).findings.is_empty());
 }
+
+#[test]
+fn more_objects_than_any_cluster_has_are_bounded_and_told() {
+    use std::fmt::Write;
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("namespaces.txt");
+    let mut table = "NAME   STATUS   AGE\n".to_owned();
+    for at in 0..210_000 {
+        let _ = writeln!(table, "n{at}   Active   1d");
+    }
+    std::fs::write(&path, table).unwrap();
+    let found = common::diagnosis(&path);
+    assert_eq!(found.inventory.objects["namespaces"], 200_000);
+    assert!(found.too_much.iter().any(|what| what.starts_with("more namespaces than can be kept")));
+}

@@ -226,7 +226,9 @@ fn too_much(cluster: &Cluster) -> Vec<String> {
     ]
     .into_iter()
     .filter(|(overflowed, _)| *overflowed)
-    .map(|(_, what)| format!("more {what} than can be kept: some are missing from this report"))
+    .map(|(_, what)| what.to_owned())
+    .chain(facts.objects.overflowed().into_iter().map(|kind| kind.replace('_', " ")))
+    .map(|what| format!("more {what} than can be kept: some are missing from this report"))
     .collect()
 }
 

@@ -53,6 +53,13 @@ macro_rules! stores {
                 found
             }
 
+            /// Kinds of which there were more objects than are kept.
+            pub fn overflowed(&self) -> Vec<&'static str> {
+                let mut found = Vec::new();
+                $(if self.$field.overflowed() { found.push(stringify!($field)); })*
+                found
+            }
+
             /// Kinds and how many objects of each.
             pub fn counts(&self) -> Vec<(&'static str, usize)> {
                 vec![$((stringify!($field), self.$field.len())),*]

@@ -216,11 +216,17 @@ impl<T: Object> Seen<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store<T> {
     map: BTreeMap<Key, Seen<T>>,
+    /// More came than are kept.
+    overflowed: bool,
 }
+
+/// Most objects of a kind: more than the largest clusters have (Kubernetes is tested to 150,000 pods). The first by
+/// namespace and name are kept, so that it does not matter in which order they come.
+const OBJECTS: usize = 200_000;
 
 impl<T> Default for Store<T> {
     fn default() -> Self {
-        Self { map: BTreeMap::new() }
+        Self { map: BTreeMap::new(), overflowed: false }
     }
 }
 
@@ -244,6 +250,13 @@ impl<T: Object> Store<T> {
     }
 
     fn join(&mut self, key: Key, seen: Seen<T>) {
+        if self.map.len() >= OBJECTS && !self.map.contains_key(&key) {
+            self.overflowed = true;
+            if self.map.last_key_value().is_some_and(|(largest, _)| key > *largest) {
+                return;
+            }
+            self.map.pop_last();
+        }
         match self.map.entry(key) {
             Entry::Vacant(slot) => {
                 slot.insert(seen);
@@ -254,6 +267,7 @@ impl<T: Object> Store<T> {
 
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
+        self.overflowed |= other.overflowed;
         if self.map.is_empty() {
             self.map = other.map;
             return;
@@ -309,6 +323,11 @@ impl<T> Store<T> {
     /// All, to be changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Seen<T>> {
         self.map.values_mut()
+    }
+
+    /// Whether there were more than are kept.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
     }
 
     /// How many.
