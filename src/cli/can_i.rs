@@ -135,17 +135,6 @@ fn user_name(given: &str) -> String {
     }
 }
 
-/// Kinds of RBAC objects of which no list is in the bundle: a no may rest on their absence.
-fn not_listed(cluster: &Cluster, namespaced: bool) -> Vec<&'static str> {
-    let kinds: &[&'static str] = if namespaced {
-        &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
-    } else {
-        &["ClusterRole", "ClusterRoleBinding"]
-    };
-    let listed = |kind: &str| cluster.facts.collected.get(kind).is_some_and(|collected| collected.listed);
-    kinds.iter().copied().filter(|kind| !listed(kind)).collect()
-}
-
 impl CanI {
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
         let cluster = self.bundle.read()?;
@@ -168,7 +157,7 @@ impl CanI {
             Decision::Allowed { binding, role, .. } if role.is_empty() => format!("yes, by {binding}\n"),
             Decision::Allowed { binding, role, .. } => format!("yes, by {binding} of {role}\n"),
             Decision::Denied { missing_roles, .. } => {
-                let missing = not_listed(&cluster, self.namespace.is_some());
+                let missing = cluster.facts.rbac_not_listed(self.namespace.is_some());
                 let mut text = if missing.is_empty() {
                     "no\n".to_owned()
                 } else {
@@ -256,7 +245,7 @@ impl WhoCan {
         lines.push(format!("Group {MASTERS}  (before RBAC is asked)"));
         lines.sort();
         lines.dedup();
-        let missing = not_listed(&cluster, self.namespace.is_some());
+        let missing = cluster.facts.rbac_not_listed(self.namespace.is_some());
         if !missing.is_empty() {
             output::complain(&format!("incomplete: the bundle has no list of {}", missing.join(", ")));
         }
@@ -308,7 +297,7 @@ fn reviews(cluster: &Cluster, authorizer: &Authorizer<'_>, file: &str) -> anyhow
             std::fs::File::open(file).map_err(|error| anyhow::anyhow!("can't open `{file}`: {error}"))?;
         Box::new(BufReader::new(opened))
     };
-    let (all, cluster_wide) = (not_listed(cluster, true), not_listed(cluster, false));
+    let (all, cluster_wide) = (cluster.facts.rbac_not_listed(true), cluster.facts.rbac_not_listed(false));
     let mut out = String::new();
     for line in input.split(b'\n') {
         let line = line?;

@@ -142,7 +142,7 @@ struct Pods<'a> {
 
 impl<'a> Pods<'a> {
     fn index(facts: &'a Facts) -> Self {
-        let listed = facts.collected.get("Pod").is_some_and(|pods| pods.listed);
+        let listed = facts.has_list("Pod");
         let mut pods = Self { by_ip: HashMap::new(), by_node: HashMap::new(), listed };
         for (_, seen) in facts.objects.pods.iter() {
             let pod = &seen.object;

@@ -84,7 +84,8 @@ fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Mi
             // A name that is still denied says more than one that is allowed by now.
             let mut all: Vec<rbac::Miss> = asked_names(key, denial).into_iter().map(of).collect();
             all.sort_by_key(|miss| miss.step == rbac::Step::Allowed);
-            let missing = not_listed(facts, key);
+            let namespaced = matches!(target, Target::Resource { scope: Scope::Namespace(_), .. });
+            let missing = facts.rbac_not_listed(namespaced).join(", ");
             all.into_iter().next().map(|miss| {
                 let absent = matches!(miss.step, rbac::Step::NoBinding | rbac::Step::NoRule);
                 // What is not in the bundle may well be in the cluster.
@@ -92,18 +93,6 @@ fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Mi
             })
         })
         .collect()
-}
-
-/// Kinds of RBAC objects that could allow a request, and of which no list is in the bundle.
-fn not_listed(facts: &Facts, key: &DenialKey) -> String {
-    let namespaced = matches!(&key.request.target, Target::Resource { scope: Scope::Namespace(_), .. });
-    let kinds: &[&str] = if namespaced {
-        &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
-    } else {
-        &["ClusterRole", "ClusterRoleBinding"]
-    };
-    let listed = |kind: &str| facts.collected.get(kind).is_some_and(|collected| collected.listed);
-    kinds.iter().copied().filter(|kind| !listed(kind)).collect::<Vec<_>>().join(", ")
 }
 
 fn logs_end(facts: &Facts, anchor: Option<i64>) -> Option<i64> {

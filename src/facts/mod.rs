@@ -142,6 +142,19 @@ impl Facts {
         }
     }
 
+    /// Whether a list of a kind was there: without one, absence proves nothing.
+    pub fn has_list(&self, kind: &str) -> bool {
+        self.collected.get(kind).is_some_and(|collected| collected.listed)
+    }
+
+    /// Kinds of RBAC objects that could allow a request, in a namespace or for the cluster, and of which no
+    /// list was there.
+    pub fn rbac_not_listed(&self, namespaced: bool) -> Vec<&'static str> {
+        const KINDS: [&str; 4] = ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+        let kinds = KINDS.into_iter().take(if namespaced { 4 } else { 2 });
+        kinds.filter(|kind| !self.has_list(kind)).collect()
+    }
+
     /// Counts an object of a kind that is not kept.
     pub fn not_kept(&mut self, kind: &str) {
         if let Some(count) = self.other_kinds.slot(kind.into()) {

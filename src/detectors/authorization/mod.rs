@@ -50,10 +50,7 @@ const RBAC_OBJECTS: Need = Need {
     what: "roles and bindings of all namespaces",
     why: "why a request was denied shows in them alone",
     command: "kubectl get clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts -A -o json > rbac.json",
-    met: |cluster| {
-        let listed = |kind: &str| cluster.facts.collected.get(kind).is_some_and(|collected| collected.listed);
-        (listed("ClusterRole") || listed("Role")) && (listed("ClusterRoleBinding") || listed("RoleBinding"))
-    },
+    met: |cluster| cluster.facts.rbac_not_listed(true).is_empty(),
 };
 
 /// Pods, and the accounts that they could run under.
@@ -61,10 +58,7 @@ const PODS_AND_ACCOUNTS: Need = Need {
     what: "the pods and service accounts of all namespaces",
     why: "which account a pod runs under shows in its spec",
     command: "kubectl get pods,serviceaccounts -A -o json > pods-and-accounts.json",
-    met: |cluster| {
-        let listed = |kind: &str| cluster.facts.collected.get(kind).is_some_and(|collected| collected.listed);
-        listed("Pod") && listed("ServiceAccount")
-    },
+    met: |cluster| cluster.facts.has_list("Pod") && cluster.facts.has_list("ServiceAccount"),
 };
 
 /// Logs that would tell of a refusal.

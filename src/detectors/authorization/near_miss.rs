@@ -206,7 +206,7 @@ fn cause(cluster: &Cluster, missed: &Missed<'_>) -> String {
         Step::Unknown => "No rule that applies to this identity allows the request. The roles and bindings are not in the bundle, so which one is missing or wrong can't be told.".to_owned(),
         Step::RoleMissing => {
             let kind = role.split(' ').next().unwrap_or_default();
-            if cluster.facts.collected.get(kind).is_some_and(|roles| roles.listed) {
+            if cluster.facts.has_list(kind) {
                 format!("{binding} gives this identity the {role}, which does not exist: it grants nothing.")
             } else {
                 format!("{binding} gives this identity the {role}, which is not in the bundle: no list of {kind} objects was collected, so whether it exists can't be told.")
