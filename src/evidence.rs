@@ -57,6 +57,29 @@ impl Evidence {
     }
 }
 
+/// How sure we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Fits, and so may other things.
+    Possible,
+    /// Fits, and something is missing for certainty.
+    Likely,
+    /// The bundle shows it.
+    Confirmed,
+}
+
+impl Confidence {
+    /// In lower case, as in the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Possible => "possible",
+            Self::Likely => "likely",
+            Self::Confirmed => "confirmed",
+        }
+    }
+}
+
 /// Cuts bytes of a bundle to a displayable excerpt; invalid UTF-8 becomes U+FFFD.
 pub fn excerpt(text: &[u8]) -> Box<str> {
     let trimmed = text.trim_ascii();

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Confidence, Evidence};
 use crate::facts::time;
 
 /// What it does to the user.
@@ -32,29 +32,6 @@ impl Severity {
             Self::Medium => "medium",
             Self::High => "high",
             Self::Critical => "critical",
-        }
-    }
-}
-
-/// How sure we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Confidence {
-    /// Fits, and so may other things.
-    Possible,
-    /// Fits, and something is missing for certainty.
-    Likely,
-    /// The bundle shows it.
-    Confirmed,
-}
-
-impl Confidence {
-    /// In lower case, as in the JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Possible => "possible",
-            Self::Likely => "likely",
-            Self::Confirmed => "confirmed",
         }
     }
 }
@@ -96,8 +73,10 @@ pub struct Finding {
     pub confidence: Confidence,
     /// What it is about.
     pub subjects: Vec<SubjectRef>,
-    /// How often: requests, lines or addresses, as the title says.
+    /// How many of `unit`.
     pub count: u64,
+    /// What is counted, in the singular: `request`, `address`, `refusal`, `node`, …
+    pub unit: &'static str,
     /// RFC 3339.
     pub first_seen: Option<String>,
     /// RFC 3339.
@@ -127,6 +106,7 @@ impl Finding {
             confidence: Confidence::Possible,
             subjects: Vec::new(),
             count: 1,
+            unit: "sighting",
             first_seen: None,
             last_seen: None,
             evidence,

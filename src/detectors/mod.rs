@@ -8,7 +8,8 @@ pub mod authorization;
 mod finding;
 pub mod ip_allocation;
 
-pub use finding::{Confidence, Finding, Fix, Severity, SubjectRef, shell, slug};
+pub use crate::evidence::Confidence;
+pub use finding::{Finding, Fix, Severity, SubjectRef, shell, slug};
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -5,31 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::addresses::{self, NodeAddresses, PoolUse, SubnetUse};
 use super::layout;
 use super::platform::{self, Inferred};
 use crate::cluster::Cluster;
 use crate::facts::time;
-
-/// Addresses of one node, for the table and the bars of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct NodeAddresses {
-    /// The node.
-    pub node: String,
-    /// `host-local kubenet`, `dynamic Azure CNI`, …
-    pub ipam: String,
-    /// Reserved or leased for the node.
-    pub allocated: u64,
-    /// Held by live pods; unknown when no pods of the node are in the bundle.
-    pub in_use: Option<u64>,
-    /// Reserved and held by no live pod.
-    pub orphans: Option<u64>,
-    /// Most that there can be.
-    pub capacity: Option<u64>,
-    /// Pods that wait for an address.
-    pub waiting: u64,
-    /// Anything that a reader of the numbers must know.
-    pub note: String,
-}
 
 /// The nodes of the cluster, in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -85,6 +65,10 @@ pub struct Inventory {
     pub firewall: (u64, u64),
     /// Addresses per node.
     pub addresses: Vec<NodeAddresses>,
+    /// The ranges of the cluster.
+    pub subnets: Vec<SubnetUse>,
+    /// Calico's pools, as calicoctl shows them.
+    pub calico_pools: Vec<PoolUse>,
 }
 
 impl Inventory {
@@ -162,7 +146,9 @@ impl Inventory {
             api_server_lines: facts.api_server.log_lines,
             access_log_403: (cluster.joined.access_requests, cluster.joined.explained),
             events: facts.events.read,
-            addresses: addresses(cluster),
+            addresses: addresses::of_nodes(cluster),
+            subnets: addresses::subnets(cluster),
+            calico_pools: addresses::calico_pools(cluster),
         }
     }
 }
@@ -172,50 +158,4 @@ fn log_span(cluster: &Cluster) -> Option<(String, String)> {
         cluster.facts.coverage.entries.values().filter_map(|entry| entry.span.resolve(cluster.anchor));
     let (first, last) = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))?;
     Some((time::rfc3339_text(first), time::rfc3339_text(last)))
-}
-
-fn addresses(cluster: &Cluster) -> Vec<NodeAddresses> {
-    let stores = cluster.ledger.stores.iter().map(|books| NodeAddresses {
-        node: books.node.clone(),
-        ipam: format!("host-local {}", books.network).trim_end().to_owned(),
-        allocated: books.allocated as u64,
-        in_use: books.pods_known.then_some(books.matched as u64),
-        orphans: books.pods_known.then(|| books.leaked().count() as u64),
-        capacity: books.capacity,
-        waiting: books.waiting as u64,
-        note: if books.pods_known {
-            format!("node known by {}", books.node_known_by)
-        } else {
-            "no pods of this node in the bundle: leaked addresses can't be told from the others".to_owned()
-        },
-    });
-    let pools = cluster.ledger.pools.iter().map(|books| {
-        let mut notes = Vec::new();
-        if let Some(requested) = books.requested {
-            notes.push(format!("{requested} requested"));
-        }
-        if !books.status.is_empty() {
-            notes.push(books.status.clone());
-        }
-        if books.foreign > 0 {
-            notes.push(format!(
-                "{} pods have addresses outside {}: not comparable",
-                books.foreign, books.subnet
-            ));
-        }
-        if books.refusals > 0 {
-            notes.push(format!("refused {} times for want of an address", books.refusals));
-        }
-        NodeAddresses {
-            node: books.node.clone(),
-            ipam: format!("Azure CNI {} {}", books.mode, books.kind).trim_end().to_owned(),
-            allocated: books.allocated.unwrap_or(0),
-            in_use: books.pods_known.then_some(books.pods as u64),
-            orphans: None,
-            capacity: books.allocated,
-            waiting: books.waiting as u64,
-            note: notes.join("; "),
-        }
-    });
-    stores.chain(pools).collect()
 }

@@ -3,6 +3,7 @@
 //! [`Diagnosis`] is the one view that every output renders, and the JSON output as it is
 //! (`"schema": "kubetriage/v1"`).
 
+mod addresses;
 mod coverage;
 mod inventory;
 mod layout;
@@ -14,8 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use addresses::{NodeAddresses, PoolUse, SubnetUse};
 pub use coverage::{ContradictionView, CoverageView, EntryView, FailedView, FormatShare};
-pub use inventory::{Inventory, NodeAddresses, Nodes};
+pub use inventory::{Inventory, Nodes};
 pub use platform::Inferred;
 
 use crate::cluster::Cluster;

@@ -3,6 +3,7 @@
 //! Each worker folds the blocks it gets into its own [`Facts`]; at the end all are merged. Merging is
 //! associative and commutative, so the report has the same bytes on one thread or on sixty-four.
 
+mod address_book;
 mod azure;
 mod coverage;
 mod denial;
@@ -19,6 +20,7 @@ pub mod time;
 
 use std::sync::Arc;
 
+pub use address_book::{AddressBook, AddressBooks, Held, Holding, Records};
 pub use azure::{AzureFacts, AzureKind, AzureResource};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
@@ -95,6 +97,8 @@ pub struct Facts {
     pub access: Denials,
     /// Addresses reserved in IPAM stores.
     pub leases: LeaseStores,
+    /// Addresses in the records of a CNI.
+    pub address_books: AddressBooks,
     /// Known error texts.
     pub signals: Signals,
     /// What nodes say.
@@ -182,6 +186,7 @@ impl Facts {
         self.denials.merge(other.denials);
         self.access.merge(other.access);
         self.leases.merge(other.leases);
+        self.address_books.merge(other.address_books);
         self.signals.merge(other.signals);
         self.nodes.merge(other.nodes);
         self.azure.merge(other.azure);

@@ -3,6 +3,7 @@
 //! Each is kept with its place, since a bundle rarely tells of which node a file is.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::tally::BoundedMap;
@@ -129,23 +130,62 @@ pub struct Sandbox {
     pub ready: bool,
 }
 
-/// An address that a CNI's own records give to a pod.
+/// What a command counted, when only its number was kept: `… | wc -l` and the like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    /// Addresses of a host-local store.
+    Leases,
+    /// Lines of `ls -al` of a host-local store: five more than addresses (total, `.`, `..`, the lock, the last one).
+    LeaseLines,
+    /// Addresses of running pods.
+    PodAddresses,
+    /// Pod sandboxes that the container runtime runs.
+    Sandboxes,
+    /// `"InUse": true` in `azure-vnet-ipam.json`.
+    InUse,
+    /// `"InUse": false` there.
+    NotInUse,
+}
+
+/// A number that a command printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CniAddress {
+pub struct Count {
     /// The node, when told.
     pub node: Option<Box<str>>,
-    /// Whose records: `azure-vnet`, `azure-vnet-ipam`, `azure-cns`, `calico`.
-    pub records: Box<str>,
-    /// The address.
-    pub address: Box<str>,
-    /// Namespace of the pod, when told.
-    pub namespace: Box<str>,
-    /// Pod, when told.
-    pub pod: Box<str>,
-    /// Sandbox, when told.
-    pub sandbox: Box<str>,
-    /// `assigned`, `available`, `pending release`, …
-    pub state: Box<str>,
+    /// What was counted.
+    pub what: Option<Counted>,
+    /// The number.
+    pub value: u64,
+    /// The command, cut.
+    pub command: Box<str>,
+}
+
+/// A row of `calicoctl ipam show`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CalicoUse {
+    /// A pool; otherwise a block of one.
+    pub pool: bool,
+    /// Its range.
+    pub range: Box<str>,
+    /// Addresses.
+    pub total: u64,
+    /// Taken.
+    pub used: u64,
+}
+
+/// `calicoctl ipam show` and `calicoctl ipam check`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CalicoReport {
+    /// Rows of `show`.
+    pub uses: Vec<CalicoUse>,
+    /// Addresses that `check` calls leaked, with their attributes.
+    pub leaked: Vec<(IpAddr, Box<str>)>,
+    /// How many addresses `check` found allocated and not in use.
+    pub not_in_use: Option<u64>,
+    /// How many allocations the blocks record.
+    pub allocations: Option<u64>,
+    /// How many addresses workloads and nodes use.
+    pub in_use: Option<u64>,
 }
 
 /// An attempt to reach something, with its outcome.
@@ -199,8 +239,10 @@ node_facts! {
     provisions: Provision,
     /// Pod sandboxes.
     sandboxes: Sandbox,
-    /// Addresses in the records of a CNI.
-    cni_addresses: CniAddress,
+    /// Numbers that commands printed.
+    counts: Count,
+    /// What `calicoctl ipam` says.
+    calico_reports: CalicoReport,
     /// Attempts to reach something.
     probes: Probe,
 }

@@ -17,6 +17,42 @@ pub enum Signal {
     CnsWaiting,
     /// Azure CNS with `NCUpdateSubnetFullError`: the pod subnet is full.
     SubnetFull,
+    /// Azure CNS with `NCUpdateUnauthorizedError`: it may not take addresses of the subnet.
+    CnsUnauthorised,
+    /// Nothing answers on Azure CNS's own port.
+    CnsUnreachable,
+    /// Calico: no address in its pools or in the node's blocks.
+    CalicoFull,
+    /// whereabouts: `Could not allocate IP in range`.
+    WhereaboutsFull,
+    /// A node gets no range of pod addresses: `CIDRNotAvailable`.
+    CidrNotAvailable,
+    /// The container runtime has no CNI configuration or binary.
+    CniNotReady,
+    /// Azure: no room for machines in the node subnet (`SubnetIsFull`).
+    NodeSubnetFull,
+    /// Azure: a range is too small for what the node pools may grow to (`InsufficientSubnetSize`).
+    InsufficientSubnetSize,
+    /// Azure: ranges overlap, or the DNS address is outside the service range.
+    CidrOverlap,
+    /// Azure: the subnet is delegated to another service.
+    SubnetDelegated,
+}
+
+impl Signal {
+    /// A pod was refused an address.
+    pub fn refuses_a_pod(self) -> bool {
+        matches!(
+            self,
+            Self::RangeSetFull
+                | Self::NoAvailableAddresses
+                | Self::CnsWaiting
+                | Self::SubnetFull
+                | Self::CnsUnauthorised
+                | Self::CalicoFull
+                | Self::WhereaboutsFull
+        )
+    }
 }
 
 /// A text about a pod or a node, as far as the line says.

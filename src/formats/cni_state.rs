@@ -3,11 +3,14 @@
 //!
 //! They are rewritten in place: one may be empty or cut.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Whole};
-use crate::facts::{CniAddress, Facts, Place};
+use crate::facts::time;
+use crate::facts::{AddressBook, Facts, Held, Holding, Place, Records};
 
 pub(super) struct CniState;
 pub(super) const FORMAT: CniState = CniState;
@@ -25,7 +28,7 @@ impl Format for CniState {
         let text = head.bytes.trim_ascii_start();
         let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         let known = (has("\"Network\"") && has("\"ExternalInterfaces\""))
-            || (has("\"IPAM\"") && has("\"AddressSpaces\""))
+            || (has("\"AddressSpaces\"") && has("\"Pools\""))
             || (has("\"Endpoints\"") && has("\"IfnameToIPMap\""))
             || has("\"IPConfigurationStatus\"")
             || (has("\"ContainerNetworkService\"") && has("\"TimeStamp\""));
@@ -45,18 +48,17 @@ impl Format for CniState {
             facts.problem(piece.source, "state of Azure CNI is cut or damaged");
             return 0;
         };
-        let mut found = Vec::new();
-        vnet(&state, &mut found);
-        ipam(&state, &mut found);
-        endpoints(&state, &mut found);
-        configurations(&state, &mut found);
-        let records = found.len() as u64;
-        for (mut address, at) in found.into_iter().zip(0..) {
-            address.node = piece.node.map(Into::into);
-            // Each takes a place of its own.
-            let place = Place { source: piece.source.clone(), line: piece.first_line + at };
-            if let Some(slot) = facts.nodes.cni_addresses.slot(place) {
-                *slot = address;
+        let books = [vnet(&state), ipam(&state), endpoints(&state), configurations(&state)];
+        let mut records = 0;
+        for (book, at) in books.into_iter().flatten().zip(0..) {
+            records += book.entries.len() as u64;
+            if book.left_out > 0 {
+                let what = "addresses of Azure CNI's state that could not be understood, or too many of them";
+                *facts.coverage.entry(piece.source).problems.entry(what.to_owned()).or_default() += book.left_out;
+            }
+            let place = Place { source: piece.source.clone(), line: piece.first_line };
+            if let Some(slot) = facts.address_books.books.slot((place, at)) {
+                *slot = AddressBook { node: piece.node.map(Into::into), ..book };
             }
         }
         records.max(1)
@@ -72,67 +74,94 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn vnet(state: &Value, found: &mut Vec<CniAddress>) {
-    let interfaces = state.get("Network").into_iter().flat_map(|network| members(network, "ExternalInterfaces"));
-    for (_, endpoint) in interfaces.flat_map(|(_, one)| members(one, "Networks")).flat_map(|(_, one)| members(one, "Endpoints")) {
-        for address in endpoint.get("IPAddresses").and_then(Value::as_array).into_iter().flatten() {
-            found.push(CniAddress {
-                records: "azure-vnet".into(),
-                address: text(address, "IP").into(),
-                namespace: text(endpoint, "PODNameSpace").into(),
-                pod: text(endpoint, "PODName").into(),
-                sandbox: text(endpoint, "ContainerID").into(),
-                state: "assigned".into(),
-                ..CniAddress::default()
-            });
-        }
-    }
+fn held(ip: IpAddr, holding: Holding) -> Held {
+    Held { ip, holding, namespace: "".into(), pod: "".into(), sandbox: "".into(), since: None }
 }
 
-fn ipam(state: &Value, found: &mut Vec<CniAddress>) {
-    let spaces = state.get("IPAM").into_iter().flat_map(|ipam| members(ipam, "AddressSpaces"));
-    for (_, address) in spaces.flat_map(|(_, space)| members(space, "Pools")).flat_map(|(_, pool)| members(pool, "Addresses")) {
-        let used = address.get("InUse").and_then(Value::as_bool) == Some(true);
-        found.push(CniAddress {
-            records: "azure-vnet-ipam".into(),
-            address: text(address, "Addr").into(),
-            sandbox: text(address, "ID").into(),
-            state: if used { "assigned" } else { "available" }.into(),
-            ..CniAddress::default()
-        });
-    }
+fn book(records: Records) -> AddressBook {
+    AddressBook { records: Some(records), ..AddressBook::default() }
 }
 
-fn endpoints(state: &Value, found: &mut Vec<CniAddress>) {
-    for (sandbox, endpoint) in members(state, "Endpoints") {
-        for (_, addresses) in members(endpoint, "IfnameToIPMap") {
-            let both = ["IPv4", "IPv6"].into_iter().filter_map(|family| addresses.get(family)?.as_array());
-            for address in both.flatten() {
-                found.push(CniAddress {
-                    records: "azure-cns".into(),
-                    address: text(address, "IP").into(),
-                    namespace: text(endpoint, "PodNamespace").into(),
-                    pod: text(endpoint, "PodName").into(),
-                    sandbox: sandbox.as_str().into(),
-                    state: "assigned".into(),
-                    ..CniAddress::default()
+fn vnet(state: &Value) -> Option<AddressBook> {
+    let interfaces = state.get("Network").filter(|network| network.get("ExternalInterfaces").is_some())?;
+    let mut book = book(Records::AzureVnet);
+    for (_, network) in members(interfaces, "ExternalInterfaces").flat_map(|(_, one)| members(one, "Networks")) {
+        for (_, endpoint) in members(network, "Endpoints") {
+            for address in endpoint.get("IPAddresses").and_then(Value::as_array).into_iter().flatten() {
+                book.add(text(address, "IP"), |ip| Held {
+                    namespace: text(endpoint, "PODNameSpace").into(),
+                    pod: text(endpoint, "PODName").into(),
+                    sandbox: text(endpoint, "ContainerID").into(),
+                    ..held(ip, Holding::Assigned)
                 });
             }
         }
     }
+    Some(book)
 }
 
-fn configurations(state: &Value, found: &mut Vec<CniAddress>) {
-    for one in state.get("IPConfigurationStatus").and_then(Value::as_array).into_iter().flatten() {
+fn ipam(state: &Value) -> Option<AddressBook> {
+    // Old dumps hold the value of the root key alone.
+    let ipam = state.get("IPAM").unwrap_or(state);
+    ipam.get("AddressSpaces")?;
+    let mut book = book(Records::AzureVnetIpam);
+    for (range, pool) in members(ipam, "AddressSpaces").flat_map(|(_, space)| members(space, "Pools")) {
+        book.ranges.push(range.as_str().into());
+        for (key, address) in members(pool, "Addresses") {
+            let used = address.get("InUse").and_then(Value::as_bool) == Some(true);
+            let ip = match text(address, "Addr") {
+                "" => key,
+                ip => ip,
+            };
+            book.add(ip, |ip| Held {
+                sandbox: text(address, "ID").into(),
+                ..held(ip, if used { Holding::Assigned } else { Holding::Available })
+            });
+        }
+    }
+    Some(book)
+}
+
+fn endpoints(state: &Value) -> Option<AddressBook> {
+    state.get("Endpoints")?;
+    let mut book = book(Records::CnsEndpoints);
+    for (sandbox, endpoint) in members(state, "Endpoints") {
+        for (_, addresses) in members(endpoint, "IfnameToIPMap") {
+            let both = ["IPv4", "IPv6"].into_iter().filter_map(|family| addresses.get(family)?.as_array());
+            for address in both.flatten() {
+                book.add(text(address, "IP"), |ip| Held {
+                    namespace: text(endpoint, "PodNamespace").into(),
+                    pod: text(endpoint, "PodName").into(),
+                    sandbox: sandbox.as_str().into(),
+                    ..held(ip, Holding::Assigned)
+                });
+            }
+        }
+    }
+    Some(book)
+}
+
+fn configurations(state: &Value) -> Option<AddressBook> {
+    let all = state.get("IPConfigurationStatus")?.as_array()?;
+    let mut book = book(Records::CnsPool);
+    for one in all {
         let pod = one.get("PodInfo").unwrap_or(&Value::Null);
-        let first = |keys: [&str; 3]| keys.iter().find_map(|key| pod.get(key)?.as_str()).unwrap_or_default();
-        found.push(CniAddress {
-            records: "azure-cns".into(),
-            address: text(one, "IPAddress").into(),
-            namespace: first(["PodNamespace", "podNamespace", "Namespace"]).into(),
-            pod: first(["PodName", "podName", "Name"]).into(),
-            state: one.get("state").or_else(|| one.get("State")).and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase().into(),
-            ..CniAddress::default()
+        let first = |keys: &[&str]| keys.iter().find_map(|key| pod.get(key)?.as_str()).unwrap_or_default();
+        let state = one.get("state").or_else(|| one.get("State")).and_then(Value::as_str).unwrap_or_default();
+        let holding = match state.to_ascii_lowercase().as_str() {
+            "available" => Holding::Available,
+            "assigned" | "allocated" => Holding::Assigned,
+            _ => Holding::Moving,
+        };
+        let since = time::rfc3339(text(one, "LastStateTransition").as_bytes()).map(|(when, _)| when);
+        book.add(text(one, "IPAddress"), |ip| Held {
+            namespace: first(&["PodNamespace", "podNamespace", "Namespace"]).into(),
+            pod: first(&["PodName", "podName", "Name"]).into(),
+            sandbox: first(&["PodInfraContainerID", "InfraContainerID"]).into(),
+            // The zero time of Go: no transition yet.
+            since: since.filter(|_| !text(one, "LastStateTransition").starts_with("0001")),
+            ..held(ip, holding)
         });
     }
+    Some(book)
 }

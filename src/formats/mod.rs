@@ -48,6 +48,8 @@ formats![
     conntrack,
     provision,
     crictl,
+    calicoctl,
+    counting_command,
     cni_state,
     azure,
     run_command,

@@ -13,7 +13,7 @@ use super::shared::command;
 use super::shared::json::value_end;
 use super::shared::line;
 use super::shared::table::Header;
-use super::{FORMATS, Format, Head, Piece, host_local_listing, kubectl_describe, kubectl_table};
+use super::{FORMATS, Format, Head, Piece, counting_command, host_local_listing, kubectl_describe, kubectl_table};
 use crate::bundle::Framer;
 use crate::evidence::excerpt;
 use crate::facts::Facts;
@@ -306,6 +306,9 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
         _ if listing > 0 => {
             line::scan(part, facts);
             (host_local_listing::FORMAT.name(), host_local_listing::FORMAT.read(part, facts))
+        }
+        _ if counting_command::score(part.bytes, part.command) > 0 => {
+            (counting_command::FORMAT.name(), counting_command::FORMAT.read(part, facts))
         }
         _ if answers(part) => (kubectl_table::FORMAT.name(), kubectl_table::FORMAT.read(part, facts).max(1)),
         _ => {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::RenderError;
 use super::escape::visible;
 use crate::detectors::{Chapter, Severity};
-use crate::diagnosis::{Decision, Diagnosis, EntryView, NodeAddresses};
+use crate::diagnosis::{Decision, Diagnosis, EntryView, NodeAddresses, SubnetUse};
 
 /// Rows of the coverage table; the JSON output has all.
 const ENTRIES: usize = 400;
@@ -43,6 +43,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
     environment.add_filter("bytes", shown_bytes);
     environment.add_filter("number", shown_number);
     environment.add_filter("at", shown_time);
+    environment.add_filter("counted", |count: u64, unit: String| counted(count, &unit));
     environment.add_function("bars", |over_time: Value| Value::from(Serde(bars(&over_time))));
     let count = |decision: Decision| diagnosis.verdicts.iter().filter(|v| v.verdict == decision).count();
     let severities: Vec<_> =
@@ -71,6 +72,8 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         entries => Serde(shown_entries(diagnosis)),
         entries_cut => diagnosis.coverage.entries.len().saturating_sub(ENTRIES),
         address_rows => Serde(rows),
+        all_orphans => nodes.iter().filter_map(|node| node.orphans).sum::<u64>(),
+        subnet_rows => Serde(diagnosis.inventory.subnets.iter().map(subnet_row).collect::<Vec<_>>()),
         nodes_cut => nodes.len().saturating_sub(NODES),
     })?;
     Ok(page)
@@ -117,6 +120,38 @@ fn address_row(node: &NodeAddresses) -> AddressRow<'_> {
         other: percent(node.allocated - live - orphan),
         scale,
     }
+}
+
+/// A range in the map.
+#[derive(Serialize)]
+struct SubnetRow<'a> {
+    subnet: &'a SubnetUse,
+    /// There is something to draw.
+    bar: bool,
+    /// Percent in use or needed now.
+    now: f64,
+    /// Percent more at most.
+    more: f64,
+    /// Percent at most.
+    most: f64,
+}
+
+fn subnet_row(subnet: &SubnetUse) -> SubnetRow<'_> {
+    let percent = |count: u64| (count as f64 * 1000.0 / subnet.usable.max(1) as f64).round() / 10.0;
+    let now = percent(subnet.used.max(subnet.needed_now).unwrap_or(0)).min(100.0);
+    let most = percent(subnet.needed_at_most.unwrap_or(0)).max(now);
+    let bar = subnet.used.is_some() || subnet.needed_now.is_some();
+    SubnetRow { subnet, bar, now, more: most.min(100.0) - now, most }
+}
+
+/// `1 request`, `17 addresses`.
+pub(super) fn counted(count: u64, unit: &str) -> String {
+    let plural = match unit {
+        _ if count == 1 => unit.to_owned(),
+        _ if unit.ends_with('s') => format!("{unit}es"),
+        _ => format!("{unit}s"),
+    };
+    format!("{} {plural}", shown_number(count))
 }
 
 /// Bars of a chart 480 wide and 60 high.

@@ -17,6 +17,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_template("report.md", include_str!("../../templates/report.md"))?;
+    environment.add_filter("counted", |count: u64, unit: String| super::html::counted(count, &unit));
     environment.add_filter("md", |text: String| markdown(&text));
     environment.add_filter("code", |text: String| code_span(&text));
     environment.add_filter("block", |text: String, language: String| code_block(&text, &language));

@@ -219,6 +219,7 @@ impl Group<'_> {
         finding.seen(span);
         finding.subjects = vec![self.subject()];
         finding.detail("identity", self.identity.shown());
+        finding.unit = "request";
         finding.detail("count_is_exact", exact);
         finding.detail("permissions", self.permissions(cluster));
         let mut carriers = serde_json::Map::new();

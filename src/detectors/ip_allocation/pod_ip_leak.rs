@@ -1,277 +1,267 @@
 //! Addresses that stay reserved after their pods are gone.
 
-use std::net::IpAddr;
-
-use serde::Serialize;
-
+use super::common::{self, about_node, node_word, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{MOST_PODS, PoolBooks, StoreBooks};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell};
-use crate::evidence::{EXAMPLES, Evidence};
+use crate::cluster::ipam::{Books, Exhaustion, Ipam, MOST_PODS, Reason};
+use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::evidence::{Confidence, EXAMPLES};
 use crate::facts::time;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-leak",
     chapter: Chapter::IpAllocation,
     title: "Addresses stay reserved after their pods are gone",
-    guide: &["2.1", "2.2", "2.3"],
-    needs: &[
-        Need {
-            what: "an IPAM store or its listing, per node",
-            why: "it names every address that is reserved on the node",
-            command: "kubectl get nnc -n kube-system -o json > nnc.json   # Azure CNI with dynamic addresses\nfor node in $(kubectl get nodes -o name); do kubectl debug $node -i --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la --full-time /var/lib/cni/networks/*/' > ipam-${node#node/}.txt; done   # kubenet",
-            met: |cluster| !cluster.ledger.stores.is_empty() || !cluster.ledger.pools.is_empty(),
-        },
-        Need {
-            what: "the pods of all namespaces",
-            why: "an address is leaked when no live pod of its node holds it",
-            command: "kubectl get pods -A -o json > pods.json",
-            met: |cluster| !cluster.facts.objects.pods.is_empty(),
-        },
-    ],
-    explains: &[],
+    guide: &["2.1", "2.2"],
+    needs: &[common::BOOKS, common::PODS],
+    explains: &["pod-ip-exhausted", "pod-ip-pool-full"],
     doc: Doc {
-        meaning: "The network plugin reserves an address for each pod and gives it back when the pod goes. When it is not given back, the node's store fills up with addresses that nobody uses, until new pods stay in ContainerCreating with 'no IP addresses available in range set', 'No available addresses' or 'not enough IPs available'.",
-        decision: "Per node: addresses reserved in the store, against live pods of that node that have an address of their own (not hostNetwork, not Succeeded or Failed). An address is an orphan when no live pod of the node holds it and neither does its sandbox; of dual-stack sandboxes either address counts. Orphans younger than 15 minutes are left out where the listing has useful times. Several orphans older than that are a fact; where ages are unknown, the difference must be larger than pods in the making explain. For dynamic Azure CNI the pool is leased in batches of 16, so a pool larger than the pods is normal: a leak is suspected only when the node also refuses pods for want of an address. The guide's own sentence has it the wrong way round: a leak is far more addresses than pods.",
-        action: "Drain the node, then reimage or replace it: that empties the store. On kubenet, stale files may also be deleted while the node is drained. Upgrade the node image: leaks of old plugin versions are fixed there. If orphans come back within days, pods are made faster than they are cleaned up, or the plugin has a bug: open a ticket with this report.",
-        reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address. containernetworking/plugins: host-local.",
+        meaning: "The network plugin reserves an address for each pod and gives it back when the pod goes. When it is not given back, the node's books fill up with addresses that nobody uses, until new pods stay in ContainerCreating with 'no IP addresses available in range set', 'No available addresses' or 'not enough IPs available'.",
+        decision: "Per node: every address that a source reserves (host-local files or their listing, azure-vnet-ipam.json, azure-vnet.json, Azure CNS, Calico's blocks, CiliumNode, whereabouts) against the live pods of that node with an address of their own (not hostNetwork, not Succeeded or Failed), against tunnels, load balancers and nodes, and against the sandboxes that crictl lists. What nobody holds is an orphan. Orphans younger than 15 minutes are left out where the source has useful times; five older ones, or three whose sandbox the runtime does not know, are a fact; where ages are unknown the difference must be larger than pods in the making explain. Books and pods of different times lower the confidence, and bare numbers are never more than likely. A NodeNetworkConfig leases in batches, so a pool larger than the pods is normal: a leak is suspected when the node also refuses pods, or when someone counted by hand. Orphans of short lives, or whose sandboxes have merely ended, are 'pod-ip-churn' instead. The guide's own sentence has it the wrong way round: a leak is far more addresses than pods.",
+        action: "Drain the node, then reimage or replace it: that empties the books. On kubenet, stale files may also be deleted while the node is drained; with Azure CNS, restart azure-cns first; with Calico, release what `calicoctl ipam check` reports. Upgrade the node image: leaks of old plugin versions are fixed there. If orphans come back, the plugin has a bug: open a ticket with this report.",
+        reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address. containernetworking/plugins: host-local. Azure/azure-container-networking. Calico: calicoctl ipam check.",
     },
     judge,
 };
 
-/// How many addresses a finding names; the rest is counted.
-const NAMED: usize = 250;
-
 fn judge(cluster: &Cluster) -> Outcome {
-    let ledger = &cluster.ledger;
-    let findings: Vec<_> =
-        ledger.stores.iter().filter_map(store).chain(ledger.pools.iter().filter_map(pool)).collect();
-    let decided = ledger.stores.iter().any(|books| books.pods_known)
-        || ledger.pools.iter().any(|books| books.pods_known && books.foreign == 0 && books.allocated.is_some());
-    let foreign = ledger.pools.iter().any(|books| books.foreign > 0);
-    let undecided = (!decided && findings.is_empty()).then(|| {
-        if foreign {
-            "the pods' addresses are not of the subnet that the NodeNetworkConfigs name, so the two can't be compared"
-        } else {
-            "no node has both its addresses and its pods in the bundle"
-        }
-        .to_owned()
-    });
+    let mut findings = per_node(cluster, Reason::Leak, &DETECTOR, "addresses stay reserved", node);
+    findings.extend(calico(cluster));
+    let undecided = if findings.is_empty() { undecided(cluster) } else { None };
     Outcome { findings, undecided }
 }
 
-/// How sure the books make us that this is a leak; `None` for not at all.
-fn judged(books: &StoreBooks) -> Option<Confidence> {
-    let orphans = books.orphans.len();
-    if !books.pods_known {
-        // Without pods only one thing is sure: no node runs more pods than it may.
-        let most = books.max_pods.unwrap_or(MOST_PODS);
-        return (books.sandboxes > most).then_some(Confidence::Likely);
-    }
-    if books.aged {
-        return match books.leaked().count() {
-            0 => None,
-            old if old >= 5 => Some(Confidence::Confirmed),
-            _ => Some(Confidence::Likely),
-        };
-    }
-    let in_the_making = books.waiting + 5;
-    if orphans <= in_the_making {
+/// Why nothing could be decided, although something was there.
+pub(super) fn undecided(cluster: &Cluster) -> Option<String> {
+    let books = &cluster.ledger.books;
+    let comparable = |books: &Books| books.pods_known && books.lease.as_ref().is_none_or(|lease| lease.foreign == 0 && lease.allocated.is_some());
+    if books.is_empty() || books.iter().any(comparable) {
         return None;
     }
-    let plain = orphans >= 20 && orphans * 2 >= books.allocated && orphans > in_the_making * 2;
-    Some(if plain { Confidence::Confirmed } else { Confidence::Possible })
+    let foreign = books.iter().any(|books| books.lease.as_ref().is_some_and(|lease| lease.foreign > 0));
+    let why = if foreign {
+        "the pods' addresses are not of the subnet that the NodeNetworkConfigs name, so the two can't be compared"
+    } else {
+        "no node has both its addresses and all its pods in the bundle"
+    };
+    Some(why.to_owned())
 }
 
-fn store(books: &StoreBooks) -> Option<Finding> {
-    let confidence = judged(books)?;
-    let leaked: Vec<_> = books.leaked().collect();
-    let count = if books.pods_known { leaked.len() } else { books.allocated };
-    let of = books.capacity.map_or_else(String::new, |capacity| format!(" of {capacity}"));
-    let title = if books.pods_known {
-        format!(
-            "Node {}: {count} leaked pod addresses ({} reserved{of}, {} live pods)",
-            books.node, books.allocated, books.pods
-        )
-    } else {
-        format!(
-            "Node {}: {} addresses reserved{of}, more than a node may have pods",
-            books.node, books.allocated
-        )
+fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+    let books = books?;
+    let orphans: Vec<_> = books.leaked().collect();
+    let (count, of) = match &books.lease {
+        Some(lease) => (lease.allocated?.saturating_sub(books.pods as u64), lease.allocated),
+        None if books.counted => (books.surplus(), Some(books.allocated())),
+        None if orphans.is_empty() => (books.allocated(), books.capacity()),
+        None => (orphans.len() as u64, Some(books.allocated())),
     };
-    let mut places: Vec<Evidence> = books.refused_at.iter().take(2).cloned().collect();
-    places.extend(leaked.iter().map(|orphan| orphan.place.clone()).take(EXAMPLES));
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", books.node, books.network), title, places)?;
-    finding.confidence = confidence;
-    let free = books.capacity.map(|capacity| capacity.saturating_sub(books.sandboxes as u64));
-    finding.severity = match (free, books.waiting) {
-        (Some(free), _) if free <= 2 => Severity::Critical,
-        (_, waiting) if waiting > 0 => Severity::Critical,
-        _ if count * 2 > books.allocated => Severity::High,
-        _ => Severity::Medium,
+    let who = on_node(&books.node);
+    let title = match (of, books.pods_known) {
+        (Some(of), true) if books.lease.is_some() => format!("{who}: {count} of {of} allocated addresses have no pod"),
+        (Some(of), true) => format!("{who}: {count} of {of} reserved pod addresses belong to no live pod"),
+        _ if !orphans.is_empty() => format!("{who}: {count} reserved pod addresses belong to no sandbox"),
+        _ => format!("{who}: {count} addresses reserved, more than a node may have pods"),
     };
-    finding.count = count as u64;
-    finding.subjects =
-        vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: books.node.clone() }];
-    let times: Vec<i64> = leaked.iter().filter_map(|orphan| orphan.written).collect();
-    if books.aged {
-        finding.seen(times.iter().min().copied().zip(times.iter().max().copied()));
+    let places = orphans.iter().map(|orphan| orphan.place.clone()).take(EXAMPLES).collect();
+    let mut finding = about_node(&DETECTOR, found, Some(books), title, places)?;
+    finding.severity = severity(found, books, count);
+    finding.count = count;
+    finding.unit = "address";
+    let times: Vec<i64> = orphans.iter().filter_map(|orphan| orphan.written).collect();
+    if let Some(span) = times.iter().min().copied().zip(times.iter().max().copied()) {
+        finding.seen(Some(span));
     }
-    store_details(books, &leaked, &mut finding);
-    finding.cause = store_cause(books, count, &times);
-    finding.fix = fix(&books.node, true);
-    finding.verify = verify(&books.node, &books.network);
+    finding.cause = cause(found, books, count, &times);
+    finding.fix = fix(books);
+    finding.verify = verify(books);
     Some(finding)
 }
 
-#[derive(Serialize)]
-struct Leaked<'a> {
-    ip: IpAddr,
-    sandbox: Option<&'a str>,
-    reserved: Option<String>,
-}
-
-fn store_details(
-    books: &StoreBooks,
-    leaked: &[&crate::cluster::ipam::Orphan],
-    finding: &mut Finding,
-) {
-    finding.detail("ipam", "host-local");
-    finding.detail("network", &books.network);
-    finding.detail("store", &books.place);
-    finding.detail("also_seen", &books.also);
-    finding.detail("node_known_by", books.node_known_by);
-    finding.detail("allocated", books.allocated);
-    finding.detail("in_use", books.pods_known.then_some(books.pods));
-    finding.detail("matched", books.matched);
-    finding.detail("capacity", books.capacity);
-    finding.detail("ranges", &books.ranges);
-    finding.detail("waiting_pods", books.waiting);
-    finding.detail("refusals", books.refusals);
-    finding.detail("ages_known", books.aged);
-    if !books.elsewhere.is_empty() {
-        finding.detail("held_by_pods_of_other_nodes", &books.elsewhere);
-    }
-    let named: Vec<Leaked<'_>> = leaked
-        .iter()
-        .take(NAMED)
-        .map(|orphan| Leaked {
-            ip: orphan.ip,
-            sandbox: orphan.sandbox.as_deref(),
-            reserved: orphan.written.map(time::rfc3339_text),
-        })
-        .collect();
-    if books.pods_known {
-        finding.detail("leaked", named);
-        finding.detail("leaked_not_named", leaked.len().saturating_sub(NAMED));
+/// What it does to the user: nothing yet, as long as there is room.
+pub(super) fn severity(found: &Exhaustion, books: &Books, count: u64) -> Severity {
+    let free = books.larger().free();
+    match () {
+        () if found.refused.count > 0 && found.sure >= Confidence::Likely => Severity::Critical,
+        () if books.lease.is_none() && free.is_some_and(|free| free <= 2) => Severity::Critical,
+        () if found.sure == Confidence::Possible => Severity::Medium,
+        () if books.waiting > 0 || count * 2 > books.allocated() => Severity::High,
+        () => Severity::Medium,
     }
 }
 
-fn store_cause(books: &StoreBooks, count: usize, times: &[i64]) -> String {
-    if !books.pods_known {
-        let most = books.max_pods.unwrap_or(MOST_PODS);
-        return format!(
-            "The store holds {} addresses for {} sandboxes; the node may run {most} pods at most. The pods are not in the bundle, so the leaked addresses can't be told from the others.",
-            books.allocated, books.sandboxes
-        );
-    }
-    let age = match (books.aged, times.iter().min(), times.iter().max()) {
+/// Since when, in words.
+pub(super) fn ages(books: &Books, times: &[i64]) -> String {
+    match (books.aged, times.iter().min(), times.iter().max()) {
+        (true, Some(first), Some(last)) if first == last => format!(" It was reserved at {}.", time::show(*first)),
         (true, Some(first), Some(last)) => {
             format!(" They were reserved between {} and {}.", time::show(*first), time::show(*last))
         }
-        _ => " The listing does not tell since when.".to_owned(),
+        _ if books.counted || books.lease.is_some() => String::new(),
+        _ => " The source does not tell since when.".to_owned(),
+    }
+}
+
+fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String {
+    let refused = refused_words(&found.refused);
+    if let Some(lease) = &books.lease {
+        let hand = if books.counted { " (counted by hand)" } else { "" };
+        let spare = format!("Azure CNS keeps up to {} spare addresses, so the numbers alone prove nothing.", lease.normal_spare);
+        let told = if found.refused.count > 0 {
+            "It refuses pods nevertheless, so addresses must be assigned to pods that are gone.".to_owned()
+        } else {
+            spare
+        };
+        return format!(
+            "The node has {} addresses, and {} live pods hold one{hand}: {count} are free or leaked. {told}{refused} Which ones are leaked is in the books of azure-cns (curl localhost:10090/debug/ipaddresses on the node).",
+            lease.allocated.unwrap_or(0),
+            books.pods
+        );
+    }
+    if !books.pods_known && books.orphans.is_empty() {
+        let most = books.max_pods.unwrap_or(MOST_PODS);
+        return format!(
+            "The books hold {} addresses for {} sandboxes; the node may run {most} pods at most. The pods are not in the bundle, so the leaked addresses can't be told from the others.{refused}",
+            books.allocated(),
+            books.sandboxes
+        );
+    }
+    let by_hand = if books.counted { " These are numbers that someone counted: the leaked addresses are not known by name." } else { "" };
+    let runtime = if books.runtime_known { " crictl lists no sandbox for them that runs." } else { "" };
+    let waiting = if books.waiting_pods.is_empty() {
+        String::new()
+    } else {
+        format!(" Waiting for an address: {}{}.", books.waiting_pods.join(", "), if books.waiting > books.waiting_pods.len() { ", …" } else { "" })
     };
-    let refused = match books.refusals {
-        0 => String::new(),
-        1 => " A pod was refused because no address was left.".to_owned(),
-        n => format!(" Pods were refused {n} times because no address was left."),
-    };
-    let waiting = match books.waiting_pods.as_slice() {
-        [] => String::new(),
-        pods => format!(" Waiting for an address: {}{}.", pods.join(", "), if books.waiting > pods.len() { ", …" } else { "" }),
-    };
-    let share = if count * 2 > books.allocated { "most" } else { "some" };
+    let later = if books.newer_pods > 0 { " The books were taken before the pods were listed, so some may have been given back since." } else { "" };
     format!(
-        "The network plugin reserved {} addresses on this node and {share} were not given back: {count} belong to no live pod of the node (it has {} with an address of its own).{age}{refused}{waiting} Either the plugin fails to release on deletion, or pods are made faster than ended ones are cleaned up.",
-        books.allocated, books.pods
+        "{} has {} addresses reserved for pods on this node, and {count} were not given back: the node has {} live pods with an address of their own.{by_hand}{}{runtime}{refused}{waiting}{later} The network plugin fails to release addresses on deletion.",
+        books.ipam.shown(),
+        books.allocated(),
+        books.pods,
+        ages(books, times),
     )
 }
 
-fn fix(node: &str, files: bool) -> Fix {
-    let known = !node.starts_with('(');
-    let name = if known { shell(node) } else { "NODE".to_owned() };
-    let mut text = "Replace the node: drain it, delete its machine, and scale the pool back. The store goes with the machine. If orphans return, send this report to Microsoft support: that is a plugin bug; and tune the kubelet's garbage collection if many short-lived pods run here.".to_owned();
-    if files {
+fn fix(books: &Books) -> Fix {
+    let name = node_word(&books.node);
+    let mut commands = Vec::new();
+    let text = match books.ipam {
+        Ipam::NodeNetworkConfig | Ipam::CnsPool | Ipam::CnsEndpoints => {
+            commands.push(format!("kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}"));
+            "Restart azure-cns on the node: it rebuilds its books from the running pods. If the gap stays, drain and reimage the node, and send this report to Microsoft support."
+        }
+        Ipam::Calico => {
+            commands.extend([
+                "calicoctl ipam check --show-problem-ips -o ipam-report.json".to_owned(),
+                "calicoctl datastore migrate lock".to_owned(),
+                "calicoctl ipam release --from-report=ipam-report.json".to_owned(),
+                "calicoctl datastore migrate unlock".to_owned(),
+            ]);
+            "Release the leaked addresses with calicoctl, with the datastore locked, so that none that is just being given out is freed. Then update Calico: its controllers clean up by themselves."
+        }
+        Ipam::Whereabouts => {
+            commands.push("kubectl create job -n kube-system --from=cronjob/ip-reconciler ip-reconciler-now".to_owned());
+            "Let whereabouts' reconciler remove reservations without pods, and check that its schedule runs."
+        }
+        Ipam::Cilium => {
+            commands.push(format!("kubectl delete pod -n kube-system -l k8s-app=cilium --field-selector spec.nodeName={name}"));
+            "Restart the Cilium agent on the node: it gives back addresses of endpoints that are gone."
+        }
+        Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet => {
+            "Replace the node: drain it, delete its machine, and scale the pool back. The books go with the machine. If orphans return, send this report to Microsoft support: that is a plugin bug."
+        }
+    };
+    let mut text = text.to_owned();
+    if matches!(books.ipam, Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet) {
+        commands.extend([
+            format!("kubectl cordon {name}"),
+            format!("kubectl drain {name} --ignore-daemonsets --delete-emptydir-data"),
+            format!("az aks nodepool delete-machines -g RESOURCE_GROUP --cluster-name CLUSTER --nodepool-name POOL --machine-names {name}"),
+            "az aks nodepool scale -g RESOURCE_GROUP --cluster-name CLUSTER --name POOL --node-count COUNT   # as many as before".to_owned(),
+        ]);
+    }
+    if books.ipam == Ipam::HostLocal {
         text.push_str(" kubenet support ends on 31 March 2028: plan the move to Azure CNI Overlay.");
     }
-    let commands = vec![
-        format!("kubectl cordon {name}"),
-        format!("kubectl drain {name} --ignore-daemonsets --delete-emptydir-data"),
-        format!("az aks nodepool delete-machines -g RESOURCE_GROUP --cluster-name CLUSTER --nodepool-name POOL --machine-names {name}"),
-        "az aks nodepool scale -g RESOURCE_GROUP --cluster-name CLUSTER --name POOL --node-count COUNT   # as many as before".to_owned(),
-    ];
     Fix { text, commands, manifests: Vec::new() }
 }
 
-fn verify(node: &str, network: &str) -> Vec<String> {
-    let name = if node.starts_with('(') { "NODE".to_owned() } else { shell(node) };
-    let network = if network.is_empty() { "kubenet".to_owned() } else { shell(network) };
+pub(super) fn verify(books: &Books) -> Vec<String> {
+    let name = node_word(&books.node);
+    let reserved = match books.ipam {
+        Ipam::HostLocal => {
+            let network = if books.network.is_empty() { "kubenet".to_owned() } else { shell(&books.network) };
+            format!("ls /var/lib/cni/networks/{network} | grep -v -e lock -e last | wc -l   # on the node: reserved addresses")
+        }
+        Ipam::AzureVnetIpam | Ipam::AzureVnet => "grep -c '\"InUse\": true' /var/run/azure-vnet-ipam.json   # on the node: reserved addresses".to_owned(),
+        Ipam::Calico => "calicoctl ipam check   # 0 IPs that are allocated in IPAM but not actually in use".to_owned(),
+        Ipam::Cilium => format!("kubectl get ciliumnode {name} -o json | jq '.status.ipam.used | length'"),
+        Ipam::Whereabouts => "kubectl get ippools.whereabouts.cni.cncf.io -A -o json | jq '[.items[].spec.allocations | length] | add'".to_owned(),
+        Ipam::NodeNetworkConfig | Ipam::CnsPool | Ipam::CnsEndpoints => {
+            "curl -s localhost:10090/debug/ipaddresses -d '{\"IPConfigStateFilter\":[\"Assigned\"]}' | jq '.IPConfigurationStatus | length'   # on the node: assigned addresses".to_owned()
+        }
+    };
     vec![
-        format!("ls /var/lib/cni/networks/{network} | grep -c '[.:]'   # on the node: reserved addresses (last_reserved_ip.0 counts as one)"),
+        reserved,
         format!("kubectl get pods -A --field-selector spec.nodeName={name},status.phase=Running -o json | jq '[.items[] | select(.spec.hostNetwork != true)] | length'   # the two numbers are close"),
     ]
 }
 
-/// Dynamic Azure CNI: suspected only when the pool refuses although pods do not use it up.
-fn pool(books: &PoolBooks) -> Option<Finding> {
-    let allocated = books.allocated? as usize;
-    if !books.pods_known || books.foreign > 0 || books.refusals == 0 {
-        return None;
-    }
-    let unaccounted = allocated.checked_sub(books.pods).filter(|rest| *rest > 4)?;
-    let title = format!(
-        "Node {}: {unaccounted} of {allocated} pool addresses have no pod, and still none is left",
-        books.node
-    );
-    let mut places = books.refused_at.clone();
-    places.extend(books.places.iter().cloned());
-    let mut finding = Finding::new(DETECTOR.id, &books.node, title, places)?;
-    finding.confidence = Confidence::Likely;
-    finding.severity = Severity::Critical;
-    finding.count = unaccounted as u64;
-    finding.subjects =
-        vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: books.node.clone() }];
-    finding.detail("ipam", "azure-cns");
-    finding.detail("allocated", allocated);
-    finding.detail("requested", books.requested);
-    finding.detail("in_use", books.pods);
-    finding.detail("capacity", allocated);
-    finding.detail("subnet", &books.subnet);
-    finding.detail("container_status", &books.status);
-    finding.detail("waiting_pods", books.waiting);
-    finding.detail("refusals", books.refusals);
-    if books.named {
-        finding.detail("not_held_by_a_pod", books.unheld.iter().take(NAMED).collect::<Vec<_>>());
-    }
-    finding.cause = format!(
-        "Azure CNS has {allocated} addresses for this node; {} live pods hold one. CNS refused {} times because none was left, so up to {unaccounted} are assigned to pods that are gone. {}",
-        books.pods,
-        books.refusals,
-        if books.status == "NCUpdateSubnetFullError" {
-            "The pod subnet is full too, so the pool can't grow."
-        } else {
-            "Which ones can be told from CNS's own books (curl localhost:10090/debug/ipaddresses on the node)."
+/// What `calicoctl ipam check` found by itself, where the blocks are not in the bundle; and a pool that is
+/// nearly used up, far beyond the pods.
+fn calico(cluster: &Cluster) -> Vec<Finding> {
+    let blocks = cluster.ledger.books.iter().any(|books| books.ipam == Ipam::Calico);
+    let mut findings = Vec::new();
+    for (place, report) in cluster.facts.nodes.calico_reports.iter().filter(|_| !blocks) {
+        let evidence = |words: &str| vec![crate::evidence::Evidence::line(&place.source, place.line, words.as_bytes())];
+        let leaked = report.not_in_use.unwrap_or(0).max(report.leaked.len() as u64);
+        if leaked > 0 {
+            let title = format!("Calico: {leaked} addresses are allocated and not in use");
+            let words = format!("Found {leaked} IPs that are allocated in IPAM but not actually in use.");
+            let Some(mut finding) = Finding::new(DETECTOR.id, "calicoctl ipam check", title, evidence(&words)) else { continue };
+            // Its check takes tunnels of IPv6 for leaks, and a node has one.
+            finding.confidence = if leaked > 5 { Confidence::Confirmed } else { Confidence::Likely };
+            finding.severity = if leaked > 20 { Severity::High } else { Severity::Medium };
+            finding.count = leaked;
+            finding.unit = "address";
+            finding.detail("ipam", "calico");
+            finding.detail("leaked", report.leaked.iter().take(common::NAMED).collect::<Vec<_>>());
+            finding.cause = format!(
+                "calicoctl's own check found {leaked} addresses that its blocks record and no workload or node uses{}. It takes IPv6 tunnel addresses for leaks, so a few of them may be harmless.",
+                report.allocations.map_or_else(String::new, |all| format!(", of {all} allocations"))
+            );
+            finding.fix = fix(&Books { ipam: Ipam::Calico, ..Books::default() });
+            finding.verify = verify(&Books { ipam: Ipam::Calico, ..Books::default() });
+            findings.push(finding);
         }
-    );
-    finding.fix = Fix {
-        text: "Restart azure-cns on the node: it rebuilds its books from the running pods. If the gap stays, drain and reimage the node, and send this report to Microsoft support.".to_owned(),
-        commands: vec![
-            format!("kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={}", shell(&books.node)),
-        ],
-        manifests: Vec::new(),
-    };
-    finding.verify = vec![
-        format!("kubectl get nnc -n kube-system {} -o wide   # ALLOCATED IPS follows the number of pods", shell(&books.node)),
-    ];
-    Some(finding)
+        for row in report.uses.iter().filter(|row| row.pool && row.total > 0) {
+            let live = cluster.facts.objects.pods.iter().filter(|(_, seen)| !seen.object.ended() && !seen.object.spec.host_network).count() as u64;
+            let pods_known = cluster.ledger.pods_listed;
+            let refused = cluster.ledger.refused.values().any(|refused| refused.signals.contains_key(&crate::facts::Signal::CalicoFull));
+            let full = row.used * 10 >= row.total * 9;
+            let beyond = pods_known && row.used > live * 2 + 50;
+            if leaked > 0 || !(beyond || (full && refused)) {
+                continue;
+            }
+            let title = format!("Calico pool {}: {} of {} addresses in use{}", row.range, row.used, row.total, if pods_known { format!(", for {live} live pods") } else { String::new() });
+            let words = format!("IP Pool {} total {} in use {}", row.range, row.total, row.used);
+            let Some(mut finding) = Finding::new(DETECTOR.id, &format!("calico pool {}", row.range), title, evidence(&words)) else { continue };
+            finding.confidence = if beyond { Confidence::Likely } else { Confidence::Possible };
+            finding.severity = if full { Severity::Critical } else { Severity::High };
+            finding.count = row.used.saturating_sub(if pods_known { live } else { 0 });
+            finding.unit = "address";
+            finding.detail("ipam", "calico");
+            finding.detail("allocated", row.used);
+            finding.detail("capacity", row.total);
+            finding.cause = if beyond {
+                format!("The pool has {} addresses in use and the cluster has {live} live pods: most of them belong to pods that are gone.", row.used)
+            } else {
+                format!("The pool is nearly used up and pods are refused: either it is too small for the pods, which are not in the bundle, or addresses were not given back. {} addresses are more than most clusters have pods.", row.used)
+            };
+            finding.fix = fix(&Books { ipam: Ipam::Calico, ..Books::default() });
+            finding.verify = verify(&Books { ipam: Ipam::Calico, ..Books::default() });
+            findings.push(finding);
+        }
+    }
+    findings
 }

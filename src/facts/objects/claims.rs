@@ -2,8 +2,9 @@
 //! `describe` text, table rows and inventory rows must agree on these, as far as they hold them.
 
 use super::shapes::{
-    Binding, ConfigMap, EndpointSlice, Endpoints, Ingress, IntOrString, Labels, Meta, Namespace,
-    NetworkPolicy, Node, NodeNetworkConfig, Pod, Role, Service, ServiceAccount, Workload,
+    Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, Ingress, IntOrString, IpPool,
+    IpamBlock, Labels, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig, Pod, Role, Service,
+    ServiceAccount, Workload,
 };
 use super::store::Object;
 
@@ -211,6 +212,10 @@ object!(ConfigMap, |_own| Vec::new());
 object!(NetworkPolicy, |_own| Vec::new());
 object!(Ingress, |_own| Vec::new());
 
+object!(IpamBlock, |_own| vec![]);
+object!(BlockAffinity, |_own| vec![]);
+object!(IpPool, |_own| vec![]);
+object!(CiliumNode, |_own| vec![]);
 object!(NodeNetworkConfig, |own| {
     let containers = own.status.network_containers.iter();
     vec![

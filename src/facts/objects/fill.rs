@@ -1,6 +1,8 @@
 //! Completes what one representation leaves out from another of the same object.
 
-use super::shapes::{IntOrString, Labels, List};
+use std::collections::BTreeMap;
+
+use super::shapes::{Address, IntOrString, Labels, List};
 use crate::facts::text::Text;
 
 /// A shape whose empty fields can be filled.
@@ -24,9 +26,17 @@ macro_rules! leaves {
         })*
     };
 }
-leaves!(Text, Labels, bool, u32, i64);
+leaves!(Text, Labels, Address, bool, u32, i64);
 
 impl<T: Clone + PartialEq> Fill for List<T> {
+    fn fill(&mut self, from: &Self) {
+        if self.is_empty() {
+            self.clone_from(from);
+        }
+    }
+}
+
+impl<T: Clone + PartialEq> Fill for BTreeMap<Text, T> {
     fn fill(&mut self, from: &Self) {
         if self.is_empty() {
             self.clone_from(from);

@@ -138,6 +138,14 @@ stores! {
     ingresses: Ingress = "Ingress";
     /// Node network configs.
     node_network_configs: NodeNetworkConfig = "NodeNetworkConfig";
+    /// Calico's blocks of addresses.
+    ipam_blocks: IpamBlock = "IPAMBlock";
+    /// Calico's affinities of blocks to nodes.
+    block_affinities: BlockAffinity = "BlockAffinity";
+    /// Pools of Calico and of whereabouts.
+    ip_pools: IpPool = "IPPool";
+    /// Cilium's nodes.
+    cilium_nodes: CiliumNode = "CiliumNode";
 }
 
 impl Objects {

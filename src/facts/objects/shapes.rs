@@ -439,6 +439,10 @@ shape! {
     Scaler {
         /// Addresses come in this many (16).
         batch_size: Option<u64>,
+        /// Fewer free than this share of a batch: more are asked for.
+        request_threshold_percent: Option<u64>,
+        /// More free than this share of a batch: some are given back.
+        release_threshold_percent: Option<u64>,
         /// Of the node.
         max_ip_count: Option<u64> = "maxIPCount",
     }
@@ -466,7 +470,130 @@ shape! {
 }
 shape! {
     /// One address of a pool, held by a pod or free.
-    IpAssignment { name: Text, ip: Text }
+    IpAssignment {
+        /// With a prefix length for blocks.
+        ip: Address,
+    }
+}
+shape! {
+    /// `IPAMBlock` of Calico: a range of addresses with an affinity to a node.
+    IpamBlock { metadata: Meta, spec: IpamBlockSpec }
+}
+shape! {
+    /// `IPAMBlock.spec` (projectcalico/calico, libcalico-go).
+    IpamBlockSpec {
+        /// The range.
+        cidr: Text,
+        /// `host:<node>`.
+        affinity: Text,
+        /// By ordinal: the index of its attributes, or nothing when free.
+        allocations: List<Option<u32>>,
+        /// Who holds them.
+        attributes: List<AllocationAttribute>,
+    }
+}
+shape! {
+    /// Attributes of an allocation.
+    AllocationAttribute {
+        /// `<network>.<container id>`, or the name of a tunnel.
+        handle_id: Text = "handle_id",
+        /// `pod`, `namespace`, `node`, `type`, `timestamp`.
+        secondary: Labels,
+        /// Given back, and kept for a while.
+        released_at: Text,
+    }
+}
+shape! {
+    /// `BlockAffinity` of Calico.
+    BlockAffinity { metadata: Meta, spec: BlockAffinitySpec }
+}
+shape! {
+    /// `BlockAffinity.spec`.
+    BlockAffinitySpec { state: Text, node: Text, cidr: Text }
+}
+shape! {
+    /// `IPPool`, of Calico (`cidr`) or of whereabouts (`range`, `allocations`).
+    IpPool { metadata: Meta, spec: IpPoolSpec }
+}
+shape! {
+    /// `IPPool.spec`.
+    IpPoolSpec {
+        /// Calico: the range.
+        cidr: Text,
+        /// Calico: prefix length of its blocks.
+        block_size: Option<u8>,
+        /// Calico: no new addresses are taken from it.
+        disabled: bool,
+        /// whereabouts: the range.
+        range: Text,
+        /// whereabouts: by offset in the range.
+        allocations: BTreeMap<Text, WhereaboutsAllocation>,
+    }
+}
+shape! {
+    /// An address that whereabouts gave out.
+    WhereaboutsAllocation {
+        /// The sandbox.
+        id: Text,
+        /// `namespace/name`.
+        podref: Text,
+        /// Interface in the pod.
+        ifname: Text,
+    }
+}
+shape! {
+    /// `CiliumNode`.
+    CiliumNode { metadata: Meta, spec: CiliumNodeSpec, status: CiliumNodeStatus }
+}
+shape! {
+    /// `CiliumNode.spec`.
+    CiliumNodeSpec { ipam: CiliumIpamSpec }
+}
+shape! {
+    /// `CiliumNode.spec.ipam`.
+    CiliumIpamSpec {
+        /// The node's ranges.
+        pod_cidrs: List<Text> = "podCIDRs",
+        /// Single addresses, for cloud allocators.
+        pool: BTreeMap<Text, CiliumPooled>,
+    }
+}
+shape! {
+    /// An address of the pool: what it belongs to is of no use here.
+    CiliumPooled { resource: Text }
+}
+shape! {
+    /// `CiliumNode.status`.
+    CiliumNodeStatus { ipam: CiliumIpamStatus }
+}
+shape! {
+    /// `CiliumNode.status.ipam`.
+    CiliumIpamStatus {
+        /// By address.
+        used: BTreeMap<Text, CiliumUsed>,
+        /// What the operator complains of.
+        operator_status: CiliumOperator = "operator-status",
+    }
+}
+shape! {
+    /// Who uses an address: `namespace/pod`, `router`, `health`.
+    CiliumUsed { owner: Text }
+}
+shape! {
+    /// `operator-status`.
+    CiliumOperator { error: Text }
+}
+
+/// An address or a range, without a string of its own: a cluster has a million of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address(pub Option<ipnet::IpNet>);
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(from)?;
+        let alone = || text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
+        Ok(Self(text.parse().ok().or_else(alone)))
+    }
 }
 
 impl Pod {

@@ -12,12 +12,12 @@ use memchr::{memchr, memmem, memrchr};
 use regex::Regex;
 use serde::Deserialize;
 
+use super::address_signals;
 use super::audit;
 use super::message::{self, plain};
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Signal, SignalKey, SignalSeen, Target,
-    fingerprint, from_uri,
+    Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint, from_uri,
 };
 use crate::formats::Piece;
 
@@ -42,11 +42,6 @@ const SIGNATURES: &[&str] = &[
     "code\\\":403",
     "\"code\":401",
     "code\\\":401",
-    // Addresses have run out (FORMATS §4.2 lists the versions).
-    "no IP addresses available in",
-    "No available address",
-    "waiting on Azure CNS",
-    "NCUpdateSubnetFull",
 ];
 
 /// Finds the next signature: with vector instructions where the processor has them.
@@ -56,12 +51,12 @@ enum Prefilter {
 }
 
 static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
-    let packed =
-        Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(SIGNATURES).build();
+    let all = || SIGNATURES.iter().chain(address_signals::SIGNATURES);
+    let packed = Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(all()).build();
     packed.map_or_else(
         || {
             Prefilter::Automaton(
-                AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(SIGNATURES).ok(),
+                AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(all()).ok(),
             )
         },
         Prefilter::Packed,
@@ -135,6 +130,25 @@ pub(in crate::formats) fn consider(
 /// Most lines over which a terminal or a mail program breaks one message.
 const WRAPPED: usize = 5;
 
+/// Some lines as one, with those that follow while a bracket is open: a request is often quoted so.
+fn with_open_brackets<'a>(lines: &[&'a str], at: usize, count: usize) -> Cow<'a, str> {
+    let mut following = lines.iter().skip(at);
+    let first = following.next().copied().unwrap_or_default();
+    let opens = |text: &str| text.matches('[').count() > text.matches(']').count();
+    if count == 1 && !opens(first) {
+        return Cow::Borrowed(first);
+    }
+    let mut joined = first.to_owned();
+    for (more, number) in following.zip(1..count + WRAPPED) {
+        if more.is_empty() || (number >= count && !opens(&joined)) {
+            break;
+        }
+        joined.push(' ');
+        joined.push_str(more);
+    }
+    Cow::Owned(joined)
+}
+
 /// Looks at words that someone pasted: quotes may be typographic, and a message may be broken over
 /// several lines (FORMATS §0).
 pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
@@ -159,7 +173,8 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
         let number = piece.first_line + at as u64;
         let around = Surroundings { node: piece.node, ..Surroundings::default() };
         let mut taken = 1;
-        if !line.is_empty() && !consider(line.as_bytes(), around, piece.source, number, facts) {
+        let whole = with_open_brackets(&lines, at, 1);
+        if !line.is_empty() && !consider(whole.as_bytes(), around, piece.source, number, facts) {
             // With one more line, then with two: the shortest that makes sense is the message.
             let mut joined = (*line).to_owned();
             for more in lines.iter().skip(at + 1).take(WRAPPED - 1).take_while(|more| !more.is_empty()) {
@@ -170,7 +185,9 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
                 // What the next lines say by themselves is theirs.
                 let begins_here =
                     PREFILTER.find(joined.as_bytes(), 0).is_some_and(|(start, _)| start <= border);
-                if begins_here && consider(joined.as_bytes(), around, piece.source, number, facts) {
+                let whole = begins_here.then(|| with_open_brackets(&lines, at, taken));
+                if whole.is_some_and(|whole| consider(whole.as_bytes(), around, piece.source, number, facts))
+                {
                     at += taken;
                     taken = 0;
                     break;
@@ -388,7 +405,7 @@ pub(in crate::formats) fn understand(
         return true;
     }
     refusal(&shown, line, print, &unwrapped, source, number, facts)
-        || address_signals(&shown, line, print, around, &unwrapped, source, number, facts)
+        || address_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
 }
 
 fn refusal(
@@ -566,75 +583,6 @@ fn access_before_1_20(
         code: if get("code") == "401" { 401 } else { 403 },
     };
     access(&seen, unwrapped, print, source, line, facts);
-}
-
-/// The texts that say that addresses ran out, in the wordings of all versions.
-#[allow(clippy::too_many_arguments)]
-fn address_signals(
-    shown: &str,
-    line: &[u8],
-    print: u64,
-    around: Surroundings<'_>,
-    unwrapped: &Unwrapped<'_>,
-    source: &Arc<str>,
-    number: u64,
-    facts: &mut Facts,
-) -> bool {
-    static CNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(concat!(
-            r"(?i)(?:not enough|no more free|no) IP(?:'?s)? (?:are )?available(?: of type \w+)?",
-            r"(?: for (?P<nc>[0-9a-f-]{36}))?, waiting on Azure CNS to allocate(?:d)? more(?: IP'?s)?",
-            r"(?: with NC Status: ?(?P<status>\w*))?",
-        ))
-        .ok()
-    });
-    static RANGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"no IP addresses available in (?:range set|network): ?(?P<range>[0-9a-fA-F.:-]*)").ok()
-    });
-    static POD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(concat!(
-            r#"(?:set up pod|SetUpSucceeded|for pod) "(?P<name>[a-z0-9.-]+)_(?P<ns>[a-z0-9-]+)""#,
-            r#"|['"]PodName['"]: ?['"](?P<name2>[a-z0-9.-]+)['"], ?['"]PodNamespace['"]: ?['"](?P<ns2>[a-z0-9-]+)['"]"#,
-        ))
-        .ok()
-    });
-    let (signal, detail) = if let Some(found) = CNS.as_ref().and_then(|regex| regex.captures(shown)) {
-        let get = |name: &str| found.name(name).map_or("", |m| m.as_str());
-        let full = get("status") == "NCUpdateSubnetFullError" || shown.contains("NCUpdateSubnetFull");
-        (if full { Signal::SubnetFull } else { Signal::CnsWaiting }, get("nc").to_owned())
-    } else if let Some(found) = RANGE.as_ref().and_then(|regex| regex.captures(shown)) {
-        (Signal::RangeSetFull, found.name("range").map_or("", |m| m.as_str()).to_owned())
-    } else if shown.contains("No available address") && !shown.contains("waiting on") {
-        (Signal::NoAvailableAddresses, String::new())
-    } else if shown.contains("NCUpdateSubnetFullError") && !shown.contains("\"status\"") {
-        (Signal::SubnetFull, String::new())
-    } else {
-        return false;
-    };
-    let named = POD.as_ref().and_then(|regex| regex.captures(shown));
-    let pod = around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())).or_else(|| {
-        let found = named?;
-        let get = |a: &str, b: &str| found.name(a).or_else(|| found.name(b)).map(|m| m.as_str().to_owned());
-        Some((get("ns", "ns2")?, get("name", "name2")?))
-    });
-    let (namespace, pod) = pod.unwrap_or_default();
-    let node = around.node.map(ToOwned::to_owned).or_else(|| unwrapped.host.clone()).unwrap_or_default();
-    facts.signals.add(SignalSeen {
-        key: SignalKey {
-            signal,
-            namespace: namespace.into(),
-            pod: pod.into(),
-            node: node.into(),
-            detail: detail.into(),
-        },
-        print,
-        stated: around.count.max(1),
-        times: [unwrapped.when, around.last],
-        source,
-        line: number,
-        text: line,
-    });
-    true
 }
 
 /// Whether a text holds a signature.

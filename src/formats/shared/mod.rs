@@ -1,5 +1,6 @@
 //! What several formats need: JSON streams, log lines and their wrappers, messages, table rows.
 
+mod address_signals;
 pub(in crate::formats) mod audit;
 pub(in crate::formats) mod bystander;
 pub(in crate::formats) mod command;

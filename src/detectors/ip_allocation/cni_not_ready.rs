@@ -1,0 +1,112 @@
+//! The container runtime of a node has no network plugin.
+
+use std::collections::BTreeMap;
+
+use super::common::{node_word, on_node, told};
+use crate::cluster::Cluster;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::{Signal, time};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "cni-not-ready",
+    chapter: Chapter::IpAllocation,
+    title: "The network plugin of a node is not ready",
+    guide: &["2", "3.5"],
+    needs: &[NODES],
+    explains: &["sandbox-failed-otherwise"],
+    doc: Doc {
+        meaning: "The container runtime finds no CNI configuration or no CNI binary ('cni plugin not initialized', 'no networks found in /etc/cni/net.d', 'failed to find plugin … in path'), so the node is NotReady or its pods get no network. Every node says so in its first minute.",
+        decision: "Confirmed when the node's Ready condition says so in the bundle, or when logs repeat it for more than ten minutes. What ended earlier is how a node starts, and is not told.",
+        action: "Look at the pods that install the CNI (azure-cns, azure-npm, cilium, calico-node) and at the node's provisioning; reimage the node.",
+        reference: "AKS: troubleshoot NotReady nodes. CSE exit code 41.",
+    },
+    judge,
+};
+
+const NODES: crate::detectors::Need = crate::detectors::Need {
+    what: "the nodes, or logs of their kubelets",
+    why: "a node tells there whether its network plugin is ready",
+    command: "kubectl get nodes -o json > nodes.json",
+    met: |cluster| !cluster.facts.objects.nodes.is_empty() || cluster.logs_end.is_some(),
+};
+
+/// A node that starts says it for a while.
+const START_MINUTES: i64 = 10;
+
+/// What a node says: times, first and last, where, and that it is so at the end.
+#[derive(Default)]
+struct Said {
+    count: u64,
+    span: Option<(i64, i64)>,
+    evidence: Vec<Evidence>,
+    now: bool,
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let mut by_node: BTreeMap<String, Said> = BTreeMap::new();
+    for (key, seen) in cluster.facts.objects.nodes.iter() {
+        let words = ["cni plugin not initialized", "NetworkPluginNotReady", "no networks found in"];
+        let condition = seen.object.status.conditions.iter().find(|one| &*one.r#type == "Ready" && &*one.status != "True" && words.iter().any(|word| one.message.contains(word)));
+        if let Some(condition) = condition {
+            let said = by_node.entry(key.name.to_string()).or_default();
+            said.now = true;
+            said.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|place| Evidence { excerpt: crate::evidence::excerpt(condition.message.as_bytes()), ..place }));
+        }
+    }
+    for (key, tally) in told(cluster, Signal::CniNotReady) {
+        let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
+        let node = if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
+        let said = by_node.entry(node.to_owned()).or_default();
+        said.count += tally.count();
+        said.span = match (said.span, tally.span.resolve(cluster.anchor)) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (a, b) => a.or(b),
+        };
+        said.evidence.extend(tally.examples.as_slice().iter().take(3).cloned());
+    }
+    let findings = by_node.into_iter().filter_map(|(node, said)| finding(cluster, &node, said));
+    findings.collect::<Vec<_>>().into()
+}
+
+fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
+    let lasted = said.span.map(|(first, last)| (last - first) / 60_000_000);
+    let ready = cluster.facts.objects.nodes.get("", node).map(|seen| seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True"));
+    // Until the end of the logs, or long before it.
+    let open = said.span.zip(cluster.logs_end).is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000);
+    let long = lasted.is_some_and(|minutes| minutes > START_MINUTES);
+    let undated = said.span.is_none() && said.count > 0;
+    let confidence = match (said.now, ready) {
+        (true, _) => Confidence::Confirmed,
+        // A node that is ready by now has started since.
+        (_, Some(true)) => return None,
+        _ if long && open => Confidence::Likely,
+        _ if undated => Confidence::Possible,
+        _ => return None,
+    };
+    said.evidence.truncate(EXAMPLES);
+    let mut finding = Finding::new(DETECTOR.id, node, format!("{}: the network plugin is not ready", on_node(node)), said.evidence)?;
+    finding.severity = if confidence == Confidence::Possible { Severity::Medium } else { Severity::Critical };
+    finding.confidence = confidence;
+    finding.count = said.count.max(1);
+    finding.seen(said.span);
+    if !node.is_empty() {
+        finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+    }
+    let when = said.span.map_or_else(String::new, |(first, last)| format!(" between {} and {}", time::show(first), time::show(last)));
+    finding.cause = format!(
+        "The container runtime found no CNI configuration or binary{when}{}. What puts it there (the node's provisioning, azure-cns, cilium or calico-node) did not run or failed.",
+        if said.now { ", and the node is not ready for it" } else { "" }
+    );
+    let name = node_word(node);
+    finding.fix = Fix {
+        text: "Find out which pod installs the CNI on the node and why it does not run; if the node's provisioning failed, reimage it.".to_owned(),
+        commands: vec![
+            format!("kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={name}"),
+            format!("kubectl debug node/{name} -it --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la /etc/cni/net.d /opt/cni/bin; tail -50 /var/log/azure/cluster-provision.log'"),
+        ],
+        manifests: Vec::new(),
+    };
+    finding.verify = vec![format!("kubectl get node {name}   # Ready")];
+    Some(finding)
+}

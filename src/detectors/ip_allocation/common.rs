@@ -1,0 +1,266 @@
+//! What the detectors of this chapter share: their needs, and findings about nodes.
+
+use serde::Serialize;
+
+use crate::cluster::Cluster;
+use crate::cluster::ipam::{Age, Books, Exhaustion, Orphan, Reason, Refused, Runtime};
+use crate::detectors::{Detector, Finding, Need, SubjectRef, shell};
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::{Signal, time};
+
+/// The address books of nodes.
+pub(super) const BOOKS: Need = Need {
+    what: "an IPAM store or its listing, per node",
+    why: "it names every address that is reserved on the node",
+    command: "kubectl get nnc -n kube-system -o json > nnc.json   # Azure CNI with dynamic addresses\nfor node in $(kubectl get nodes -o name); do kubectl debug $node -i --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la --full-time /var/lib/cni/networks/*/; cat /var/run/azure-vnet-ipam.json; curl -s localhost:10090/debug/ipaddresses -d \"{\\\"IPConfigStateFilter\\\":[\\\"Assigned\\\",\\\"Available\\\"]}\"; crictl pods -o json' > ipam-${node#node/}.txt; done",
+    met: |cluster| !cluster.ledger.books.is_empty(),
+};
+
+/// The pods.
+pub(super) const PODS: Need = Need {
+    what: "the pods of all namespaces",
+    why: "an address is leaked when no live pod of its node holds it",
+    command: "kubectl get pods -A -o json > pods.json",
+    met: |cluster| {
+        !cluster.facts.objects.pods.is_empty() || cluster.ledger.books.iter().any(|books| books.pods_known)
+    },
+};
+
+/// Where refusals would be told.
+pub(super) const REFUSALS: Need = Need {
+    what: "events, or logs of kubelet and CNI",
+    why: "they tell when a pod is refused an address, and why",
+    command: "kubectl get events -A -o json > events.json",
+    met: |cluster| {
+        cluster.facts.events.read > 0
+            || cluster.facts.signals.map.iter().any(|(key, _)| key.signal.refuses_a_pod())
+            || !cluster.facts.coverage.entries.is_empty() && cluster.logs_end.is_some()
+    },
+};
+
+/// The cluster as Azure describes it.
+pub(super) const AZURE: Need = Need {
+    what: "the cluster and its subnets, as Azure describes them",
+    why: "the arithmetic of addresses needs node pools, their maximum, and the ranges",
+    command: "az aks show -g RESOURCE_GROUP -n CLUSTER -o json > aks.json\naz network vnet list -o json > vnets.json",
+    met: |cluster| cluster.ledger.subnets.described || !cluster.ledger.subnets.all.is_empty(),
+};
+
+/// Findings about nodes that are told one by one; what is beyond is told in one.
+const ONE_BY_ONE: usize = 20;
+/// How many addresses a finding names; the rest is counted.
+pub(super) const NAMED: usize = 250;
+
+/// One finding for each of the worst nodes, and one for all others, so that a cluster of thousands of nodes
+/// stays readable.
+pub(super) fn per_node(
+    cluster: &Cluster,
+    reason: Reason,
+    detector: &'static Detector,
+    what: &str,
+    one: impl Fn(&Exhaustion, Option<&Books>) -> Option<Finding>,
+) -> Vec<Finding> {
+    let ledger = &cluster.ledger;
+    let books = |found: &Exhaustion| found.books.and_then(|at| ledger.books.get(at));
+    let mut all: Vec<&Exhaustion> =
+        ledger.exhaustions.iter().filter(|found| found.reason == reason).collect();
+    all.sort_by_cached_key(|found| {
+        let leaked = books(found).map_or(0, |books| books.leaked().count() as u64);
+        (std::cmp::Reverse((found.sure, leaked.max(found.refused.count))), found.node.clone())
+    });
+    let mut findings: Vec<Finding> =
+        all.iter().take(ONE_BY_ONE).filter_map(|found| one(found, books(found))).collect();
+    let rest: Vec<&&Exhaustion> = all.iter().skip(ONE_BY_ONE).collect();
+    if let (Some(sample), false) = (findings.last().cloned(), rest.is_empty()) {
+        let nodes: Vec<&str> = rest.iter().map(|found| found.node.as_str()).collect();
+        let evidence: Vec<Evidence> = rest
+            .iter()
+            .flat_map(|found| {
+                found
+                    .refused
+                    .evidence
+                    .iter()
+                    .chain(books(found).into_iter().flat_map(|books| &books.evidence))
+            })
+            .take(EXAMPLES)
+            .cloned()
+            .collect();
+        let title = format!("{} more nodes: {what}", rest.len());
+        if let Some(mut finding) = Finding::new(detector.id, "more nodes", title, evidence) {
+            finding.severity = sample.severity;
+            finding.confidence = rest.iter().map(|found| found.sure).min().unwrap_or(sample.confidence);
+            finding.count = rest.len() as u64;
+            finding.unit = "node";
+            finding.cause = format!(
+                "The same as on the {ONE_BY_ONE} nodes above, which are the worst; less so on these."
+            );
+            "As on the nodes above.".clone_into(&mut finding.fix.text);
+            finding.detail("nodes", &nodes);
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+/// A finding about a node, with its refusals and its pods.
+pub(super) fn about_node(
+    detector: &'static Detector,
+    found: &Exhaustion,
+    books: Option<&Books>,
+    title: String,
+    mut places: Vec<Evidence>,
+) -> Option<Finding> {
+    places.extend(found.refused.evidence.iter().take(3).cloned());
+    places.extend(books.into_iter().flat_map(|books| &books.evidence).take(2).cloned());
+    places.dedup();
+    places.truncate(EXAMPLES + 3);
+    let network = books.map_or("", |books| books.network.as_str());
+    let mut finding = Finding::new(detector.id, &format!("{} {network}", found.node), title, places)?;
+    finding.confidence = found.sure;
+    finding.count = found.refused.count.max(1);
+    finding.unit = "refusal";
+    finding.seen(found.refused.span);
+    finding.subjects = subjects(&found.node, &found.refused);
+    finding.detail("refusals", found.refused.count);
+    if !found.refused.pods.is_empty() {
+        finding.detail("pods_refused", &found.refused.pods);
+    }
+    if let Some(books) = books {
+        details(books, &mut finding);
+    }
+    Some(finding)
+}
+
+/// The node and the pods that were refused.
+pub(super) fn subjects(node: &str, refused: &Refused) -> Vec<SubjectRef> {
+    let mut all = Vec::new();
+    if !node.is_empty() && !node.starts_with('(') {
+        all.push(SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() });
+    }
+    all.extend(refused.pods.iter().filter_map(|pod| pod.split_once('/')).map(|(namespace, name)| {
+        SubjectRef { kind: "Pod".to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }));
+    all
+}
+
+/// `node x`, or what there is instead.
+pub(super) fn on_node(node: &str) -> String {
+    match node.strip_prefix("(unknown node of ").and_then(|of| of.strip_suffix(')')) {
+        Some(of) => format!("A node of {of}"),
+        None if node.is_empty() || node.starts_with('(') => "A node that is not named".to_owned(),
+        None => format!("Node {node}"),
+    }
+}
+
+/// The node in a command.
+pub(super) fn node_word(node: &str) -> String {
+    if node.is_empty() || node.starts_with('(') { "NODE".to_owned() } else { shell(node) }
+}
+
+/// `a/b, c/d and 3 more`.
+pub(super) fn some<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let count = all.len();
+    let named: Vec<&str> = all.take(4).map(String::as_str).collect();
+    let rest = count - named.len();
+    if rest > 0 { format!("{} and {rest} more", named.join(", ")) } else { named.join(", ") }
+}
+
+/// ` Pods were refused 40 times between … and …: a/b, c/d.`, or nothing.
+pub(super) fn refused_words(refused: &Refused) -> String {
+    if refused.count == 0 {
+        return String::new();
+    }
+    let times = if refused.count == 1 { "once".to_owned() } else { format!("{} times", refused.count) };
+    let between = refused.span.map_or_else(String::new, |(first, last)| {
+        if first == last {
+            format!(" at {}", time::show(first))
+        } else {
+            format!(" between {} and {}", time::show(first), time::show(last))
+        }
+    });
+    let pods =
+        if refused.pods.is_empty() { String::new() } else { format!(": {}", some(refused.pods.iter())) };
+    format!(" Pods were refused an address {times}{between}{pods}.")
+}
+
+/// How long refusals went on, in minutes.
+pub(super) fn minutes(refused: &Refused) -> Option<i64> {
+    refused.span.map(|(first, last)| (last - first) / 60_000_000)
+}
+
+#[derive(Serialize)]
+struct Leaked<'a> {
+    ip: std::net::IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<&'a str>,
+    sandbox: Option<&'a str>,
+    reserved: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<&'static str>,
+}
+
+fn leaked(orphan: &Orphan) -> Leaked<'_> {
+    Leaked {
+        ip: orphan.ip,
+        pod: orphan.owner.as_deref(),
+        sandbox: orphan.sandbox.as_deref(),
+        reserved: orphan.written.map(time::rfc3339_text),
+        runtime: match orphan.runtime {
+            Runtime::NotAsked => None,
+            Runtime::Gone => Some("does not know this sandbox"),
+            Runtime::Ended => Some("has this sandbox, ended"),
+        },
+    }
+}
+
+/// The books in a finding.
+pub(super) fn details(books: &Books, finding: &mut Finding) {
+    finding.detail("ipam", books.ipam.shown());
+    finding.detail("network", &books.network);
+    finding.detail("store", &books.place);
+    if !books.also.is_empty() {
+        finding.detail("also_seen", &books.also);
+    }
+    finding.detail("node_known_by", books.node_known_by);
+    finding.detail("in_use", books.pods_known.then_some(books.pods));
+    finding.detail("max_pods", books.max_pods);
+    finding.detail("waiting_pods", books.waiting);
+    finding.detail("ranges", &books.ranges);
+    finding.detail("counted_by_hand", books.counted);
+    if let Some(lease) = &books.lease {
+        finding.detail("allocated", lease.allocated);
+        finding.detail("capacity", lease.allocated);
+        finding.detail("requested", lease.requested);
+        finding.detail("subnet", &lease.subnet);
+        finding.detail("container_status", &lease.status);
+        finding.detail("normal_spare", lease.normal_spare);
+        if !lease.unheld.is_empty() {
+            finding.detail("not_held_by_a_pod", lease.unheld.iter().take(NAMED).collect::<Vec<_>>());
+        }
+        return;
+    }
+    finding.detail("allocated", books.allocated());
+    finding.detail("capacity", books.capacity());
+    finding.detail("matched", books.matched);
+    finding.detail("ages_known", books.aged);
+    if !books.elsewhere.is_empty() {
+        finding.detail("held_by_pods_of_other_nodes", books.elsewhere.iter().take(NAMED).collect::<Vec<_>>());
+    }
+    if books.pods_known && !books.counted {
+        let all = books.leaked().count();
+        finding.detail("leaked", books.leaked().take(NAMED).map(leaked).collect::<Vec<_>>());
+        finding.detail("leaked_not_named", all.saturating_sub(NAMED));
+        let young = books.orphans.iter().filter(|orphan| orphan.age == Age::Young).count();
+        if young > 0 {
+            finding.detail("young_and_left_out", young);
+        }
+    }
+}
+
+/// The tallies of a text, one by one.
+pub(super) fn told(
+    cluster: &Cluster,
+    signal: Signal,
+) -> impl Iterator<Item = (&crate::facts::SignalKey, &crate::facts::SignalTally)> {
+    cluster.facts.signals.map.iter().filter(move |(key, _)| key.signal == signal)
+}

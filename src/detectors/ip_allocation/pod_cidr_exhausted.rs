@@ -1,0 +1,77 @@
+//! A node gets no range of pod addresses.
+
+use super::common::{self, told};
+use crate::cluster::Cluster;
+use crate::cluster::ipam::subnets::Role;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::evidence::Evidence;
+use crate::facts::Signal;
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "pod-cidr-exhausted",
+    chapter: Chapter::IpAllocation,
+    title: "No part of the pod range is left for new nodes",
+    guide: &["2"],
+    needs: &[common::REFUSALS],
+    explains: &["cni-not-ready", "pod-ip-exhausted"],
+    doc: Doc {
+        meaning: "With overlay and kubenet each node gets its own part (a /24) of the cluster's pod range. When all parts are given out, a new node gets none (CIDRNotAvailable) and can't run pods with addresses of their own.",
+        decision: "An event or log says CIDRNotAvailable. Together with the pod range of `az aks show` and the nodes' podCIDRs the arithmetic is shown.",
+        action: "Enlarge the pod range (overlay can grow it), or remove nodes that are not needed.",
+        reference: "AKS: Azure CNI Overlay, expand the pod CIDR.",
+    },
+    judge,
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let mut evidence: Vec<Evidence> = Vec::new();
+    let mut nodes: Vec<String> = Vec::new();
+    let (mut count, mut span) = (0, None);
+    for (key, tally) in told(cluster, Signal::CidrNotAvailable) {
+        evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
+        if !key.node.is_empty() {
+            nodes.push(key.node.to_string());
+        }
+        count += tally.count();
+        span = match (span, tally.span.resolve(cluster.anchor)) {
+            (Some((a, b)), Some((c, d))) => Some((i64::min(a, c), i64::max(b, d))),
+            (a, b) => a.or(b),
+        };
+    }
+    for (key, tally) in cluster.facts.events.map.iter().filter(|(key, _)| &*key.reason == "CIDRNotAvailable") {
+        evidence.extend(tally.examples.as_slice().iter().take(1).cloned());
+        nodes.push(key.name.to_string());
+        count = count.max(tally.count);
+    }
+    nodes.sort();
+    nodes.dedup();
+    evidence.sort();
+    evidence.dedup();
+    evidence.truncate(6);
+    let title = match nodes.as_slice() {
+        [] => "No pod range is left for new nodes".to_owned(),
+        [one] => format!("Node {one} got no range of pod addresses"),
+        all => format!("{} nodes got no range of pod addresses", all.len()),
+    };
+    let Some(mut finding) = Finding::new(DETECTOR.id, nodes.first().map_or("cluster", String::as_str), title, evidence) else { return Outcome::default() };
+    finding.severity = Severity::Critical;
+    finding.confidence = Confidence::Confirmed;
+    finding.count = count.max(1);
+    finding.seen(span);
+    finding.subjects = nodes.iter().take(50).map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() }).collect();
+    finding.detail("nodes", &nodes);
+    let given = cluster.facts.objects.nodes.iter().filter(|(_, seen)| !seen.object.spec.pod_cidr.is_empty()).count();
+    let range = cluster.ledger.subnets.all.iter().find(|one| one.role == Role::PodRange);
+    let sum = range.map_or_else(String::new, |range| {
+        finding.detail("pod_range", range.range.to_string());
+        format!(" The range {} has room for {} nodes with a /24 each; {given} nodes of the bundle have one.", range.range, range.usable / 256)
+    });
+    finding.cause = format!("The controller had no part of the cluster's pod range left.{sum}");
+    finding.fix = Fix {
+        text: "With overlay, enlarge the pod range: the new one must contain the old. With kubenet it can't be changed: remove nodes, or move to a new cluster with Azure CNI Overlay and a larger range.".to_owned(),
+        commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER --pod-cidr LARGER_RANGE   # overlay".to_owned()],
+        manifests: Vec::new(),
+    };
+    finding.verify = vec!["kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR   # every node has one".to_owned()];
+    vec![finding].into()
+}

@@ -1,0 +1,164 @@
+//! Sandboxes that could not be made, for another reason than addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::common::{self, some};
+use crate::cluster::Cluster;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::time;
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "sandbox-failed-otherwise",
+    chapter: Chapter::IpAllocation,
+    title: "Pods get no sandbox, and addresses are not the reason",
+    guide: &["2", "3.5"],
+    needs: &[common::REFUSALS],
+    explains: &[],
+    doc: Doc {
+        meaning: "'Failed to create pod sandbox' has many reasons: the network plugin may lack a right or a connection, a volume or an image may be missing, the runtime may time out. They look like missing addresses at first sight and need another cure.",
+        decision: "Events FailedCreatePodSandBox whose message has none of the texts of missing addresses, grouped by what they say. Kept apart from the refusals of this chapter. A pod that runs by now is not told.",
+        action: "As the message says: see the cause.",
+        reference: "Kubernetes: debug pods. Calico: troubleshooting, connection is unauthorized.",
+    },
+    judge,
+};
+
+/// Texts of missing addresses: those are told elsewhere.
+const OF_ADDRESSES: &[&str] = &[
+    "no IP addresses available",
+    "o available address",
+    "waiting on Azure CNS",
+    "IPs available",
+    "IPAM allocated only",
+    "Could not allocate IP",
+    "NCUpdate",
+    ":10090",
+    "cni plugin not initialized",
+    "NetworkPluginNotReady",
+];
+
+/// Known reasons: what the message has, in words, and what to do.
+const REASONS: &[(&str, &str, &str)] = &[
+    (
+        "connection is unauthorized",
+        "the Calico plugin's token is not accepted by the API server",
+        "Restart calico-node on the node, so that it writes a new token for the plugin (/etc/cni/net.d/calico-kubeconfig); check the node's clock.",
+    ),
+    (
+        "error getting ClusterInformation",
+        "the Calico plugin can't read its configuration from the API server",
+        "Check that the node reaches the API server, and restart calico-node on it.",
+    ),
+    (
+        "stat /var/lib/calico/nodename",
+        "calico-node has not started on the node",
+        "Look at the calico-node pod of the node.",
+    ),
+    (
+        "unable to connect to Cilium daemon",
+        "the Cilium agent does not run on the node",
+        "Look at the cilium pod of the node.",
+    ),
+    (
+        "i/o timeout",
+        "the network plugin could not reach the API server",
+        "Check the node's way to the API server: firewall, routes, DNS.",
+    ),
+    (
+        "connection refused",
+        "something that the network plugin needs does not listen",
+        "The message names the address: look at what should listen there.",
+    ),
+    (
+        "context deadline exceeded",
+        "the container runtime was too slow",
+        "Look at the load and the disk of the node, and at containerd's log.",
+    ),
+    (
+        "failed to get sandbox image",
+        "the image of the sandbox could not be pulled",
+        "Check that the node reaches mcr.microsoft.com.",
+    ),
+    (
+        "name is reserved for",
+        "an earlier attempt still holds the sandbox's name: the runtime was too slow",
+        "It heals by itself mostly; otherwise restart containerd on the node.",
+    ),
+];
+
+#[derive(Default)]
+struct Group {
+    count: u64,
+    pods: BTreeSet<String>,
+    nodes: BTreeSet<String>,
+    span: Option<(i64, i64)>,
+    evidence: Vec<Evidence>,
+    message: String,
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+    for (key, tally) in cluster.facts.events.map.iter() {
+        if &*key.reason != "FailedCreatePodSandBox" || &*key.kind != "Pod" {
+            continue;
+        }
+        let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
+        if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some()) {
+            continue;
+        }
+        let others: Vec<&Evidence> = tally.examples.as_slice().iter().filter(|one| !OF_ADDRESSES.iter().any(|text| one.excerpt.contains(text)) && one.excerpt.len() > 40).collect();
+        let Some(first) = others.first() else { continue };
+        // A message that was cut before its reason may be about addresses: another text may have said so.
+        let refused = cluster.facts.signals.map.iter().any(|(signal, _)| signal.signal.refuses_a_pod() && signal.pod == key.name && signal.namespace == key.namespace);
+        if refused {
+            continue;
+        }
+        let kind = REASONS.iter().position(|(text, ..)| others.iter().any(|one| one.excerpt.contains(text))).unwrap_or(REASONS.len());
+        let group = groups.entry(kind).or_default();
+        group.count += tally.count;
+        group.pods.insert(format!("{}/{}", key.namespace, key.name));
+        group.nodes.extend(tally.node.as_deref().map(ToOwned::to_owned));
+        group.span = match (group.span, tally.span.resolve(cluster.anchor)) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (a, b) => a.or(b),
+        };
+        if group.message.is_empty() {
+            group.message = first.excerpt.to_string();
+        }
+        group.evidence.extend(others.into_iter().take(1).cloned());
+    }
+    groups.into_iter().filter_map(|(kind, group)| finding(kind, group)).collect::<Vec<_>>().into()
+}
+
+fn finding(kind: usize, mut group: Group) -> Option<Finding> {
+    let reason = REASONS.get(kind);
+    let pods = if group.pods.len() == 1 { format!("Pod {}", group.pods.first()?) } else { format!("{} pods", group.pods.len()) };
+    let what = reason.map_or("for a reason of its own", |(_, words, _)| words);
+    group.evidence.truncate(EXAMPLES);
+    let title = match reason {
+        Some(_) => format!("{pods}: no sandbox, {what}"),
+        None => format!("{pods}: no sandbox, and not for want of an address"),
+    };
+    let mut finding = Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;
+    finding.severity = Severity::High;
+    finding.confidence = if reason.is_some() { Confidence::Confirmed } else { Confidence::Likely };
+    finding.count = group.count.max(1);
+    finding.unit = "failure";
+    finding.seen(group.span);
+    let mut subjects: Vec<SubjectRef> = group.nodes.iter().map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() }).collect();
+    subjects.extend(group.pods.iter().take(50).filter_map(|pod| pod.split_once('/')).map(|(namespace, name)| SubjectRef { kind: "Pod".to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }));
+    finding.subjects = subjects;
+    finding.detail("pods", &group.pods);
+    finding.detail("nodes", &group.nodes);
+    let on = if group.nodes.is_empty() { String::new() } else { format!(" on {}", some(group.nodes.iter())) };
+    let when = group.span.map_or_else(String::new, |(first, last)| format!(", between {} and {}", time::show(first), time::show(last)));
+    finding.cause = format!("{} could not be started{on} {} times{when}: {what}. Nothing says that an address was missing.", some(group.pods.iter()), finding.count);
+    finding.fix = Fix {
+        text: reason.map_or_else(|| "The message names what failed: start there, with the kubelet's and the runtime's log of the node.".to_owned(), |(.., fix)| (*fix).to_owned()),
+        commands: vec!["kubectl get events -A --field-selector reason=FailedCreatePodSandBox".to_owned()],
+        manifests: Vec::new(),
+    };
+    finding.verify = vec!["kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned()];
+    Some(finding)
+}
