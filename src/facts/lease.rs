@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::node::Place;
 use super::time::When;
-use crate::evidence::Evidence;
 
 /// One reserved address of a host-local store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,14 @@ pub struct Lease {
     /// When the file was written, if the listing or the archive says.
     pub written: Option<When>,
     /// Where it was seen.
-    pub place: Evidence,
+    pub place: Place,
+}
+
+impl Lease {
+    /// The smallest is kept: the fuller, then the first.
+    fn rank(&self) -> (bool, bool, &Place) {
+        (self.sandbox.is_none(), self.written.is_none(), &self.place)
+    }
 }
 
 /// What names a store: the place of the directory or of its listing.
@@ -39,9 +46,8 @@ pub struct LeaseStore {
 impl LeaseStore {
     /// Adds a lease; of two that name one address the fuller, then the first, is kept.
     pub fn add(&mut self, ip: IpAddr, lease: Lease) {
-        let rank = |lease: &Lease| (lease.sandbox.is_none(), lease.written.is_none(), lease.place.clone());
         match self.leases.get_mut(&ip) {
-            Some(kept) if rank(kept) <= rank(&lease) => {}
+            Some(kept) if kept.rank() <= lease.rank() => {}
             Some(kept) => *kept = lease,
             None => {
                 self.leases.insert(ip, lease);

@@ -12,9 +12,8 @@ use regex::bytes::Regex;
 
 use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Whole};
-use crate::evidence::Evidence;
 use crate::facts::time::{self, When};
-use crate::facts::{Facts, Lease, StoreKey};
+use crate::facts::{Facts, Lease, LeaseStore, Place, StoreKey};
 
 pub(super) struct HostLocalListing;
 pub(super) const FORMAT: HostLocalListing = HostLocalListing;
@@ -55,27 +54,37 @@ impl Format for HostLocalListing {
         let mut directory = piece.command.and_then(store_path).map(ToOwned::to_owned);
         let mut read = 0;
         let mut section = piece.first_line;
+        // The store that the lines are of, until a path or a section names another.
+        let mut store: Option<StoreKey> = None;
         for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
             let Some(line) = Line::parse(line) else { continue };
             match line {
                 Line::Section(path) => {
                     directory = Some(path);
                     section = number;
+                    store = None;
                 }
                 Line::Marker | Line::Itself => {}
                 Line::Leases { found, written } => {
-                    for (ip, path, excerpt) in found {
-                        let path = path.or_else(|| directory.clone()).unwrap_or_default();
-                        let network = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-                        let network = if network == "networks" { "" } else { network };
-                        let place = format!("{} (listing at line {section})", piece.source);
-                        let key = StoreKey { place: Arc::from(place.as_str()), network: network.into() };
-                        let store = facts.leases.stores.entry(key).or_default();
-                        if store.node.is_none() {
-                            store.node = piece.node.map(Into::into);
+                    for (ip, path) in found {
+                        if path.is_some() || store.is_none() {
+                            let of = path.or_else(|| directory.clone()).unwrap_or_default();
+                            let network = of.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+                            let network = if network == "networks" { "" } else { network };
+                            let place = format!("{} (listing at line {section})", piece.source);
+                            store = Some(StoreKey { place: Arc::from(place.as_str()), network: network.into() });
                         }
-                        let place = Evidence::line(piece.source, number, excerpt.as_bytes());
-                        store.add(ip, Lease { sandbox: None, written, place });
+                        let Some(key) = &store else { continue };
+                        if !facts.leases.stores.contains_key(key) {
+                            let new = LeaseStore { node: piece.node.map(Into::into), ..LeaseStore::default() };
+                            facts.leases.stores.insert(key.clone(), new);
+                        }
+                        let Some(leases) = facts.leases.stores.get_mut(key) else { continue };
+                        if leases.node.is_none() {
+                            leases.node = piece.node.map(Into::into);
+                        }
+                        let place = Place { source: piece.source.clone(), line: number };
+                        leases.add(ip, Lease { sandbox: None, written, place });
                         read += 1;
                     }
                 }
@@ -93,7 +102,7 @@ pub(super) fn score(text: &[u8], command: Option<&str>) -> u8 {
         match Line::parse(line) {
             Some(Line::Leases { found, .. }) => {
                 leases += found.len();
-                in_store |= found.iter().any(|(_, path, _)| path.as_deref().is_some_and(|path| path.contains("networks/")));
+                in_store |= found.iter().any(|(_, path)| path.as_deref().is_some_and(|path| path.contains("networks/")));
             }
             Some(Line::Marker) => markers += 1,
             Some(Line::Itself) => {}
@@ -120,8 +129,8 @@ fn store_path(command: &str) -> Option<&str> {
         .map(|word| word.trim_end_matches(['*', '/']))
 }
 
-/// A lease as a listing shows it: address, directory when the name is a path, the line.
-type Found = (IpAddr, Option<String>, String);
+/// A lease as a listing shows it: address, and directory when the name is a path.
+type Found = (IpAddr, Option<String>);
 
 enum Line {
     Section(String),
@@ -149,7 +158,7 @@ impl Line {
             let name = words.last()?.trim_matches(['\'', '"']);
             return match lease(name) {
                 Some((ip, path)) => {
-                    Some(Self::Leases { found: vec![(ip, path, text.to_owned())], written: written(&words) })
+                    Some(Self::Leases { found: vec![(ip, path)], written: written(&words) })
                 }
                 None if matches!(name, "." | "..") => Some(Self::Itself),
                 None => is_marker(name).then_some(Self::Marker),
@@ -160,7 +169,7 @@ impl Line {
         for word in &words {
             let name = word.trim_matches(['\'', '"']);
             if let Some((ip, path)) = lease(name) {
-                found.push((ip, path, text.to_owned()));
+                found.push((ip, path));
             } else if !is_marker(name) {
                 return None;
             }

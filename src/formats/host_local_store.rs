@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use super::{Format, Head, Piece};
 use crate::bundle::{Entry, Framer, Whole};
-use crate::evidence::Evidence;
-use crate::facts::{Facts, Lease, StoreKey, time::When};
+use crate::facts::{Facts, Lease, Place, StoreKey, time::When};
 
 pub(super) struct HostLocalStore;
 pub(super) const FORMAT: HostLocalStore = HostLocalStore;
@@ -44,7 +43,7 @@ impl Format for HostLocalStore {
         let lease = Lease {
             sandbox: Some(sandbox.into()),
             written: piece.entry.modified.filter(|at| (1..1 << 40).contains(at)).map(|at| When::At(at * 1_000_000)),
-            place: Evidence::line(piece.source, 1, piece.bytes),
+            place: Place { source: piece.source.clone(), line: 1 },
         };
         facts.leases.stores.entry(key).or_default().add(ip, lease);
         1

@@ -11,7 +11,7 @@ use super::pods::{Pods, holds_address, of_job, started, waits};
 use super::{Age, Books, Counts, GRACE_MINUTES, Ipam, Orphan, Runtime};
 use crate::cluster::net::size;
 use crate::evidence::Evidence;
-use crate::facts::{Facts, Holding, Pod};
+use crate::facts::{Facts, Holding, Place, Pod};
 
 /// What all sources are compared with.
 pub(super) struct Context<'a> {
@@ -115,30 +115,9 @@ pub(super) fn usable(range: IpNet) -> u64 {
     size(range).saturating_sub(if range.addr().is_ipv4() { 3 } else { 2 })
 }
 
-/// Where an entry is; its words are made only for orphans.
+/// Where an entry is.
 #[derive(Clone, Copy)]
-pub(super) enum Where<'a> {
-    Ready(&'a Evidence),
-    At(&'a Arc<str>, u64),
-}
-
-impl Where<'_> {
-    fn evidence(self, entry: &Entry<'_>) -> Evidence {
-        match self {
-            Self::Ready(evidence) => evidence.clone(),
-            Self::At(source, line) => {
-                let mut words = entry.ip.to_string();
-                if let Some((namespace, pod)) = entry.owner {
-                    words += &format!(", for pod {namespace}/{pod}");
-                }
-                if !entry.sandbox.is_empty() {
-                    words += &format!(", by sandbox {}", short(entry.sandbox));
-                }
-                Evidence::line(source, line, words.as_bytes())
-            }
-        }
-    }
-}
+pub(super) struct Where<'a>(pub(super) &'a Arc<str>, pub(super) u64);
 
 /// An address in a source.
 #[derive(Clone, Copy)]
@@ -315,7 +294,7 @@ impl Source<'_> {
                         written: entry.written.filter(|_| aged),
                         age: age(entry.written),
                         runtime,
-                        place: entry.place.evidence(entry),
+                        place: Place { source: Arc::clone(entry.place.0), line: entry.place.1 },
                     });
                 }
             }

@@ -94,7 +94,7 @@ fn file<'a>(
             owner: (!told.pod.is_empty()).then_some((&*told.namespace, &*told.pod)),
             known: false,
             written: held.since.and_then(|when| when.resolve(context.anchor)),
-            place: Where::At(&place.source, place.line),
+            place: Where(&place.source, place.line),
         }
     });
     Source {

@@ -44,7 +44,7 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
             let attribute = spec.attributes.get(*attribute as usize);
             // A node may borrow an address of another's block.
             let node = attribute.and_then(|one| one.secondary.get("node")).map_or(affinity, |node| &**node);
-            let entry = entry(ip, attribute, context.anchor, Where::At(&place.source, place.line));
+            let entry = entry(ip, attribute, context.anchor, Where(&place.source, place.line));
             by_node.entry(node).or_default().0.push(entry);
         }
     }

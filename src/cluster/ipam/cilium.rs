@@ -37,7 +37,7 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
                     owner: owner
                         .map(|(namespace, pod)| (namespace, pod.split(' ').next().unwrap_or_default())),
                     written: None,
-                    place: Where::At(&place.source, place.line),
+                    place: Where(&place.source, place.line),
                 })
             });
             let source = Source {

@@ -28,7 +28,7 @@ pub use exhaustion::{Exhaustion, Reason};
 pub use refusals::Refused;
 
 use crate::evidence::Evidence;
-use crate::facts::Facts;
+use crate::facts::{Facts, Place, time};
 
 /// A lease younger than this may belong to a pod that is just being made.
 pub const GRACE_MINUTES: i64 = 15;
@@ -118,13 +118,28 @@ pub struct Orphan {
     /// What the runtime says.
     pub runtime: Runtime,
     /// Where.
-    pub place: Evidence,
+    pub place: Place,
 }
 
 impl Orphan {
     /// Whether it counts as leaked: the runtime has forgotten its sandbox, or it is not just young.
     pub fn leaked(&self) -> bool {
         self.age != Age::Young
+    }
+
+    /// The address and who took it, as evidence.
+    pub fn evidence(&self) -> Evidence {
+        let mut words = self.ip.to_string();
+        if let Some(at) = self.written {
+            words += &format!(", reserved {}", time::show(at));
+        }
+        if let Some(owner) = &self.owner {
+            words += &format!(", for pod {owner}");
+        }
+        if let Some(sandbox) = &self.sandbox {
+            words += &format!(", by sandbox {sandbox}");
+        }
+        Evidence::line(&self.place.source, self.place.line, words.as_bytes())
     }
 }
 

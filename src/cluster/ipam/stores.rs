@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::account::{Context, Entry, Source, Where, usable};
 use super::{Books, Ipam};
+use crate::evidence::Evidence;
 use crate::facts::{Holding, LeaseStore, StoreKey};
 
 /// One sight of a store, and how its node is known.
@@ -82,7 +83,7 @@ fn source<'a>(
         owner: None,
         known: false,
         written: lease.written.and_then(|when| when.resolve(context.anchor)),
-        place: Where::Ready(&lease.place),
+        place: Where(&lease.place.source, lease.place.line),
     });
     // The networks of kubenet and Calico give pods the address that they tell; a network of Multus gives
     // them another one, of which the API knows nothing.
@@ -101,6 +102,12 @@ fn source<'a>(
         ipam: Ipam::HostLocal,
         network,
         place: key.place.to_string(),
-        evidence: store.leases.values().next().map(|lease| lease.place.clone()).into_iter().collect(),
+        evidence: store
+            .leases
+            .values()
+            .next()
+            .map(|lease| Evidence::line(&lease.place.source, lease.place.line, b"the store"))
+            .into_iter()
+            .collect(),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
         let mut by_node: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
         for (offset, allocation) in &seen.object.spec.allocations {
             let Some(ip) = offset.parse().ok().and_then(|offset| address(range, offset)) else { continue };
-            let entry = entry(ip, allocation, Where::At(&place.source, place.line));
+            let entry = entry(ip, allocation, Where(&place.source, place.line));
             let pod =
                 entry.owner.and_then(|(namespace, name)| context.facts.objects.pods.get(namespace, name));
             let node = pod.map_or("", |pod| &*pod.object.spec.node_name);

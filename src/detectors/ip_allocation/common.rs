@@ -26,6 +26,9 @@ pub(super) const PODS: Need = Need {
     },
 };
 
+/// Formats of logs in which kubelet or the network plugin would tell a refusal.
+const OF_NODES: &[&str] = &["journal", "journal-json", "klog", "go-log"];
+
 /// Where refusals would be told.
 pub(super) const REFUSALS: Need = Need {
     what: "events, or logs of kubelet and CNI",
@@ -34,7 +37,7 @@ pub(super) const REFUSALS: Need = Need {
     met: |cluster| {
         cluster.facts.events.read > 0
             || cluster.facts.signals.map.iter().any(|(key, _)| key.signal.refuses_a_pod())
-            || !cluster.facts.coverage.entries.is_empty() && cluster.logs_end.is_some()
+            || cluster.facts.coverage.entries.values().any(|entry| entry.formats.keys().any(|format| OF_NODES.contains(format)))
     },
 };
 

@@ -34,7 +34,7 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     let orphans: Vec<_> = books.leaked().collect();
     let count = orphans.len() as u64;
     let title = format!("{}: {count} of {} pod addresses belong to pods that just ended", on_node(&books.node), books.allocated());
-    let places = orphans.iter().map(|orphan| orphan.place.clone()).take(EXAMPLES).collect();
+    let places = orphans.iter().take(EXAMPLES).map(|orphan| orphan.evidence()).collect();
     let mut finding = about_node(&DETECTOR, found, Some(books), title, places)?;
     finding.severity = severity(found, books, count);
     finding.count = count;

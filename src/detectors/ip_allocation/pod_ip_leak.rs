@@ -62,7 +62,7 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
         _ if !orphans.is_empty() => format!("{who}: {count} reserved pod addresses belong to no sandbox"),
         _ => format!("{who}: {count} addresses reserved, more than a node may have pods"),
     };
-    let places = orphans.iter().map(|orphan| orphan.place.clone()).take(EXAMPLES).collect();
+    let places = orphans.iter().take(EXAMPLES).map(|orphan| orphan.evidence()).collect();
     let mut finding = about_node(&DETECTOR, found, Some(books), title, places)?;
     finding.severity = severity(found, books, count);
     finding.count = count;
