@@ -27,7 +27,7 @@ const SURE: u8 = 30;
 /// `root@node:/#`, `/ #`, `$`, `PS C:\>`, `user@host ~ %` before a command.
 static PROMPT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"^(?:\[?(?P<user>[\w.-]+)@(?P<host>[\w.-]+)[^#$%>]{0,80}[#$%>]|(?:[~/][\w./-]*) [#$]|[#$%]|~[#$%]|(?:PS )?[A-Z]:\\[^>]{0,120}>|PS>)\s*(?P<command>\S.*)$",
+        r"^(?:\[?(?P<user>[\w.-]+)@(?P<host>[\w.-]+)[^#$%>]{0,80}[#$%>]|(?:[~/][\w./-]*) [#$]|~?[#$%]\s|(?:PS )?[A-Z]:\\[^>]{0,120}>|PS>)\s*(?P<command>\S.*)$",
     )
     .ok()
 });
@@ -197,7 +197,8 @@ enum Begin {
 
 fn begin(line: &[u8]) -> Begin {
     match line.first() {
-        Some(b'{') => Begin::Json,
+        // `{'PodName':…` is the rest of a broken line.
+        Some(b'{') if line.get(1) != Some(&b'\'') => Begin::Json,
         Some(b'[') => match line.get(1..).unwrap_or_default().trim_ascii().first() {
             None | Some(b'{' | b'"' | b'[' | b']') => Begin::Json,
             Some(_) => Begin::Other,

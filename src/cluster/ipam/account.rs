@@ -302,7 +302,7 @@ impl Source<'_> {
         orphans.sort_by_key(|orphan| orphan.ip);
         elsewhere.sort();
         let sandboxes = taken.len() + nameless_v4.max(nameless_v6);
-        let (pods_known, runtime_known, matched) = (judge.pods_known, judge.runtime.is_some(), matched.len());
+        let (pods_known, runtime_known) = (judge.pods_known, judge.runtime.is_some());
         let mut books = Books {
             node_known_by,
             ipam: self.ipam,
@@ -311,7 +311,7 @@ impl Source<'_> {
             v4,
             v6,
             sandboxes,
-            matched,
+            matched: matched.len(),
             orphans,
             aged,
             newest: now,
@@ -319,7 +319,7 @@ impl Source<'_> {
             elsewhere,
             pods_known,
             evidence: self.evidence,
-            ..of_node(context, node, newest)
+            ..of_node(context, node, newest, &matched)
         };
         books.max_pods = context.max_pods(&books.node);
         books
@@ -327,7 +327,12 @@ impl Source<'_> {
 }
 
 /// What is known of a node's pods, whatever the source.
-pub(super) fn of_node(context: &Context<'_>, node: String, newest: Option<i64>) -> Books {
+pub(super) fn of_node(
+    context: &Context<'_>,
+    node: String,
+    newest: Option<i64>,
+    matched: &BTreeSet<(&str, &str)>,
+) -> Books {
     let grace = GRACE_MINUTES * 60_000_000;
     let mut books = Books { ranges: context.ranges(&node), ..Books::default() };
     for pod in context.pods.of(&node) {
@@ -337,6 +342,7 @@ pub(super) fn of_node(context: &Context<'_>, node: String, newest: Option<i64>) 
             let later = started(pod, context.anchor)
                 .zip(newest)
                 .is_some_and(|(start, newest)| start > newest + grace);
+            let later = later && !matched.contains(&(&pod.metadata.namespace, &pod.metadata.name));
             books.newer_pods += usize::from(later);
         } else if waits(pod) {
             books.waiting += 1;

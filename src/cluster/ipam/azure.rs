@@ -1,6 +1,6 @@
 //! Azure CNI: its pool and endpoints on the node, the books of Azure CNS, and what the control plane gave.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -117,7 +117,7 @@ fn given(context: &Context<'_>, node: &str, config: &NodeNetworkConfig, evidence
         containers.first().map(|container| get(container).to_string()).unwrap_or_default()
     };
     let kind = text(|container| &container.r#type);
-    let mut books = of_node(context, node.to_owned(), None);
+    let mut books = of_node(context, node.to_owned(), None, &BTreeSet::new());
     let assigned = || containers.iter().flat_map(|one| &*one.ip_assignments).filter_map(|one| one.ip.0);
     let pool: HashSet<IpAddr> =
         assigned().filter(|net| net.prefix_len() == net.max_prefix_len()).map(|net| net.addr()).collect();

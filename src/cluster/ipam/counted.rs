@@ -2,7 +2,7 @@
 //!
 //! A number has no names, so what it shows is at most likely.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::account::{Context, of_node};
@@ -57,7 +57,7 @@ pub(super) fn compare(context: &Context<'_>, books: &mut Vec<Books>) {
         if own.iter().any(|at| books.get(*at).is_some_and(|books| books.ipam == ipam)) {
             continue;
         }
-        let mut new = of_node(context, node.unwrap_or("(unknown node)").to_owned(), None);
+        let mut new = of_node(context, node.unwrap_or("(unknown node)").to_owned(), None, &BTreeSet::new());
         new.node_known_by = if pair.node.is_some() { "the command" } else { "nothing" };
         new.ipam = ipam;
         new.counted = true;

@@ -148,6 +148,11 @@ fn signal(text: &str) -> Option<(Signal, String)> {
     None
 }
 
+/// Whether a text is about addresses.
+pub(super) fn told(text: &str) -> bool {
+    SIGNATURES.iter().any(|words| text.contains(words)) && signal(text).is_some()
+}
+
 /// Namespace and name of the pod that a text names.
 fn pod(text: &str) -> Option<(String, String)> {
     let found = search(&POD, text)?;

@@ -149,6 +149,19 @@ fn with_open_brackets<'a>(lines: &[&'a str], at: usize, count: usize) -> Cow<'a,
     Cow::Owned(joined)
 }
 
+/// A line with those before it, back to where its message begins; none before `from`, which were read.
+fn with_beginning<'a>(lines: &[&'a str], at: usize, from: usize) -> Option<Cow<'a, str>> {
+    const BEGINNINGS: [&str; 3] = ["Warning ", "Failed to create pod sandbox", "Failed create pod sandbox"];
+    let earliest = at.saturating_sub(WRAPPED - 1).max(from);
+    let before = lines.get(earliest..at)?;
+    let begin = before.iter().rposition(|line| BEGINNINGS.iter().any(|word| line.starts_with(word)))?;
+    let message = lines.get(earliest + begin..=at)?;
+    if message.iter().any(|line| line.is_empty()) {
+        return None;
+    }
+    Some(with_open_brackets(lines, earliest + begin, message.len()).into_owned().into())
+}
+
 /// Looks at words that someone pasted: quotes may be typographic, and a message may be broken over
 /// several lines (FORMATS §0).
 pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
@@ -168,13 +181,26 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
         return;
     }
     let lines: Vec<&str> = plain.split('\n').map(str::trim).collect();
-    let mut at = 0;
+    // Lines before `unread` were understood.
+    let (mut at, mut unread) = (0, 0);
     while let Some(line) = lines.get(at) {
         let number = piece.first_line + at as u64;
         let around = Surroundings { node: piece.node, ..Surroundings::default() };
         let mut taken = 1;
         let whole = with_open_brackets(&lines, at, 1);
-        if !line.is_empty() && !consider(whole.as_bytes(), around, piece.source, number, facts) {
+        // Words about addresses end a message: what it is about stands on the lines before.
+        let whole = if address_signals::told(line) {
+            with_beginning(&lines, at, unread).unwrap_or(whole)
+        } else {
+            whole
+        };
+        if line.is_empty() {
+            at += 1;
+            continue;
+        }
+        if consider(whole.as_bytes(), around, piece.source, number, facts) {
+            unread = at + 1;
+        } else {
             // With one more line, then with two: the shortest that makes sense is the message.
             let mut joined = (*line).to_owned();
             for more in lines.iter().skip(at + 1).take(WRAPPED - 1).take_while(|more| !more.is_empty()) {
@@ -189,6 +215,7 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
                 if whole.is_some_and(|whole| consider(whole.as_bytes(), around, piece.source, number, facts))
                 {
                     at += taken;
+                    unread = at;
                     taken = 0;
                     break;
                 }
