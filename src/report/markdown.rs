@@ -6,7 +6,7 @@ use minijinja::{AutoEscape, Environment, context};
 
 use super::RenderError;
 use super::escape::{code_block, code_span, markdown};
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, NodeAddresses};
 
 /// Largest report: trackers cut longer texts.
 const BYTES: usize = 60_000;
@@ -33,6 +33,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
             findings_cut => diagnosis.findings.len().saturating_sub(in_full),
             roots => Serde(diagnosis.root_causes.iter().take(rows).collect::<Vec<_>>()),
             roots_cut => diagnosis.root_causes.len().saturating_sub(rows),
+            addresses => Serde(worst_first(diagnosis)),
             rows,
             excerpt,
             problems => Serde(problems(diagnosis, rows)),
@@ -53,6 +54,15 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
     let end = text.char_indices().take_while(|(at, _)| *at < BYTES - 200).last().map_or(0, |(at, _)| at);
     let kept = text.get(..end).and_then(|kept| kept.rsplit_once('\n')).map_or("", |(kept, _)| kept);
     Ok(tidy(&format!("{kept}\n\n*Cut here: the HTML and JSON reports have the rest.*\n")))
+}
+
+/// The nodes with the most addresses that nobody holds first.
+fn worst_first(diagnosis: &Diagnosis) -> Vec<&NodeAddresses> {
+    let mut nodes: Vec<_> = diagnosis.inventory.addresses.iter().collect();
+    nodes.sort_by_key(|node| {
+        (std::cmp::Reverse(node.orphans.unwrap_or(0)), std::cmp::Reverse(node.allocated), &node.node)
+    });
+    nodes
 }
 
 fn problems(diagnosis: &Diagnosis, rows: usize) -> Vec<&crate::diagnosis::EntryView> {

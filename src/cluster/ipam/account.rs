@@ -90,6 +90,11 @@ impl<'a> Context<'a> {
         Self { facts, pods: Pods::index(facts, anchor), nodes, sandboxes, known, anchor }
     }
 
+    /// Whether an address is a node's own.
+    pub(super) fn is_of_a_node(&self, ip: &IpAddr) -> bool {
+        self.known.get(ip) == Some(&"a node")
+    }
+
     /// Most pods that the kubelet of a node takes.
     pub(super) fn max_pods(&self, node: &str) -> Option<usize> {
         self.facts.objects.nodes.get("", node)?.object.status.allocatable.pods.parse().ok()

@@ -2,7 +2,7 @@
 //!
 //! A number has no names, so what it shows is at most likely.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::account::{Context, of_node};
@@ -12,6 +12,9 @@ use crate::facts::{Count, Counted, Place};
 
 /// Entries of a folder that are no address: total, `.`, `..`, the lock and the last address given.
 const NO_ADDRESSES: u64 = 5;
+
+/// Most numbers between two that belong together.
+const NEAR: usize = 200;
 
 /// Numbers that belong together: of one node, or one after the other in one text.
 #[derive(Default)]
@@ -25,20 +28,19 @@ struct Pair<'a> {
 }
 
 pub(super) fn compare(context: &Context<'_>, books: &mut Vec<Books>) {
+    let mut by_node: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, own) in books.iter().enumerate() {
+        by_node.entry(own.node.clone()).or_default().push(at);
+    }
+    let leases: Vec<usize> =
+        books.iter().enumerate().filter(|(_, books)| books.lease.is_some()).map(|(at, _)| at).collect();
     for pair in pairs(context) {
         let node = pair.node.or(context.nodes.only().filter(|_| context.nodes.listed));
-        let own: Vec<usize> = match node {
-            Some(node) => {
-                (0..books.len()).filter(|at| books.get(*at).is_some_and(|books| books.node == node)).collect()
-            }
-            None => Vec::new(),
-        };
+        let own: Vec<usize> = node.and_then(|node| by_node.get(node)).cloned().unwrap_or_default();
         // Of a single config, the count of pods is of its node.
-        let leases: Vec<usize> =
-            (0..books.len()).filter(|at| books.get(*at).is_some_and(|books| books.lease.is_some())).collect();
         let given = match (node, leases.as_slice()) {
             (None, [only]) if pair.reserved.is_none() => Some(*only),
-            _ => leases.iter().copied().find(|at| own.contains(at)),
+            _ => own.iter().copied().find(|at| books.get(*at).is_some_and(|books| books.lease.is_some())),
         };
         if let (Some(pods), Some(given)) = (pair.pods, given.and_then(|at| books.get_mut(at)))
             && !given.pods_known
@@ -98,6 +100,8 @@ fn pairs<'a>(context: &Context<'a>) -> Vec<Pair<'a>> {
             let words = format!("{} → {}", count.command, count.value);
             let evidence = Evidence::line(&place.source, place.line, words.as_bytes());
             let fits = |pair: &Pair<'_>| node.is_none() || pair.node.is_none() || pair.node == node;
+            // What belongs together stands together.
+            let first = first.max(found.len().saturating_sub(NEAR));
             let open = found.iter().skip(first).rposition(|pair| {
                 fits(pair)
                     && match what {

@@ -64,11 +64,7 @@ fn of_pods(context: &Context<'_>) -> Vec<Duplicate> {
                     && ready(&pod.spec.node_name)
             })
             .collect();
-        let nodes_own = objects
-            .nodes
-            .iter()
-            .any(|(_, seen)| seen.object.status.addresses.iter().any(|own| own.address.parse() == Ok(*ip)));
-        if sure.len() < 2 || nodes_own {
+        if sure.len() < 2 || context.is_of_a_node(ip) {
             continue;
         }
         let mut evidence = Vec::new();

@@ -1,6 +1,6 @@
 //! Why a node has no address for its pods: one reason per node, decided once for all detectors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::disagreements::mismatched;
 use super::refusals::Refused;
@@ -51,9 +51,12 @@ const SHORT_LIFE: i64 = 3_600_000_000;
 pub(super) fn decide(books: &[Books], refused: &BTreeMap<String, Refused>) -> Vec<Exhaustion> {
     let mut found = Vec::new();
     let none = Refused::default();
+    let nameless = refused.get("").and_then(|nameless| Some((only_able(books, nameless)?, nameless)));
     let by_node = |node: &str| refused.get(node);
     for (at, own) in books.iter().enumerate() {
-        let refused = by_node(&own.node).or_else(|| elsewhere(books, refused, own)).unwrap_or(&none);
+        let refused = by_node(&own.node)
+            .or_else(|| nameless.filter(|(only, _)| *only == at).map(|(_, nameless)| nameless))
+            .unwrap_or(&none);
         if let Some((reason, sure)) = leak(own, refused) {
             found.push(Exhaustion {
                 node: own.node.clone(),
@@ -80,9 +83,11 @@ pub(super) fn decide(books: &[Books], refused: &BTreeMap<String, Refused>) -> Ve
         let both_local = matches!((network(next), network(kept)), (Some((Ipam::HostLocal, a)), Some((Ipam::HostLocal, b))) if a != b);
         next.node == kept.node && !both_local
     });
+    let leaking: BTreeSet<String> =
+        found.iter().filter(|one| one.sure >= Confidence::Likely).map(|one| one.node.clone()).collect();
+    let joined = nameless.is_some_and(|(only, _)| found.iter().any(|one| one.books == Some(only)));
     for (node, refused) in refused {
-        let leaks = found.iter().any(|one| one.node == *node && one.sure >= Confidence::Likely)
-            || (node.is_empty() && found.iter().any(|one| one.refused == *refused));
+        let leaks = leaking.contains(node) || (node.is_empty() && joined);
         let (reason, sure, at) = reason(books, node, refused);
         // What Azure itself says comes beside a leak; a guess does not.
         let said = matches!(reason, Reason::SubnetFull | Reason::Unauthorised);
@@ -94,15 +99,11 @@ pub(super) fn decide(books: &[Books], refused: &BTreeMap<String, Refused>) -> Ve
 }
 
 /// Refusals whose node is not told belong to the only books that can have refused.
-fn elsewhere<'a>(
-    books: &[Books],
-    refused: &'a BTreeMap<String, Refused>,
-    own: &Books,
-) -> Option<&'a Refused> {
-    let nameless = refused.get("")?;
-    let able = |books: &&Books| nameless.signals.keys().any(|signal| refuses(books.ipam, *signal));
-    let mut all = books.iter().filter(able);
-    (all.next() == Some(own) && all.next().is_none()).then_some(nameless)
+fn only_able(books: &[Books], nameless: &Refused) -> Option<usize> {
+    let able = |books: &Books| nameless.signals.keys().any(|signal| refuses(books.ipam, *signal));
+    let mut all = books.iter().enumerate().filter(|(_, books)| able(books));
+    let (only, _) = all.next()?;
+    all.next().is_none().then_some(only)
 }
 
 /// Whether a text comes from the keeper of such books.
@@ -193,7 +194,9 @@ fn leak(books: &Books, refused: &Refused) -> Option<(Reason, Confidence)> {
 fn reason(all: &[Books], node: &str, refused: &Refused) -> (Reason, Confidence, Option<usize>) {
     let saw = |signal: Signal| refused.signals.contains_key(&signal);
     let able = |books: &Books| refused.signals.keys().any(|signal| refuses(books.ipam, *signal));
-    let own: Vec<(usize, &Books)> = all.iter().enumerate().filter(|(_, books)| books.node == node).collect();
+    let from = all.partition_point(|books| books.node.as_str() < node);
+    let own: Vec<(usize, &Books)> =
+        all.iter().enumerate().skip(from).take_while(|(_, books)| books.node == node).collect();
     let lease = own.iter().find_map(|(at, books)| Some((*at, *books, books.lease.as_ref()?)));
     let of_cns = saw(Signal::CnsWaiting) || saw(Signal::SubnetFull) || saw(Signal::CnsUnauthorised);
     let status = lease.map_or("", |(_, _, lease)| lease.status.as_str());

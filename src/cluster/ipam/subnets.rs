@@ -384,7 +384,11 @@ impl Subnets {
                 used: Some(leased),
                 now: None,
                 most: None,
-                arithmetic: format!("{nodes} nodes lease {leased} addresses"),
+                arithmetic: format!(
+                    "{nodes} node{} lease{} {leased} addresses",
+                    if nodes == 1 { "" } else { "s" },
+                    if nodes == 1 { "s" } else { "" }
+                ),
                 per_node: BATCH,
                 evidence,
             });

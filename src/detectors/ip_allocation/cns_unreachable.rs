@@ -43,8 +43,9 @@ fn judge(cluster: &Cluster) -> Outcome {
         };
         own.2.extend(tally.examples.as_slice().iter().take(2).cloned());
     }
+    let broken = broken_pods(cluster);
     let findings = by_node.into_iter().filter_map(|(node, (count, span, mut evidence))| {
-        let broken = cns_pod(cluster, &node);
+        let broken = broken.get(node.as_str()).cloned();
         let lasted = span.map(|(first, last)| (last - first) / 60_000_000);
         let long = lasted.is_some_and(|minutes| minutes > START_MINUTES);
         let passed = broken.is_none() && !long;
@@ -81,18 +82,19 @@ fn judge(cluster: &Cluster) -> Outcome {
     findings.collect::<Vec<_>>().into()
 }
 
-/// What is wrong with the azure-cns pod of a node, if it is there and something is.
-fn cns_pod(cluster: &Cluster, node: &str) -> Option<(String, Evidence)> {
-    let pods = cluster.facts.objects.pods.iter();
-    let mut of_node = pods.filter(|(key, seen)| key.name.starts_with("azure-cns") && &*seen.object.spec.node_name == node && !node.is_empty());
-    of_node.find_map(|(key, seen)| {
-        let not_ready = seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "False");
-        let waits = seen.object.status.container_statuses.iter().find_map(|one| one.state.waiting.as_ref());
-        let why = match waits {
+/// Nodes whose azure-cns pod is there and does not run, with what is wrong with it.
+fn broken_pods(cluster: &Cluster) -> BTreeMap<&str, (String, Evidence)> {
+    let pods = cluster.facts.objects.pods.iter().filter(|(key, _)| key.name.starts_with("azure-cns"));
+    let broken = pods.filter_map(|(key, seen)| {
+        let status = &seen.object.status;
+        let not_ready = status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "False");
+        let why = match status.container_statuses.iter().find_map(|one| one.state.waiting.as_ref()) {
             Some(waiting) => format!("pod {} waits: {}", key.shown(), waiting.reason),
             None if not_ready => format!("pod {} is not ready", key.shown()),
             None => return None,
         };
-        Some((why, seen.evidence("Pod", key).into_iter().next()?))
-    })
+        let node = Some(&*seen.object.spec.node_name).filter(|node| !node.is_empty())?;
+        Some((node, (why, seen.evidence("Pod", key).into_iter().next()?)))
+    });
+    broken.collect()
 }

@@ -119,7 +119,10 @@ pub(super) fn about_node(
     mut places: Vec<Evidence>,
 ) -> Option<Finding> {
     places.extend(found.refused.evidence.iter().take(3).cloned());
-    places.extend(books.into_iter().flat_map(|books| &books.evidence).take(2).cloned());
+    // The addresses themselves say more than the store as a whole.
+    if places.is_empty() || books.is_some_and(|books| books.orphans.is_empty()) {
+        places.extend(books.into_iter().flat_map(|books| &books.evidence).take(2).cloned());
+    }
     places.dedup();
     places.truncate(EXAMPLES + 3);
     let network = books.map_or("", |books| books.network.as_str());

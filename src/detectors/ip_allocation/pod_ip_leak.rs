@@ -132,9 +132,14 @@ fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String
     } else {
         format!(" Waiting for an address: {}{}.", books.waiting_pods.join(", "), if books.waiting > books.waiting_pods.len() { ", …" } else { "" })
     };
+    let why = if books.aged || books.runtime_known {
+        "The network plugin fails to release addresses on deletion."
+    } else {
+        "Nothing points to short-lived pods, so the network plugin most likely fails to release addresses on deletion."
+    };
     let later = if books.newer_pods > 0 { " The books were taken before the pods were listed, so some may have been given back since." } else { "" };
     format!(
-        "{} has {} addresses reserved for pods on this node, and {count} were not given back: the node has {} live pods with an address of their own.{by_hand}{}{runtime}{refused}{waiting}{later} The network plugin fails to release addresses on deletion.",
+        "{} has {} addresses reserved for pods on this node, and {count} were not given back: the node has {} live pods with an address of their own.{by_hand}{}{runtime}{refused}{waiting}{later} {why}",
         books.ipam.shown(),
         books.allocated(),
         books.pods,
@@ -212,6 +217,8 @@ pub(super) fn verify(books: &Books) -> Vec<String> {
 fn calico(cluster: &Cluster) -> Vec<Finding> {
     let blocks = cluster.ledger.books.iter().any(|books| books.ipam == Ipam::Calico);
     let mut findings = Vec::new();
+    let live = cluster.facts.objects.pods.iter().filter(|(_, seen)| !seen.object.ended() && !seen.object.spec.host_network).count() as u64;
+    let refused = cluster.ledger.refused.values().any(|refused| refused.signals.contains_key(&crate::facts::Signal::CalicoFull));
     for (place, report) in cluster.facts.nodes.calico_reports.iter().filter(|_| !blocks) {
         let evidence = |words: &str| vec![crate::evidence::Evidence::line(&place.source, place.line, words.as_bytes())];
         let leaked = report.not_in_use.unwrap_or(0).max(report.leaked.len() as u64);
@@ -235,9 +242,7 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             findings.push(finding);
         }
         for row in report.uses.iter().filter(|row| row.pool && row.total > 0) {
-            let live = cluster.facts.objects.pods.iter().filter(|(_, seen)| !seen.object.ended() && !seen.object.spec.host_network).count() as u64;
             let pods_known = cluster.ledger.pods_listed;
-            let refused = cluster.ledger.refused.values().any(|refused| refused.signals.contains_key(&crate::facts::Signal::CalicoFull));
             let full = row.used * 10 >= row.total * 9;
             let beyond = pods_known && row.used > live * 2 + 50;
             if leaked > 0 || !(beyond || (full && refused)) {

@@ -99,6 +99,8 @@ struct Group {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+    let signals = cluster.facts.signals.map.iter().filter(|(key, _)| key.signal.refuses_a_pod());
+    let refused: BTreeSet<(&str, &str)> = signals.map(|(key, _)| (&*key.namespace, &*key.pod)).collect();
     for (key, tally) in cluster.facts.events.map.iter() {
         if &*key.reason != "FailedCreatePodSandBox" || &*key.kind != "Pod" {
             continue;
@@ -110,8 +112,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         let others: Vec<&Evidence> = tally.examples.as_slice().iter().filter(|one| !OF_ADDRESSES.iter().any(|text| one.excerpt.contains(text)) && one.excerpt.len() > 40).collect();
         let Some(first) = others.first() else { continue };
         // A message that was cut before its reason may be about addresses: another text may have said so.
-        let refused = cluster.facts.signals.map.iter().any(|(signal, _)| signal.signal.refuses_a_pod() && signal.pod == key.name && signal.namespace == key.namespace);
-        if refused {
+        if refused.contains(&(&*key.namespace, &*key.name)) {
             continue;
         }
         let kind = REASONS.iter().position(|(text, ..)| others.iter().any(|one| one.excerpt.contains(text))).unwrap_or(REASONS.len());
