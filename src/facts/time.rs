@@ -273,6 +273,14 @@ pub fn show_length(micros: i64) -> String {
     }
 }
 
+/// The span that covers two, in microseconds since 1970.
+pub fn joined(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    match (a, b) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (a, b) => a.or(b),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::account::Context;
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{Signal, SignalKey};
+use crate::facts::{Signal, SignalKey, time};
 
 /// The refusals of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +42,7 @@ pub(super) fn by_node(context: &Context<'_>) -> BTreeMap<String, Refused> {
             refused.ranges.insert(key.detail.to_string());
         }
         let span = tally.span.resolve(context.anchor);
-        refused.span = match (refused.span, span) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        refused.span = time::joined(refused.span, span);
         refused.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
         if refused.evidence.len() > EXAMPLES * 8 {
             tidy(&mut refused.evidence);

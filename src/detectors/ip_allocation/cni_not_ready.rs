@@ -59,10 +59,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         let node = if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
         let said = by_node.entry(node.to_owned()).or_default();
         said.count += tally.count();
-        said.span = match (said.span, tally.span.resolve(cluster.anchor)) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        said.span = time::joined(said.span, tally.span.resolve(cluster.anchor));
         said.evidence.extend(tally.examples.as_slice().iter().take(3).cloned());
     }
     let findings = by_node.into_iter().filter_map(|(node, said)| finding(cluster, &node, said));

@@ -37,10 +37,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         let node = if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
         let own = by_node.entry(node.to_owned()).or_default();
         own.0 += tally.count();
-        own.1 = match (own.1, tally.span.resolve(cluster.anchor)) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        own.1 = time::joined(own.1, tally.span.resolve(cluster.anchor));
         own.2.extend(tally.examples.as_slice().iter().take(2).cloned());
     }
     let broken = broken_pods(cluster);

@@ -156,6 +156,9 @@ pub(super) fn subjects(node: &str, refused: &Refused) -> Vec<SubjectRef> {
 
 /// `node x`, or what there is instead.
 pub(super) fn on_node(node: &str) -> String {
+    if let Some(pool) = node.strip_prefix("(no node, pool ").and_then(|of| of.strip_suffix(')')) {
+        return format!("Pool {pool}");
+    }
     match node.strip_prefix("(unknown node of ").and_then(|of| of.strip_suffix(')')) {
         Some(of) => format!("A node of {of}"),
         None if node.is_empty() || node.starts_with('(') => "A node that is not named".to_owned(),

@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::evidence::Evidence;
-use crate::facts::Signal;
+use crate::facts::{Signal, time};
 
 /// Count, first and last, where.
 type Seen = (u64, Option<(i64, i64)>, Vec<Evidence>, String);
@@ -35,10 +35,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (key, tally) in told(cluster, Signal::NodeSubnetFull) {
         let own = by_name.entry(key.detail.split(' ').next().unwrap_or_default()).or_default();
         own.0 += tally.count();
-        own.1 = match (own.1, tally.span.resolve(cluster.anchor)) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        own.1 = time::joined(own.1, tally.span.resolve(cluster.anchor));
         own.2.extend(tally.examples.as_slice().iter().take(3).cloned());
         own.3 = key.detail.to_string();
     }

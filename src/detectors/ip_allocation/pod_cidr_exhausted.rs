@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::Evidence;
-use crate::facts::Signal;
+use crate::facts::{Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cidr-exhausted",
@@ -33,10 +33,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             nodes.push(key.node.to_string());
         }
         count += tally.count();
-        span = match (span, tally.span.resolve(cluster.anchor)) {
-            (Some((a, b)), Some((c, d))) => Some((i64::min(a, c), i64::max(b, d))),
-            (a, b) => a.or(b),
-        };
+        span = time::joined(span, tally.span.resolve(cluster.anchor));
     }
     for (key, tally) in cluster.facts.events.map.iter().filter(|(key, _)| &*key.reason == "CIDRNotAvailable") {
         evidence.extend(tally.examples.as_slice().iter().take(1).cloned());

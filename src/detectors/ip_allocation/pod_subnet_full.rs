@@ -6,6 +6,7 @@ use super::common::{self, refused_words, some};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, Reason, Refused};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::facts::time;
 use crate::evidence::{EXAMPLES, Evidence};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -69,10 +70,7 @@ fn finding(cluster: &Cluster, subnet: &str, refusing: &[&Exhaustion], full: &[&s
     for found in refusing {
         refused.count += found.refused.count;
         refused.pods.extend(found.refused.pods.iter().cloned());
-        refused.span = match (refused.span, found.refused.span) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        refused.span = time::joined(refused.span, found.refused.span);
     }
     finding.count = refused.count.max(1);
     finding.unit = "refusal";

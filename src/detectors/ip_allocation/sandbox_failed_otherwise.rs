@@ -120,10 +120,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         group.count += tally.count;
         group.pods.insert(format!("{}/{}", key.namespace, key.name));
         group.nodes.extend(tally.node.as_deref().map(ToOwned::to_owned));
-        group.span = match (group.span, tally.span.resolve(cluster.anchor)) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        group.span = time::joined(group.span, tally.span.resolve(cluster.anchor));
         if group.message.is_empty() {
             group.message = first.excerpt.to_string();
         }
