@@ -66,6 +66,13 @@ fn judge(cluster: &Cluster) -> Outcome {
     findings.collect::<Vec<_>>().into()
 }
 
+/// Whether the bundle shows nodes, and all of them ready.
+fn all_ready(cluster: &Cluster) -> bool {
+    let nodes = || cluster.facts.objects.nodes.iter();
+    let ready = |one: &crate::facts::Condition| &*one.r#type == "Ready" && &*one.status == "True";
+    nodes().len() > 0 && nodes().all(|(_, seen)| seen.object.status.conditions.iter().any(ready))
+}
+
 fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
     let lasted = said.span.map(|(first, last)| (last - first) / 60_000_000);
     let ready = cluster.facts.objects.nodes.get("", node).map(|seen| seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True"));
@@ -78,7 +85,8 @@ fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
         // A node that is ready by now has started since.
         (_, Some(true)) => return None,
         _ if long && open => Confidence::Likely,
-        _ if undated => Confidence::Possible,
+        // Some node said it at some time: if all are ready by now, each has started since.
+        _ if undated && !(node.is_empty() && all_ready(cluster)) => Confidence::Possible,
         _ => return None,
     };
     said.evidence.truncate(EXAMPLES);
