@@ -18,7 +18,6 @@ pub(super) fn find(context: &Context<'_>, all: &[Books]) -> Vec<Disagreement> {
         let Some(node) = of_node.first().map(|books| &books.node) else { continue };
         let by = |ipam: Ipam| of_node.iter().find(|books| books.ipam == ipam);
         let mut say = |what: String| found.push(Disagreement { node: node.clone(), what });
-        let differ = |a: u64, b: u64| a.abs_diff(b) > 1;
         if let (Some(pool), Some(endpoints)) = (by(Ipam::AzureVnetIpam), by(Ipam::AzureVnet))
             && differ(pool.allocated(), endpoints.allocated())
         {
@@ -72,7 +71,7 @@ pub(super) fn find(context: &Context<'_>, all: &[Books]) -> Vec<Disagreement> {
         let named = singles.filter(|net| net.prefix_len() == net.max_prefix_len()).count() as u64;
         if let Some(counted) = status.assigned_ip_count
             && named > 0
-            && differ_much(named, counted)
+            && differ(named, counted)
         {
             found.push(Disagreement {
                 node: key.name.to_string(),
@@ -84,7 +83,8 @@ pub(super) fn find(context: &Context<'_>, all: &[Books]) -> Vec<Disagreement> {
     found
 }
 
-fn differ_much(a: u64, b: u64) -> bool {
+/// One more or less is a pod that came or went between two collections.
+fn differ(a: u64, b: u64) -> bool {
     a.abs_diff(b) > 1
 }
 
