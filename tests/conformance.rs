@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::indexing_slicing)]
 
+mod policies;
 mod representations;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
         .find(|argument| !argument.starts_with('-'))
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples"), PathBuf::from);
     let bundles = bundles(&folder);
-    if bundles.is_empty() && oracles(&folder).is_empty() {
+    let compared = policies::compare(&folder);
+    if bundles.is_empty() && oracles(&folder).is_empty() && compared.is_empty() {
         println!("nothing to run in {}", folder.display());
         return ExitCode::FAILURE;
     }
@@ -67,6 +69,19 @@ fn main() -> ExitCode {
         } else {
             println!("  WRONG {}: {first_wrong}", oracle.display());
             failed += 1;
+        }
+    }
+    for compared in compared {
+        println!(
+            "| {} | | | | | {} of {} verdicts agree | | |",
+            compared.name, compared.right, compared.asked
+        );
+        match compared.wrong {
+            None => passed += 1,
+            Some(wrong) => {
+                println!("  WRONG {}: {wrong}", compared.name);
+                failed += 1;
+            }
         }
     }
     println!("\n{passed} passed, {failed} failed");

@@ -7,6 +7,7 @@ mod exit;
 mod inspect;
 mod output;
 mod progress;
+mod reach;
 mod report;
 mod sizes;
 
@@ -43,6 +44,8 @@ enum Command {
     CanI(can_i::CanI),
     /// Who may do something, by the roles and bindings of the bundle?
     WhoCan(can_i::WhoCan),
+    /// May a pod reach a pod, a service or an address, by the network policies of the bundle?
+    Reach(reach::Reach),
     /// List the causes that can be found
     Detectors(detectors::Detectors),
     /// Explain one cause: what it means, how it is decided, what to do
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> Exit {
         Command::Inspect(inspect) => inspect.run(),
         Command::CanI(can_i) => can_i.run(),
         Command::WhoCan(who_can) => who_can.run(),
+        Command::Reach(reach) => reach.run(),
         Command::Detectors(detectors) => detectors.run(),
         Command::Explain(explain) => explain.run(),
         Command::Completions { shell } => {

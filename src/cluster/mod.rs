@@ -2,8 +2,12 @@
 
 pub mod ipam;
 pub mod net;
+pub mod policy;
 pub mod rbac;
+pub mod reach;
 mod requests;
+pub mod selector;
+pub mod service;
 
 use crate::facts::{Class, Denial, DenialKey, Facts, Scope, Target};
 
@@ -19,6 +23,12 @@ pub struct Cluster {
     pub joined: requests::Joined,
     /// Addresses per node.
     pub ledger: ipam::Ledger,
+    /// Pods by namespace and labels.
+    pub groups: selector::Groups,
+    /// Network policies.
+    pub policies: policy::Policies,
+    /// Services, followed to their pods.
+    pub services: service::Services,
     /// Newest absolute time of the bundle, in microseconds since 1970.
     pub anchor: Option<i64>,
     /// About when the logs end: a time that at least two of them reach, since a single text may name any date.
@@ -34,7 +44,10 @@ impl Cluster {
         let misses = misses(&facts, &denials);
         let ledger = ipam::Ledger::build(&facts, anchor);
         let logs_end = logs_end(&facts, anchor);
-        Self { facts, denials, misses, joined, ledger, anchor, logs_end }
+        let groups = selector::Groups::new(&facts.objects);
+        let policies = policy::Policies::new(&facts);
+        let services = service::Services::new(&facts, &groups, anchor);
+        Self { facts, denials, misses, joined, ledger, groups, policies, services, anchor, logs_end }
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::evidence::{Confidence, Evidence};
+pub use crate::facts::text::slug;
 use crate::facts::time;
 
 /// What it does to the user.
@@ -130,19 +131,6 @@ impl Finding {
             self.details.insert(name.to_owned(), value);
         }
     }
-}
-
-/// Letters, digits and hyphens: safe as an anchor, a file name and an object name.
-pub fn slug(text: &str) -> String {
-    let mut slug = String::new();
-    for c in text.chars().take(120) {
-        if c.is_ascii_alphanumeric() {
-            slug.push(c.to_ascii_lowercase());
-        } else if !slug.ends_with('-') && !slug.is_empty() {
-            slug.push('-');
-        }
-    }
-    slug.trim_end_matches('-').to_owned()
 }
 
 /// Quotes a word for a shell when it needs it: names come from the bundle.

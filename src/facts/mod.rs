@@ -15,7 +15,7 @@ mod objects;
 mod request;
 mod signal;
 mod tally;
-mod text;
+pub mod text;
 pub mod time;
 
 use std::sync::Arc;

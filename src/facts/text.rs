@@ -12,6 +12,19 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer};
 
+/// Letters, digits and hyphens: safe as an anchor, a file name and an object name.
+pub fn slug(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.chars().take(120) {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c.to_ascii_lowercase());
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches('-').to_owned()
+}
+
 /// How many strings a thread remembers; past that it forgets all and begins anew.
 const REMEMBERED: usize = 20_000;
 /// Longer strings (messages) seldom repeat.

@@ -252,7 +252,7 @@ impl Reader<'_, '_> {
                 let status = NamespaceStatus { phase: block.value("Status").into() };
                 objects.namespaces.add(Namespace { metadata, status }, &origin);
             }
-            "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata }, &origin),
+            "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata, spec: None }, &origin),
             "RoleBinding" | "ClusterRoleBinding" | "Role" | "ClusterRole" if !told => {
                 self.facts.not_kept(&format!("{kind} (described without its namespace)"));
             }
@@ -542,6 +542,9 @@ fn service(block: &Block<'_>, metadata: Meta) -> Service {
             selector: block.labels("Selector"),
             ports: ports.into(),
             external_name: block.value("External Name").into(),
+            external_traffic_policy: block.value("External Traffic Policy").into(),
+            publish_not_ready_addresses: false,
+            load_balancer_source_ranges: block.value("LoadBalancer Source Ranges").split(',').map(str::trim).filter(|range| !range.is_empty()).map(Text::from).collect(),
         },
         status: ServiceStatus { load_balancer: LoadBalancer { ingress: ingress.collect() } },
     }

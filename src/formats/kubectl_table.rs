@@ -233,8 +233,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             "Job" => objects.jobs.add(workload(row, metadata, None), &origin),
             "ConfigMap" => objects.config_maps.add(ConfigMap { metadata }, &origin),
             "ServiceAccount" => objects.service_accounts.add(ServiceAccount { metadata }, &origin),
-            "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata }, &origin),
-            "Ingress" => objects.ingresses.add(Ingress { metadata }, &origin),
+            "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata, spec: None }, &origin),
+            "Ingress" => objects.ingresses.add(Ingress { metadata, ..Ingress::default() }, &origin),
             "RoleBinding" | "ClusterRoleBinding" => match binding(row, metadata) {
                 Some(binding) if kind == "RoleBinding" => objects.role_bindings.add(binding, &origin),
                 Some(binding) => objects.cluster_role_bindings.add(binding, &origin),
@@ -415,6 +415,7 @@ fn service(row: &Row<'_>, metadata: Meta) -> Service {
         selector: labels(row.get("SELECTOR")),
         ports: ports.collect(),
         external_name: if kind == "ExternalName" { outside.into() } else { Text::default() },
+        ..ServiceSpec::default()
     };
     Service { metadata, spec, status }
 }
@@ -501,7 +502,7 @@ fn of_ready(row: &Row<'_>) -> Option<u32> {
 }
 
 fn workload(row: &Row<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
-    let selector = LabelSelector { match_labels: labels(row.get("SELECTOR")) };
+    let selector = LabelSelector { match_labels: labels(row.get("SELECTOR")), ..LabelSelector::default() };
     Workload { metadata, spec: WorkloadSpec { replicas, selector, ..WorkloadSpec::default() } }
 }
 

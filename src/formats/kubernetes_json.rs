@@ -11,7 +11,7 @@ use super::shared::audit;
 use super::shared::events::Event;
 use super::{Format, Head, Piece, text};
 use crate::bundle::Framer;
-use crate::facts::{Facts, Origin, time};
+use crate::facts::{Facts, Origin, kind_of_group, time};
 
 pub(super) struct KubernetesJson;
 pub(super) const FORMAT: KubernetesJson = KubernetesJson;
@@ -126,12 +126,13 @@ impl List {
     fn from_head(head: &[u8]) -> Self {
         let said = kind(head);
         let item_kind = said.kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
+        let item_kind = item_kind.map(|kind| kind_of_group(kind, said.version));
         if item_kind.is_none() && said.kind.is_none() {
             let link = fields(head).find(|(key, _)| *key == b"selfLink").and_then(|(_, value)| plain_string(value));
             let item_kind = link.and_then(go_encoded::item_kind).map(ToOwned::to_owned);
             return Self { by_link: item_kind.is_some(), item_kind };
         }
-        Self { item_kind: item_kind.map(ToOwned::to_owned), by_link: false }
+        Self { item_kind, by_link: false }
     }
 }
 
@@ -185,7 +186,7 @@ impl Reader<'_, '_> {
         let said = kind(json);
         match said.kind {
             Some(list) if list.len() > 4 && list.ends_with("List") => {
-                let kind = list.trim_end_matches("List").to_owned();
+                let kind = kind_of_group(list.trim_end_matches("List"), said.version);
                 self.facts.listed(&kind, self.piece.source, line);
                 self.records += 1;
             }
@@ -225,7 +226,8 @@ impl Reader<'_, '_> {
             }
             return;
         }
-        let kind = if let Some(kind) = said.kind.or(self.list.item_kind.as_deref()).or_else(|| by_shape(json)) { kind.to_owned() } else {
+        let told = said.kind.map(|kind| kind_of_group(kind, said.version));
+        let Some(kind) = told.or_else(|| self.list.item_kind.clone()).or_else(|| by_shape(json).map(ToOwned::to_owned)) else {
             self.facts.not_kept("objects that do not tell their kind");
             return;
         };

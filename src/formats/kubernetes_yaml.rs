@@ -10,7 +10,7 @@ use super::kubernetes_json::by_shape;
 use super::shared::events::Event;
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
-use crate::facts::{Facts, Objects, Origin};
+use crate::facts::{Facts, Objects, Origin, kind_of_group};
 
 pub(super) struct KubernetesYaml;
 pub(super) const FORMAT: KubernetesYaml = KubernetesYaml;
@@ -238,7 +238,8 @@ impl Reader<'_, '_> {
             // A list without items, or what follows the items of one.
             (Some(kind), _) => {
                 if !kind.is_empty() {
-                    self.facts.listed(kind, self.piece.source, self.piece.first_line + line);
+                    let kind = kind_of_group(kind, field(document, "apiVersion"));
+                    self.facts.listed(&kind, self.piece.source, self.piece.first_line + line);
                 }
                 self.records += 1;
             }
@@ -252,7 +253,7 @@ impl Reader<'_, '_> {
     fn object(&mut self, yaml: &str, line: u64, of_list: bool) {
         let line = self.piece.first_line + line;
         self.records += 1;
-        let known = field(yaml, "kind").map(ToOwned::to_owned);
+        let known = field(yaml, "kind").map(|kind| kind_of_group(kind, field(yaml, "apiVersion")));
         let kind = known.or_else(|| shape(yaml));
         let Some(kind) = kind else {
             self.facts.not_kept("objects that do not tell their kind");

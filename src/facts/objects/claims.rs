@@ -2,9 +2,9 @@
 //! `describe` text, table rows and inventory rows must agree on these, as far as they hold them.
 
 use super::shapes::{
-    Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, Ingress, IntOrString, IpPool,
-    IpamBlock, Labels, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig, Pod, Role, Service,
-    ServiceAccount, Workload,
+    Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, ForeignPolicy, Ingress,
+    IntOrString, IpPool, IpamBlock, Labels, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig, Pod,
+    Role, Service, ServiceAccount, Workload,
 };
 use super::store::Object;
 
@@ -209,7 +209,11 @@ object!(Binding, |own| {
 
 object!(ServiceAccount, |_own| Vec::new());
 object!(ConfigMap, |_own| Vec::new());
-object!(NetworkPolicy, |_own| Vec::new());
+object!(NetworkPolicy, |own| {
+    let spec = own.spec.as_ref();
+    vec![("pod selector", spec.map_or_else(String::new, |spec| pairs(&spec.pod_selector.match_labels)))]
+});
+object!(ForeignPolicy, |_own| Vec::new());
 object!(Ingress, |_own| Vec::new());
 
 object!(IpamBlock, |_own| vec![]);

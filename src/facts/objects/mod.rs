@@ -25,6 +25,16 @@ macro_rules! stores {
 
             /// Completes what was read in parts, once all is read.
             pub fn settle(&mut self) {
+                self.services.settle_in_default_namespace();
+                self.pods.settle_in_default_namespace();
+                self.endpoints.settle_in_default_namespace();
+                self.endpoint_slices.settle_in_default_namespace();
+                self.deployments.settle_in_default_namespace();
+                self.replica_sets.settle_in_default_namespace();
+                self.daemon_sets.settle_in_default_namespace();
+                self.stateful_sets.settle_in_default_namespace();
+                self.jobs.settle_in_default_namespace();
+                self.network_policies.settle_in_default_namespace();
                 $(self.$field.settle();)*
                 self.infer_host_network();
             }
@@ -134,6 +144,16 @@ stores! {
     config_maps: ConfigMap = "ConfigMap";
     /// Network policies.
     network_policies: NetworkPolicy = "NetworkPolicy";
+    /// Calico's policies of a namespace.
+    calico_policies: ForeignPolicy = "NetworkPolicy.projectcalico.org";
+    /// Calico's policies of the cluster.
+    calico_global_policies: ForeignPolicy = "GlobalNetworkPolicy";
+    /// Cilium's policies of a namespace.
+    cilium_policies: ForeignPolicy = "CiliumNetworkPolicy";
+    /// Cilium's policies of the cluster.
+    cilium_clusterwide_policies: ForeignPolicy = "CiliumClusterwideNetworkPolicy";
+    /// Policies of the cluster's administrator, which come before or after all others.
+    admin_policies: ForeignPolicy = "AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy";
     /// Ingresses.
     ingresses: Ingress = "Ingress";
     /// Node network configs.
@@ -146,6 +166,38 @@ stores! {
     ip_pools: IpPool = "IPPool";
     /// Cilium's nodes.
     cilium_nodes: CiliumNode = "CiliumNode";
+}
+
+/// Kinds of Kubernetes itself whose names other groups use, too: Knative's `Service`, Calico's `NetworkPolicy`,
+/// the `Role` of `OpenShift`.
+const SHARED_NAMES: &[&str] = &[
+    "Service",
+    "NetworkPolicy",
+    "Role",
+    "RoleBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Ingress",
+    "Endpoints",
+    "Event",
+    "Pod",
+    "Node",
+    "Namespace",
+    "Deployment",
+    "Job",
+];
+
+/// The name under which an object is kept: its kind, with the group where that is not Kubernetes's own.
+pub fn kind_of_group(kind: &str, version: Option<&str>) -> String {
+    let group = version.and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    let own = group.is_empty()
+        || group.ends_with(".k8s.io")
+        || matches!(group, "apps" | "batch" | "extensions" | "policy" | "autoscaling");
+    if own || !SHARED_NAMES.contains(&kind) {
+        return kind.to_owned();
+    }
+    // Calico's own storage and its API server show the same objects.
+    format!("{kind}.{}", group.strip_prefix("crd.").unwrap_or(group))
 }
 
 impl Objects {

@@ -127,7 +127,19 @@ shape! {
         ports: List<ContainerPort>,
         /// `Always` makes an init container a sidecar.
         restart_policy: Text,
+        /// How the kubelet asks whether it takes requests.
+        readiness_probe: Option<Box<ContainerProbe>>,
+        /// How the kubelet asks whether it lives.
+        liveness_probe: Option<Box<ContainerProbe>>,
     }
+}
+shape! {
+    /// A probe of a container: only those that ask a port are kept in full.
+    ContainerProbe { http_get: Option<ProbePort>, tcp_socket: Option<ProbePort>, grpc: Option<ProbePort> }
+}
+shape! {
+    /// The port that a probe asks.
+    ProbePort { port: Option<IntOrString>, path: Text }
 }
 shape! {
     /// A declared port.
@@ -271,6 +283,12 @@ shape! {
         ports: List<ServicePort>,
         /// For `ExternalName`.
         external_name: Text,
+        /// `Cluster` or `Local`: with `Local`, only nodes with a ready pod answer from outside.
+        external_traffic_policy: Text,
+        /// Addresses of pods that are not ready are given out, too.
+        publish_not_ready_addresses: bool,
+        /// Who may use the load balancer; empty for all.
+        load_balancer_source_ranges: List<Text>,
     }
 }
 shape! {
@@ -351,7 +369,18 @@ shape! {
 }
 shape! {
     /// Which pods are theirs.
-    LabelSelector { match_labels: Labels }
+    LabelSelector { match_labels: Labels, match_expressions: List<Requirement> }
+}
+shape! {
+    /// One of `matchExpressions`.
+    Requirement {
+        /// Of a label.
+        key: Text,
+        /// `In`, `NotIn`, `Exists`, `DoesNotExist`.
+        operator: Text,
+        /// For `In` and `NotIn`.
+        values: List<Text>,
+    }
 }
 shape! {
     /// The pods that they make.
@@ -397,16 +426,80 @@ shape! {
     ServiceAccount { metadata: Meta }
 }
 shape! {
-    /// `ConfigMap`: its keys only.
+    /// `ConfigMap`: its name only.
     ConfigMap { metadata: Meta }
 }
 shape! {
-    /// `NetworkPolicy`.
-    NetworkPolicy { metadata: Meta }
+    /// `NetworkPolicy` of networking.k8s.io.
+    NetworkPolicy { metadata: Meta, spec: Option<NetworkPolicySpec> }
 }
 shape! {
-    /// `Ingress`.
-    Ingress { metadata: Meta }
+    /// `NetworkPolicy.spec`.
+    NetworkPolicySpec {
+        /// The pods of its namespace that it isolates; an empty one takes all.
+        pod_selector: LabelSelector,
+        /// Who may come in.
+        ingress: List<NetworkRule>,
+        /// Where they may go.
+        egress: List<NetworkRule>,
+        /// `Ingress`, `Egress`; by default the first, and the second when there are egress rules.
+        policy_types: List<Text>,
+    }
+}
+shape! {
+    /// A rule: `from` of ingress, `to` of egress.
+    NetworkRule { from: List<NetworkPeer>, to: List<NetworkPeer>, ports: List<NetworkPort> }
+}
+shape! {
+    /// Who is on the other side.
+    NetworkPeer {
+        /// With a namespace selector: pods of those namespaces; without: of the policy's own.
+        pod_selector: Option<LabelSelector>,
+        /// Whole namespaces, or where the pods are.
+        namespace_selector: Option<LabelSelector>,
+        /// A range of addresses; excludes the selectors.
+        ip_block: Option<IpBlock>,
+    }
+}
+shape! {
+    /// A range and what is taken out of it.
+    IpBlock { cidr: Text, except: List<Text> }
+}
+shape! {
+    /// A port or a range of ports; without a number, all of the protocol.
+    NetworkPort { protocol: Text, port: Option<IntOrString>, end_port: Option<u32> }
+}
+shape! {
+    /// A policy of another engine: that it is there.
+    ForeignPolicy { metadata: Meta }
+}
+shape! {
+    /// `Ingress` of networking.k8s.io.
+    Ingress { metadata: Meta, spec: IngressSpec }
+}
+shape! {
+    /// `Ingress.spec`.
+    IngressSpec { default_backend: Option<IngressBackend>, rules: List<IngressRule> }
+}
+shape! {
+    /// A host.
+    IngressRule { host: Text, http: Option<IngressPaths> }
+}
+shape! {
+    /// Its paths.
+    IngressPaths { paths: List<IngressPath> }
+}
+shape! {
+    /// A path and where it leads.
+    IngressPath { path: Text, backend: IngressBackend }
+}
+shape! {
+    /// `service`, of v1; older versions have the name and the port directly.
+    IngressBackend { service: Option<IngressService>, service_name: Text }
+}
+shape! {
+    /// A service of the ingress's namespace.
+    IngressService { name: Text }
 }
 shape! {
     /// `NodeNetworkConfig`: what Azure CNS was given for a node. It has the name of its node.

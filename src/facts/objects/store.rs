@@ -278,6 +278,22 @@ impl<T: Object> Store<T> {
     }
 }
 
+impl<T: Object> Store<T> {
+    /// Whole objects without a namespace are manifests that somebody wrote: applied, they go to `default`.
+    pub(super) fn settle_in_default_namespace(&mut self) {
+        let homeless = self.map.iter().take_while(|(key, _)| key.namespace.is_empty());
+        let whole: Vec<Key> =
+            homeless.filter(|(_, seen)| seen.form == Form::Full).map(|(key, _)| key.clone()).collect();
+        for key in whole {
+            if let Some(mut seen) = self.map.remove(&key) {
+                let home = Key::new("default", key.name);
+                seen.object.meta_mut().namespace = home.namespace.clone();
+                self.join(home, seen);
+            }
+        }
+    }
+}
+
 impl<T: Object + Fill> Store<T> {
     /// Once everything is read: rows that do not tell their namespace are given to the only object of
     /// that name, and what lesser forms know completes the best one.

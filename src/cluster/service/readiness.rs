@@ -1,0 +1,138 @@
+//! Why a pod is not ready.
+
+use crate::facts::{Facts, Key, Pod};
+
+/// A reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// No node takes it; in the scheduler's words.
+    Unscheduled(String),
+    /// On a node, and has no address: its sandbox can't be made.
+    NoAddress(String),
+    /// A container waits: `CrashLoopBackOff`, `ImagePullBackOff`, …
+    Waiting(String),
+    /// Its node is not ready.
+    NodeLost(String),
+    /// Runs, and does not pass its readiness probe; in the kubelet's words.
+    Probe(String),
+    /// It is being deleted.
+    Deleting,
+    /// Containers have not started, or not become ready, and nothing says why.
+    NotTold(String),
+}
+
+impl Why {
+    /// In a few words.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Unscheduled(why) if why.is_empty() => "no node takes it".to_owned(),
+            Self::Unscheduled(why) => format!("no node takes it ({why})"),
+            Self::NoAddress(why) if why.is_empty() => "it has no address yet".to_owned(),
+            Self::NoAddress(why) => format!("it has no address ({why})"),
+            Self::Waiting(why) => why.clone(),
+            Self::NodeLost(node) => format!("its node {node} is not ready"),
+            Self::Probe(why) if why.is_empty() => "its readiness probe fails".to_owned(),
+            Self::Probe(why) => format!("its readiness probe fails: {why}"),
+            Self::Deleting => "it is being deleted".to_owned(),
+            Self::NotTold(phase) => format!("not ready ({phase})"),
+        }
+    }
+
+    /// The kind of reason, to group pods by.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Unscheduled(_) => "can't be scheduled",
+            Self::NoAddress(_) => "have no address",
+            Self::Waiting(why) => why.split([' ', ':']).next().unwrap_or_default(),
+            Self::NodeLost(_) => "are on a node that is not ready",
+            Self::Probe(_) => "fail their readiness probe",
+            Self::Deleting => "are being deleted",
+            Self::NotTold(_) => "are not ready",
+        }
+    }
+}
+
+/// A pod that is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Which.
+    pub pod: Key,
+    /// Why.
+    pub why: Why,
+}
+
+/// The newest words of an event about a pod.
+fn event<'a>(facts: &'a Facts, pod: &Key, reason: &str) -> Option<&'a str> {
+    let events = facts.events.map.iter().filter(|(key, _)| &*key.reason == reason && &*key.kind == "Pod");
+    let mut own = events.filter(|(key, _)| *key.namespace == *pod.namespace && *key.name == *pod.name);
+    own.next().and_then(|(_, tally)| tally.examples.as_slice().last()).map(|one| &*one.excerpt)
+}
+
+/// Why it is not ready; nothing when it is.
+pub(super) fn why_not(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
+    if !pod.metadata.deletion_timestamp.is_empty() {
+        return Some(Why::Deleting);
+    }
+    let condition = |name: &str| pod.status.conditions.iter().find(|one| &*one.r#type == name);
+    let ready = match condition("Ready") {
+        Some(ready) => &*ready.status == "True",
+        // A row of a table tells the containers that are ready.
+        None => {
+            &*pod.status.phase == "Running"
+                && !pod.status.container_statuses.is_empty()
+                && pod.status.container_statuses.iter().all(|status| status.ready)
+        }
+    };
+    let node = &pod.spec.node_name;
+    let lost = facts.objects.nodes.get("", node).is_some_and(|seen| {
+        let ready = seen.object.status.conditions.iter().find(|one| &*one.r#type == "Ready");
+        ready.is_some_and(|ready| &*ready.status != "True")
+    });
+    if ready && pod.addresses().next().is_none() && !pod.address_hidden() {
+        return Some(Why::NoAddress(String::new()));
+    }
+    if ready {
+        return None;
+    }
+    let unscheduled = condition("PodScheduled").filter(|one| &*one.status == "False");
+    if let Some(one) = unscheduled {
+        return Some(Why::Unscheduled(one.message.to_string()));
+    }
+    if let Some(words) = event(facts, key, "FailedScheduling").filter(|_| node.is_empty()) {
+        return Some(Why::Unscheduled(words.to_owned()));
+    }
+    let waiting = pod.status.container_statuses.iter().filter_map(|status| status.state.waiting.as_ref());
+    let waiting = waiting.map(|one| (&*one.reason, &*one.message));
+    if let Some((reason, message)) =
+        waiting.clone().find(|(reason, _)| !matches!(*reason, "" | "ContainerCreating" | "PodInitializing"))
+    {
+        let message = if reason == "CrashLoopBackOff" || message.is_empty() {
+            String::new()
+        } else {
+            format!(": {message}")
+        };
+        return Some(Why::Waiting(format!("{reason}{message}")));
+    }
+    if lost {
+        return Some(Why::NodeLost(node.to_string()));
+    }
+    let ended = pod.status.container_statuses.iter().filter_map(|status| status.state.terminated.as_ref());
+    if let Some(one) = ended.clone().find(|one| one.exit_code != 0) {
+        return Some(Why::Waiting(format!("{} (exit code {})", one.reason, one.exit_code)));
+    }
+    if pod.addresses().next().is_none()
+        && !pod.address_hidden()
+        && !node.is_empty()
+        && &*pod.status.phase == "Pending"
+    {
+        let words = event(facts, key, "FailedCreatePodSandBox").or_else(|| event(facts, key, "FailedMount"));
+        return Some(Why::NoAddress(words.unwrap_or_default().to_owned()));
+    }
+    if let Some(words) = event(facts, key, "Unhealthy").filter(|words| words.contains("eadiness")) {
+        return Some(Why::Probe(words.to_owned()));
+    }
+    if &*pod.status.phase == "Running" {
+        return Some(Why::Probe(String::new()));
+    }
+    Some(Why::NotTold(pod.status.phase.to_string()))
+}
