@@ -8,6 +8,7 @@ pub mod reach;
 mod requests;
 pub mod selector;
 pub mod service;
+pub mod speaker;
 
 use crate::facts::{Class, Denial, DenialKey, Facts, Scope, Target};
 

@@ -7,6 +7,7 @@
 pub mod authorization;
 mod finding;
 pub mod ip_allocation;
+pub mod service;
 
 pub use crate::evidence::Confidence;
 pub use finding::{Finding, Fix, Severity, SubjectRef, shell, slug};
@@ -22,6 +23,8 @@ use crate::cluster::Cluster;
 pub enum Chapter {
     /// Pods can't get an address.
     IpAllocation,
+    /// A service can't be reached.
+    Service,
     /// Requests are refused.
     Authorization,
 }
@@ -31,6 +34,7 @@ impl Chapter {
     pub fn title(self) -> &'static str {
         match self {
             Self::IpAllocation => "Pods can't get an IP address",
+            Self::Service => "A service can't be reached",
             Self::Authorization => "Requests are refused (401, 403)",
         }
     }
@@ -98,7 +102,8 @@ impl From<Vec<Finding>> for Outcome {
 
 /// Every detector, by chapter.
 pub fn all() -> impl Iterator<Item = &'static Detector> {
-    ip_allocation::DETECTORS.iter().chain(authorization::DETECTORS).copied()
+    let chapters = [ip_allocation::DETECTORS, service::DETECTORS, authorization::DETECTORS];
+    chapters.into_iter().flatten().copied()
 }
 
 /// The detector of an id.

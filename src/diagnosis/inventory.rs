@@ -106,7 +106,7 @@ impl Inventory {
             captured: captured.map(time::rfc3339_text),
             provider: platform::provider(facts),
             network: platform::network(facts),
-            policy_engine: platform::policy_engine(facts),
+            policy_engine: platform::policy_engine(&cluster.policies.engine),
             nodes: Nodes {
                 count: facts.objects.nodes.len() as u64,
                 ready: facts.objects.nodes.iter().filter(|(_, seen)| ready(seen)).count() as u64,

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::cluster::policy::{Engine, Kind};
 use crate::facts::{AzureKind, Facts};
 
 /// An inference and its ground.
@@ -123,20 +124,6 @@ pub(super) fn network(facts: &Facts) -> Option<Inferred> {
 }
 
 /// Who enforces network policies.
-pub(super) fn policy_engine(facts: &Facts) -> Option<Inferred> {
-    let known: [(&str, &[&str]); 6] = [
-        ("Calico", &["calico-node", "calico-typha"]),
-        ("Cilium", &["cilium-"]),
-        ("Azure Network Policy Manager", &["azure-npm"]),
-        ("Antrea", &["antrea-agent"]),
-        ("OVN-Kubernetes", &["ovnkube-"]),
-        ("kube-router", &["kube-router"]),
-    ];
-    if let Some((place, cluster)) = facts.azure.of(AzureKind::Cluster).next() {
-        let policy = cluster.value.get("networkprofile").and_then(|profile| profile.get("networkpolicy"));
-        if let Some(policy) = policy.and_then(serde_json::Value::as_str) {
-            return Some(inferred(policy, place.source.to_string()));
-        }
-    }
-    known.into_iter().find_map(|(what, names)| workload(facts, names).map(|from| inferred(what, from)))
+pub(super) fn policy_engine(engine: &Engine) -> Option<Inferred> {
+    (engine.kind != Kind::Unknown).then(|| inferred(&engine.kind.to_string(), engine.from.clone()))
 }

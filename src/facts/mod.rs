@@ -4,6 +4,7 @@
 //! associative and commutative, so the report has the same bytes on one thread or on sixty-four.
 
 mod address_book;
+mod attempt;
 mod azure;
 mod coverage;
 mod denial;
@@ -21,6 +22,7 @@ pub mod time;
 use std::sync::Arc;
 
 pub use address_book::{AddressBook, AddressBooks, Held, Holding, Records};
+pub use attempt::{AttemptKey, AttemptSeen, AttemptTally, Attempts, Failure};
 pub use azure::{AzureFacts, AzureKind, AzureResource};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
@@ -101,6 +103,8 @@ pub struct Facts {
     pub address_books: AddressBooks,
     /// Known error texts.
     pub signals: Signals,
+    /// Attempts to reach something that failed.
+    pub attempts: Attempts,
     /// What nodes say.
     pub nodes: NodeFacts,
     /// Azure resources.
@@ -188,6 +192,7 @@ impl Facts {
         self.leases.merge(other.leases);
         self.address_books.merge(other.address_books);
         self.signals.merge(other.signals);
+        self.attempts.merge(other.attempts);
         self.nodes.merge(other.nodes);
         self.azure.merge(other.azure);
         self.flows.merge(other.flows);

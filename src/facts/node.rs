@@ -59,6 +59,10 @@ pub struct PacketFilter {
     pub azure_npm: u64,
     /// Services without endpoints, `namespace/name:port`.
     pub no_endpoints: BTreeSet<Box<str>>,
+    /// Services whose cluster address has a rule, `namespace/name`.
+    pub services: BTreeSet<Box<str>>,
+    /// The table of kube-proxy is in it, whole: `KUBE-SERVICES`, or `table ip kube-proxy`.
+    pub of_kube_proxy: bool,
     /// The legacy tables hold rules, too.
     pub legacy_present: bool,
 }

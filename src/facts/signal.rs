@@ -37,6 +37,34 @@ pub enum Signal {
     CidrOverlap,
     /// Azure: the subnet is delegated to another service.
     SubnetDelegated,
+    /// Calico or Cilium logged a packet that a policy dropped: `from to protocol port`.
+    PolicyDropped,
+    /// kube-proxy could not write its rules.
+    KubeProxyFailing,
+    /// The kernel has no room for another connection.
+    ConntrackFull,
+    /// A network plugin failed to set up or to tear down a sandbox, and not for want of an address.
+    CniFailing,
+    /// An admission webhook did not answer: its name, its service.
+    WebhookFailing,
+    /// The API server has no way to the nodes.
+    TunnelFailing,
+    /// etcd takes no more writes.
+    EtcdFull,
+    /// etcd does not answer in time.
+    EtcdSlow,
+    /// Provisioning of a node failed: its exit code, its name.
+    ProvisioningFailed,
+    /// The API server refuses requests for their number.
+    ApiThrottled,
+    /// Azure's resource manager refuses requests for their number.
+    ArmThrottled,
+    /// The client sent no credentials, or such that are not taken.
+    NoCredentials,
+    /// `CoreDNS` asks itself.
+    DnsLoop,
+    /// `CoreDNS` can't read its configuration.
+    CorefileBroken,
 }
 
 impl Signal {

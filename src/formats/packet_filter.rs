@@ -14,6 +14,8 @@ pub(super) const FORMAT: PacketFilters = PacketFilters;
 
 /// Most services without endpoints that are named.
 const NAMED: usize = 2_000;
+/// Most services with rules that are named: more than iptables can bear.
+const SERVICES: usize = 20_000;
 
 impl Format for PacketFilters {
     fn name(&self) -> &'static str {
@@ -85,6 +87,7 @@ fn note(line: &[u8], found: &mut PacketFilter) {
         found.legacy_present = true;
         return;
     }
+    found.of_kube_proxy |= has("KUBE-SERVICES") || has("table ip kube-proxy");
     let declared = line.starts_with(b":") || line.starts_with(b"Chain ") || line.starts_with(b"chain ");
     if declared {
         found.service_chains += u64::from(has("KUBE-SVC-") || has("service-"));
@@ -96,6 +99,9 @@ fn note(line: &[u8], found: &mut PacketFilter) {
     }
     found.rules += 1;
     found.azure_npm += u64::from(has("AZURE-NPM"));
+    if let Some(service) = service(line).filter(|_| found.services.len() < SERVICES) {
+        found.services.insert(service.into());
+    }
     if has("has no endpoints") && found.no_endpoints.len() < NAMED {
         let text = String::from_utf8_lossy(line);
         // `--comment "shop/cart:http has no endpoints"`, or `/* shop/cart:http has no endpoints */`.
@@ -104,6 +110,18 @@ fn note(line: &[u8], found: &mut PacketFilter) {
             found.no_endpoints.insert(name.into());
         }
     }
+}
+
+/// The service that a rule or an element is for: `"shop/cart:http cluster IP"`, or nft's `service-X-shop/cart/tcp/http`.
+fn service(line: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(line).ok()?;
+    if let Some((before, _)) = text.split_once(" cluster IP") {
+        let name = before.rsplit(['"', ' ']).next()?;
+        return Some(name.rsplit_once(':').map_or(name, |(name, _)| name).to_owned());
+    }
+    let (_, rest) = text.split_once("goto service-")?;
+    let mut parts = rest.split_once('-')?.1.split('/');
+    Some(format!("{}/{}", parts.next()?, parts.next()?))
 }
 
 /// Cuts after lines, and says by which tool.
@@ -140,5 +158,9 @@ mod tests {
         note(b"REJECT  tcp  --  anywhere  10.0.1.3  /* shop/pay has no endpoints */ tcp dpt:http", &mut found);
         assert_eq!(found.no_endpoints.iter().map(|n| &**n).collect::<Vec<_>>(), ["shop/cart:http", "shop/pay"]);
         assert_eq!(found.rules, 2);
+        note(br#"-A KUBE-SERVICES -d 10.0.0.10/32 -p udp -m comment --comment "kube-system/kube-dns:dns cluster IP" -m udp --dport 53 -j KUBE-SVC-TCOU7JCQXEZGVUNU"#, &mut found);
+        note(b"10.0.0.1 . tcp . 443 : goto service-2QRHZV4L-default/kubernetes/tcp/https,", &mut found);
+        assert_eq!(found.services.iter().map(|n| &**n).collect::<Vec<_>>(), ["default/kubernetes", "kube-system/kube-dns"]);
+        assert!(found.of_kube_proxy);
     }
 }

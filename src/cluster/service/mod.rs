@@ -51,7 +51,7 @@ pub enum Fault {
     NamedPortMissing(PortState),
     /// The target port is declared for another protocol.
     ProtocolDiffers(PortState, Protocol),
-    /// The pods declare ports, and not this one.
+    /// The pods declare ports, and not this one. That alone proves nothing.
     PortUndeclared(PortState),
     /// No selector, and no endpoints were made by hand.
     NoSelectorNoEndpoints,
@@ -133,6 +133,20 @@ impl Services {
     pub fn faults(&self) -> impl Iterator<Item = (&Key, &State, &Fault)> {
         self.all.iter().flat_map(|(key, state)| state.faults.iter().map(move |fault| (key, state, fault)))
     }
+}
+
+/// The ports that the probes of a pod ask.
+pub fn probed_ports(pod: &Pod) -> BTreeSet<u16> {
+    let containers = pod.spec.containers.iter();
+    let probes = containers.flat_map(|one| [&one.readiness_probe, &one.liveness_probe]).flatten();
+    let ports = probes.flat_map(|probe| [&probe.http_get, &probe.tcp_socket, &probe.grpc]).flatten();
+    ports
+        .filter_map(|probe| probe.port.as_ref())
+        .flat_map(|asked| match asked {
+            IntOrString::Int(number) => u16::try_from(*number).into_iter().collect(),
+            IntOrString::Name(name) => named_ports(&pod.spec, name, Protocol::Tcp),
+        })
+        .collect()
 }
 
 struct Follow<'a> {
@@ -236,6 +250,10 @@ impl Follow<'_> {
                 Some(why) => unready.push(Unready { pod: key.clone(), why }),
             }
         }
+        // Pods on their way out are replaced by others: these are the ones that count.
+        if unready.iter().any(|one| one.why != Why::Deleting) {
+            unready.retain(|one| one.why != Why::Deleting);
+        }
         // A job's pods come and go: a service of theirs is empty in between.
         let published = state.published.as_ref().is_some_and(|published| !published.ready.is_empty());
         if state.ready.is_empty() && !published {
@@ -334,33 +352,27 @@ impl Follow<'_> {
                 .iter()
                 .any(|(own, of, _)| *own == target && protocol.is_none_or(|asked| asked == *of))
         };
-        if found.declared.is_empty() || declared(Some(found.protocol)) || self.probed(target, state) {
+        if found.declared.is_empty() || declared(Some(found.protocol)) {
             return None;
         }
         if declared(None) {
-            let other =
-                found.declared.iter().find(|(own, ..)| *own == target).map(|(_, protocol, _)| *protocol)?;
-            return Some(Fault::ProtocolDiffers(found.clone(), other));
+            let (_, other, _) = found.declared.iter().find(|(own, ..)| *own == target)?;
+            // Whoever speaks both protocols declares one of them, as kube-dns does.
+            let both = self.seen.object.spec.ports.iter().any(|own| {
+                Protocol::named(&own.protocol) == Some(*other)
+                    && (own.target_port == port.target_port || own.port == u32::from(target))
+            });
+            return (!both).then(|| Fault::ProtocolDiffers(found.clone(), *other));
+        }
+        if self.probed(state).contains(&target) {
+            return None;
         }
         Some(Fault::PortUndeclared(found.clone()))
     }
 
-    /// Whether a ready pod is asked by its kubelet on a port: then something listens there.
-    fn probed(&self, port: u16, state: &State) -> bool {
-        let asks = |pod: &Pod| {
-            let probes = pod
-                .spec
-                .containers
-                .iter()
-                .flat_map(|container| [&container.readiness_probe, &container.liveness_probe])
-                .flatten();
-            let ports = probes.flat_map(|probe| [&probe.http_get, &probe.tcp_socket, &probe.grpc]).flatten();
-            ports.filter_map(|probe| probe.port.as_ref()).any(|asked| match asked {
-                IntOrString::Int(number) => *number == i64::from(port),
-                IntOrString::Name(name) => named_ports(&pod.spec, name, Protocol::Tcp).contains(&port),
-            })
-        };
-        state.ready.iter().filter_map(|key| self.pod(key)).any(asks)
+    /// The ports on which the kubelet asks ready pods: there something listens.
+    fn probed(&self, state: &State) -> BTreeSet<u16> {
+        state.ready.iter().filter_map(|key| self.pod(key)).flat_map(probed_ports).collect()
     }
 
     /// Only a complete difference is told: pods and endpoints are collected one after the other.

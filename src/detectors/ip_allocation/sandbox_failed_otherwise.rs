@@ -6,7 +6,7 @@ use super::common::{self, some};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::time;
+use crate::facts::{Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "sandbox-failed-otherwise",
@@ -95,6 +95,7 @@ struct Group {
     span: Option<(i64, i64)>,
     evidence: Vec<Evidence>,
     message: String,
+    of_logs: bool,
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
@@ -126,12 +127,45 @@ fn judge(cluster: &Cluster) -> Outcome {
         }
         group.evidence.extend(others.into_iter().take(1).cloned());
     }
+    of_logs(cluster, &mut groups);
     groups.into_iter().filter_map(|(kind, group)| finding(kind, group)).collect::<Vec<_>>().into()
+}
+
+/// What logs of the kubelet say, where no event does: only with a reason that is known.
+fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, Group>) {
+    let told: BTreeSet<usize> = groups.keys().copied().collect();
+    for (key, tally) in common::told(cluster, Signal::CniFailing) {
+        let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
+        let node = cluster.facts.objects.nodes.get("", &key.node);
+        let ready = |one: &crate::facts::Condition| &*one.r#type == "Ready" && &*one.status == "True";
+        // A pod that runs by now, or a node that is ready by now, got over it.
+        if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some())
+            || node.is_some_and(|node| node.object.status.conditions.iter().any(ready))
+        {
+            continue;
+        }
+        let first = tally.examples.as_slice().first();
+        let kind = first.and_then(|one| REASONS.iter().position(|(text, ..)| one.excerpt.contains(text)));
+        let Some(kind) = kind.filter(|kind| !told.contains(kind)) else { continue };
+        let group = groups.entry(kind).or_default();
+        group.count += tally.count();
+        if !key.pod.is_empty() {
+            group.pods.insert(format!("{}/{}", key.namespace, key.pod));
+        }
+        if !key.node.is_empty() {
+            group.nodes.insert(key.node.to_string());
+        }
+        group.span = time::joined(group.span, tally.span.resolve(cluster.anchor));
+        group.evidence.extend(first.cloned());
+        group.of_logs = true;
+    }
 }
 
 fn finding(kind: usize, mut group: Group) -> Option<Finding> {
     let reason = REASONS.get(kind);
-    let pods = if group.pods.len() == 1 { format!("Pod {}", group.pods.first()?) } else { format!("{} pods", group.pods.len()) };
+    let pods = if group.pods.is_empty() {
+        group.nodes.first().map_or_else(|| "Pods".to_owned(), |node| format!("Pods of node {node}"))
+    } else if group.pods.len() == 1 { format!("Pod {}", group.pods.first()?) } else { format!("{} pods", group.pods.len()) };
     let what = reason.map_or("for a reason of its own", |(_, words, _)| words);
     group.evidence.truncate(EXAMPLES);
     let title = match reason {
@@ -140,7 +174,7 @@ fn finding(kind: usize, mut group: Group) -> Option<Finding> {
     };
     let mut finding = Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;
     finding.severity = Severity::High;
-    finding.confidence = if reason.is_some() { Confidence::Confirmed } else { Confidence::Likely };
+    finding.confidence = if reason.is_some() && !group.of_logs { Confidence::Confirmed } else { Confidence::Likely };
     finding.count = group.count.max(1);
     finding.unit = "failure";
     finding.seen(group.span);
@@ -151,7 +185,7 @@ fn finding(kind: usize, mut group: Group) -> Option<Finding> {
     finding.detail("nodes", &group.nodes);
     let on = if group.nodes.is_empty() { String::new() } else { format!(" on {}", some(group.nodes.iter())) };
     let when = group.span.map_or_else(String::new, |(first, last)| format!(", between {} and {}", time::show(first), time::show(last)));
-    finding.cause = format!("{} could not be started{on} {} times{when}: {what}. Nothing says that an address was missing.", some(group.pods.iter()), finding.count);
+    finding.cause = format!("{} could not be set up or torn down{on} {} times{when}: {what}. Nothing says that an address was missing.", if group.pods.is_empty() { pods } else { some(group.pods.iter()) }, finding.count);
     finding.fix = Fix {
         text: reason.map_or_else(|| "The message names what failed: start there, with the kubelet's and the runtime's log of the node.".to_owned(), |(.., fix)| (*fix).to_owned()),
         commands: vec!["kubectl get events -A --field-selector reason=FailedCreatePodSandBox".to_owned()],

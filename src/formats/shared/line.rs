@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::address_signals;
 use super::audit;
 use super::message::{self, plain};
+use super::network_signals;
 use crate::facts::time::{self, When};
 use crate::facts::{
     Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint, from_uri,
@@ -51,7 +52,7 @@ enum Prefilter {
 }
 
 static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
-    let all = || SIGNATURES.iter().chain(address_signals::SIGNATURES);
+    let all = || SIGNATURES.iter().chain(address_signals::SIGNATURES).chain(network_signals::SIGNATURES);
     let packed = Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(all()).build();
     packed.map_or_else(
         || {
@@ -433,6 +434,7 @@ pub(in crate::formats) fn understand(
     }
     refusal(&shown, line, print, &unwrapped, source, number, facts)
         || address_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
+        || network_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
 }
 
 fn refusal(

@@ -10,6 +10,7 @@ pub(in crate::formats) mod json;
 pub(in crate::formats) mod line;
 pub(in crate::formats) mod log;
 pub(in crate::formats) mod message;
+pub(in crate::formats) mod network_signals;
 pub(in crate::formats) mod nnc;
 pub(in crate::formats) mod rows;
 pub(in crate::formats) mod table;

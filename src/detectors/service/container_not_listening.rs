@@ -1,0 +1,148 @@
+//! Nothing listens on a port of a container that runs.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::common::{self, PODS};
+use crate::cluster::Cluster;
+use crate::cluster::service::State;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::{EventKey, EventTally, Key, time};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "container-not-listening",
+    chapter: Chapter::Service,
+    title: "A container does not listen on the port that is asked",
+    guide: &["3.4"],
+    needs: &[EVENTS, PODS],
+    explains: &["service-pods-not-ready", "service-target-port-undeclared"],
+    doc: Doc {
+        meaning: "The kubelet's probe of a container is refused: the container's network is there, and nothing listens on the port. The application listens on another port, only on 127.0.0.1, has not started, or has died.",
+        decision: "Events 'Unhealthy' whose message says that the connection to the pod's port was refused, for pods that are still not ready. Probes that failed while a pod started, and succeeded since, are not told. A crash loop is told as such, since nothing can listen then.",
+        action: "Let the application listen on 0.0.0.0 and on the port that the probe and the service use.",
+        reference: "Kubernetes: configure probes. AKS: troubleshoot network problems, service not accessible.",
+    },
+    judge,
+};
+
+const EVENTS: Need = Need {
+    what: "events",
+    why: "the kubelet tells there which probes failed, and how",
+    command: "kubectl get events -A -o json > events.json",
+    met: |cluster| cluster.facts.events.read > 0,
+};
+
+static REFUSED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"dial tcp (?P<ip>\[?[0-9a-fA-F.:]+\]?):(?P<port>\d+): connect: connection refused|Failed to connect to (?P<ip2>[0-9a-fA-F.:]+) port (?P<port2>\d+)[^:]*: Connection refused").ok()
+});
+
+/// The port of a probe that was refused.
+fn refused_port(text: &str) -> Option<u16> {
+    let found = REFUSED.as_ref()?.captures(text)?;
+    found.name("port").or_else(|| found.name("port2"))?.as_str().parse().ok()
+}
+
+/// Events that say that a probe of a pod was refused.
+fn refused_probes(cluster: &Cluster) -> impl Iterator<Item = (&EventKey, &EventTally, u16, &Evidence)> {
+    let events = cluster.facts.events.map.iter().filter(|(key, _)| &*key.reason == "Unhealthy" && &*key.kind == "Pod");
+    events.filter_map(|(key, tally)| {
+        let found = tally.examples.as_slice().iter().find_map(|one| Some((refused_port(&one.excerpt)?, one)))?;
+        Some((key, tally, found.0, found.1))
+    })
+}
+
+/// Where connections to a port of the pods of a service were refused.
+pub(super) fn refusals(cluster: &Cluster, state: &State, port: u16) -> Vec<Evidence> {
+    let of_pods = refused_probes(cluster).filter(|(key, _, own, _)| {
+        *own == port && state.pods.binary_search(&Key::new(&*key.namespace, &*key.name)).is_ok()
+    });
+    let mut found: Vec<Evidence> = of_pods.map(|(.., evidence)| evidence.clone()).collect();
+    for pod in &state.pods {
+        let Some(seen) = cluster.facts.objects.pods.get(&pod.namespace, &pod.name) else { continue };
+        for ip in seen.object.addresses() {
+            found.extend(cluster.facts.attempts.refused(ip, port).cloned());
+        }
+    }
+    found.truncate(EXAMPLES);
+    found
+}
+
+#[derive(Default)]
+struct Refused {
+    pods: Vec<Key>,
+    count: u64,
+    span: Option<(i64, i64)>,
+    evidence: Vec<Evidence>,
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    // Copies of a pod are one finding: by owner and port.
+    let mut found: BTreeMap<(String, u16), Refused> = BTreeMap::new();
+    for (event, tally, port, evidence) in refused_probes(cluster) {
+        let Some(seen) = cluster.facts.objects.pods.get(&event.namespace, &event.name) else { continue };
+        let pod = &seen.object;
+        let ready = pod.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True");
+        let runs = !pod.status.container_statuses.is_empty()
+            && pod.status.container_statuses.iter().all(|one| one.state.waiting.is_none() && one.state.terminated.is_none());
+        if ready || !runs || pod.ended() || !pod.metadata.deletion_timestamp.is_empty() {
+            continue;
+        }
+        let owner = pod.metadata.owner_references.first();
+        let owner = owner.map_or_else(|| event.name.to_string(), |owner| owner.name.to_string());
+        let one = found.entry((format!("{}/{owner}", event.namespace), port)).or_default();
+        one.pods.push(Key::new(&*event.namespace, &*event.name));
+        one.count += tally.count.max(1);
+        one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
+        one.evidence.push(evidence.clone());
+    }
+    found.into_iter().filter_map(|((owner, port), refused)| finding(cluster, &owner, port, refused)).collect::<Vec<_>>().into()
+}
+
+fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: Refused) -> Option<Finding> {
+    refused.evidence.truncate(EXAMPLES);
+    let first = refused.pods.first()?.clone();
+    let pods = if refused.pods.len() == 1 { format!("Pod {}", first.shown()) } else { format!("{} pods of {owner}", refused.pods.len()) };
+    let title = format!("{pods}: nothing listens on port {port}, the probe is refused");
+    let mut finding = Finding::new(DETECTOR.id, &format!("{owner} {port}"), title, refused.evidence)?;
+    finding.severity = Severity::High;
+    finding.confidence = Confidence::Confirmed;
+    finding.count = refused.count;
+    finding.unit = "refused probe";
+    finding.seen(refused.span);
+    let mut subjects: Vec<SubjectRef> = refused.pods.iter().take(50).map(|pod| common::subject("Pod", pod)).collect();
+    subjects.extend(cluster.services.of_pod(&first).into_iter().map(|key| common::subject("Service", key)));
+    finding.subjects = subjects;
+    finding.detail("port", port);
+    let pod = cluster.facts.objects.pods.get(&first.namespace, &first.name)?;
+    let declared = pod.object.spec.containers.iter().flat_map(|container| &container.ports);
+    let declared: Vec<String> = declared.map(|port| port.container_port.to_string()).collect();
+    let others = if declared.is_empty() || declared.contains(&port.to_string()) {
+        String::new()
+    } else {
+        format!(" The containers declare {}: the probe may ask the wrong port.", declared.join(", "))
+    };
+    finding.cause = format!("The containers run, and the kubelet's connections to port {port} are refused: the application listens on another port, on 127.0.0.1 only, or not yet.{others}");
+    let name = common::named(&first);
+    finding.fix = Fix {
+        text: "Look on which address and port the application listens; it must be 0.0.0.0 (or ::) and the port of the probe.".to_owned(),
+        commands: vec![format!("kubectl exec {name} -- sh -c 'ss -ltnp || netstat -ltn'"), format!("kubectl logs {name}")],
+        manifests: Vec::new(),
+    };
+    finding.verify = vec![format!("kubectl get pod {name}   # READY counts all containers")];
+    Some(finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_a_refused_probe_is_read() {
+        assert_eq!(refused_port("Readiness probe failed: Get \"http://10.1.1.1:8080/ready\": dial tcp 10.1.1.1:8080: connect: connection refused"), Some(8080));
+        assert_eq!(refused_port("Readiness probe failed: dial tcp [fd00::5]:9000: connect: connection refused"), Some(9000));
+        assert_eq!(refused_port("Readiness probe failed: HTTP probe failed with statuscode: 503"), None);
+    }
+}

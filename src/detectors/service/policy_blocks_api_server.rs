@@ -1,0 +1,119 @@
+//! Network policies keep pods from the API server.
+
+use super::common::{self, PODS};
+use super::policies::{self, Blocked, POLICIES};
+use crate::cluster::Cluster;
+use crate::cluster::policy::{End, Socket};
+use crate::cluster::reach::Resolver;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::Key;
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "policy-blocks-api-server",
+    chapter: Chapter::Service,
+    title: "Network policies keep pods from the API server",
+    guide: &["3.7", "4.2"],
+    needs: &[POLICIES, PODS],
+    explains: &["pod-cannot-reach-api-server", "service-pods-not-ready"],
+    doc: Doc {
+        meaning: "A policy isolates the pods for egress, and no rule lets them reach the API server. Operators, controllers and everything that watches objects then fails with timeouts to the address of the kubernetes service.",
+        decision: "A connection to each address of the endpoints of default/kubernetes (policies see these, not the service's address) is evaluated. Told when none is allowed. Confirmed when failing connections of these pods to it are in the bundle; likely when they have a service account of their own; possible and low otherwise, since most applications never talk to the API server. Pods that may reach nothing at all are told only when they show that they need it.",
+        action: "Allow egress to the API server's address and port: the policy below was evaluated against the bundle.",
+        reference: "Kubernetes: network policies. AKS: the annotation kubernetes.azure.com/set-kube-service-host-fqdn and egress rules.",
+    },
+    judge,
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let resolver = Resolver::new(cluster);
+    let to = policies::ways(resolver.backends(&Key::new("default", "kubernetes"), None));
+    if to.is_empty() {
+        return Outcome::default();
+    }
+    let blocked = policies::blocked(cluster, &to);
+    blocked.iter().filter_map(|one| finding(cluster, one, &to)).collect::<Vec<_>>().into()
+}
+
+/// Connections of these pods to the API server that failed.
+fn failing(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -> Vec<Evidence> {
+    let service = cluster.facts.objects.services.get("default", "kubernetes");
+    let mut hosts: Vec<String> = to.iter().map(|(end, _)| end.shown()).collect();
+    hosts.extend(service.map(|seen| seen.object.spec.cluster_ip.to_string()));
+    let mut found = Vec::new();
+    for (key, tally) in cluster.facts.attempts.map.iter() {
+        let of_api = hosts.iter().any(|host| **host == *key.host) || &*key.host == "kubernetes.default.svc";
+        let of_them = |pod: &Key| {
+            (*key.pod.0 == *pod.namespace && *key.pod.1 == *pod.name) || crate::cluster::speaker::is_of_pod(&key.source, pod)
+        };
+        if of_api && blocked.keys().any(of_them) {
+            found.extend(tally.examples.as_slice().first().cloned());
+        }
+    }
+    found.truncate(EXAMPLES);
+    found
+}
+
+/// Pods with a service account of their own: somebody meant them to talk to the API server.
+fn with_account(cluster: &Cluster, blocked: &Blocked<'_>) -> bool {
+    blocked.groups.iter().filter_map(|group| group.pods.first()).any(|pod| {
+        let seen = cluster.facts.objects.pods.get(&pod.namespace, &pod.name);
+        seen.is_some_and(|seen| !matches!(&*seen.object.spec.service_account_name, "" | "default"))
+    })
+}
+
+/// Whether nothing leaves the pods at all: then the API server is one thing among all.
+fn sealed(cluster: &Cluster, blocked: &Blocked<'_>) -> bool {
+    blocked.policies.iter().all(|key| {
+        let policy = cluster.policies.of(&key.namespace).find(|policy| policy.key == *key);
+        policy.and_then(|policy| policy.spec.as_ref()).is_some_and(|spec| spec.egress.as_ref().is_some_and(Vec::is_empty))
+    })
+}
+
+fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -> Option<Finding> {
+    let failing = failing(cluster, blocked, to);
+    let needs = with_account(cluster, blocked);
+    if failing.is_empty() && !needs && sealed(cluster, blocked) {
+        return None;
+    }
+    let (api, socket) = to.first()?;
+    let policies = policies::names(&blocked.policies);
+    let words = format!("no rule allows port {} to {}", socket.port, api.shown());
+    let mut evidence: Vec<Evidence> =
+        blocked.policies.iter().take(3).filter_map(|key| policies::policy_at(cluster, key, &words)).collect();
+    evidence.extend(failing.iter().cloned());
+    let first = blocked.keys().next()?;
+    evidence.extend(common::pod_at(cluster, first, "isolated"));
+    let pods = blocked.pods();
+    let title = format!("{pods} {} can't reach the API server: {policies} does not allow it", if pods == 1 { "pod" } else { "pods" });
+    let mut finding = Finding::new(DETECTOR.id, &policies, title, evidence)?;
+    (finding.severity, finding.confidence) = match (failing.is_empty(), needs) {
+        (false, _) => (Severity::High, Confidence::Confirmed),
+        (true, true) => (Severity::Medium, Confidence::Likely),
+        (true, false) => (Severity::Low, Confidence::Possible),
+    };
+    finding.count = pods as u64;
+    finding.unit = "pod";
+    finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
+    finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
+    finding.detail("policies", blocked.policies.iter().map(Key::shown).collect::<Vec<_>>());
+    let matter = if failing.is_empty() && !needs { " Whether they need it the bundle does not say: most applications do not." } else { "" };
+    finding.cause = format!(
+        "{policies} isolates these pods; a connection to the API server ({} port {}) was evaluated and is denied.{matter} {}",
+        api.shown(),
+        socket.port,
+        policies::sure(cluster)
+    );
+    let from = blocked.groups.first().and_then(|group| policies::one_of(cluster, group))?;
+    let opening = cluster.policies.opening(&from, api, &[*socket]);
+    finding.fix = Fix {
+        text: match &opening {
+            Some(_) => format!("If they need the API server, add the policy below; it was evaluated, and lets {} reach it. The address may change when the cluster is stopped and started.", from.shown()),
+            None => "Add a rule that allows the API server's address and port.".to_owned(),
+        },
+        commands: vec!["kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes".to_owned()],
+        manifests: opening.map(|opening| opening.manifests).unwrap_or_default(),
+    };
+    finding.verify = vec![format!("kubectl exec {} -- sh -c 'curl -sk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version'", common::named(first))];
+    Some(finding)
+}

@@ -1,0 +1,108 @@
+//! A rule of a network policy names pods or namespaces that do not exist.
+
+use super::common::{self, PODS};
+use super::policies::{self, Dead, POLICIES};
+use crate::cluster::Cluster;
+use crate::cluster::policy::{Direction, Policy};
+use crate::cluster::selector;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::facts::{LabelSelector, Labels, Text};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "policy-peer-matches-nothing",
+    chapter: Chapter::Service,
+    title: "A rule of a network policy means nobody: its labels do not exist",
+    guide: &["3.7"],
+    needs: &[POLICIES, PODS],
+    explains: &["policy-isolates-service", "policy-blocks-dns", "policy-blocks-api-server", "service-pods-not-ready"],
+    doc: Doc {
+        meaning: "The rule was written to let somebody pass, and its selector takes nobody: a label is misspelt, or a namespace is selected by a label that it does not have (name=… instead of kubernetes.io/metadata.name=…). The policy isolates, and the rule opens nothing.",
+        decision: "Every peer of the rule takes no pod, or no namespace, of the bundle's complete lists, and the policy does select pods. Likely when something close exists: a pod whose label is spelt nearly so, or a namespace of that name. Otherwise possible: the peer may be deployed later.",
+        action: "Correct the selector.",
+        reference: "Kubernetes: network policies, targeting a namespace by its name.",
+    },
+    judge,
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let mut findings = Vec::new();
+    for policy in cluster.policies.iter() {
+        let Some(spec) = &policy.spec else { continue };
+        if cluster.groups.selected(&policy.key.namespace, &spec.selects).next().is_none() {
+            continue;
+        }
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for (at, rule) in spec.rules(direction).unwrap_or_default().iter().enumerate() {
+                let dead: Vec<Dead> = rule.peers.iter().filter_map(|peer| policies::dead(cluster, policy, peer)).collect();
+                if !rule.peers.is_empty() && dead.len() == rule.peers.len() {
+                    findings.extend(finding(cluster, policy, direction, at, &dead));
+                }
+            }
+        }
+    }
+    findings.into()
+}
+
+/// What was probably meant: in words, and the label to write.
+fn meant(cluster: &Cluster, dead: &Dead) -> Option<(String, String)> {
+    match dead {
+        Dead::Namespaces(selector) => {
+            let (key, value) = selector.match_labels.iter().next()?;
+            if cluster.facts.objects.namespaces.get("", value).is_some() {
+                return Some((format!("namespace {value} exists, and has no label {key}={value}"), format!("kubernetes.io/metadata.name: {value}")));
+            }
+            let alike = cluster.policies.known_namespaces().find_map(|(name, labels)| near(selector, labels).map(|label| (name, label)));
+            alike.map(|(name, (key, value))| (format!("namespace {name} has {key}={value}"), format!("{key}: {value}")))
+        }
+        Dead::Pods(selector, namespaces) => {
+            let groups = namespaces.iter().flat_map(|namespace| cluster.groups.in_namespace(namespace));
+            let mut alike = groups.filter_map(|group| Some((group.pods.first()?, near(selector, group.labels.as_ref()?)?)));
+            alike.next().map(|(pod, (key, value))| (format!("pods such as {} have {key}={value}", pod.shown()), format!("{key}: {value}")))
+        }
+    }
+}
+
+/// A label that is spelt nearly as one of the selector's.
+fn near(selector: &LabelSelector, labels: &Labels) -> Option<(Text, Text)> {
+    selector.match_labels.iter().find_map(|(key, wanted)| {
+        let own = labels.get(key)?;
+        let plain = |text: &str| text.replace(['-', '_', '.'], "").to_ascii_lowercase();
+        let alike = own != wanted && (strsim::levenshtein(own, wanted) <= 2 || plain(own) == plain(wanted));
+        alike.then(|| (key.clone(), own.clone()))
+    })
+}
+
+fn finding(cluster: &Cluster, policy: &Policy, direction: Direction, at: usize, dead: &[Dead]) -> Option<Finding> {
+    let shown = |one: &Dead| match one {
+        Dead::Namespaces(selector) => format!("no namespace has {}", selector::shown(selector)),
+        Dead::Pods(selector, _) => format!("no pod has {}", selector::shown(selector)),
+    };
+    let words: Vec<String> = dead.iter().map(shown).collect();
+    let key = &policy.key;
+    let mut evidence = vec![policies::policy_at(cluster, key, &format!("{} rule {}: {}", direction.name(), at + 1, words.join("; ")))?];
+    let meant = dead.iter().find_map(|one| meant(cluster, one));
+    let spec = policy.spec.as_ref()?;
+    let pods: Vec<_> = cluster.groups.selected(&key.namespace, &spec.selects).flat_map(|group| &group.pods).collect();
+    evidence.extend(pods.first().and_then(|pod| common::pod_at(cluster, pod, "isolated by the policy")));
+    let title = format!("NetworkPolicy {}: its {} rule {} means nobody, {}", key.shown(), direction.name(), at + 1, words.join("; "));
+    let mut finding = Finding::new(DETECTOR.id, &format!("{} {} {}", key.shown(), direction.name(), at + 1), title, evidence)?;
+    (finding.severity, finding.confidence) = if meant.is_some() { (Severity::High, Confidence::Likely) } else { (Severity::Low, Confidence::Possible) };
+    finding.count = pods.len() as u64;
+    finding.unit = "isolated pod";
+    finding.subjects = vec![common::subject("NetworkPolicy", key)];
+    finding.subjects.extend(pods.iter().take(50).map(|pod| common::subject("Pod", pod)));
+    finding.detail("selectors", &words);
+    let instead = meant.as_ref().map_or_else(|| "Nothing close to it exists: what it names may not be deployed.".to_owned(), |(words, _)| format!("Probably meant: {words}."));
+    finding.cause = format!("The policy isolates {} pods for {}, and this rule, which was to let somebody pass, takes nobody: {}. {instead}", pods.len(), direction.name(), words.join("; "));
+    let edit = format!("kubectl edit networkpolicy {} -n {}", shell(&key.name), shell(&key.namespace));
+    finding.fix = Fix {
+        text: match &meant {
+            Some((_, label)) => format!("In {} rule {}, write the label that exists: {label}.", direction.name(), at + 1),
+            None => "Correct the selector, or deploy what it names.".to_owned(),
+        },
+        commands: vec![edit, "kubectl get namespaces --show-labels".to_owned()],
+        manifests: Vec::new(),
+    };
+    finding.verify = vec!["kubetriage reach NEW_BUNDLE --from NAMESPACE/CLIENT --to NAMESPACE/POD:PORT".to_owned()];
+    Some(finding)
+}

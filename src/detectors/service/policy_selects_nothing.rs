@@ -1,0 +1,61 @@
+//! A network policy that selects no pod.
+
+use super::common::{self, PODS};
+use super::policies::{self, POLICIES};
+use crate::cluster::Cluster;
+use crate::cluster::selector;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "policy-selects-nothing",
+    chapter: Chapter::Service,
+    title: "A network policy selects no pod, and has no effect",
+    guide: &["3.7"],
+    needs: &[POLICIES, PODS],
+    explains: &[],
+    doc: Doc {
+        meaning: "The policy's podSelector takes no pod of its namespace. It neither protects nor blocks anything: perhaps a label is misspelt, perhaps the pods are not there at the moment.",
+        decision: "The bundle lists the pods of the namespace, or of all namespaces, and none of this one has the labels. Told as information.",
+        action: "Correct the selector, or delete the policy if it is a leftover.",
+        reference: "Kubernetes: network policies.",
+    },
+    judge,
+};
+
+/// Whether the bundle shows the pods of a namespace, as far as it tells.
+fn listed(cluster: &Cluster, namespace: &str) -> bool {
+    let several = || cluster.groups.all.windows(2).any(|pair| matches!(pair, [a, b] if a.namespace != b.namespace));
+    cluster.groups.in_namespace(namespace).next().is_some() || several()
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let mut findings = Vec::new();
+    if !policies::pods_known(cluster) {
+        return Outcome::default();
+    }
+    for policy in cluster.policies.iter() {
+        let Some(spec) = &policy.spec else { continue };
+        let namespace = &policy.key.namespace;
+        let none = cluster.groups.selected(namespace, &spec.selects).next().is_none();
+        if !none || !listed(cluster, namespace) {
+            continue;
+        }
+        let wanted = selector::shown(&spec.selects);
+        let Some(evidence) = policies::policy_at(cluster, &policy.key, &format!("podSelector: {wanted}")) else { continue };
+        let title = format!("NetworkPolicy {} has no effect: no pod of its namespace has {wanted}", policy.key.shown());
+        let Some(mut finding) = Finding::new(DETECTOR.id, &policy.key.shown(), title, vec![evidence]) else { continue };
+        finding.severity = Severity::Info;
+        finding.confidence = Confidence::Confirmed;
+        finding.unit = "policy";
+        finding.subjects = vec![common::subject("NetworkPolicy", &policy.key)];
+        finding.cause = format!("The policy is for pods with {wanted}, and namespace {namespace} has none.");
+        finding.fix = Fix {
+            text: "Correct the selector, or delete the policy if it is a leftover.".to_owned(),
+            commands: vec![format!("kubectl get pods -n {} --show-labels", shell(namespace))],
+            manifests: Vec::new(),
+        };
+        finding.verify = vec![format!("kubectl describe networkpolicy {}", common::named(&policy.key))];
+        findings.push(finding);
+    }
+    findings.into()
+}

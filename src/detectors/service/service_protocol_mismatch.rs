@@ -1,0 +1,63 @@
+//! The port of a service has another protocol than the container's.
+
+use super::common::{self, PODS, SERVICES};
+use crate::cluster::Cluster;
+use crate::cluster::policy::Protocol;
+use crate::cluster::service::{Fault, PortState, State};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::facts::Key;
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "service-protocol-mismatch",
+    chapter: Chapter::Service,
+    title: "The port of a service has another protocol than its pods declare",
+    guide: &["3.3"],
+    needs: &[SERVICES, PODS],
+    explains: &[],
+    doc: Doc {
+        meaning: "The service forwards one protocol (say UDP), and the containers declare the same port for another (TCP). Endpoints exist, and packets arrive where nothing listens for them.",
+        decision: "The target port is declared by the selected pods for another protocol, and not for the service's. Likely, not confirmed: what containers declare is documentation, and a process may listen for both. For a port by name it is confirmed: the name must have the protocol.",
+        action: "Set the protocol that the application speaks.",
+        reference: "Kubernetes: services, protocols.",
+    },
+    judge,
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    common::each(cluster, |key, state, fault| match fault {
+        Fault::ProtocolDiffers(port, other) => finding(cluster, key, state, port, *other),
+        _ => None,
+    })
+    .into()
+}
+
+fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState, other: Protocol) -> Option<Finding> {
+    let (own, other) = (port.protocol.name(), other.name());
+    let mut evidence = vec![common::service_at(cluster, key, &format!("port {} targets {}/{own}", common::port_shown(port), port.target))?];
+    let pod = state.pods.first()?;
+    evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {}", common::declared(port))));
+    let title = format!("Service {}: port {} is {own}, and its pods declare {} for {other}", key.shown(), port.port, port.target);
+    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
+    finding.severity = Severity::Medium;
+    finding.confidence = if port.resolved.is_empty() { Confidence::Confirmed } else { Confidence::Likely };
+    finding.unit = "port";
+    finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
+    finding.detail("service_protocol", own);
+    finding.detail("container_protocol", other);
+    finding.cause = format!("The service forwards {own} to port {} of its pods, whose containers declare that port for {other} only: clients that speak {other} find no such port on the service.", port.target);
+    let patch = format!("[{{\"op\":\"replace\",\"path\":\"/spec/ports/{}/protocol\",\"value\":\"{other}\"}}]", index(cluster, key, port));
+    finding.fix = Fix {
+        text: format!("If the application speaks {other}, set the protocol of the service's port to {other}."),
+        commands: vec![format!("kubectl patch service {} --type=json -p {}", common::named(key), shell(&patch))],
+        manifests: Vec::new(),
+    };
+    finding.verify = common::look(key);
+    Some(finding)
+}
+
+/// Where the port stands in the service.
+fn index(cluster: &Cluster, key: &Key, port: &PortState) -> usize {
+    let seen = cluster.facts.objects.services.get(&key.namespace, &key.name);
+    let ports = seen.map(|seen| &seen.object.spec.ports);
+    ports.and_then(|ports| ports.iter().position(|own| own.port == u32::from(port.port) && *own.name == *port.name)).unwrap_or(0)
+}

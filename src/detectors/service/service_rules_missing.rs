@@ -1,0 +1,107 @@
+//! A node's packet filter has no rules for services that have endpoints.
+
+use std::collections::BTreeMap;
+
+use super::common::{self, SERVICES};
+use crate::cluster::Cluster;
+use crate::cluster::policy::Kind;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
+use crate::evidence::{Evidence, excerpt};
+use crate::facts::{Key, PacketFilter};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "service-rules-missing",
+    chapter: Chapter::Service,
+    title: "A node has no rules for services that have endpoints",
+    guide: &["3.6"],
+    needs: &[FILTERS, SERVICES],
+    explains: &[],
+    doc: Doc {
+        meaning: "kube-proxy writes for each service a rule that leads its address to its pods. The node's packet filter has the rules of some services and not of others, or none: kube-proxy does not run there, is far behind, or something flushed the tables.",
+        decision: "The node's iptables-save or nft listing has kube-proxy's table; services with a cluster address and ready endpoints that are not in it are named. Likely, because services and rules are collected one after the other; told only for services that are older than ten minutes, or when many are missing. Clusters with the Cilium dataplane have none by design.",
+        action: "See whether kube-proxy runs on the node, and restart it.",
+        reference: "Kubernetes: debug services, is kube-proxy writing rules.",
+    },
+    judge,
+};
+
+const FILTERS: Need = Need {
+    what: "the packet filter of a node",
+    why: "it shows the rules that kube-proxy wrote",
+    command: "kubectl debug node/NODE -i --image=mcr.microsoft.com/azure-cli -- chroot /host iptables-save > iptables-save-NODE.txt",
+    met: |cluster| cluster.facts.nodes.packet_filters.iter().any(|(_, filter)| &*filter.tool != "iptables -L"),
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    if cluster.policies.engine.kind == Kind::Cilium {
+        return Outcome::default();
+    }
+    // A large dump comes in parts.
+    let mut nodes: BTreeMap<&str, (PacketFilter, u64)> = BTreeMap::new();
+    for (place, filter) in cluster.facts.nodes.packet_filters.iter() {
+        if &*filter.tool == "iptables -L" {
+            continue;
+        }
+        let (whole, line) = nodes.entry(&place.source).or_insert_with(|| (PacketFilter::default(), place.line));
+        whole.node = whole.node.take().or_else(|| filter.node.clone());
+        whole.rules += filter.rules;
+        whole.of_kube_proxy |= filter.of_kube_proxy;
+        whole.services.extend(filter.services.iter().cloned());
+        whole.no_endpoints.extend(filter.no_endpoints.iter().cloned());
+        *line = (*line).min(place.line);
+    }
+    let wanted = wanted(cluster);
+    nodes.into_iter().filter_map(|(source, (filter, line))| finding(&wanted, source, line, &filter)).collect::<Vec<_>>().into()
+}
+
+/// Services that should have rules: with an address and ready endpoints.
+fn wanted(cluster: &Cluster) -> Vec<&Key> {
+    let services = cluster.services.all.iter().filter(|(key, state)| {
+        let seen = cluster.facts.objects.services.get(&key.namespace, &key.name);
+        let address = seen.is_some_and(|seen| seen.object.spec.cluster_ip.parse::<std::net::IpAddr>().is_ok());
+        let published = state.published.as_ref().is_some_and(|published| !published.ready.is_empty());
+        address && published
+    });
+    services.map(|(key, _)| key).collect()
+}
+
+fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> Option<Finding> {
+    let named = |key: &&&Key| filter.services.contains(key.shown().as_str());
+    let missing: Vec<&&Key> = wanted.iter().filter(|key| !named(key)).collect();
+    let found = wanted.len() - missing.len();
+    // Rules of another cluster, or only a part of the tables: nothing of these services is in it.
+    if missing.is_empty() || !filter.of_kube_proxy {
+        return None;
+    }
+    let none = filter.services.is_empty();
+    if found == 0 && !none {
+        return None;
+    }
+    let node = filter.node.as_deref().unwrap_or_default();
+    let whose = if node.is_empty() { format!("The node of {source}") } else { format!("Node {node}") };
+    let some: Vec<String> = missing.iter().take(5).map(|key| key.shown()).collect();
+    let title = format!("{whose}: no rules for {} of {} services that have endpoints ({})", missing.len(), wanted.len(), some.join(", "));
+    let place = Evidence { source: source.into(), line, pointer: Some("packet filter".into()), excerpt: excerpt(format!("{} rules, {} services", filter.rules, filter.services.len()).as_bytes()) };
+    let mut finding = Finding::new(DETECTOR.id, if node.is_empty() { source } else { node }, title, vec![place])?;
+    finding.severity = Severity::High;
+    finding.confidence = Confidence::Likely;
+    finding.count = missing.len() as u64;
+    finding.unit = "service";
+    if !node.is_empty() {
+        finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+    }
+    finding.subjects.extend(missing.iter().take(50).map(|key| common::subject("Service", key)));
+    finding.detail("missing", missing.iter().take(100).map(|key| key.shown()).collect::<Vec<_>>());
+    finding.cause = if none {
+        "kube-proxy's chains are there and lead no service anywhere: it has written nothing, or the tables were flushed.".to_owned()
+    } else {
+        format!("The rules of {found} services are there, and those of {} are not: kube-proxy is behind on this node, or something removes rules.", missing.len())
+    };
+    finding.fix = Fix {
+        text: "Look at kube-proxy's log on this node and restart its pod: it writes all rules anew.".to_owned(),
+        commands: vec!["kubectl delete pod -n kube-system -l component=kube-proxy --field-selector spec.nodeName=NODE".to_owned()],
+        manifests: Vec::new(),
+    };
+    finding.verify = vec!["iptables-save -t nat | grep -c 'cluster IP'   # on the node".to_owned()];
+    Some(finding)
+}

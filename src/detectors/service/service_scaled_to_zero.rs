@@ -1,0 +1,47 @@
+//! A service whose workload was scaled to zero.
+
+use super::common::{self, PODS, SERVICES};
+use crate::cluster::Cluster;
+use crate::cluster::service::Fault;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "service-scaled-to-zero",
+    chapter: Chapter::Service,
+    title: "The workload behind a service is scaled to zero",
+    guide: &["3.2"],
+    needs: &[SERVICES, PODS],
+    explains: &[],
+    doc: Doc {
+        meaning: "The selector is right, and the workload whose pods it takes has zero replicas: somebody, or an autoscaler, wanted it so. The service has no endpoints while it lasts.",
+        decision: "A Deployment or StatefulSet of the namespace whose pod template has the selector's labels and whose replicas are 0. Told as information: it is a choice, not a fault.",
+        action: "Scale it up if it should run.",
+        reference: "Kubernetes: scaling a Deployment.",
+    },
+    judge,
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    common::each(cluster, |key, state, fault| {
+        let Fault::ScaledToZero(workload) = fault else { return None };
+        let mut evidence = vec![common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))?];
+        evidence.extend(common::endpoints_at(cluster, state, "no address"));
+        let title = format!("Service {} has no pods: {workload} is scaled to zero", key.shown());
+        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        finding.severity = Severity::Info;
+        finding.confidence = Confidence::Confirmed;
+        finding.unit = "service";
+        finding.subjects = vec![common::subject("Service", key)];
+        finding.cause = format!("{workload} makes the pods of this service and has 0 replicas.");
+        let name = workload.rsplit('/').next().unwrap_or_default();
+        let kind = workload.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+        finding.fix = Fix {
+            text: "If it should run, scale it up; if an autoscaler did it, look at its lower limit.".to_owned(),
+            commands: vec![format!("kubectl scale {kind} {} -n {} --replicas=1", crate::detectors::shell(name), crate::detectors::shell(&key.namespace))],
+            manifests: Vec::new(),
+        };
+        finding.verify = common::verify(key);
+        Some(finding)
+    })
+    .into()
+}

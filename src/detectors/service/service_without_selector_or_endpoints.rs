@@ -1,0 +1,59 @@
+//! A service without a selector for which nobody made endpoints.
+
+use super::common::{self, SERVICES};
+use crate::cluster::Cluster;
+use crate::cluster::service::Fault;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, shell};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "service-without-selector-or-endpoints",
+    chapter: Chapter::Service,
+    title: "A service has neither a selector nor endpoints",
+    guide: &["3.1"],
+    needs: &[SERVICES, ENDPOINTS],
+    explains: &["ingress-without-backend"],
+    doc: Doc {
+        meaning: "A service without a selector gets no endpoints by itself: somebody, or a controller, must write an EndpointSlice for it. Without one it leads nowhere.",
+        decision: "The service has no selector and is no ExternalName, the bundle has the endpoints of its namespace, and there is none for it. Services whose endpoints are made by hand are healthy, and not told.",
+        action: "Write the EndpointSlice, or give the service a selector.",
+        reference: "Kubernetes: services without selectors.",
+    },
+    judge,
+};
+
+const ENDPOINTS: Need = Need {
+    what: "the endpoints of services",
+    why: "those of a service without a selector are made by hand, and can't be inferred",
+    command: "kubectl get endpoints,endpointslices -A -o json > endpoints.json",
+    met: |cluster| cluster.facts.has_list("Endpoints") || cluster.facts.has_list("EndpointSlice"),
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    common::each(cluster, |key, _, fault| {
+        let Fault::NoSelectorNoEndpoints = fault else { return None };
+        let evidence = vec![common::service_at(cluster, key, "no selector")?];
+        let title = format!("Service {} has no selector, and nobody made endpoints for it", key.shown());
+        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        finding.severity = Severity::Medium;
+        finding.confidence = Confidence::Confirmed;
+        finding.unit = "service";
+        finding.subjects = vec![common::subject("Service", key)];
+        finding.cause = "Without a selector, Kubernetes makes no endpoints; the bundle has the endpoints of this namespace, and none is of this service.".to_owned();
+        let seen = cluster.facts.objects.services.get(&key.namespace, &key.name)?;
+        let port = seen.object.spec.ports.first();
+        let (name, number) = port.map_or_else(|| (String::new(), 80), |port| (port.name.to_string(), port.port));
+        let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+        let manifest = format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {}\n  namespace: {}\n  labels:\n    kubernetes.io/service-name: {}\naddressType: IPv4\nports:\n  - name: {}\n    port: {number}   # the port of the target\nendpoints:\n  - addresses: [\"ADDRESS\"]   # of the target\n",
+            quoted(&format!("{}-1", key.name)), quoted(&key.namespace), quoted(&key.name), quoted(&name)
+        );
+        finding.fix = Fix {
+            text: "If it leads out of the cluster, write its EndpointSlice with the address of the target; if it leads to pods, give it a selector.".to_owned(),
+            commands: vec![format!("kubectl get pods -n {} --show-labels", shell(&key.namespace))],
+            manifests: vec![manifest],
+        };
+        finding.verify = common::verify(key);
+        Some(finding)
+    })
+    .into()
+}

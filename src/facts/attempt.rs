@@ -1,0 +1,168 @@
+//! Attempts to reach something that failed: what was to be reached, how it failed, who says so.
+//!
+//! A timeout, a refusal, a name that is not known and a certificate that is not trusted mean different things
+//! (CATALOG §0), and so does who speaks: a workstation, a pod, a kubelet.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::tally::{BoundedMap, Sightings};
+use super::time::{Span, When};
+use crate::evidence::{Evidence, Examples};
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// No answer: packets are dropped on the way.
+    Timeout,
+    /// The host answered that nothing listens.
+    Refused,
+    /// No route to the host, or its network is unreachable.
+    NoRoute,
+    /// Cut off in the middle: a middlebox, or an overloaded server.
+    Reset,
+    /// The name does not exist.
+    NameUnknown,
+    /// The resolver did not answer, or answered with an error.
+    ResolverFailed,
+    /// TCP works and the TLS handshake does not come to its end.
+    TlsTimeout,
+    /// The certificate is of an authority that is not known: TLS inspection, or an old kubeconfig.
+    TlsUntrusted,
+    /// The certificate is of another name.
+    TlsWrongName,
+    /// A certificate is over, or a clock is wrong.
+    TlsExpired,
+    /// One side is too old for the other.
+    TlsVersion,
+}
+
+impl Failure {
+    /// In a few words.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Timeout => "timed out",
+            Self::Refused => "was refused",
+            Self::NoRoute => "found no route",
+            Self::Reset => "was cut off",
+            Self::NameUnknown => "found no such host",
+            Self::ResolverFailed => "got no answer from DNS",
+            Self::TlsTimeout => "timed out in the TLS handshake",
+            Self::TlsUntrusted => "met a certificate of an unknown authority",
+            Self::TlsWrongName => "met a certificate of another name",
+            Self::TlsExpired => "met an expired certificate",
+            Self::TlsVersion => "found no common TLS version",
+        }
+    }
+
+    /// Within DNS, before anything was reached.
+    pub fn of_dns(self) -> bool {
+        matches!(self, Self::NameUnknown | Self::ResolverFailed)
+    }
+
+    /// Within TLS, after something was reached.
+    pub fn of_tls(self) -> bool {
+        matches!(
+            self,
+            Self::TlsTimeout | Self::TlsUntrusted | Self::TlsWrongName | Self::TlsExpired | Self::TlsVersion
+        )
+    }
+}
+
+/// An attempt, as far as its line tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptKey {
+    /// How it failed.
+    pub failure: Failure,
+    /// Name or address of what was to be reached; empty when not told.
+    pub host: Box<str>,
+    /// Its port; 0 when not told.
+    pub port: u16,
+    /// The DNS server that was asked, `10.0.0.10:53`; empty when not told.
+    pub resolver: Box<str>,
+    /// The words are those of kubectl or of another client of people.
+    pub client: bool,
+    /// The node whose log or event it is; empty when not told.
+    pub node: Box<str>,
+    /// Namespace and name of the pod that it is about; empty when not told.
+    pub pod: (Box<str>, Box<str>),
+    /// The entry: many tell by their path whose log they are.
+    pub source: Arc<str>,
+}
+
+/// Everything seen of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttemptTally {
+    /// Lines, each once.
+    pub sightings: Sightings,
+    /// Largest count that an event states.
+    pub stated: u64,
+    /// First and last.
+    pub span: Span,
+    /// Where.
+    pub examples: Examples,
+}
+
+impl AttemptTally {
+    /// How often, at least.
+    pub fn count(&self) -> u64 {
+        self.sightings.count().0.max(self.stated)
+    }
+}
+
+/// One sighting.
+pub struct AttemptSeen<'a> {
+    /// Which.
+    pub key: AttemptKey,
+    /// Fingerprint of the line.
+    pub print: u64,
+    /// Count stated, for events.
+    pub stated: u64,
+    /// First and last time.
+    pub times: [Option<When>; 2],
+    /// Line.
+    pub line: u64,
+    /// The text.
+    pub text: &'a [u8],
+}
+
+/// All attempts, 50,000 kinds at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// By kind.
+    pub map: BoundedMap<AttemptKey, AttemptTally, 50_000>,
+}
+
+impl Attempts {
+    /// Counts one.
+    pub fn add(&mut self, seen: AttemptSeen<'_>) {
+        let source = Arc::clone(&seen.key.source);
+        let Some(tally) = self.map.slot(seen.key) else { return };
+        let [first, last] = seen.times;
+        tally.sightings.add(seen.print, first.or(last));
+        tally.stated = tally.stated.max(seen.stated);
+        [first, last].into_iter().flatten().for_each(|when| tally.span.add(when));
+        if tally.examples.wants(&source, seen.line) {
+            tally.examples.add(Evidence::line(&source, seen.line, seen.text));
+        }
+    }
+
+    /// Where connections to a port were refused.
+    pub fn refused(&self, ip: IpAddr, port: u16) -> impl Iterator<Item = &Evidence> {
+        let host = ip.to_string();
+        let all = self.map.iter().filter(move |(key, _)| {
+            key.failure == Failure::Refused && key.port == port && *key.host == *host
+        });
+        all.flat_map(|(_, tally)| tally.examples.as_slice())
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: Self) {
+        self.map.merge(other.map, |kept, more| {
+            kept.sightings.merge(more.sightings);
+            kept.stated = kept.stated.max(more.stated);
+            kept.span.merge(more.span);
+            kept.examples.merge(more.examples);
+        });
+    }
+}
