@@ -204,3 +204,45 @@ fn help_has_examples_and_completions_and_the_manual_come_from_the_same_place() {
     let page = text(&run(temp.path(), &["explain", "pod-ip-leak"]).stdout);
     assert!(page.contains("How it is decided") && page.contains("kubectl"), "{page}");
 }
+
+#[test]
+fn reach_names_the_policy_that_denies_and_the_one_that_would_allow() {
+    let temp = tempfile::tempdir().unwrap();
+    let bundle = common::sample("detectors/policy-isolates-service/hit").to_string_lossy().into_owned();
+    let ask = |rest: &[&str]| {
+        let mut all = vec!["reach", bundle.as_str()];
+        all.extend(rest);
+        text(&run(temp.path(), &all).stdout)
+    };
+    let denied = ask(&["--from", "shop/web-1", "--to", "shop/cart:80"]);
+    assert!(denied.starts_with("denied: shop/web-1 to service shop/cart on TCP 80: 0 of 1 pods"), "{denied}");
+    assert!(denied.contains("isolated by shop/default-deny"), "{denied}");
+    assert!(denied.contains("kind: NetworkPolicy") && denied.contains("port: 8080"), "{denied}");
+    let allowed = ask(&["--from", "shop/web-1", "--to", "kube-system/kube-dns:53", "--protocol", "udp"]);
+    assert!(allowed.starts_with("allowed:"), "{allowed}");
+    let to_address = ask(&["--from", "shop/web-1", "--to", "8.8.8.8:443"]);
+    assert!(to_address.starts_with("allowed: shop/web-1 to 8.8.8.8 on TCP 443"), "{to_address}");
+    let output = run(temp.path(), &["reach", &bundle, "--from", "shop/nobody", "--to", "shop/cart"]);
+    assert!(text(&output.stderr).contains("the bundle has no pod, service or workload shop/nobody"));
+}
+
+#[test]
+fn flows_are_answered_in_their_order_and_broken_ones_say_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let bundle = common::sample("detectors/policy-isolates-service/hit").to_string_lossy().into_owned();
+    let file = temp.path().join("flows.jsonl");
+    let flows = [
+        r#"{"from":"shop/web-1","to":"shop/cart-5d8-1","port":8080,"protocol":"TCP"}"#,
+        "not json",
+        r#"{"from":"shop/web-1","to":"10.244.0.3","port":53,"protocol":"UDP"}"#,
+        r#"{"from":"shop/web-1","to":"shop/missing","port":80}"#,
+    ];
+    std::fs::write(&file, flows.join("\n")).unwrap();
+    let output = text(&run(temp.path(), &["reach", &bundle, "--flows", &file.to_string_lossy()]).stdout);
+    let decisions: Vec<serde_json::Value> =
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let words: Vec<&str> = decisions.iter().map(|one| one["decision"].as_str().unwrap()).collect();
+    assert_eq!(words, ["denied", "unknown", "allowed", "unknown"]);
+    assert_eq!(decisions[0]["ingress"]["isolated_by"][0], "shop/default-deny");
+    assert!(decisions[1]["error"].as_str().unwrap().starts_with("not a flow"));
+}

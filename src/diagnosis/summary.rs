@@ -1,5 +1,7 @@
 //! The diagnosis in one paragraph of plain words.
 
+use std::collections::BTreeMap;
+
 use super::{CoverageView, Decision, Inventory, Verdict};
 use crate::detectors::{Confidence, Finding, Severity};
 
@@ -112,14 +114,19 @@ fn undecided(verdicts: &[Verdict]) -> Option<String> {
             unknown.iter().map(|verdict| format!("\u{201c}{}\u{201d}", verdict.title)).collect();
         return Some(format!("Could not be decided from this bundle: {}.", titles.join(", ")));
     }
-    let mut missing: Vec<&str> =
-        unknown.iter().flat_map(|verdict| &verdict.missing).map(String::as_str).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    let lacking = if missing.is_empty() {
+    let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
+    for what in unknown.iter().flat_map(|verdict| &verdict.missing) {
+        *missing.entry(what).or_default() += 1;
+    }
+    // What most of them lack.
+    let mut missing: Vec<(&str, usize)> = missing.into_iter().collect();
+    missing.sort_by_key(|(what, causes)| (std::cmp::Reverse(*causes), *what));
+    let named: Vec<&str> = missing.iter().take(3).map(|(what, _)| *what).collect();
+    let more = if missing.len() > named.len() { "; and more, listed below" } else { "" };
+    let lacking = if named.is_empty() {
         String::new()
     } else {
-        format!(", mostly for want of: {}", missing.join("; "))
+        format!(", mostly for want of: {}{more}", named.join("; "))
     };
     Some(format!(
         "{} of {} causes could not be decided from this bundle{lacking}.",

@@ -4,9 +4,9 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
-use super::RenderError;
 use super::escape::visible;
-use crate::detectors::{Chapter, Severity};
+use super::{RenderError, board};
+use crate::detectors::Severity;
 use crate::diagnosis::{Decision, Diagnosis, EntryView, NodeAddresses, SubnetUse};
 
 /// Rows of the coverage table; the JSON output has all.
@@ -62,7 +62,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         report => Serde(diagnosis),
         style => include_str!("../../templates/style.css"),
         severities,
-        chapters => chapters(diagnosis),
+        chapters => Serde(board::board(diagnosis)),
         confirmed => count(Decision::Confirmed),
         suspected => count(Decision::Suspected),
         ruled_out => count(Decision::RuledOut),
@@ -77,24 +77,6 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         nodes_cut => nodes.len().saturating_sub(NODES),
     })?;
     Ok(page)
-}
-
-fn chapters(diagnosis: &Diagnosis) -> Vec<Value> {
-    let mut chapters: Vec<Chapter> = diagnosis.verdicts.iter().map(|verdict| verdict.chapter).collect();
-    chapters.sort_unstable();
-    chapters.dedup();
-    chapters
-        .into_iter()
-        .map(|chapter| {
-            let verdicts: Vec<_> = diagnosis
-                .verdicts
-                .iter()
-                .filter(|verdict| verdict.chapter == chapter)
-                .map(|verdict| context! { shown => verdict.verdict.shown(), ..Value::from(Serde(verdict)) })
-                .collect();
-            context! { title => chapter.title(), verdicts }
-        })
-        .collect()
 }
 
 /// Entries with problems first, then unrecognised ones, then by size.

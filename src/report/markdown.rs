@@ -4,8 +4,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, context};
 
-use super::RenderError;
 use super::escape::{code_block, code_span, markdown};
+use super::{RenderError, board};
 use crate::diagnosis::{Diagnosis, NodeAddresses};
 
 /// Largest report: trackers cut longer texts.
@@ -38,13 +38,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
             excerpt,
             problems => Serde(problems(diagnosis, rows)),
             unread => Serde(unread(diagnosis, rows)),
-            verdicts => diagnosis.verdicts.iter().map(|verdict| context! {
-                shown => verdict.verdict.shown(),
-                chapter => verdict.chapter.title(),
-                title => verdict.title,
-                id => verdict.id,
-                reason => &verdict.reason,
-            }).collect::<Vec<_>>(),
+            chapters => Serde(board::board(diagnosis)),
         })?;
         if text.len() <= BYTES {
             return Ok(tidy(&text));

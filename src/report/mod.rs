@@ -2,6 +2,7 @@
 //!
 //! Text of the bundle is hostile: it is escaped here, by the rule of each output, and nowhere else.
 
+mod board;
 mod escape;
 mod html;
 mod inspection;

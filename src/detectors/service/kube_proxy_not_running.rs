@@ -66,6 +66,11 @@ fn judge(cluster: &Cluster) -> Outcome {
             let labels = &seen.object.metadata.labels;
             let virtual_node = labels.get("type").is_some_and(|value| &**value == "virtual-kubelet");
             let windows = labels.get("kubernetes.io/os").is_some_and(|value| &**value == "windows");
+            // The pods of this node may not be in the bundle at all.
+            let mut system = cluster.facts.objects.pods.iter().filter(|(pod, _)| &*pod.namespace == "kube-system");
+            if !system.any(|(_, pod)| *pod.object.spec.node_name == *key.name) {
+                continue;
+            }
             if nodes.contains(&*key.name) || !ready_node(&key.name) || virtual_node || windows {
                 continue;
             }

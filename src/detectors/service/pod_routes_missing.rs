@@ -57,8 +57,8 @@ struct Node<'a> {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let nodes: Vec<Node<'_>> = cluster.facts.objects.nodes.iter().filter_map(|(key, seen)| {
-        let internal = seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
-        Some(Node { name: &key.name, range: seen.object.spec.pod_cidr.parse().ok()?, address: internal.filter_map(|one| one.address.parse().ok()).next() })
+        let mut internal = seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
+        Some(Node { name: &key.name, range: seen.object.spec.pod_cidr.parse().ok()?, address: internal.find_map(|one| one.address.parse().ok()) })
     }).collect();
     let mut findings = Vec::new();
     for (place, table) in cluster.facts.azure.of(AzureKind::RouteTable) {

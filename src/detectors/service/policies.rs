@@ -87,7 +87,7 @@ pub(super) fn blocked<'a>(cluster: &'a Cluster, to: &[(End<'a>, Socket)]) -> Vec
 }
 
 /// The ways to a service as ends and sockets.
-pub(super) fn ways<'a>(backends: Vec<Backend<'a>>) -> Vec<(End<'a>, Socket)> {
+pub(super) fn ways(backends: Vec<Backend<'_>>) -> Vec<(End<'_>, Socket)> {
     backends.into_iter().map(|one| (one.end, one.socket)).collect()
 }
 

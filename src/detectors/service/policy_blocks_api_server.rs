@@ -3,7 +3,7 @@
 use super::common::{self, PODS};
 use super::policies::{self, Blocked, POLICIES};
 use crate::cluster::Cluster;
-use crate::cluster::policy::{End, Socket};
+use crate::cluster::policy::{End, Peer, Socket};
 use crate::cluster::reach::Resolver;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["pod-cannot-reach-api-server", "service-pods-not-ready"],
     doc: Doc {
         meaning: "A policy isolates the pods for egress, and no rule lets them reach the API server. Operators, controllers and everything that watches objects then fails with timeouts to the address of the kubernetes service.",
-        decision: "A connection to each address of the endpoints of default/kubernetes (policies see these, not the service's address) is evaluated. Told when none is allowed. Confirmed when failing connections of these pods to it are in the bundle; likely when they have a service account of their own; possible and low otherwise, since most applications never talk to the API server. Pods that may reach nothing at all are told only when they show that they need it.",
+        decision: "A connection to each address of the endpoints of default/kubernetes (policies see these, not the service's address) is evaluated. Told when none is allowed. Confirmed when failing connections of these pods to it are in the bundle; likely when they have a service account of their own; possible and low when a rule opens a wide range and takes the API server's address out of it. Otherwise nothing is told, since most applications never talk to the API server.",
         action: "Allow egress to the API server's address and port: the policy below was evaluated against the bundle.",
         reference: "Kubernetes: network policies. AKS: the annotation kubernetes.azure.com/set-kube-service-host-fqdn and egress rules.",
     },
@@ -70,13 +70,23 @@ fn sealed(cluster: &Cluster, blocked: &Blocked<'_>) -> bool {
     })
 }
 
+/// Whether a rule opens a range that holds the API server's address, and takes it out again.
+fn excepted(cluster: &Cluster, blocked: &Blocked<'_>, api: &End<'_>) -> bool {
+    let End::Address(ip) = api else { return false };
+    let policies = blocked.policies.iter().filter_map(|key| cluster.policies.of(&key.namespace).find(|own| own.key == *key));
+    let rules = policies.filter_map(|policy| policy.spec.as_ref()?.egress.as_ref()).flatten();
+    rules.flat_map(|rule| &rule.peers).any(|peer| matches!(peer, Peer::Block { range, .. } if range.contains(ip)))
+}
+
 fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -> Option<Finding> {
     let failing = failing(cluster, blocked, to);
     let needs = with_account(cluster, blocked);
-    if failing.is_empty() && !needs && sealed(cluster, blocked) {
+    let (api, socket) = to.first()?;
+    // Most applications need no API server: without a sign that these do, only a hole cut around it is suspicious.
+    let sign = !failing.is_empty() || (needs && !sealed(cluster, blocked)) || excepted(cluster, blocked, api);
+    if !sign {
         return None;
     }
-    let (api, socket) = to.first()?;
     let policies = policies::names(&blocked.policies);
     let words = format!("no rule allows port {} to {}", socket.port, api.shown());
     let mut evidence: Vec<Evidence> =
@@ -97,7 +107,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
     finding.detail("policies", blocked.policies.iter().map(Key::shown).collect::<Vec<_>>());
-    let matter = if failing.is_empty() && !needs { " Whether they need it the bundle does not say: most applications do not." } else { "" };
+    let matter = if failing.is_empty() && !needs { " A rule opens a wide range and takes the address of the API server out of it. Whether the pods need it the bundle does not say." } else { "" };
     finding.cause = format!(
         "{policies} isolates these pods; a connection to the API server ({} port {}) was evaluated and is denied.{matter} {}",
         api.shown(),

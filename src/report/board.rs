@@ -1,0 +1,60 @@
+//! The verdict board: what was found stands alone, what says the same for the same reason stands together.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::detectors::Chapter;
+use crate::diagnosis::{Decision, Diagnosis, Verdict};
+
+/// A row of the board.
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    /// `confirmed`, …
+    pub(super) shown: &'static str,
+    /// Why.
+    pub(super) reason: &'a str,
+    /// The causes: title and id.
+    pub(super) causes: Vec<(&'a str, &'a str)>,
+}
+
+/// The rows of a chapter.
+#[derive(Serialize)]
+pub(super) struct ChapterRows<'a> {
+    /// As a heading.
+    pub(super) title: &'static str,
+    /// Found ones first.
+    pub(super) rows: Vec<Row<'a>>,
+}
+
+/// The board, by chapter.
+pub(super) fn board(diagnosis: &Diagnosis) -> Vec<ChapterRows<'_>> {
+    let mut chapters: BTreeMap<Chapter, Vec<&Verdict>> = BTreeMap::new();
+    for verdict in &diagnosis.verdicts {
+        chapters.entry(verdict.chapter).or_default().push(verdict);
+    }
+    chapters
+        .into_iter()
+        .map(|(chapter, verdicts)| ChapterRows { title: chapter.title(), rows: rows(&verdicts) })
+        .collect()
+}
+
+/// Found ones come first, unknown ones last.
+const ORDER: [&str; 3] = ["confirmed", "suspected", "ruled out"];
+
+/// The rows of a chapter, found ones first.
+fn rows<'a>(verdicts: &[&'a Verdict]) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for verdict in verdicts {
+        let cause = (verdict.title, verdict.id);
+        let shown = verdict.verdict.shown();
+        let folds = matches!(verdict.verdict, Decision::RuledOut | Decision::NotEvaluated);
+        let same = rows.iter_mut().find(|row| folds && row.shown == shown && row.reason == verdict.reason);
+        match same {
+            Some(row) => row.causes.push(cause),
+            None => rows.push(Row { shown, reason: &verdict.reason, causes: vec![cause] }),
+        }
+    }
+    rows.sort_by_key(|row| ORDER.iter().position(|own| *own == row.shown).unwrap_or(ORDER.len()));
+    rows
+}
