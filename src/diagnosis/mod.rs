@@ -4,7 +4,9 @@
 //! (`"schema": "kubetriage/v1"`).
 
 mod addresses;
+mod chains;
 mod coverage;
+mod fold;
 mod inventory;
 mod layout;
 mod platform;
@@ -144,6 +146,15 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Judges a cluster with all detectors.
     pub fn of(cluster: &Cluster, inputs: Vec<String>) -> Self {
+        let rank = |finding: &Finding| {
+            (
+                std::cmp::Reverse((finding.severity, finding.confidence)),
+                // What was folded follows what it was folded from.
+                fold::is_rest(finding),
+                std::cmp::Reverse(finding.count),
+                finding.id.clone(),
+            )
+        };
         let mut verdicts = Vec::new();
         let mut findings: Vec<Finding> = Vec::new();
         let mut ask_for: Vec<Ask> = Vec::new();
@@ -160,9 +171,10 @@ impl Diagnosis {
                 command: need.command.to_owned(),
             }));
             let missing: Vec<String> = missing.iter().map(|need| need.what.to_owned()).collect();
-            if let Ok(found) = found {
+            if let Ok(mut found) = found {
+                found.findings.sort_by_cached_key(rank);
                 verdicts.push(verdict(detector, &found, missing));
-                findings.extend(found.findings);
+                findings.extend(fold::folded(detector, found.findings));
             } else {
                 internal_errors
                     .push(format!("the detector {} failed: this is a fault of kubetriage", detector.id));
@@ -172,15 +184,9 @@ impl Diagnosis {
                 verdicts.push(failed);
             }
         }
-        let rank = |finding: &Finding| {
-            (
-                std::cmp::Reverse((finding.severity, finding.confidence)),
-                std::cmp::Reverse(finding.count),
-                finding.id.clone(),
-            )
-        };
         findings.sort_by_cached_key(rank);
         number_equal_ids(&mut findings);
+        chains::explain(&mut findings);
         for verdict in &mut verdicts {
             verdict.findings =
                 findings.iter().filter(|f| f.detector == verdict.id).map(|f| f.id.clone()).collect();
@@ -189,7 +195,7 @@ impl Diagnosis {
         let root_causes: Vec<RootCause> = findings
             .iter()
             .filter(|finding| finding.explained_by.is_empty() && finding.severity > Severity::Info)
-            .map(root)
+            .map(|finding| root(finding, &findings))
             .collect();
         let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
         let inventory = Inventory::of(cluster, &inputs);
@@ -296,7 +302,7 @@ fn join_asks(asks: &mut Vec<Ask>) {
         .collect();
 }
 
-fn root(finding: &Finding) -> RootCause {
+fn root(finding: &Finding, findings: &[Finding]) -> RootCause {
     let first = |text: &str| text.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
     RootCause {
         id: finding.id.clone(),
@@ -306,6 +312,8 @@ fn root(finding: &Finding) -> RootCause {
         why: first(&finding.cause),
         count: finding.count,
         first_step: first(&finding.fix.text),
-        findings: vec![finding.id.clone()],
+        findings: std::iter::once(finding.id.clone())
+            .chain(chains::symptoms(&finding.id, findings))
+            .collect(),
     }
 }

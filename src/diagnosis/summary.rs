@@ -46,7 +46,9 @@ pub(super) fn paragraph(
         ));
         told += past.len();
     }
-    let other = findings.iter().find(|f| serious(f) && f.detector != "pod-ip-leak" && !is_missing_rule(f));
+    let other = findings.iter().find(|f| {
+        serious(f) && f.explained_by.is_empty() && f.detector != "pod-ip-leak" && !is_missing_rule(f)
+    });
     if let Some(other) = other {
         let also = if told > 0 { "Also: " } else { "" };
         sentences.push(format!("{also}{}.", other.title));

@@ -15,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Network policies keep pods from the API server",
     guide: &["3.7", "4.2"],
     needs: &[POLICIES, PODS],
-    explains: &["pod-cannot-reach-api-server", "service-pods-not-ready"],
+    explains: &["pod-cannot-reach-api-server"],
     doc: Doc {
         meaning: "A policy isolates the pods for egress, and no rule lets them reach the API server. Operators, controllers and everything that watches objects then fails with timeouts to the address of the kubernetes service.",
         decision: "A connection to each address of the endpoints of default/kubernetes (policies see these, not the service's address) is evaluated. Told when none is allowed. Confirmed when failing connections of these pods to it are in the bundle; likely when they have a service account of their own; possible and low when a rule opens a wide range and takes the API server's address out of it. Otherwise nothing is told, since most applications never talk to the API server.",

@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The network policy engine logged packets that it dropped",
     guide: &["3.8"],
     needs: &[LOGS],
-    explains: &["service-pods-not-ready"],
+    explains: &[],
     doc: Doc {
         meaning: "Calico writes 'calico-packet' lines to the kernel's log for packets that a Log rule meets, Cilium's monitor and Hubble write 'Policy denied DROPPED'. Each names source, destination and port of traffic that a policy dropped.",
         decision: "The addresses are looked up among the pods, and the connection is evaluated by the network policies of the bundle. Confirmed when the evaluation denies it, too: then the policy is named. Likely otherwise: a Calico or Cilium policy that is not of networking.k8s.io, or one that has changed, dropped it.",

@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A rule of a network policy means nobody: its labels do not exist",
     guide: &["3.7"],
     needs: &[POLICIES, PODS],
-    explains: &["policy-isolates-service", "policy-blocks-dns", "policy-blocks-api-server", "service-pods-not-ready"],
+    explains: &["policy-isolates-service", "policy-blocks-dns", "policy-blocks-api-server"],
     doc: Doc {
         meaning: "The rule was written to let somebody pass, and its selector takes nobody: a label is misspelt, or a namespace is selected by a label that it does not have (name=… instead of kubernetes.io/metadata.name=…). The policy isolates, and the rule opens nothing.",
         decision: "Every peer of the rule takes no pod, or no namespace, of the bundle's complete lists, and the policy does select pods. Likely when something close exists: a pod whose label is spelt nearly so, or a namespace of that name. Otherwise possible: the peer may be deployed later.",
