@@ -81,6 +81,172 @@ fn every_detector_finds_its_hit_and_leaves_its_quiet_sample_alone() {
     }
 }
 
+/// The failures of the catalogue that the tool works from, A to I, each with the causes that tell it, or with the
+/// reason why none does.
+const FAILURES: &[(&str, &[&str], &str)] = &[
+    ("A1 api-authorized-ip-ranges", &["client-not-in-authorized-ranges", "client-blocked-on-the-way"], ""),
+    ("A2 api-private-cluster-no-path", &["private-cluster-without-path"], ""),
+    ("A3 api-dns-client", &["client-dns-fails", "private-zone-not-linked"], ""),
+    ("A4 api-cluster-stopped-or-refused", &["cluster-stopped"], ""),
+    (
+        "A5 kubeconfig-missing-or-stale",
+        &["kubeconfig-missing", "client-credentials-refused", "client-dns-fails"],
+        "",
+    ),
+    ("A6 api-tls-client", &["client-tls-fails", "client-connection-cut", "certificate-expired"], ""),
+    ("A7 kubectl-version-skew", &["kubectl-version-skew"], ""),
+    ("B1 kubenet-ipam-leak", &["pod-ip-leak", "pod-ip-churn", "pod-ip-exhausted"], ""),
+    ("B2 azcni-v1-no-available-addresses", &["pod-ip-exhausted", "pod-ip-pool-full", "pod-ip-leak"], ""),
+    ("B3 cns-not-enough-ips", &["cns-waiting", "cns-unauthorised"], ""),
+    ("B4 pod-subnet-full", &["pod-subnet-full"], ""),
+    ("B5 overlay-podcidr-exhausted", &["pod-cidr-exhausted"], ""),
+    ("B6 cns-unreachable", &["cns-unreachable"], ""),
+    ("B7 cni-not-initialised", &["cni-not-ready"], ""),
+    ("B8 calico-ipam-exhausted", &["pod-ip-exhausted", "pod-ip-leak"], ""),
+    ("B9 subnet-full-nodes", &["node-subnet-full"], ""),
+    ("B10 insufficient-subnet-size", &["subnet-too-small"], ""),
+    ("B11 subnet-delegated, cidr-overlap", &["subnet-delegated", "cidr-overlap"], ""),
+    (
+        "C1 service-no-endpoints",
+        &[
+            "service-selector-matches-nothing",
+            "service-pods-not-ready",
+            "service-named-port-missing",
+            "service-without-selector-or-endpoints",
+            "service-scaled-to-zero",
+            "ingress-without-backend",
+        ],
+        "",
+    ),
+    (
+        "C2 service-targetport-mismatch",
+        &["service-target-port-undeclared", "container-not-listening", "service-protocol-mismatch"],
+        "",
+    ),
+    (
+        "C3 network-policy-blocks",
+        &[
+            "policy-blocks-dns",
+            "policy-blocks-api-server",
+            "policy-isolates-service",
+            "policy-drops-logged",
+            "policy-engine-missing",
+        ],
+        "",
+    ),
+    ("C4 kube-proxy-broken", &["kube-proxy-not-running", "kube-proxy-failing", "service-rules-missing"], ""),
+    ("C5 cni-route-broken", &["pod-routes-missing", "sandbox-failed-otherwise"], ""),
+    ("C6 nsg-blocks-app", &["nsg-blocks-load-balancer", "service-local-traffic-only"], ""),
+    ("C7 nsg-blocks-nodepools", &["nsg-blocks-node-pools", "kubelet-port-blocked"], ""),
+    ("C8 lb-pending", &["load-balancer-pending", "azure-identity-lacks-permission"], ""),
+    ("C9 app-crash-or-oom", &["container-crash-loop", "container-out-of-memory"], ""),
+    (
+        "D1 node-api-blocked",
+        &[
+            "node-cannot-reach-api-server",
+            "pod-cannot-reach-api-server",
+            "node-egress-not-in-authorized-ranges",
+            "nsg-blocks-egress",
+            "private-endpoint-not-approved",
+        ],
+        "",
+    ),
+    ("D2 node-api-dns", &["node-cannot-resolve-api-server"], ""),
+    ("D3 node-outbound-blocked", &["node-outbound-blocked"], ""),
+    ("D4 other CSE codes", &["node-provisioning-failed"], ""),
+    ("D5 firewall-egress-deny", &["firewall-denies-required-egress"], ""),
+    ("D6 udr-blackhole", &["default-route-leads-nowhere", "pod-routes-missing"], ""),
+    ("D7 snat-exhaustion", &["snat-exhausted"], ""),
+    ("D8 private-dns-zone-errors", &["private-zone-errors", "private-zone-not-linked"], ""),
+    ("D9 seed-service-missing", &["api-server-endpoints-missing", "api-server-pod-unhealthy"], ""),
+    ("E1 kubelet-10250-blocked", &["kubelet-port-blocked"], ""),
+    ("E2 konnectivity-down", &["tunnel-down"], ""),
+    ("E3 admission-webhook-failure", &["admission-webhook-failing", "forbidden-not-by-rbac"], ""),
+    ("E4 etcd-size", &["etcd-full"], ""),
+    ("E5 apiserver-throttled", &["api-server-throttles"], ""),
+    ("E6 metrics-api", &["metrics-api-unavailable"], ""),
+    ("F1 coredns-upstream-timeout", &["coredns-upstream-failing", "pods-cannot-reach-dns"], ""),
+    ("F2 dns-mixed-servers", &["dns-servers-mixed"], ""),
+    ("F3 coredns-unhealthy", &["coredns-unhealthy"], ""),
+    ("F4 localdns", &["localdns-failed"], ""),
+    ("F5 dns-nxdomain-search", &["dns-name-unknown"], ""),
+    ("G1 acr-401", &["image-pull-unauthorized"], ""),
+    ("G2 acr-403", &["image-pull-forbidden"], ""),
+    ("G3 acr-timeout", &["registry-unreachable"], ""),
+    ("G4 image-not-found", &["image-not-found", "image-pull-failing"], ""),
+    ("G5 mcr-blocked", &["registry-unreachable", "node-outbound-blocked"], ""),
+    ("G6 oomkilled, evicted", &["container-out-of-memory", "pod-evicted"], ""),
+    ("H1 rbac-forbidden-user", &["rbac-missing-permission", "forbidden-not-by-rbac"], ""),
+    ("H2 rbac-forbidden-serviceaccount", &["rbac-missing-permission"], ""),
+    ("H3 identity-permission", &["azure-identity-lacks-permission"], ""),
+    ("H4 certificates-expired", &["certificate-expired"], ""),
+    ("I1 node-not-ready", &["node-not-ready"], ""),
+    ("I2 pod-unschedulable", &["pod-unschedulable"], ""),
+    ("I3 autoscaler", &["autoscaler-refuses"], ""),
+    ("I4 pdb-drain", &["pdb-blocks-drain"], ""),
+    ("I5 arm-throttled", &["azure-throttles"], ""),
+    ("I6 aks-rp-throttled", &["azure-throttles"], ""),
+    (
+        "I7 nsg-upgrade-fail",
+        &["nsg-blocks-egress"],
+        "the error names no text of its own: the rules that cause it are judged",
+    ),
+    ("I8 command-invoke", &["run-command-failed"], ""),
+];
+
+#[test]
+fn every_failure_of_the_catalogue_has_a_cause_that_tells_it() {
+    for (failure, causes, why) in FAILURES {
+        assert!(!causes.is_empty() || !why.is_empty(), "{failure} has neither a cause nor a reason");
+        for cause in *causes {
+            assert!(detectors::find(cause).is_some(), "{failure}: there is no cause {cause}");
+        }
+    }
+    let rows = [
+        "1", "1.1", "1.2", "2", "2.1", "2.2", "2.3", "3", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7",
+        "3.8", "4", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "4.8",
+    ];
+    for row in rows {
+        assert!(
+            detectors::all().any(|one| one.guide.contains(&row)),
+            "no cause answers row {row} of the guide"
+        );
+    }
+}
+
+/// Which causes fire on which sample: a cause must be told apart from its nearest neighbours. The table is read
+/// before it is accepted (`just golden`).
+#[test]
+fn on_each_sample_only_the_expected_causes_fire() {
+    let mut table = String::new();
+    for detector in detectors::all() {
+        for kind in ["hit", "quiet"] {
+            let found = common::diagnosis(&common::sample("detectors").join(detector.id).join(kind));
+            assert_eq!(found.internal_errors, Vec::<String>::new(), "{}/{kind}", detector.id);
+            let mut fired: Vec<String> = found
+                .findings
+                .iter()
+                .map(|one| format!("{} ({} {})", one.detector, one.confidence.name(), one.severity.name()))
+                .collect();
+            fired.sort();
+            fired.dedup();
+            table += &format!("{}/{kind}: {}\n", detector.id, fired.join(", "));
+        }
+    }
+    let file = common::sample("detectors/matrix.txt");
+    if std::env::var_os("KUBETRIAGE_GOLDEN").is_some() {
+        std::fs::write(&file, &table).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    for (now, before) in table.lines().zip(expected.lines()) {
+        assert_eq!(
+            now, before,
+            "another cause fires than before: if that is right, accept it with `just golden`"
+        );
+    }
+    assert_eq!(table.lines().count(), expected.lines().count());
+}
+
 #[test]
 fn the_docs_are_those_of_the_code() {
     let written = std::fs::read_to_string(common::root().join("docs/detectors.md")).unwrap_or_default();

@@ -548,7 +548,7 @@ fn what_periscope_could_not_reach_is_told() {
         .filter(|(_, probe)| !probe.reached)
         .map(|(_, probe)| probe.target.to_string())
         .collect();
-    assert_eq!(failed, ["prod-abc.hcp.westeurope.azmk8s.io:443"]);
+    assert_eq!(failed, ["prod-abc.hcp.westeurope.azmk8s.io"]);
 }
 
 // 9. What a real control plane does.

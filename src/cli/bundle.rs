@@ -1,6 +1,7 @@
 //! What all commands that read a bundle have in common: its arguments, the limits, the reading.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
 
 use clap::Args;
 
@@ -8,6 +9,7 @@ use super::{Exit, output, progress, sizes};
 use crate::bundle::{self, Input, Limits, Progress};
 use crate::cluster::Cluster;
 use crate::diagnosis::Diagnosis;
+use crate::facts::{Outward, Place, Whose};
 use crate::report;
 use crate::{Options, scan};
 
@@ -16,6 +18,10 @@ pub(super) struct Arguments {
     /// Archive, folder or file, `-` for the standard input, or several of these (one cluster's pieces)
     #[arg(required = true, value_name = "BUNDLE")]
     bundles: Vec<String>,
+
+    /// Public address of the client that can't reach the API server (as `curl ifconfig.me` shows it there); may be repeated
+    #[arg(long, value_name = "IP")]
+    client_ip: Vec<IpAddr>,
 
     /// Worker threads [default: one per processor]
     #[arg(long, value_name = "N")]
@@ -84,9 +90,19 @@ impl Arguments {
         let opened = bundle::open(&inputs)?;
         let options = self.options();
         let progress = Progress::default();
-        let facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
+        let mut facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
             scan(&opened, &options, &progress)
         });
+        for (address, at) in self.client_ip.iter().zip(1..) {
+            let place = Place { source: "--client-ip".into(), line: at };
+            if let Some(slot) = facts.nodes.outward.slot(place) {
+                *slot = Outward {
+                    address: Some(*address),
+                    whose: Whose::Client,
+                    from: "given with --client-ip".into(),
+                };
+            }
+        }
         let cluster = Cluster::freeze(facts);
         let mut diagnosis = Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect());
         report::redact(&mut diagnosis);

@@ -1,10 +1,12 @@
 //! REASON: everything that was read, frozen, with the engines that answer questions of it.
 
+pub mod azure;
 pub mod ipam;
 pub mod net;
 pub mod policy;
 pub mod rbac;
 pub mod reach;
+pub mod reachability;
 mod requests;
 pub mod selector;
 pub mod service;
@@ -30,6 +32,10 @@ pub struct Cluster {
     pub policies: policy::Policies,
     /// Services, followed to their pods.
     pub services: service::Services,
+    /// The cluster as Azure describes it.
+    pub azure: azure::Azure,
+    /// Failed attempts to reach something.
+    pub unreached: Vec<reachability::Unreached>,
     /// Newest absolute time of the bundle, in microseconds since 1970.
     pub anchor: Option<i64>,
     /// About when the logs end: a time that at least two of them reach, since a single text may name any date.
@@ -48,7 +54,38 @@ impl Cluster {
         let groups = selector::Groups::new(&facts.objects);
         let policies = policy::Policies::new(&facts);
         let services = service::Services::new(&facts, &groups, anchor);
-        Self { facts, denials, misses, joined, ledger, groups, policies, services, anchor, logs_end }
+        let azure = azure::Azure::new(&facts);
+        let unreached = reachability::unreached(&facts, &azure, anchor, logs_end);
+        Self {
+            facts,
+            denials,
+            misses,
+            joined,
+            ledger,
+            groups,
+            policies,
+            services,
+            azure,
+            unreached,
+            anchor,
+            logs_end,
+        }
+    }
+
+    /// Whether something that was last seen then had ended well before the logs did.
+    pub fn is_over(&self, span: Option<(i64, i64)>) -> bool {
+        span.is_some_and(|(_, last)| reachability::is_over(last, self.logs_end))
+    }
+
+    /// The cluster runs on Azure, by its resources or by its nodes.
+    pub fn on_azure(&self) -> bool {
+        !self.azure.clusters.is_empty()
+            || self
+                .facts
+                .objects
+                .nodes
+                .iter()
+                .any(|(_, seen)| seen.object.spec.provider_id.starts_with("azure://"))
     }
 }
 

@@ -5,9 +5,17 @@
 //! quiet sample under `samples/detectors/<id>/`.
 
 pub mod authorization;
+pub mod client_access;
+pub mod control_plane;
+pub mod dns;
 mod finding;
+pub mod images;
 pub mod ip_allocation;
+mod needs;
+pub mod node_access;
+pub mod nodes;
 pub mod service;
+mod told;
 
 pub use crate::evidence::Confidence;
 pub use finding::{Finding, Fix, Severity, SubjectRef, shell, slug};
@@ -21,21 +29,39 @@ use crate::cluster::Cluster;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Chapter {
+    /// Somebody's kubectl can't reach the API server.
+    ClientAccess,
     /// Pods can't get an address.
     IpAllocation,
     /// A service can't be reached.
     Service,
+    /// Nodes or pods can't reach the API server, or the outside.
+    NodeAccess,
+    /// Names can't be resolved.
+    Dns,
     /// Requests are refused.
     Authorization,
+    /// The API server and its way to the nodes.
+    ControlPlane,
+    /// Images can't be pulled, containers end.
+    Images,
+    /// Nodes, certificates, identities, scale.
+    Nodes,
 }
 
 impl Chapter {
     /// As a heading.
     pub fn title(self) -> &'static str {
         match self {
+            Self::ClientAccess => "Clients can't reach the API server",
             Self::IpAllocation => "Pods can't get an IP address",
             Self::Service => "A service can't be reached",
+            Self::NodeAccess => "Nodes and pods can't reach the API server or the outside",
+            Self::Dns => "Names can't be resolved",
             Self::Authorization => "Requests are refused (401, 403)",
+            Self::ControlPlane => "The API server, its tunnel and its webhooks",
+            Self::Images => "Images and containers",
+            Self::Nodes => "Nodes, identities, certificates and scale",
         }
     }
 }
@@ -92,17 +118,29 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Why it could not be decided, although the data seemed to be there.
     pub undecided: Option<String>,
+    /// Why it is ruled out, where that needs more words than that nothing was seen.
+    pub ruled_out: Option<String>,
 }
 
 impl From<Vec<Finding>> for Outcome {
     fn from(findings: Vec<Finding>) -> Self {
-        Self { findings, undecided: None }
+        Self { findings, ..Self::default() }
     }
 }
 
 /// Every detector, by chapter.
 pub fn all() -> impl Iterator<Item = &'static Detector> {
-    let chapters = [ip_allocation::DETECTORS, service::DETECTORS, authorization::DETECTORS];
+    let chapters = [
+        client_access::DETECTORS,
+        ip_allocation::DETECTORS,
+        service::DETECTORS,
+        node_access::DETECTORS,
+        dns::DETECTORS,
+        authorization::DETECTORS,
+        control_plane::DETECTORS,
+        images::DETECTORS,
+        nodes::DETECTORS,
+    ];
     chapters.into_iter().flatten().copied()
 }
 
@@ -135,6 +173,15 @@ mod tests {
         let before = ids.len();
         ids.dedup();
         assert_eq!(ids.len(), before);
+    }
+
+    #[test]
+    fn what_a_detector_explains_is_a_detector() {
+        for detector in all() {
+            for other in detector.explains {
+                assert!(find(other).is_some() && *other != detector.id, "{} explains {other}", detector.id);
+            }
+        }
     }
 
     #[test]

@@ -250,7 +250,8 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
             (Decision::NotEvaluated, outcome.undecided.clone().unwrap_or_default())
         }
         None if missing.is_empty() => {
-            (Decision::RuledOut, "the data was there, and nothing of the kind was seen".to_owned())
+            let nothing = || "the data was there, and nothing of the kind was seen".to_owned();
+            (Decision::RuledOut, outcome.ruled_out.clone().unwrap_or_else(nothing))
         }
         None => (Decision::NotEvaluated, format!("missing: {}", missing.join("; "))),
     };
@@ -281,7 +282,7 @@ fn number_equal_ids(findings: &mut [Finding]) {
     }
 }
 
-/// Several detectors may need the same: one line, and the reason that they share.
+/// Several detectors may need the same: one line, and the reason that they share; what most of them need comes first.
 fn join_asks(asks: &mut Vec<Ask>) {
     let mut joined: Vec<(Ask, usize)> = Vec::new();
     for ask in asks.drain(..) {
@@ -290,6 +291,25 @@ fn join_asks(asks: &mut Vec<Ask>) {
             None => joined.push((ask, 1)),
         }
     }
+    // A command that is part of another's need not be given twice.
+    let mut at = 0;
+    while let Some((ask, times)) = joined.get(at) {
+        let (command, times) = (ask.command.clone(), *times);
+        let holds = |other: &Ask| {
+            other.command.len() > command.len()
+                && command.lines().all(|line| other.command.lines().any(|own| own == line))
+        };
+        match joined.iter().position(|(other, _)| holds(other)) {
+            Some(whole) => {
+                if let Some((_, own)) = joined.get_mut(whole) {
+                    *own += times;
+                }
+                joined.remove(at);
+            }
+            None => at += 1,
+        }
+    }
+    joined.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     *asks = joined
         .into_iter()
         .map(|(mut ask, times)| {

@@ -69,6 +69,24 @@ impl Failure {
     }
 }
 
+/// Who says that it failed, by the words of the line or by whose log it is (CATALOG §0: who speaks matters).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Speaker {
+    /// kubectl or another client of people, on somebody's machine.
+    Person,
+    /// A node: its kubelet, its container runtime, its provisioning.
+    Node,
+    /// CoreDNS, of its upstream servers.
+    Dns,
+    /// The API server or another part of the control plane.
+    ControlPlane,
+    /// An agent of the tunnel between the API server and the nodes: noisy on healthy clusters (AKS#4423).
+    Tunnel,
+    /// The text does not tell.
+    #[default]
+    Unknown,
+}
+
 /// An attempt, as far as its line tells.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey {
@@ -80,8 +98,10 @@ pub struct AttemptKey {
     pub port: u16,
     /// The DNS server that was asked, `10.0.0.10:53`; empty when not told.
     pub resolver: Box<str>,
-    /// The words are those of kubectl or of another client of people.
-    pub client: bool,
+    /// Who says so.
+    pub speaker: Speaker,
+    /// The request was one to the Kubernetes API: its path says so.
+    pub of_api: bool,
     /// The node whose log or event it is; empty when not told.
     pub node: Box<str>,
     /// Namespace and name of the pod that it is about; empty when not told.

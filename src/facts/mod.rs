@@ -22,7 +22,7 @@ pub mod time;
 use std::sync::Arc;
 
 pub use address_book::{AddressBook, AddressBooks, Held, Holding, Records};
-pub use attempt::{AttemptKey, AttemptSeen, AttemptTally, Attempts, Failure};
+pub use attempt::{AttemptKey, AttemptSeen, AttemptTally, Attempts, Failure, Speaker};
 pub use azure::{AzureFacts, AzureKind, AzureResource};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};

@@ -197,12 +197,55 @@ pub struct CalicoReport {
 pub struct Probe {
     /// The node, when told.
     pub node: Option<Box<str>>,
-    /// What was to be reached.
+    /// Name or address of what was to be reached, a whole URL when that is all there is.
     pub target: Box<str>,
+    /// Its port; 0 when not told.
+    pub port: u16,
+    /// It was made in a pod or on a node of the cluster.
+    pub in_cluster: bool,
     /// It was.
     pub reached: bool,
     /// What was said.
     pub message: Box<str>,
+}
+
+/// Whose outward address it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// Of a machine outside the cluster, on which somebody works.
+    Client,
+    /// Of pods or nodes.
+    Cluster,
+    /// Nothing tells.
+    #[default]
+    Unknown,
+}
+
+/// An address under which somebody is seen from outside: what a service such as `ifconfig.me` answered, or what the
+/// user of this program said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outward {
+    /// The address.
+    pub address: Option<IpAddr>,
+    /// Whose it is.
+    pub whose: Whose,
+    /// How it is known, in words.
+    pub from: Box<str>,
+}
+
+/// A certificate as `openssl` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// Who shows it, or its file, when told.
+    pub whose: Box<str>,
+    /// Whom it names.
+    pub subject: Box<str>,
+    /// Who signed it.
+    pub issuer: Box<str>,
+    /// Its end, in microseconds since 1970.
+    pub not_after: Option<i64>,
+    /// `openssl` could not trace it to an authority that it knows.
+    pub untrusted: bool,
 }
 
 macro_rules! node_facts {
@@ -249,4 +292,8 @@ node_facts! {
     calico_reports: CalicoReport,
     /// Attempts to reach something.
     probes: Probe,
+    /// Addresses under which machines are seen from outside.
+    outward: Outward,
+    /// Certificates.
+    certificates: Certificate,
 }

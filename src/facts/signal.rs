@@ -65,6 +65,46 @@ pub enum Signal {
     DnsLoop,
     /// `CoreDNS` can't read its configuration.
     CorefileBroken,
+    /// `CoreDNS` may not ask the API server.
+    DnsUnauthorised,
+    /// The node-local resolver of AKS (unit `localdns`) failed.
+    LocalDnsFailed,
+    /// No kubeconfig: kubectl asks `localhost:8080`, or says that it has no configuration.
+    NoKubeconfig,
+    /// A credential plugin of the client failed: kubelogin is missing, Entra ID refuses; what it said.
+    CredentialPlugin,
+    /// kubectl and the API server are too far apart.
+    VersionSkew,
+    /// A registry refused a pull, 401: the image.
+    ImageUnauthorised,
+    /// A registry refused a pull, 403: the image.
+    ImageForbidden,
+    /// A registry has no such image, or none for the platform: the image.
+    ImageMissing,
+    /// A pull failed before the registry answered: the image, and how (`timeout`, `dns`, `tls`, `refused`).
+    ImageUnreachable,
+    /// No source port is left for connections to the outside.
+    SnatExhausted,
+    /// Azure could not link or read a private DNS zone: the code.
+    PrivateZoneFailed,
+    /// Azure refused an action of an identity: the code, the action, the scope.
+    AzureRefused,
+    /// The certificate with which a kubelet talks to the API server is over.
+    KubeletCertificateExpired,
+    /// An eviction would break a disruption budget: the pod or node, when told.
+    DrainBlocked,
+    /// The cluster autoscaler can't add nodes: the code.
+    ScaleUpFailed,
+    /// The resource provider of AKS refuses requests for their number.
+    AksThrottled,
+    /// `az aks command invoke` or run-command failed: the code.
+    RunCommandFailed,
+    /// The metrics API does not answer.
+    MetricsUnavailable,
+    /// The kernel ended a process for want of memory: its name.
+    OutOfMemory,
+    /// A kubelet or a runtime has no threads, or does not follow its pods (PLEG).
+    NodeStruggles,
 }
 
 impl Signal {

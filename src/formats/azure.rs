@@ -85,6 +85,39 @@ impl Format for Azure {
     }
 }
 
+/// What `az aks show --query apiServerAccessProfile.authorizedIpRanges` printed, the guide's own first command: a list,
+/// `null`, or rows. Without its command nobody could tell what the list is. Says whether it was that.
+pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) -> bool {
+    let Some(command) = piece.command else { return false };
+    let lower = command.to_ascii_lowercase();
+    if !lower.contains("aks show") || !lower.contains("authorizedipranges") {
+        return false;
+    }
+    let text = String::from_utf8_lossy(piece.bytes);
+    let ranges: Vec<Value> = text
+        .split(|c: char| c.is_whitespace() || ",[]\"".contains(c))
+        .filter(|word| word.contains(['.', ':']) && word.starts_with(|c: char| c.is_ascii_hexdigit()))
+        .map(Value::from)
+        .collect();
+    // An error in its place says nothing of ranges.
+    if ranges.is_empty() && !matches!(text.trim(), "" | "null" | "[]") {
+        return false;
+    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let option = |names: [&str; 2]| {
+        let at = words.iter().position(|word| names.contains(word))?;
+        words.get(at + 1).copied()
+    };
+    let name = option(["--name", "-n"]).unwrap_or_default();
+    let group = option(["--resource-group", "-g"]).unwrap_or_default();
+    let value = serde_json::json!({ "resourcegroup": group, "apiserveraccessprofile": { "authorizedipranges": ranges } });
+    let place = Place { source: piece.source.clone(), line: piece.first_line };
+    if let Some(slot) = facts.azure.resources.slot((place, 0)) {
+        *slot = AzureResource { kind: Some(AzureKind::Cluster), id: "".into(), name: name.into(), value };
+    }
+    true
+}
+
 /// All keys in lower case; `properties` becomes part of what it belongs to.
 fn lowered(value: Value, depth: u8) -> Value {
     match value {

@@ -10,10 +10,10 @@ use super::{Format, Head, Piece, text};
 use crate::bundle::Framer;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Binding, Condition, Container, ContainerPort, ContainerState, ContainerStatus, EndpointAddress, Endpoints,
+    Binding, BudgetStatus, Condition, Container, ContainerPort, ContainerState, ContainerStatus, EndpointAddress, Endpoints,
     EventKey, EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer, LoadBalancerIngress, Meta, Namespace,
-    NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Owner, Pod, PodIp,
-    PodSpec, PodStatus, PolicyRule, Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset,
+    NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Owner, Pod,
+    PodDisruptionBudget, PodIp, PodSpec, PodStatus, PolicyRule, Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset,
     Terminated, Text, Waiting, fingerprint,
 };
 
@@ -253,6 +253,7 @@ impl Reader<'_, '_> {
                 objects.namespaces.add(Namespace { metadata, status }, &origin);
             }
             "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata, spec: None }, &origin),
+            "PodDisruptionBudget" => objects.disruption_budgets.add(budget(block, metadata), &origin),
             "RoleBinding" | "ClusterRoleBinding" | "Role" | "ClusterRole" if !told => {
                 self.facts.not_kept(&format!("{kind} (described without its namespace)"));
             }
@@ -278,6 +279,7 @@ impl Reader<'_, '_> {
             () if block.has("Subsets") => "Endpoints",
             () if block.has("AddressType") => "EndpointSlice",
             () if below("Spec", "PodSelector:") => "NetworkPolicy",
+            () if below("Status", "Allowed disruptions:") => "PodDisruptionBudget",
             () if block.has("Role") && block.has("Subjects") => match asked {
                 Some("ClusterRoleBinding") => "ClusterRoleBinding",
                 _ => "RoleBinding",
@@ -458,6 +460,7 @@ fn containers(lines: &[Line<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
                 restart_count: inner(lines, "Restart Count").parse().unwrap_or(0),
                 state: state(lines, "State"),
                 last_state: state(lines, "Last State"),
+                image: inner(lines, "Image").into(),
             };
             (container, (!inner(lines, "State").is_empty()).then_some(status))
         })
@@ -471,7 +474,7 @@ fn containers(lines: &[Line<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
 fn pod(block: &Block<'_>, mut metadata: Meta) -> Pod {
     let (node, node_ip) = block.value("Node").split_once('/').unwrap_or((block.value("Node"), ""));
     let (containers, statuses) = containers(block.below("Containers"));
-    let (init, _) = self::containers(block.below("Init Containers"));
+    let (init, init_statuses) = self::containers(block.below("Init Containers"));
     if let Some((kind, name)) = block.value("Controlled By").split_once('/') {
         metadata.owner_references = [Owner { kind: kind.into(), name: name.into() }].into();
     }
@@ -493,6 +496,7 @@ fn pod(block: &Block<'_>, mut metadata: Meta) -> Pod {
             init_containers: init.into(),
         },
         status: PodStatus {
+            init_container_statuses: init_statuses.into(),
             phase: phase.into(),
             reason: block.value("Reason").into(),
             message: block.value("Message").into(),
@@ -617,6 +621,20 @@ fn binding(block: &Block<'_>, metadata: Meta) -> Binding {
 }
 
 /// `Resources  Non-Resource URLs  Resource Names  Verbs`: each row is a rule of one resource.
+fn budget(block: &Block<'_>, metadata: Meta) -> PodDisruptionBudget {
+    let number = |name: &str| {
+        let line = block.below("Status").iter().find(|line| line.text.starts_with(name))?;
+        line.text.rsplit(':').next()?.trim().parse().ok()
+    };
+    let status = BudgetStatus {
+        disruptions_allowed: number("Allowed disruptions:"),
+        current_healthy: number("Current:"),
+        desired_healthy: number("Desired:"),
+        expected_pods: number("Total:"),
+    };
+    PodDisruptionBudget { metadata, status, ..PodDisruptionBudget::default() }
+}
+
 fn role(block: &Block<'_>, metadata: Meta) -> Role {
     let lines = block.below("PolicyRule");
     let Some(header) = lines.iter().find(|line| line.text.starts_with("Resources")) else {

@@ -11,10 +11,10 @@ use super::shared::table::{Header, Row};
 use super::{Format, Head, Piece, text};
 use crate::bundle::{Framer, Lines};
 use crate::facts::{
-    Binding, Condition, ConfigMap, ContainerState, ContainerStatus, Endpoints, EndpointAddress, EndpointPort,
+    ApiService, ApiServiceSpec, ApiServiceStatus, Binding, BudgetSpec, BudgetStatus, Condition, ConfigMap, ContainerState, ContainerStatus, Endpoints, EndpointAddress, EndpointPort,
     EndpointSlice, EventKey, EventSeen, Facts, Form, Ingress, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress,
     Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Pod,
-    PodSpec, PodStatus, RoleRef, Service, ServiceAccount, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
+    IntOrString, PodDisruptionBudget, PodSpec, PodStatus, RoleRef, ServiceOf, Service, ServiceAccount, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
     Subject, Subset, Terminated, Text, Waiting, Workload, WorkloadSpec, fingerprint,
 };
 
@@ -204,7 +204,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             self.facts.not_kept("rows of other tables");
             return;
         }
-        let cluster_scoped = matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding");
+        let cluster_scoped = matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "APIService");
         let asked = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
         let namespace = match row.get("NAMESPACE") {
             _ if cluster_scoped => "",
@@ -231,7 +231,9 @@ impl<'a, 'p> Reader<'a, 'p> {
             "ReplicaSet" => objects.replica_sets.add(workload(row, metadata, row.get("DESIRED").parse().ok()), &origin),
             "DaemonSet" => objects.daemon_sets.add(workload(row, metadata, None), &origin),
             "Job" => objects.jobs.add(workload(row, metadata, None), &origin),
-            "ConfigMap" => objects.config_maps.add(ConfigMap { metadata }, &origin),
+            "ConfigMap" => objects.config_maps.add(ConfigMap { metadata, ..ConfigMap::default() }, &origin),
+            "PodDisruptionBudget" => objects.disruption_budgets.add(budget(row, metadata), &origin),
+            "APIService" => objects.api_services.add(api_service(row, metadata), &origin),
             "ServiceAccount" => objects.service_accounts.add(ServiceAccount { metadata }, &origin),
             "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata, spec: None }, &origin),
             "Ingress" => objects.ingresses.add(Ingress { metadata, ..Ingress::default() }, &origin),
@@ -297,6 +299,8 @@ fn kind(header: &Header) -> Option<&'static str> {
     let has = |name: &str| header.has(name);
     Some(match () {
         () if has("LAST SEEN") && has("REASON") => "Event",
+        () if has("ALLOWED DISRUPTIONS") => "PodDisruptionBudget",
+        () if has("SERVICE") && has("AVAILABLE") => "APIService",
         () if has("POD-SELECTOR") => "NetworkPolicy",
         () if has("ADDRESSTYPE") => "EndpointSlice",
         () if has("ENDPOINTS") => "Endpoints",
@@ -327,6 +331,35 @@ fn list(cell: &str) -> impl Iterator<Item = &str> {
 /// `app=cart,tier=web`.
 fn labels(cell: &str) -> Labels {
     list(cell).filter_map(|pair| pair.split_once('=')).map(|(key, value)| (Text::from(key), Text::from(value))).collect()
+}
+
+fn budget(row: &Row<'_>, metadata: Meta) -> PodDisruptionBudget {
+    let limit = |cell: &str| match cell {
+        "" | "N/A" => None,
+        cell => Some(cell.parse().map_or_else(|_| IntOrString::Name(cell.into()), IntOrString::Int)),
+    };
+    let spec = BudgetSpec {
+        min_available: limit(row.get("MIN AVAILABLE")),
+        max_unavailable: limit(row.get("MAX UNAVAILABLE")),
+        ..BudgetSpec::default()
+    };
+    let disruptions_allowed = row.get("ALLOWED DISRUPTIONS").parse().ok();
+    PodDisruptionBudget { metadata, spec, status: BudgetStatus { disruptions_allowed, ..BudgetStatus::default() } }
+}
+
+/// `v1beta1.metrics.k8s.io   kube-system/metrics-server   False (MissingEndpoints)   9d`.
+fn api_service(row: &Row<'_>, metadata: Meta) -> ApiService {
+    let service = row.get("SERVICE").split_once('/');
+    let service = service.map(|(namespace, name)| ServiceOf { namespace: namespace.into(), name: name.into() });
+    let (status, reason) = row.get("AVAILABLE").split_once(' ').unwrap_or((row.get("AVAILABLE"), ""));
+    let available = Condition {
+        r#type: "Available".into(),
+        status: status.into(),
+        reason: reason.trim_matches(['(', ')']).into(),
+        ..Condition::default()
+    };
+    let status = ApiServiceStatus { conditions: vec![available].into() };
+    ApiService { metadata, spec: ApiServiceSpec { service }, status }
 }
 
 fn pod(row: &Row<'_>, mut metadata: Meta) -> Pod {

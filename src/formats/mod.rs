@@ -55,6 +55,7 @@ formats![
     run_command,
     collection_errors,
     network_outbound,
+    connection_test,
     kubectl_table,
     kubectl_describe,
     text,
@@ -72,6 +73,7 @@ pub struct Head<'a> {
 pub const HEAD_BYTES: usize = 64 << 10;
 
 /// A piece of an entry, whole records.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Piece<'a> {
     /// Path of the entry.
     pub source: &'a Arc<str>,
@@ -95,6 +97,8 @@ pub struct Piece<'a> {
     pub node: Option<&'a str>,
     /// The command whose output this is, when it was echoed.
     pub command: Option<&'a str>,
+    /// The command ran in a pod or on a node of the cluster.
+    pub in_cluster: bool,
 }
 
 /// One input format.
@@ -164,6 +168,7 @@ pub fn read(block: &Block, facts: &mut Facts) {
         cut_short: block.cut_short,
         node: None,
         command: None,
+        in_cluster: false,
     };
     let records = format.read(&piece, facts);
     let coverage = facts.coverage.entry(&block.entry.path);

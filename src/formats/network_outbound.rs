@@ -55,9 +55,14 @@ impl Format for NetworkOutbound {
                 line::consider(status.as_bytes(), Surroundings::default(), piece.source, piece.first_line, facts);
                 let place = Place { source: piece.source.clone(), line: piece.first_line + records - 1 };
                 if let Some(slot) = facts.nodes.probes.slot(place) {
+                    let target = field("url").or_else(|| field("type")).unwrap_or_default();
+                    let (host, port) = target.rsplit_once(':').unwrap_or((target, ""));
+                    let port = port.parse().ok();
                     *slot = Probe {
                         node: piece.node.map(Into::into),
-                        target: field("url").or_else(|| field("type")).unwrap_or_default().into(),
+                        target: port.map_or(target, |_| host).into(),
+                        port: port.unwrap_or(0),
+                        in_cluster: true,
                         reached: status.eq_ignore_ascii_case("connected"),
                         message: excerpt(status.as_bytes()),
                     };

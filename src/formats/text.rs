@@ -13,7 +13,10 @@ use super::shared::command;
 use super::shared::json::value_end;
 use super::shared::line;
 use super::shared::table::Header;
-use super::{FORMATS, Format, Head, Piece, counting_command, host_local_listing, kubectl_describe, kubectl_table};
+use super::{
+    FORMATS, Format, Head, Piece, azure, connection_test, counting_command, host_local_listing, kubectl_describe,
+    kubectl_table,
+};
 use crate::bundle::Framer;
 use crate::evidence::excerpt;
 use crate::facts::Facts;
@@ -70,6 +73,7 @@ impl Format for Text {
             if let Some(named) = &segment.node {
                 node = Some(named.clone());
             }
+            let in_cluster = piece.in_cluster || segment.in_cluster || node.is_some();
             let part = Piece {
                 bytes: piece.bytes.get(segment.start..segment.end).unwrap_or_default(),
                 context: None,
@@ -79,6 +83,7 @@ impl Format for Text {
                 recognised: false,
                 node: node.as_deref().or(piece.node),
                 command: segment.command.as_deref().or(piece.command),
+                in_cluster,
                 ..*piece
             };
             for section in sections(part.bytes) {
@@ -135,14 +140,40 @@ struct Segment {
     command: Option<String>,
     /// The node that the command or its banner names.
     node: Option<String>,
+    /// The prompt is of a shell in a container, or the command runs something in one.
+    in_cluster: bool,
+}
+
+/// Whether a command runs in the cluster: its prompt is that of a container (`/ #`, `root@curl:/#`), or it goes there.
+fn runs_in_cluster(line: &str, command: &str) -> bool {
+    let container = line.starts_with("/ #") || line.starts_with("~ #") || line.starts_with("/ $");
+    let named = line.split_once(":/").is_some_and(|(before, rest)| {
+        before.starts_with("root@") && rest.trim_start_matches(|c: char| c != '#').starts_with('#')
+    });
+    let goes = ["kubectl exec", "kubectl run ", "kubectl debug", "k exec", "az vmss run-command", "az aks command"]
+        .iter()
+        .any(|word| command.contains(word));
+    container || named || goes
 }
 
 /// Splits at prompts.
 fn segments(text: &[u8]) -> Vec<Segment> {
-    let mut found = vec![Segment { start: 0, end: text.len(), prompt: 0, line: 0, command: None, node: None }];
+    let first = Segment { start: 0, end: text.len(), prompt: 0, line: 0, command: None, node: None, in_cluster: false };
+    let mut found = vec![first];
     let mut at = 0;
     for (number, raw) in (0..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
         let end = at + raw.len();
+        // A command goes on after a backslash.
+        if let Some(last) = found.last_mut().filter(|last| last.start == at && raw.len() < 1000)
+            && let Some(command) = &mut last.command
+            && command.ends_with('\\')
+        {
+            command.pop();
+            command.push_str(String::from_utf8_lossy(raw).trim());
+            (last.start, last.line) = (end, number + 1);
+            at = end;
+            continue;
+        }
         let promising = raw.len() < 1000
             && (memchr::memchr3(b'$', b'#', b'>', raw).is_some()
                 || memchr::memchr(b'%', raw).is_some()
@@ -159,7 +190,9 @@ fn segments(text: &[u8]) -> Vec<Segment> {
                     last.end = at;
                 }
                 let host = host.filter(|host| host.contains("vmss") || host.starts_with("aks-"));
+                let in_cluster = runs_in_cluster(shown, command.as_deref().unwrap_or_default());
                 found.push(Segment {
+                    in_cluster,
                     start: end,
                     end: text.len(),
                     prompt: at,
@@ -296,6 +329,13 @@ fn yaml_line(line: &[u8]) -> bool {
 
 fn read_section(part: &Piece<'_>, facts: &mut Facts) {
     let head = Head { entry: part.entry, bytes: part.bytes };
+    connection_test::answered(part, facts);
+    if azure::answered(part, facts) {
+        let coverage = facts.coverage.entry(part.source);
+        coverage.recognised = true;
+        *coverage.formats.entry(azure::FORMAT.name()).or_default() += 1;
+        return;
+    }
     let scored = FORMATS.iter().filter(|format| format.in_transcripts()).map(|format| (format.score(&head), *format));
     let best = scored.max_by_key(|(score, _)| *score).filter(|(score, _)| *score >= SURE);
     let listing = host_local_listing::score(part.bytes, part.command);

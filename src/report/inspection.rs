@@ -13,6 +13,8 @@ use crate::diagnosis::{Diagnosis, EntryView};
 const TREE_LINES: usize = 14;
 /// Lines of each list on one screen.
 const LIST_LINES: usize = 6;
+/// Data to ask for that is shown unless all is wanted.
+const ASKED: usize = 8;
 
 /// Bytes for people.
 pub(super) fn size(bytes: u64) -> String {
@@ -260,14 +262,20 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
     }
     if !diagnosis.ask_for.is_empty() {
         page.head("What a diagnosis still needs");
-        let lines: Vec<String> = diagnosis
+        // What most causes need comes first; the report has all of it.
+        let most = if page.all { usize::MAX } else { ASKED };
+        let mut lines: Vec<String> = diagnosis
             .ask_for
             .iter()
+            .take(most)
             .flat_map(|ask| {
                 let command = ask.command.lines().map(|line| format!("    {line}"));
                 std::iter::once(ask.what.clone()).chain(command).collect::<Vec<_>>()
             })
             .collect();
+        if let Some(more) = diagnosis.ask_for.len().checked_sub(most).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more, for fewer causes: --all or the report lists them"));
+        }
         let shown = page.all;
         page.all = true;
         page.list(&lines);

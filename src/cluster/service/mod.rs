@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 pub use endpoints::Published;
 pub use lookup::{Near, Nearest};
-pub use readiness::{Unready, Why};
+pub use readiness::{Unready, Why, why_not_ready};
 
 use super::policy::{Protocol, named_ports};
 use super::selector::Groups;
@@ -244,7 +244,7 @@ impl Follow<'_> {
         let mut unready = Vec::new();
         for key in &state.pods {
             let Some(pod) = self.pod(key) else { continue };
-            match readiness::why_not(self.facts, key, pod) {
+            match why_not_ready(self.facts, key, pod) {
                 None => state.ready.push(key.clone()),
                 Some(_) if publish_all && pod.addresses().next().is_some() => state.ready.push(key.clone()),
                 Some(why) => unready.push(Unready { pod: key.clone(), why }),

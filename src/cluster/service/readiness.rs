@@ -1,6 +1,6 @@
 //! Why a pod is not ready.
 
-use crate::facts::{Facts, Key, Pod};
+use crate::facts::{EventKey, Facts, Key, Pod};
 
 /// A reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,13 +63,19 @@ pub struct Unready {
 
 /// The newest words of an event about a pod.
 fn event<'a>(facts: &'a Facts, pod: &Key, reason: &str) -> Option<&'a str> {
-    let events = facts.events.map.iter().filter(|(key, _)| &*key.reason == reason && &*key.kind == "Pod");
-    let mut own = events.filter(|(key, _)| *key.namespace == *pod.namespace && *key.name == *pod.name);
-    own.next().and_then(|(_, tally)| tally.examples.as_slice().last()).map(|one| &*one.excerpt)
+    let key = |normal: bool| EventKey {
+        normal,
+        reason: reason.into(),
+        kind: "Pod".into(),
+        namespace: (&*pod.namespace).into(),
+        name: (&*pod.name).into(),
+    };
+    let own = facts.events.map.get(&key(false)).or_else(|| facts.events.map.get(&key(true)));
+    own.and_then(|tally| tally.examples.as_slice().last()).map(|one| &*one.excerpt)
 }
 
 /// Why it is not ready; nothing when it is.
-pub(super) fn why_not(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
+pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
     if !pod.metadata.deletion_timestamp.is_empty() {
         return Some(Why::Deleting);
     }
@@ -83,6 +89,11 @@ pub(super) fn why_not(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
                 && pod.status.container_statuses.iter().all(|status| status.ready)
         }
     };
+    // Neither a condition nor a container's state: an excerpt of the object, which says nothing.
+    let told = condition("Ready").is_some() || !pod.status.container_statuses.is_empty();
+    if !told && &*pod.status.phase == "Running" {
+        return None;
+    }
     let node = &pod.spec.node_name;
     let lost = facts.objects.nodes.get("", node).is_some_and(|seen| {
         let ready = seen.object.status.conditions.iter().find(|one| &*one.r#type == "Ready");

@@ -39,7 +39,7 @@ fn decided(cluster: &Cluster, findings: Vec<Finding>) -> Outcome {
             "{unexplained} requests were refused with 403, and only the audit log would tell whose and why"
         )
     });
-    Outcome { findings, undecided }
+    Outcome { findings, undecided, ..Outcome::default() }
 }
 
 /// How the near misses are decided.

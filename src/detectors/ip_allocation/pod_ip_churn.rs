@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let findings = per_node(cluster, Reason::Churn, &DETECTOR, "ended pods keep their addresses", node);
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
-    Outcome { findings, undecided }
+    Outcome { findings, undecided, ..Outcome::default() }
 }
 
 fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {

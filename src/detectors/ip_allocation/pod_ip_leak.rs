@@ -27,7 +27,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut findings = per_node(cluster, Reason::Leak, &DETECTOR, "addresses stay reserved", node);
     findings.extend(calico(cluster));
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
-    Outcome { findings, undecided }
+    Outcome { findings, undecided, ..Outcome::default() }
 }
 
 /// Why nothing could be decided, although something was there.

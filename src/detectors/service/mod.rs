@@ -27,4 +27,7 @@ super::detectors![
     kube_proxy_failing,
     service_rules_missing,
     pod_routes_missing,
+    nsg_blocks_load_balancer,
+    nsg_blocks_node_pools,
+    ingress_without_backend,
 ];

@@ -2,9 +2,10 @@
 //! `describe` text, table rows and inventory rows must agree on these, as far as they hold them.
 
 use super::shapes::{
-    Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, ForeignPolicy, Ingress,
-    IntOrString, IpPool, IpamBlock, Labels, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig, Pod,
-    Role, Service, ServiceAccount, Workload,
+    ApiService, Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, FlowSchema,
+    ForeignPolicy, Ingress, IntOrString, IpPool, IpamBlock, Labels, Meta, Namespace, NetworkPolicy, Node,
+    NodeNetworkConfig, Pod, PodDisruptionBudget, Role, Service, ServiceAccount, WebhookConfiguration,
+    Workload,
 };
 use super::store::Object;
 
@@ -213,6 +214,18 @@ object!(NetworkPolicy, |own| {
     let spec = own.spec.as_ref();
     vec![("pod selector", spec.map_or_else(String::new, |spec| pairs(&spec.pod_selector.match_labels)))]
 });
+object!(PodDisruptionBudget, |own| {
+    let allowed = own.status.disruptions_allowed;
+    vec![("allowed disruptions", allowed.map_or_else(String::new, |count| count.to_string()))]
+});
+object!(WebhookConfiguration, |own| {
+    vec![("webhooks", sorted(own.webhooks.iter().map(|webhook| webhook.name.to_string())))]
+});
+object!(ApiService, |own| {
+    let available = own.status.conditions.iter().find(|one| &*one.r#type == "Available");
+    vec![("available", available.map_or_else(String::new, |one| one.status.to_string()))]
+});
+object!(FlowSchema, |_own| Vec::new());
 object!(ForeignPolicy, |_own| Vec::new());
 object!(Ingress, |_own| Vec::new());
 

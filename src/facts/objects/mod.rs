@@ -35,6 +35,7 @@ macro_rules! stores {
                 self.stateful_sets.settle_in_default_namespace();
                 self.jobs.settle_in_default_namespace();
                 self.network_policies.settle_in_default_namespace();
+                self.disruption_budgets.settle_in_default_namespace();
                 $(self.$field.settle();)*
                 self.infer_host_network();
             }
@@ -142,6 +143,14 @@ stores! {
     service_accounts: ServiceAccount = "ServiceAccount";
     /// Config maps.
     config_maps: ConfigMap = "ConfigMap";
+    /// Disruption budgets.
+    disruption_budgets: PodDisruptionBudget = "PodDisruptionBudget";
+    /// Admission webhooks.
+    webhooks: WebhookConfiguration = "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration";
+    /// Aggregated APIs.
+    api_services: ApiService = "APIService";
+    /// Flow schemas of the API server's priority and fairness.
+    flow_schemas: FlowSchema = "FlowSchema";
     /// Network policies.
     network_policies: NetworkPolicy = "NetworkPolicy";
     /// Calico's policies of a namespace.

@@ -155,6 +155,8 @@ shape! {
 shape! {
     /// `Pod.status`.
     PodStatus {
+        /// Statuses of those that run before the others.
+        init_container_statuses: List<ContainerStatus>,
         /// `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`.
         phase: Text,
         /// Such as `Evicted`.
@@ -197,6 +199,8 @@ shape! {
     ContainerStatus {
         /// In the pod.
         name: Text,
+        /// What it runs.
+        image: Text,
         /// Passes its readiness probe.
         ready: bool,
         /// Times it was started again.
@@ -426,8 +430,8 @@ shape! {
     ServiceAccount { metadata: Meta }
 }
 shape! {
-    /// `ConfigMap`: its name only.
-    ConfigMap { metadata: Meta }
+    /// `ConfigMap`: its name, and what it configures of `CoreDNS`.
+    ConfigMap { metadata: Meta, data: DnsTexts }
 }
 shape! {
     /// `NetworkPolicy` of networking.k8s.io.
@@ -468,6 +472,73 @@ shape! {
 shape! {
     /// A port or a range of ports; without a number, all of the protocol.
     NetworkPort { protocol: Text, port: Option<IntOrString>, end_port: Option<u32> }
+}
+shape! {
+    /// `PodDisruptionBudget` of policy/v1.
+    PodDisruptionBudget { metadata: Meta, spec: BudgetSpec, status: BudgetStatus }
+}
+shape! {
+    /// `PodDisruptionBudget.spec`.
+    BudgetSpec {
+        /// A number or a share.
+        min_available: Option<IntOrString>,
+        /// A number or a share.
+        max_unavailable: Option<IntOrString>,
+        /// Pods of its namespace.
+        selector: LabelSelector,
+    }
+}
+shape! {
+    /// `PodDisruptionBudget.status`; a table shows the first only.
+    BudgetStatus {
+        /// Evictions that are allowed now; missing when nobody has counted.
+        disruptions_allowed: Option<u32>,
+        /// Healthy pods now.
+        current_healthy: Option<u32>,
+        /// Healthy pods that there must be.
+        desired_healthy: Option<u32>,
+        /// Pods that it counts.
+        expected_pods: Option<u32>,
+    }
+}
+shape! {
+    /// `ValidatingWebhookConfiguration` and `MutatingWebhookConfiguration`.
+    WebhookConfiguration { metadata: Meta, webhooks: List<Webhook> }
+}
+shape! {
+    /// One webhook.
+    Webhook {
+        name: Text,
+        client_config: WebhookClient,
+        /// `Fail` (the default in v1) or `Ignore`.
+        failure_policy: Text,
+        /// In seconds, 10 when missing.
+        timeout_seconds: Option<u32>,
+    }
+}
+shape! {
+    /// Where a webhook is asked: a service of the cluster, or a URL.
+    WebhookClient { service: Option<ServiceOf>, url: Text }
+}
+shape! {
+    /// A service by name.
+    ServiceOf { namespace: Text, name: Text }
+}
+shape! {
+    /// `APIService` of apiregistration.k8s.io: an API that a service of the cluster answers.
+    ApiService { metadata: Meta, spec: ApiServiceSpec, status: ApiServiceStatus }
+}
+shape! {
+    /// `APIService.spec`; no service: the API server itself answers.
+    ApiServiceSpec { service: Option<ServiceOf> }
+}
+shape! {
+    /// `APIService.status`.
+    ApiServiceStatus { conditions: List<Condition> }
+}
+shape! {
+    /// `FlowSchema` of flowcontrol.apiserver.k8s.io: that it is there.
+    FlowSchema { metadata: Meta }
 }
 shape! {
     /// A policy of another engine: that it is there.
@@ -689,7 +760,40 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
+/// The keys of a config map that `CoreDNS` reads, `Corefile`, `*.server`, `*.override`, each with its text, and those
+/// that it does not read although they lie beside; other data of config maps are not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsTexts(pub Box<[(Text, Text)]>);
+
+/// Longest text kept of such a key.
+const DNS_TEXT_BYTES: usize = 16 << 10;
+
+impl<'de> Deserialize<'de> for DnsTexts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let data = BTreeMap::<Text, Option<Text>>::deserialize(from)?;
+        let configures =
+            |text: &str| text.contains('{') && (text.contains("forward ") || text.contains("errors"));
+        let kept = data.into_iter().filter_map(|(key, text)| {
+            let text = text.unwrap_or_default();
+            let own = &*key == "Corefile" || key.ends_with(".server") || key.ends_with(".override");
+            // A key with another ending is not read: that it looks like a server block is what matters.
+            let stray = text.len() < DNS_TEXT_BYTES && configures(&text);
+            (own || stray).then(|| {
+                let end = (0..=text.len().min(DNS_TEXT_BYTES)).rev().find(|at| text.is_char_boundary(*at));
+                let cut = text.get(..end.unwrap_or(0)).unwrap_or_default().into();
+                (key, if text.len() > DNS_TEXT_BYTES { cut } else { text })
+            })
+        });
+        Ok(Self(kept.take(200).collect()))
+    }
+}
+
 impl Pod {
+    /// Its condition `Ready` is true.
+    pub fn is_ready(&self) -> bool {
+        self.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+    }
+
     /// All addresses of the pod, parsed.
     pub fn addresses(&self) -> impl Iterator<Item = std::net::IpAddr> {
         let first = std::iter::once(&self.status.pod_ip);
@@ -708,5 +812,13 @@ impl Pod {
     /// Ended for good: it holds no address any more.
     pub fn ended(&self) -> bool {
         matches!(&*self.status.phase, "Succeeded" | "Failed")
+    }
+}
+
+impl Node {
+    /// Its condition `Ready`: `None` when the bundle does not have it.
+    pub fn ready(&self) -> Option<bool> {
+        let ready = self.status.conditions.iter().find(|one| &*one.r#type == "Ready")?;
+        Some(&*ready.status == "True")
     }
 }

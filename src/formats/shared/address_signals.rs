@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use super::line::{Surroundings, Unwrapped};
+use super::pattern::{named, pattern, search};
 use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
 
 /// A text that holds none of these says nothing about addresses. Part of the prefilter of all lines, so each
@@ -16,29 +17,22 @@ pub(super) const SIGNATURES: &[&str] = &[
     "waiting on Azure CNS",
     "NCUpdateSubnetFull",
     "NCUpdateUnauthorized",
-    "127.0.0.1:10090",
-    "localhost:10090",
+    ":10090",
     "IPAM allocated only",
     "Could not allocate IP in range",
     "CIDRNotAvailable",
     "NetworkPluginNotReady",
     "networks found in /etc/cni",
     "find plugin \"",
-    "SubnetIsFull",
+    "SubnetIs",
     "enough capacity for",
     "Pre-allocated IPs",
-    "SubnetIsDelegated",
     "delegated subnet",
     "CidrOverlapExisting",
     "CIDROverlapVNET",
     "IPOutOfServiceCIDR",
 ];
 
-macro_rules! pattern {
-    ($name:ident, $($part:literal)+) => {
-        static $name: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(concat!($($part),+)).ok());
-    };
-}
 pattern!(CONTAINER, r"available(?: of type \w+)? for (?P<nc>[0-9a-f-]{36})");
 pattern!(STATUS, r"NC Status: ?(?P<status>\w+)");
 pattern!(RANGE, r"no IP addresses available in (?:range set|network): ?(?P<range>[0-9a-fA-F.:-]*)");
@@ -68,14 +62,6 @@ pattern!(
 
 // A pasted row of `kubectl describe`'s events.
 pattern!(ROW, r"\(x(?P<count>\d+) over \w+\)\s+kubelet(?:, (?P<node>[a-z0-9][a-z0-9.-]*))?\s+Failed");
-
-fn search<'a>(pattern: &LazyLock<Option<Regex>>, text: &'a str) -> Option<Captures<'a>> {
-    pattern.as_ref()?.captures(text)
-}
-
-fn named<'a>(found: Option<&Captures<'a>>, name: &str) -> &'a str {
-    found.and_then(|found| found.name(name)).map_or("", |found| found.as_str())
-}
 
 /// Which text it is, and what it names itself.
 fn signal(text: &str) -> Option<(Signal, String)> {

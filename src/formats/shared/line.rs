@@ -16,6 +16,7 @@ use super::address_signals;
 use super::audit;
 use super::message::{self, plain};
 use super::network_signals;
+use super::operation_signals;
 use crate::facts::time::{self, When};
 use crate::facts::{
     Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint, from_uri,
@@ -34,38 +35,47 @@ const SIGNATURES: &[&str] = &[
     // The access log's status, as klog text, klog JSON and before 1.20.
     "resp=403",
     "resp=401",
-    "\"resp\":403",
     " 403 [[",
     " 401 [[",
     // Audit events, plain and as a string within another record.
-    "\"code\":403",
-    "\"code\": 403",
-    "code\\\":403",
-    "\"code\":401",
-    "code\\\":401",
+    "\":403",
+    "\": 403",
+    "\":401",
 ];
 
-/// Finds the next signature: with vector instructions where the processor has them.
-enum Prefilter {
+/// Finds the next signature. The literals are in groups, each small enough for the searcher that uses vector
+/// instructions: two of its passes are much faster than one of an automaton.
+struct Prefilter(Vec<Group>);
+
+enum Group {
     Packed(Searcher),
     Automaton(Option<AhoCorasick>),
 }
 
+/// Most literals of one group: more, and `aho-corasick` gives no packed searcher.
+const GROUP: usize = 64;
+
 static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
-    let all = || SIGNATURES.iter().chain(address_signals::SIGNATURES).chain(network_signals::SIGNATURES);
-    let packed = Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(all()).build();
-    packed.map_or_else(
-        || {
-            Prefilter::Automaton(
-                AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(all()).ok(),
-            )
-        },
-        Prefilter::Packed,
-    )
+    let all: Vec<&str> = SIGNATURES
+        .iter()
+        .chain(address_signals::SIGNATURES)
+        .chain(network_signals::SIGNATURES)
+        .chain(operation_signals::SIGNATURES)
+        .copied()
+        .collect();
+    let groups = all.len().div_ceil(GROUP).max(1);
+    Prefilter(all.chunks(all.len().div_ceil(groups).max(1)).map(Group::new).collect())
 });
 
-impl Prefilter {
-    /// The next signature at or after `from`: where it starts and ends.
+impl Group {
+    fn new(literals: &[&str]) -> Self {
+        let packed =
+            Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(literals).build();
+        let automaton = || AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(literals).ok();
+        packed.map_or_else(|| Self::Automaton(automaton()), Self::Packed)
+    }
+
+    /// The next signature of the group at or after `from`: where it starts and ends.
     fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
         match self {
             Self::Packed(searcher) => {
@@ -76,6 +86,39 @@ impl Prefilter {
                 automaton.as_ref()?.find(input).map(|found| (found.start(), found.end()))
             }
         }
+    }
+}
+
+impl Prefilter {
+    /// The next signature at or after `from`: where it starts and ends.
+    fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
+        self.0.iter().filter_map(|group| group.find(text, from)).min()
+    }
+
+    /// All signatures of a text, in order, none twice: each group goes over the text once.
+    fn hits<'a>(&'a self, text: &'a [u8]) -> Hits<'a> {
+        let next = self.0.iter().map(|group| group.find(text, 0)).collect();
+        Hits { groups: &self.0, text, next }
+    }
+}
+
+/// The signatures of a text, in order.
+struct Hits<'a> {
+    groups: &'a [Group],
+    text: &'a [u8],
+    /// The next one of each group.
+    next: Vec<Option<(usize, usize)>>,
+}
+
+impl Hits<'_> {
+    /// The first one at or after `from`.
+    fn at(&mut self, from: usize) -> Option<(usize, usize)> {
+        for (group, next) in self.groups.iter().zip(&mut self.next) {
+            if next.is_some_and(|(start, _)| start < from) {
+                *next = group.find(self.text, from);
+            }
+        }
+        self.next.iter().flatten().min().copied()
     }
 }
 
@@ -103,7 +146,8 @@ pub(in crate::formats) fn scan(piece: &Piece<'_>, facts: &mut Facts) {
     note_times(piece, facts);
     let bytes = piece.bytes;
     let (mut at, mut line, mut counted) = (0, piece.first_line, 0);
-    while let Some((found, found_end)) = PREFILTER.find(bytes, at) {
+    let mut hits = PREFILTER.hits(bytes);
+    while let Some((found, found_end)) = hits.at(at) {
         let before = bytes.get(at..found).unwrap_or_default();
         let start = memrchr(b'\n', before).map_or(at, |newline| at + newline + 1);
         let rest = bytes.get(found_end..).unwrap_or_default();
@@ -339,7 +383,10 @@ pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
         }
         if let Some(stamp) = time::syslog(&text) {
             when = when.or(Some(stamp));
-            let rest = text.get(16..).unwrap_or_default();
+            // Some journals show fractions of a second.
+            let rest = text.get(15..).unwrap_or_default();
+            let fraction = rest.iter().take_while(|byte| **byte == b'.' || byte.is_ascii_digit()).count();
+            let rest = rest.get(fraction + 1..).unwrap_or_default();
             let mut words = rest.splitn(3, |byte| *byte == b' ');
             let (name, _program, message) = (words.next(), words.next(), words.next());
             host = name.map(|name| String::from_utf8_lossy(name).into_owned());

@@ -1,6 +1,7 @@
 //! What several formats need: JSON streams, log lines and their wrappers, messages, table rows.
 
 mod address_signals;
+mod attempts;
 pub(in crate::formats) mod audit;
 pub(in crate::formats) mod bystander;
 pub(in crate::formats) mod command;
@@ -12,5 +13,7 @@ pub(in crate::formats) mod log;
 pub(in crate::formats) mod message;
 pub(in crate::formats) mod network_signals;
 pub(in crate::formats) mod nnc;
+mod operation_signals;
+pub(in crate::formats) mod pattern;
 pub(in crate::formats) mod rows;
 pub(in crate::formats) mod table;

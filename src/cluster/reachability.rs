@@ -1,0 +1,304 @@
+//! Who could not reach what, how, and whether it goes on: failed attempts, joined to the things of the cluster.
+//!
+//! A timeout, a refusal, an unknown name and a certificate that is not trusted mean different things, and so does who
+//! speaks (CATALOG §0): nothing is judged here, that is the detectors' part.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::azure::{self, Azure};
+use super::speaker::is_of_pod;
+use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::{AttemptKey, Facts, Failure, Key, Speaker, time};
+
+/// Who tried.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// kubectl or the like, on somebody's machine.
+    Client,
+    /// A node: its kubelet, its provisioning; its name is empty when not told.
+    Node(String),
+    /// A pod.
+    Pod(Key),
+    /// `CoreDNS`, for others.
+    Dns,
+    /// The API server, or another part of the control plane.
+    ControlPlane,
+    /// An agent of the tunnel, noisy on healthy clusters.
+    Tunnel,
+    /// The text does not tell.
+    Unknown,
+}
+
+/// What was to be reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// The API server, by the name or the address that was used.
+    ApiServer,
+    /// A kubelet.
+    Kubelet,
+    /// A name that was looked up, when it is of nothing else.
+    Name,
+    /// A container registry.
+    Registry,
+    /// A service of the cluster.
+    Service(Key),
+    /// A pod.
+    Pod(Key),
+    /// The machine itself.
+    Itself,
+    /// Something else.
+    Other,
+}
+
+/// Attempts of one kind.
+#[derive(Clone, Debug)]
+pub struct Unreached {
+    /// Who tried.
+    pub who: Who,
+    /// To reach what.
+    pub what: What,
+    /// How it failed.
+    pub failure: Failure,
+    /// Names and addresses that were used, a few.
+    pub hosts: Vec<String>,
+    /// The port; 0 when not told.
+    pub port: u16,
+    /// DNS servers that were asked, a few.
+    pub resolvers: Vec<String>,
+    /// How often.
+    pub count: u64,
+    /// First and last.
+    pub span: Option<(i64, i64)>,
+    /// It ended well before the logs did: it was passing.
+    pub ended: bool,
+    /// Where.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Names of AKS API servers, in all clouds.
+const API_NAMES: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
+/// Names of registries that nodes pull from.
+const REGISTRIES: &[&str] = &[
+    ".azurecr.io",
+    ".azurecr.us",
+    ".azurecr.cn",
+    "mcr.microsoft.com",
+    "mcr.azure.cn",
+    "docker.io",
+    "quay.io",
+    "ghcr.io",
+    "gcr.io",
+    "pkg.dev",
+    "registry.k8s.io",
+];
+/// The API server's service, by its names in the cluster.
+const SERVICE_NAMES: &[&str] =
+    &["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+/// What ended this long before the end of the logs is over, in microseconds.
+const OVER: i64 = 10 * 60 * 1_000_000;
+/// Names and resolvers kept of one kind of attempt.
+const KEPT: usize = 20;
+
+/// Whether a name is of an AKS API server.
+pub fn is_api_name(host: &str) -> bool {
+    API_NAMES.iter().any(|end| host.trim_end_matches('.').ends_with(end))
+}
+
+/// Whether a name is of a private API server.
+pub fn is_private_name(host: &str) -> bool {
+    is_api_name(host) && host.contains(".privatelink.")
+}
+
+/// Whether a host is one of a registry that nodes pull from.
+pub fn is_registry(host: &str) -> bool {
+    REGISTRIES.iter().any(|name| host.ends_with(name))
+}
+
+/// Whether what ended then was over well before the logs end.
+pub fn is_over(last: i64, logs_end: Option<i64>) -> bool {
+    logs_end.is_some_and(|end| end - last > OVER)
+}
+
+struct Places<'a> {
+    /// Names and addresses of the API server.
+    api: HashSet<String>,
+    services: HashMap<IpAddr, &'a Key>,
+    pods: HashMap<IpAddr, &'a Key>,
+    by_name: HashMap<&'a str, Vec<&'a Key>>,
+    /// The speaker of each entry that was asked for.
+    of_entry: HashMap<String, Option<Key>>,
+}
+
+impl<'a> Places<'a> {
+    fn new(facts: &'a Facts, azure: &Azure) -> Self {
+        let objects = &facts.objects;
+        let mut api: HashSet<String> = HashSet::new();
+        for cluster in &azure.clusters {
+            let names = [cluster.fqdn.clone(), cluster.private_fqdn.clone()];
+            api.extend(names.into_iter().filter(|name| !name.is_empty()));
+        }
+        if let Some(seen) = objects.services.get("default", "kubernetes") {
+            api.insert(seen.object.spec.cluster_ip.to_string());
+        }
+        if let Some(seen) = objects.endpoints.get("default", "kubernetes") {
+            let addresses = seen.object.subsets.iter().flat_map(|subset| &subset.addresses);
+            api.extend(addresses.map(|address| address.ip.to_string()));
+        }
+        let slices = objects.endpoint_slices.iter().filter(|(key, _)| &*key.namespace == "default");
+        for (_, seen) in slices {
+            let of = seen.object.metadata.labels.get("kubernetes.io/service-name");
+            if of.is_some_and(|name| &**name == "kubernetes") {
+                api.extend(
+                    seen.object.endpoints.iter().flat_map(|one| &one.addresses).map(ToString::to_string),
+                );
+            }
+        }
+        api.remove("");
+        let mut places = Self {
+            api,
+            services: HashMap::new(),
+            pods: HashMap::new(),
+            by_name: HashMap::new(),
+            of_entry: HashMap::new(),
+        };
+        for (key, seen) in objects.services.iter() {
+            if let Ok(ip) = seen.object.spec.cluster_ip.parse() {
+                places.services.insert(ip, key);
+            }
+        }
+        for (key, seen) in objects.pods.iter() {
+            if !seen.object.spec.host_network {
+                places.pods.extend(seen.object.addresses().map(|ip| (ip, key)));
+            }
+            places.by_name.entry(&key.name).or_default().push(key);
+        }
+        places
+    }
+
+    fn what(&self, key: &AttemptKey) -> What {
+        let host = &*key.host;
+        let person = key.speaker == Speaker::Person;
+        if key.port == 10250 {
+            return What::Kubelet;
+        }
+        if matches!(host, "localhost" | "127.0.0.1" | "::1") {
+            return What::Itself;
+        }
+        if is_registry(host) {
+            return What::Registry;
+        }
+        let api = is_api_name(host) || SERVICE_NAMES.contains(&host) || self.api.contains(host);
+        // A DNS server that is asked is named as the resolver.
+        let own_words = person && key.port != 53 && !key.failure.of_dns();
+        if api || key.of_api || own_words {
+            return What::ApiServer;
+        }
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            if let Some(service) = self.services.get(&ip) {
+                return What::Service((*service).clone());
+            }
+            if let Some(pod) = self.pods.get(&ip) {
+                return What::Pod((*pod).clone());
+            }
+        }
+        if key.failure.of_dns() { What::Name } else { What::Other }
+    }
+
+    /// The pod whose log an entry is.
+    fn pod_of(&mut self, path: &str) -> Option<Key> {
+        if let Some(known) = self.of_entry.get(path) {
+            return known.clone();
+        }
+        let parts = path.split(['/', '!', '_']).map(|part| part.split(".log").next().unwrap_or(part));
+        let found = parts
+            .filter_map(|name| self.by_name.get(name))
+            .flatten()
+            .find(|pod| is_of_pod(path, pod))
+            .map(|pod| (*pod).clone());
+        self.of_entry.insert(path.to_owned(), found.clone());
+        found
+    }
+
+    fn who(&mut self, key: &AttemptKey) -> Who {
+        match key.speaker {
+            Speaker::Person => return Who::Client,
+            Speaker::Dns => return Who::Dns,
+            Speaker::Tunnel => return Who::Tunnel,
+            Speaker::ControlPlane => return Who::ControlPlane,
+            Speaker::Node => return Who::Node(key.node.to_string()),
+            Speaker::Unknown => {}
+        }
+        if !key.pod.1.is_empty() {
+            return Who::Pod(Key::new(&*key.pod.0, &*key.pod.1));
+        }
+        if let Some(pod) = self.pod_of(&key.source) {
+            return Who::Pod(pod);
+        }
+        if key.node.is_empty() { Who::Unknown } else { Who::Node(key.node.to_string()) }
+    }
+}
+
+fn keep(list: &mut Vec<String>, one: &str) {
+    if !one.is_empty() && list.len() < KEPT && !list.iter().any(|own| own == one) {
+        list.push(one.to_owned());
+    }
+}
+
+/// All failed attempts of a bundle, by who, what and how.
+pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Option<i64>) -> Vec<Unreached> {
+    let mut places = Places::new(facts, azure);
+    let mut all: BTreeMap<(Who, What, Failure, u16), Unreached> = BTreeMap::new();
+    for (key, tally) in facts.attempts.map.iter() {
+        let (who, what) = (places.who(key), places.what(key));
+        let one =
+            all.entry((who.clone(), what.clone(), key.failure, key.port)).or_insert_with(|| Unreached {
+                who,
+                what,
+                failure: key.failure,
+                hosts: Vec::new(),
+                port: key.port,
+                resolvers: Vec::new(),
+                count: 0,
+                span: None,
+                ended: false,
+                evidence: Vec::new(),
+            });
+        keep(&mut one.hosts, &key.host);
+        keep(&mut one.resolvers, &key.resolver);
+        one.count += tally.count();
+        one.span = time::joined(one.span, tally.span.resolve(anchor));
+        if one.evidence.len() < EXAMPLES {
+            one.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
+        }
+    }
+    let mut found: Vec<Unreached> = all.into_values().collect();
+    for one in &mut found {
+        one.ended = one.span.is_some_and(|(_, last)| is_over(last, logs_end));
+        one.evidence.truncate(EXAMPLES);
+    }
+    found
+}
+
+impl Unreached {
+    /// It was a private API server that was to be reached: by its name, or by an address that is private.
+    pub fn of_private_api(&self) -> bool {
+        let private =
+            |host: &String| is_private_name(host) || host.parse::<IpAddr>().is_ok_and(azure::is_private);
+        self.what == What::ApiServer && self.hosts.iter().any(private)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_what_is_reached() {
+        assert!(is_api_name("prod-1.hcp.westeurope.azmk8s.io"));
+        assert!(is_private_name("prod.0f.privatelink.westeurope.azmk8s.io"));
+        assert!(!is_private_name("contoso.privatelink.azurecr.io"));
+        assert!(is_registry("contoso.azurecr.io") && is_registry("mcr.microsoft.com"));
+        assert!(!is_registry("azurecr.io.example"));
+    }
+}

@@ -1,0 +1,72 @@
+//! What the detectors of this chapter share: a client's attempts to reach the API server, and its addresses.
+
+use std::net::IpAddr;
+
+use crate::cluster::Cluster;
+use crate::cluster::azure::{at, is_private};
+use crate::cluster::reachability::{Unreached, What, Who};
+use crate::detectors::told::{self, Told};
+use crate::evidence::Evidence;
+use crate::facts::{Failure, Whose};
+
+/// A client's failed attempts to reach the API server.
+pub(super) fn attempts(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Told> {
+    told::attempts(cluster, |one| {
+        (one.who == Who::Client && one.what == What::ApiServer && fits(one)).then_some(())
+    })
+    .remove(&())
+}
+
+/// Packets are dropped on the way.
+pub(super) fn unanswered(failure: Failure) -> bool {
+    matches!(failure, Failure::Timeout | Failure::NoRoute)
+}
+
+/// An address under which the client is seen from outside.
+pub(super) struct ClientAddress {
+    pub(super) ip: IpAddr,
+    pub(super) evidence: Evidence,
+    /// It is of a private network: the API server sees another one.
+    pub(super) private: bool,
+}
+
+/// The client's addresses: what the user said, and what services answered outside the cluster.
+pub(super) fn addresses(cluster: &Cluster) -> Vec<ClientAddress> {
+    let seen = cluster.facts.nodes.outward.iter().filter(|(_, seen)| seen.whose == Whose::Client);
+    let mut found: Vec<ClientAddress> = seen
+        .filter_map(|(place, seen)| {
+            let ip = seen.address?;
+            let evidence = at(place, &seen.from, &format!("the client is seen as {ip}"));
+            Some(ClientAddress { ip, evidence, private: is_private(ip) })
+        })
+        .collect();
+    found.sort_by_key(|one| one.ip);
+    found.dedup_by_key(|one| one.ip);
+    found
+}
+
+/// Whether the cluster is private, as far as the bundle tells: by its description, else by the names and addresses
+/// that clients used.
+pub(super) fn is_private_cluster(cluster: &Cluster) -> Option<bool> {
+    match cluster.azure.cluster() {
+        Some(own) if own.whole || !own.ranges.is_empty() => Some(own.private),
+        _ => {
+            let mut own =
+                cluster.unreached.iter().filter(|one| one.who == Who::Client && one.what == What::ApiServer);
+            own.any(Unreached::of_private_api).then_some(true)
+        }
+    }
+}
+
+/// The cluster is stopped.
+pub(super) fn is_stopped(cluster: &Cluster) -> bool {
+    cluster
+        .azure
+        .cluster()
+        .is_some_and(|own| matches!(own.power.to_ascii_lowercase().as_str(), "stopped" | "deallocated"))
+}
+
+/// The check that a client reaches the API server.
+pub(super) fn verify() -> Vec<String> {
+    vec!["kubectl get --raw /readyz   # from the client: ok".to_owned()]
+}

@@ -1,0 +1,16 @@
+//! Clients can't reach the API server: authorised ranges, private clusters, names, stopped clusters, kubeconfigs, TLS.
+
+mod common;
+
+super::detectors![
+    client_not_in_authorized_ranges,
+    private_cluster_without_path,
+    client_blocked_on_the_way,
+    client_dns_fails,
+    cluster_stopped,
+    kubeconfig_missing,
+    client_credentials_refused,
+    client_tls_fails,
+    client_connection_cut,
+    kubectl_version_skew,
+];

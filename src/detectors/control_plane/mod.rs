@@ -1,0 +1,40 @@
+//! The API server's way to the nodes, its webhooks, its load; and Azure's own limits on requests.
+
+super::detectors![
+    tunnel_down,
+    kubelet_port_blocked,
+    admission_webhook_failing,
+    etcd_full,
+    api_server_throttles,
+    metrics_api_unavailable,
+    azure_throttles,
+];
+
+use crate::cluster::Cluster;
+use crate::cluster::reachability::{What, Who};
+use crate::facts::{Key, Pod, Seen, Signal};
+
+use super::told::{self, Told};
+
+/// Pods of the tunnel between the API server and the nodes: konnectivity, or what came before it.
+fn tunnel_agents(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> {
+    cluster.facts.objects.pods.iter().filter(|(key, _)| {
+        let agent = ["konnectivity-agent-", "tunnelfront-", "aks-link-"]
+            .iter()
+            .any(|name| key.name.starts_with(name));
+        &*key.namespace == "kube-system" && agent && !key.name.starts_with("konnectivity-agent-autoscaler")
+    })
+}
+
+/// Requests that the API server hands on to kubelets (logs, exec, port-forward, top) and that did not get there.
+fn requests_to_kubelets(cluster: &Cluster) -> Option<Told> {
+    let mut told =
+        told::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(())).remove(&());
+    for one in &cluster.unreached {
+        let speaks = matches!(one.who, Who::Client | Who::ControlPlane);
+        if speaks && one.what == What::Kubelet {
+            told.get_or_insert_default().add_attempt(one);
+        }
+    }
+    told
+}

@@ -1,0 +1,68 @@
+//! Images can't be pulled; containers end.
+
+super::detectors![
+    image_pull_unauthorized,
+    image_pull_forbidden,
+    registry_unreachable,
+    image_not_found,
+    image_pull_failing,
+    container_out_of_memory,
+    container_crash_loop,
+    pod_evicted,
+];
+
+use std::collections::BTreeMap;
+
+use crate::cluster::Cluster;
+use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Signal};
+
+use super::Need;
+use super::told::{self, Told};
+
+/// Where failed pulls are told.
+const PULLS: Need = Need {
+    what: "events, or logs of kubelet and container runtime",
+    why: "they tell why an image could not be pulled",
+    command: "kubectl get events -A -o json > events.json",
+    met: |cluster| cluster.facts.events.read > 0 || super::needs::has_node_logs(cluster),
+};
+
+/// The registry of an image: what stands before the first slash when it looks like a host.
+fn registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) => host,
+        _ => "docker.io",
+    }
+}
+
+/// Failed pulls of one kind, by registry.
+fn pulls(cluster: &Cluster, signal: Signal) -> BTreeMap<String, Told> {
+    told::signals(cluster, |key| {
+        let image = key.detail.split(' ').next().unwrap_or_default();
+        (key.signal == signal).then(|| registry(image).to_owned())
+    })
+}
+
+/// Whether failed pulls are over: the pods that they kept back run by now, or the logs go on without.
+fn pulled_since(cluster: &Cluster, told: &Told) -> bool {
+    told::all_ready(cluster, &told.pods) || cluster.is_over(told.span)
+}
+
+/// The images that lines name, and the pods that wait for them, for a sentence.
+fn images_and_pods(told: &Told) -> String {
+    let images =
+        told::listed(told.details.iter().map(|detail| detail.split(' ').next().unwrap_or(detail)), 3);
+    let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
+    let pods = told::listed(pods.iter().map(String::as_str), 3);
+    if pods.is_empty() { images } else { format!("{images}, for {pods}") }
+}
+
+/// All containers of a pod, with those that run before the others.
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses)
+}
+
+/// A container that ended, or was ended, for want of memory.
+fn out_of_memory(state: &ContainerState) -> bool {
+    state.terminated.as_ref().is_some_and(|one| &*one.reason == "OOMKilled")
+}

@@ -1,0 +1,167 @@
+//! What the detectors of this chapter share: attempts from within the cluster, and the codes of provisioning.
+
+use crate::cluster::Cluster;
+use crate::cluster::reachability::{Unreached, What, Who};
+use crate::detectors::told::{self, Told};
+use crate::facts::{Failure, Signal};
+
+/// Failures after which nothing was reached at all, or something that is not the API server.
+pub(super) fn no_connection(failure: Failure) -> bool {
+    !failure.of_dns() && failure != Failure::TlsExpired
+}
+
+/// Failed attempts of nodes to reach the API server.
+pub(super) fn of_nodes(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Told> {
+    told::attempts(cluster, |one| {
+        (matches!(one.who, Who::Node(_)) && one.what == What::ApiServer && fits(one)).then_some(())
+    })
+    .remove(&())
+}
+
+/// Failed attempts to reach the API server from within the cluster: of nodes, pods, and programs that don't say where
+/// they run. Agents of the tunnel are noisy on healthy clusters, and left out.
+pub(super) fn from_inside(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Told> {
+    let inside = |who: &Who| matches!(who, Who::Node(_) | Who::Pod(_) | Who::Unknown);
+    told::attempts(cluster, |one| {
+        (inside(&one.who) && one.what == What::ApiServer && fits(one)).then_some(())
+    })
+    .remove(&())
+}
+
+/// Whether nodes or pods still got no answer from the API server when the logs end.
+pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Told> {
+    let told = from_inside(cluster, |one| {
+        matches!(one.failure, Failure::Timeout | Failure::NoRoute | Failure::TlsTimeout) && !one.ended
+    });
+    let provisioning = codes(cluster, |code, name| {
+        matches!(code, 50 | 51) || name.contains("K8SAPIServerConnFail") || name.contains("OutboundConnFail")
+    });
+    match (told, provisioning) {
+        (Some(mut told), Some(more)) => {
+            told.count += more.count;
+            told.evidence.extend(more.evidence);
+            told.nodes.extend(more.nodes);
+            Some(told)
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// What provisioning says of its exit code, by the code and the name that it gave: from texts of Azure and from
+/// `provision.json`.
+pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Option<Told> {
+    let split = |detail: &str| -> (u32, String) {
+        let mut words = detail.split(' ');
+        let first = words.next().unwrap_or_default();
+        match first.parse() {
+            Ok(code) => (code, words.next().unwrap_or_default().to_owned()),
+            Err(_) => (0, first.to_owned()),
+        }
+    };
+    let mut told = told::signals(cluster, |key| {
+        let (code, name) = split(&key.detail);
+        (key.signal == Signal::ProvisioningFailed && known(code, &name, &key.node) && fits(code, &name))
+            .then_some(())
+    })
+    .remove(&());
+    for (place, one) in cluster.facts.nodes.provisions.iter() {
+        let code: u32 = one.exit_code.parse().unwrap_or(0);
+        if code == 0 || !fits(code, "") {
+            continue;
+        }
+        let told = told.get_or_insert_default();
+        told.count = told.count.max(1);
+        told.details.insert(one.exit_code.to_string());
+        told.evidence.push(crate::cluster::azure::at(
+            place,
+            &format!("ExitCode {}", one.exit_code),
+            &one.message,
+        ));
+    }
+    told
+}
+
+/// `exit status=1` is said by programs of all kinds: a code counts when it is one of the script's own, or named.
+fn known(code: u32, name: &str, _node: &str) -> bool {
+    !name.is_empty() || CODES.iter().any(|(own, ..)| *own == code)
+}
+
+/// Exit codes of the provisioning script: code, name, what it means, what to do (`AgentBaker`, August 2026).
+pub(super) const CODES: &[(u32, &str, &str, &str)] = &[
+    (
+        28,
+        "containerd download",
+        "containerd could not be downloaded",
+        "Let the node reach packages.aks.azure.com and packages.microsoft.com.",
+    ),
+    (
+        31,
+        "K8SDownloadTimeout",
+        "the Kubernetes binaries could not be downloaded",
+        "Let the node reach packages.aks.azure.com.",
+    ),
+    (34, "kubelet start", "the kubelet did not start", "Read the kubelet's journal on the node."),
+    (
+        41,
+        "CniDownloadTimeout",
+        "the CNI plugin could not be downloaded; an appliance that inspects TLS does that",
+        "Let the node reach packages.aks.azure.com without TLS inspection.",
+    ),
+    (50, "OutboundConnFail", "the node reaches nothing outside", ""),
+    (51, "K8SAPIServerConnFail", "the node does not reach the API server", ""),
+    (52, "K8SAPIServerDNSLookupFail", "the node can't resolve the API server's name", ""),
+    (53, "AZURE_DNS_LOOKUP_FAIL", "the node can't resolve names of Azure", ""),
+    (65, "VHDFileNotFound", "a file is missing from the node image", "Upgrade the node image of the pool."),
+    (70, "containerd start", "containerd did not start", "Read containerd's journal on the node."),
+    (
+        99,
+        "apt update",
+        "apt could not fetch its lists",
+        "Let the node reach the package servers of its Linux distribution, or use the node image's own packages.",
+    ),
+    (124, "VHDFileNotFound", "a file is missing from the node image", "Upgrade the node image of the pool."),
+    (
+        160,
+        "proxy CA",
+        "the certificate authority of the HTTP proxy could not be installed",
+        "Correct trustedCa of the cluster's HTTP proxy configuration.",
+    ),
+    (
+        161,
+        "proxy CA",
+        "the certificate authority of the HTTP proxy could not be installed",
+        "Correct trustedCa of the cluster's HTTP proxy configuration.",
+    ),
+    (
+        211,
+        "OrasPullNetworkTimeout",
+        "the registry of a network isolated cluster does not answer",
+        "Look at the private endpoint of the bootstrap registry, and at its DNS zone.",
+    ),
+    (
+        212,
+        "OrasPullUnauthorized",
+        "the registry of a network isolated cluster refuses the node",
+        "Grant the kubelet identity AcrPull on the bootstrap registry.",
+    ),
+    (
+        215,
+        "DNS health",
+        "DNS does not work on the node",
+        "See which DNS servers the network gives to its machines, and whether they answer.",
+    ),
+    (216, "LocalDNS", "the node-local resolver did not start", ""),
+    (217, "LocalDNS", "the node-local resolver did not start", ""),
+    (218, "LocalDNS", "the node-local resolver did not start", ""),
+    (219, "LocalDNS", "the node-local resolver did not start", ""),
+];
+
+/// Codes that have causes of their own.
+pub(super) const WITH_A_CAUSE: &[u32] = &[50, 51, 52, 53, 216, 217, 218, 219];
+
+/// Names by which Azure tells the codes that have causes of their own.
+pub(super) fn is_named_cause(name: &str) -> bool {
+    ["K8SAPIServerConnFail", "K8SAPIServerDNSLookupFail", "OutboundConnFail", "DNS_LOOKUP_FAIL"]
+        .iter()
+        .any(|own| name.contains(own))
+}

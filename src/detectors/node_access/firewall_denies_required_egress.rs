@@ -1,0 +1,166 @@
+//! The firewall refuses what nodes of AKS must reach.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use crate::cluster::Cluster;
+use crate::cluster::azure::required::{self, Requirement, fits};
+use crate::cluster::azure::{at, range};
+use crate::detectors::needs::FIREWALL;
+use crate::detectors::told::{Says, Told, aks_subject, listed};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::facts::{FlowKey, time};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "firewall-denies-required-egress",
+    chapter: Chapter::NodeAccess,
+    title: "The firewall denies what nodes must reach",
+    guide: &["4", "4.4"],
+    needs: &[FIREWALL],
+    explains: &["node-outbound-blocked", "node-cannot-reach-api-server", "pod-cannot-reach-api-server", "registry-unreachable", "node-provisioning-failed", "tunnel-down", "node-not-ready", "coredns-upstream-failing"],
+    doc: Doc {
+        meaning: "Where a route leads the nodes' traffic to a firewall, its rules must let pass what AKS requires: names and ports that depend on the cloud, the region and what is switched on. What is missing shows as a refused connection in the firewall's records.",
+        decision: "Each refused record is compared with the required names and ports of this cluster's cloud and configuration, with the API server's addresses (TCP 443), and with the DNS servers of its network (port 53). Those that violate a requirement are told, together, confirmed; all others (updates of applications, telemetry of desktops, md-*.blob.storage.azure.net) are ignored. Records of sources outside the cluster's networks are ignored where these are known. Rules alone, without records, are told as possible when they name hosts and leave out a required one.",
+        action: "Add the rules; Azure Firewall has a tag that holds the required names.",
+        reference: "AKS: outbound network and FQDN rules; limit network traffic with Azure Firewall.",
+    },
+    judge,
+};
+
+/// A requirement, or what stands for one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Missing {
+    /// `mcr.microsoft.com`, `the API server's address 20.1.2.3`.
+    target: String,
+    port: u16,
+    purpose: &'static str,
+    vital: bool,
+}
+
+/// Networks of the cluster, when they are known: records of other sources are nobody's concern here.
+fn own_networks(cluster: &Cluster) -> Vec<IpNet> {
+    let azure = &cluster.azure;
+    let mut found: Vec<IpNet> = azure.subnets.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
+    if found.is_empty() {
+        found = azure.networks.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
+    }
+    let objects = &cluster.facts.objects;
+    for (_, seen) in objects.nodes.iter() {
+        found.extend(seen.object.status.addresses.iter().filter_map(|one| range(&one.address)));
+        found.extend(range(&seen.object.spec.pod_cidr));
+    }
+    found
+}
+
+fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Missing> {
+    // `host:443` in some records, `https://host/path` in others.
+    let target = key.target.split("://").last().unwrap_or(&key.target);
+    let target = target.split('/').next().unwrap_or(target);
+    let (host, inline) = target.rsplit_once(':').map_or((target, None), |(host, port)| (host, port.parse::<u16>().ok()));
+    let host = if inline.is_some() { host } else { target };
+    let port = if key.port == 0 { inline.unwrap_or(0) } else { key.port };
+    if let Some(found) = list.iter().find(|one| one.matches(host) && (port == one.port || port == 0)) {
+        return Some(Missing { target: found.name.clone(), port: found.port, purpose: found.purpose, vital: required::vital(found) });
+    }
+    let ip: std::net::IpAddr = host.parse().ok()?;
+    let udp = key.protocol.eq_ignore_ascii_case("udp");
+    let custom = cluster.azure.networks.iter().flat_map(|network| &network.dns).any(|own| own == host);
+    if port == 53 && custom {
+        return Some(Missing { target: format!("the DNS server {ip}"), port: 53, purpose: "names are resolved", vital: true });
+    }
+    let api = cluster.services.all.get(&crate::facts::Key::new("default", "kubernetes")).and_then(|state| state.published.as_ref());
+    if port == 443 && !udp && api.is_some_and(|api| api.ready.contains(&ip)) {
+        return Some(Missing { target: format!("the API server's address {ip}"), port: 443, purpose: "nodes and pods talk to the API server", vital: true });
+    }
+    None
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let list = required::required(cluster.azure.cluster());
+    let own = own_networks(cluster);
+    let mut found: BTreeMap<Missing, Told> = BTreeMap::new();
+    for (key, tally) in cluster.facts.flows.map.iter().filter(|(key, _)| !key.allowed && &*key.protocol != "DNS") {
+        let source = key.source.parse().ok();
+        let ours = own.is_empty() || source.is_none_or(|ip: std::net::IpAddr| own.iter().any(|range| range.contains(&ip)));
+        let Some(missing) = violated(cluster, &list, key).filter(|_| ours) else { continue };
+        let told = found.entry(missing).or_default();
+        told.count += tally.sightings.count().0;
+        told.span = time::joined(told.span, tally.span.resolve(cluster.anchor));
+        told.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
+        told.details.insert(key.rule.to_string());
+        told.hosts.insert(key.source.to_string());
+    }
+    let mut findings: Vec<Finding> = denied(cluster, found).into_iter().collect();
+    if findings.is_empty() {
+        findings.extend(left_out(cluster, &list));
+    }
+    findings.into()
+}
+
+fn denied(cluster: &Cluster, found: BTreeMap<Missing, Told>) -> Option<Finding> {
+    let vital = found.keys().any(|one| one.vital);
+    let mut all = Told::default();
+    let mut rows: Vec<(u64, &Missing)> = Vec::new();
+    for (missing, told) in &found {
+        all.count += told.count;
+        all.span = time::joined(all.span, told.span);
+        all.evidence.extend(told.evidence.iter().take(2).cloned());
+        all.details.extend(told.details.iter().cloned());
+        rows.push((told.count, missing));
+    }
+    rows.sort_by_key(|(count, missing)| (std::cmp::Reverse(missing.vital), std::cmp::Reverse(*count)));
+    let names: Vec<String> = rows.iter().map(|(_, missing)| format!("{} port {}", missing.target, missing.port)).collect();
+    let told: Vec<String> = rows.iter().take(8).map(|(count, missing)| format!("{} port {} ({count} times; by it {})", missing.target, missing.port, missing.purpose)).collect();
+    let why: Vec<&str> = all.details.iter().map(String::as_str).filter(|rule| !rule.is_empty()).collect();
+    let by = if why.is_empty() { String::new() } else { format!(" The records say: {}.", listed(why.into_iter(), 2)) };
+    let inspected = all.details.iter().any(|rule| rule.contains("SNI TLS extension"));
+    let sni = if inspected { " 'SNI TLS extension was missing' means that the client named no host: a rule by name can't match it, one by address can." } else { "" };
+    let says = Says {
+        severity: if vital { Severity::Critical } else { Severity::Medium },
+        confidence: Confidence::Confirmed,
+        unit: "refused connection",
+        cause: format!("The firewall refused connections that AKS requires{}: {}.{by}{sni}", all.when(), told.join("; ")),
+        fix: "Add the missing rules. Azure Firewall holds the required names in the tag AzureKubernetesService; with another appliance, add the names that were refused. Connections by address (DNS servers, the API server for pods) need network rules. Let ALPN pass, and don't inspect TLS of the API server.".to_owned(),
+        commands: vec![
+            "az network firewall application-rule create -g GROUP -f FIREWALL --collection-name aks --name aks-required --priority 100 --action Allow --source-addresses NODE_SUBNET --protocols http=80 https=443 --fqdn-tags AzureKubernetesService".to_owned(),
+        ],
+        verify: vec!["The firewall's records show no more denials of these names; on a node: nc -vz -w 5 mcr.microsoft.com 443".to_owned()],
+    };
+    let shown = listed(names.iter().map(String::as_str), 3);
+    all.hosts.clear();
+    let mut finding = all.finding(&DETECTOR, "denied", format!("The firewall denies what nodes must reach: {shown}"), says)?;
+    finding.subjects.extend(aks_subject(cluster));
+    finding.detail("denied", names);
+    Some(finding)
+}
+
+/// Rules that name hosts, and leave out what is required: a risk, when the nodes leave by a firewall.
+fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
+    let aks = cluster.azure.cluster().filter(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"))?;
+    let firewalls: Vec<_> = cluster.azure.firewalls.iter().filter(|one| one.has_rules).collect();
+    let first = firewalls.first()?;
+    let allowed: Vec<&String> = firewalls.iter().flat_map(|one| &one.names).collect();
+    let tagged = allowed.iter().any(|name| name.eq_ignore_ascii_case("AzureKubernetesService"));
+    let covered = |one: &Requirement| {
+        // A required pattern is covered by itself or by a wider one.
+        let sample = one.name.replace('*', "x");
+        allowed.iter().any(|name| fits(name, &sample) || **name == one.name || *name == "0.0.0.0/0")
+    };
+    let missing: Vec<&Requirement> = list.iter().filter(|one| required::vital(one) && !covered(one) && !one.purpose.contains("packages")).collect();
+    if tagged || missing.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+    let told = Told { count: missing.len() as u64, evidence: vec![at(first.place.as_ref()?, &format!("firewall {}", first.name), &format!("no rule for {}", listed(names.iter().copied(), 4)))], ..Told::default() };
+    let says = Says {
+        severity: Severity::Medium,
+        confidence: Confidence::Possible,
+        unit: "missing rule",
+        cause: format!("{} leaves by a route of the user, and the rules of firewall {} in the bundle do not name {}. No refused connection is in the bundle: rules that are not in it may let them pass.", crate::detectors::told::capital(&aks.shown()), first.name, names.join(", ")),
+        fix: "Add the names, or the FQDN tag AzureKubernetesService.".to_owned(),
+        commands: vec!["az network firewall policy rule-collection-group list -g GROUP --policy-name POLICY -o json".to_owned()],
+        verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node".to_owned()],
+    };
+    told.finding(&DETECTOR, "rules", format!("The rules of firewall {} leave out what nodes must reach: {}", first.name, listed(names.into_iter(), 3)), says)
+}

@@ -1,0 +1,21 @@
+//! Nodes and pods can't reach the API server, or what nodes need outside: the guide's fourth chapter.
+
+mod common;
+
+super::detectors![
+    node_cannot_reach_api_server,
+    node_cannot_resolve_api_server,
+    pod_cannot_reach_api_server,
+    node_egress_not_in_authorized_ranges,
+    api_server_endpoints_missing,
+    api_server_pod_unhealthy,
+    node_outbound_blocked,
+    node_provisioning_failed,
+    firewall_denies_required_egress,
+    nsg_blocks_egress,
+    default_route_leads_nowhere,
+    private_zone_not_linked,
+    private_zone_errors,
+    private_endpoint_not_approved,
+    snat_exhausted,
+];

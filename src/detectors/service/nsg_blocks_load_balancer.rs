@@ -1,0 +1,77 @@
+//! The security group of the nodes' subnet does not let requests to a load balancer in.
+
+use super::common::{self, SERVICES};
+use crate::cluster::Cluster;
+use crate::cluster::azure::{Far, Filtered, at, is_private};
+use crate::detectors::needs::SECURITY_GROUPS;
+use crate::detectors::told::{self, Says, Told};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::facts::{Failure, Key};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "nsg-blocks-load-balancer",
+    chapter: Chapter::Service,
+    title: "A security group keeps requests from a load balancer",
+    guide: &["3"],
+    needs: &[SECURITY_GROUPS, SERVICES],
+    explains: &[],
+    doc: Doc {
+        meaning: "For a service of type LoadBalancer AKS opens the port in the security group that it keeps at the nodes' interfaces. A group of one's own at the subnet is never changed by AKS: without a rule there, requests from outside time out, while those from within the network work.",
+        decision: "The rules of groups at the nodes' subnet are evaluated for the service's ports from the Internet. Told when none lets it pass. Confirmed when a connection to the service's address timed out in the bundle; likely otherwise. Services with source ranges and internal load balancers are not judged.",
+        action: "Allow the port in the subnet's group.",
+        reference: "AKS: a custom network security group blocks traffic.",
+    },
+    judge,
+};
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let groups: Vec<_> = cluster.azure.groups.iter().filter(|group| group.of_subnet).collect();
+    let mut findings = Vec::new();
+    for (key, seen) in cluster.facts.objects.services.iter() {
+        let spec = &seen.object.spec;
+        let address = seen.object.status.load_balancer.ingress.iter().find_map(|one| one.ip.parse::<std::net::IpAddr>().ok());
+        let Some(ip) = address.filter(|ip| &*spec.r#type == "LoadBalancer" && !is_private(*ip) && spec.load_balancer_source_ranges.is_empty()) else { continue };
+        for group in &groups {
+            let protocol = |name: &str| if name.eq_ignore_ascii_case("udp") { "udp" } else { "tcp" };
+            let blocked = spec.ports.iter().filter_map(|port| Some((u16::try_from(port.port).ok()?, protocol(&port.protocol))));
+            let blocked: Vec<(u16, &str, Option<String>)> = blocked
+                .filter_map(|(port, protocol)| match group.filter(true, Far::Internet, protocol, port) {
+                    Filtered::Denied(rule) => Some((port, protocol, Some(rule.name.clone()))),
+                    Filtered::DeniedByDefault => Some((port, protocol, None)),
+                    _ => None,
+                })
+                .collect();
+            if let (Some((port, protocol, rule)), Some(place)) = (blocked.first(), &group.place) {
+                let why = match rule {
+                    Some(rule) => format!("its rule {rule} denies it"),
+                    None => "no rule of it lets it in".to_owned(),
+                };
+                let evidence = at(place, &format!("security group {}", group.name), &format!("{protocol} {port} from the Internet: {why}"));
+                findings.extend(finding(cluster, key, ip, *port, protocol, &group.name, &why, evidence));
+            }
+        }
+    }
+    findings.into()
+}
+
+#[allow(clippy::too_many_arguments)]
+fn finding(cluster: &Cluster, key: &Key, ip: std::net::IpAddr, port: u16, protocol: &str, group: &str, why: &str, evidence: crate::evidence::Evidence) -> Option<Finding> {
+    let host = ip.to_string();
+    let failing = told::attempts(cluster, |one| (one.failure == Failure::Timeout && one.hosts.contains(&host)).then_some(())).remove(&());
+    let confirmed = failing.is_some();
+    let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
+    told.show_first([Some(evidence), common::service_at(cluster, key, &format!("load balancer {ip}"))].into_iter().flatten());
+    let failures = if confirmed { format!(" Connections to it timed out{}.", told.when()) } else { String::new() };
+    let says = Says {
+        severity: Severity::High,
+        confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
+        unit: if confirmed { "failed attempt" } else { "service" },
+        cause: format!("Requests from outside to {} ({ip} port {port}) meet security group {group} at the nodes' subnet, and {why}. AKS changes only the group that it keeps at the interfaces.{failures}", key.shown()),
+        fix: "Allow the port in the subnet's group; it must let in the Internet (or the clients' ranges) to the service's address.".to_owned(),
+        commands: vec![format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-{port} --priority 200 --direction Inbound --access Allow --protocol {} --source-address-prefixes Internet --destination-address-prefixes {ip} --destination-port-ranges {port}", crate::detectors::shell(group), if protocol == "udp" { "Udp" } else { "Tcp" })],
+        verify: vec![format!("curl -v --connect-timeout 5 http://{ip}:{port}/   # from outside")],
+    };
+    let mut finding = told.finding(&DETECTOR, &key.shown(), format!("Security group {group} keeps requests from service {} ({ip} port {port})", key.shown()), says)?;
+    finding.subjects.push(common::subject("Service", key));
+    Some(finding)
+}

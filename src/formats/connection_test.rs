@@ -1,0 +1,446 @@
+//! Outputs of the commands with which people try a connection: curl, wget, nc, telnet, nslookup, dig, openssl; and
+//! the address that a service such as `ifconfig.me` answered (FORMATS §6, the guide's fourth chapter).
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::shared::line;
+use super::shared::pattern::{pattern, search};
+use super::{Format, Head, Piece};
+use crate::bundle::{Framer, Whole};
+use crate::evidence::excerpt;
+use crate::facts::time::{self, When};
+use crate::facts::{
+    AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, Speaker, Whose, fingerprint,
+};
+
+pub(super) struct ConnectionTest;
+pub(super) const FORMAT: ConnectionTest = ConnectionTest;
+
+/// Longest output that is one: a log is something else.
+const BYTES: usize = 256 << 10;
+
+// What failed: `curl: (28) Failed to connect to h port 443 after 21 ms: Timed out`, `* connect to ip port 80 failed:
+// Connection refused`, `nc: connect to h port 443 (tcp) failed: Connection timed out`.
+pattern!(
+    FAILED,
+    r"(?:[Ff]ailed to connect to|connect to|\* connect to|nc: connect to) (?P<host>\[?[A-Za-z0-9_.:-]+?\]?) port (?P<port>\d{1,5})(?: \(tcp\)| after \d+ ms)*(?: failed)?: (?P<why>.+)$"
+);
+pattern!(OTHER_TIMEOUT, r"^curl: \(28\) (?P<why>.+)$");
+pattern!(CURL_TLS, r"^curl: \((?P<code>35|60)\) (?P<why>.+)$");
+pattern!(
+    REACHED,
+    r"^(?:\* Connected to (?P<host>[A-Za-z0-9_.:-]+) \([^)]*\) port (?P<port>\d+)|Connection to (?P<host2>[A-Za-z0-9_.:-]+) (?P<port2>\d+) port \[tcp/[^\]]*\] succeeded|Ncat: Connected to (?P<host3>[A-Za-z0-9_.:-]+):(?P<port3>\d+)|(?P<host4>[A-Za-z0-9_.-]+) \([^)]*:(?P<port4>\d+)\) open)"
+);
+pattern!(TELNET, r"^telnet: (?:Unable to connect to remote host|connect to address (?P<host>\S+)): (?P<why>.+)$");
+pattern!(WGET, r"^wget: (?:can't connect to remote host \((?P<host>[^)]+)\): (?P<why>.+)|(?P<slow>download timed out)|bad address '(?P<name>[^':]+)(?::\d+)?')");
+pattern!(NXDOMAIN, r"^\*\* server can't find (?P<name>[A-Za-z0-9_.-]+?)\.?: (?P<why>[A-Z]+)");
+pattern!(NO_SERVERS, r"^;; (?:connection timed out; no servers could be reached|communications error to (?P<server>[0-9a-fA-F.:]+)#53: timed out)");
+pattern!(DIG, r"^;; ->>HEADER<<- opcode: QUERY, status: (?P<why>[A-Z]+)");
+pattern!(SERVER, r"^(?:Server:\s+|;; SERVER: )(?P<server>[0-9a-fA-F.:]+)");
+pattern!(QUESTION, r"^;(?P<name>[A-Za-z0-9_.-]+)\.\s+IN\s+A");
+pattern!(URL, r"https?://(?P<host>\[[0-9a-fA-F:]+\]|[$A-Za-z0-9_.{}-]+)(?::(?P<port>[$A-Za-z0-9_{}]+))?(?P<path>/[^\s'\x22]*)?");
+pattern!(CONNECT, r"-connect (?P<host>\[?[A-Za-z0-9_.:-]+?\]?):(?P<port>\d+)");
+pattern!(NOT_AFTER, r"^\s*(?:notAfter=|NotAfter: )(?P<date>[A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4})");
+pattern!(VERIFY, r"^(?:verify error:num=(?P<number>\d+)|Verify return code: (?P<code>\d+))");
+
+/// Services that answer with the address that they see, by a part of their names.
+const MIRRORS: &[&str] = &[
+    "ifconfig.me",
+    "ifconfig.co",
+    "ifconfig.io",
+    "ipinfo.io",
+    "ipify.org",
+    "checkip",
+    "icanhazip.com",
+    "ident.me",
+    "myip.opendns.com",
+    "whatismyip",
+    "ip.me",
+];
+
+/// What a line of such an output says.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Failed { failure: Failure, host: String, port: u16 },
+    Reached { host: String, port: u16 },
+}
+
+/// How it failed, in the words of the C library, of curl and of OpenSSL.
+fn failure(why: &str) -> Option<Failure> {
+    let has = |words: &str| why.contains(words);
+    Some(match () {
+        () if has("imed out") || has("imeout") => Failure::Timeout,
+        () if has("efused") => Failure::Refused,
+        () if has("o route") || has("unreachable") => Failure::NoRoute,
+        () if has("reset") || has("SSL_ERROR_SYSCALL") || has("unexpected eof") => Failure::Reset,
+        () if has("expired") => Failure::TlsExpired,
+        () if has("local issuer") || has("self signed") || has("self-signed") => Failure::TlsUntrusted,
+        () if has("does not match") || has("no alternative certificate") => Failure::TlsWrongName,
+        () if has("protocol version") || has("unsupported protocol") => Failure::TlsVersion,
+        // curl 7.85 and newer say no more than this.
+        () if has("Couldn't connect") || has("Could not connect") => Failure::Timeout,
+        () => return None,
+    })
+}
+
+/// The host and the port of the URL, or of `-connect`, in a command.
+fn aim(command: &str) -> (String, u16) {
+    if let Some(found) = search(&CONNECT, command) {
+        let port = found.name("port").and_then(|port| port.as_str().parse().ok()).unwrap_or(0);
+        return (found.name("host").map_or("", |host| host.as_str()).to_owned(), port);
+    }
+    let Some(found) = search(&URL, command) else { return (String::new(), 0) };
+    let get = |name: &str| found.name(name).map_or("", |part| part.as_str());
+    let host = if get("host").contains("KUBERNETES_SERVICE_HOST") { "kubernetes.default.svc" } else { get("host") };
+    let otherwise = if command.contains("https://") { 443 } else { 80 };
+    (host.to_owned(), get("port").parse().unwrap_or(otherwise))
+}
+
+/// What a line says; the command and the server are those named before it.
+fn told(text: &str, command: &str, asked: &str) -> Option<Told> {
+    let number = |text: &str| text.parse::<u16>().unwrap_or(0);
+    if let Some(found) = search(&REACHED, text) {
+        let part = |names: [&str; 4]| names.iter().find_map(|name| found.name(name)).map_or("", |part| part.as_str());
+        return Some(Told::Reached {
+            host: part(["host", "host2", "host3", "host4"]).to_owned(),
+            port: number(part(["port", "port2", "port3", "port4"])),
+        });
+    }
+    let failed = |failure: Failure, host: &str, port: u16| {
+        Some(Told::Failed { failure, host: host.trim_matches(['[', ']']).to_owned(), port })
+    };
+    if let Some(found) = search(&FAILED, text) {
+        let get = |name: &str| found.name(name).map_or("", |part| part.as_str());
+        return failed(failure(get("why"))?, get("host"), number(get("port")));
+    }
+    if let Some(found) = search(&CURL_TLS, text).or_else(|| search(&OTHER_TIMEOUT, text)) {
+        let (host, port) = aim(command);
+        return failed(failure(found.name("why")?.as_str())?, &host, port);
+    }
+    if let Some(found) = search(&TELNET, text) {
+        let host = found.name("host").map_or("", |host| host.as_str());
+        return failed(failure(found.name("why")?.as_str())?, host, 0);
+    }
+    if let Some(found) = search(&WGET, text) {
+        let get = |name: &str| found.name(name).map_or("", |part| part.as_str());
+        if !get("name").is_empty() {
+            return failed(Failure::NameUnknown, get("name"), 0);
+        }
+        let (host, port) = aim(command);
+        let host = if get("host").is_empty() { host } else { get("host").to_owned() };
+        return failed(if get("slow").is_empty() { failure(get("why"))? } else { Failure::Timeout }, &host, port);
+    }
+    if let Some(found) = search(&NXDOMAIN, text) {
+        let unknown = found.name("why").is_some_and(|why| why.as_str() == "NXDOMAIN");
+        let failure = if unknown { Failure::NameUnknown } else { Failure::ResolverFailed };
+        return failed(failure, found.name("name")?.as_str(), 0);
+    }
+    if search(&NO_SERVERS, text).is_some() {
+        return failed(Failure::ResolverFailed, asked, 0);
+    }
+    if let Some(found) = search(&DIG, text) {
+        return match found.name("why")?.as_str() {
+            "NXDOMAIN" => failed(Failure::NameUnknown, asked, 0),
+            "SERVFAIL" | "REFUSED" => failed(Failure::ResolverFailed, asked, 0),
+            _ => None,
+        };
+    }
+    None
+}
+
+/// The name that a command asks a DNS server for.
+fn asked(command: &str) -> &str {
+    let mut words = command.split_whitespace().skip_while(|word| {
+        let tool = word.rsplit('/').next().unwrap_or(word);
+        !matches!(tool, "nslookup" | "dig" | "host")
+    });
+    words.next();
+    words.find(|word| !word.starts_with(['-', '+', '@'])).unwrap_or_default().trim_end_matches('.')
+}
+
+/// The lines of an output that say how a connection went.
+fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, Told)> {
+    let mut found = Vec::new();
+    let mut server = String::new();
+    let mut question = asked(command).to_owned();
+    // `dig` prints its answer before the question.
+    if question.is_empty() {
+        question = text.lines().find_map(|line| search(&QUESTION, line)).map_or_else(String::new, |one| {
+            one.name("name").map_or("", |name| name.as_str()).to_owned()
+        });
+    }
+    let later = text.lines().find_map(|line| search(&SERVER, line));
+    if let Some(one) = later.as_ref().and_then(|one| one.name("server")) {
+        server = one.as_str().to_owned();
+    }
+    for (number, line) in (0..).zip(text.lines()) {
+        if line.len() > 2000 {
+            continue;
+        }
+        if let Some(told) = told(line.trim_end(), command, &question) {
+            found.push((number, line, server.clone(), told));
+        }
+    }
+    found
+}
+
+/// Whose address a file holds, by its name: without a word on it, nobody's.
+fn by_name(path: &str) -> Whose {
+    let name = path.rsplit(['/', '!']).next().unwrap_or_default().to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    if any(&["egress", "outbound", "node", "cluster", "pod", "snat"]) {
+        Whose::Cluster
+    } else if any(&["client", "my-ip", "my_ip", "myip", "workstation", "laptop", "agent", "runner", "ifconfig"]) {
+        Whose::Client
+    } else {
+        Whose::Unknown
+    }
+}
+
+/// Whether a text is the answer of a service that tells one's own address, and nothing else.
+fn lone_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    (text.len() < 60).then(|| text.parse().ok())?
+}
+
+impl Format for ConnectionTest {
+    fn name(&self) -> &'static str {
+        "connection-test"
+    }
+
+    fn about(&self) -> &'static str {
+        "attempts to reach something: curl, wget, nc, telnet, nslookup, dig, openssl; one's own address as seen from outside"
+    }
+
+    fn score(&self, head: &Head<'_>) -> u8 {
+        if head.bytes.len() >= super::HEAD_BYTES {
+            return 0;
+        }
+                if lone_address(head.bytes).is_some() {
+            return 60;
+        }
+
+        let has = |word: &str| memchr::memmem::find(head.bytes, word.as_bytes()).is_some();
+        let tools = [
+            "curl: (", "nc: connect", "* Trying ", "telnet: ", "wget: ", "** server can't find", ";; ->>HEADER",
+            "no servers could be reached", "CONNECTED(0", "* Connected to ", "port [tcp/", "verify error:num", "notAfter=",
+        ];
+        if !tools.iter().any(|tool| has(tool)) || super::text::mixed(head.bytes) {
+            return 0;
+        }
+        let text = String::from_utf8_lossy(head.bytes);
+        let certificates = text.lines().any(|line| search(&NOT_AFTER, line).is_some() || search(&VERIFY, line).is_some());
+        if certificates || !lines(&text, "").is_empty() { 62 } else { 0 }
+    }
+
+    fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
+        Box::new(Whole)
+    }
+
+    fn in_transcripts(&self) -> bool {
+        true
+    }
+
+    fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        if let Some(address) = lone_address(piece.bytes) {
+            note_address(piece, address, by_name(&piece.entry.path), "a file that holds an address and nothing else", facts);
+            return 1;
+        }
+        line::scan_prose(piece, facts);
+        let text = String::from_utf8_lossy(piece.bytes.get(..BYTES).unwrap_or(piece.bytes));
+        let command = piece.command.unwrap_or_default();
+        let found = lines(&text, command);
+        let mut records = found.len() as u64;
+        for (number, line, server, told) in found {
+            note(piece, piece.first_line + number, line, &server, told, facts);
+        }
+        records += certificates(piece, &text, command, facts);
+        records
+    }
+}
+
+/// What `openssl s_client` and `openssl x509` say of certificates.
+fn certificates(piece: &Piece<'_>, text: &str, command: &str, facts: &mut Facts) -> u64 {
+    let mut records = 0;
+    let mut own = Certificate { whose: aim(command).0.into(), ..Certificate::default() };
+    let value = |line: &str, name: &str| line.trim().strip_prefix(name).map(|rest| rest.trim().to_owned());
+    let mut untrusted = false;
+    let mut first_line = None;
+    for (number, line) in (0..).zip(text.lines()) {
+        if let Some(found) = search(&VERIFY, line) {
+            let code = found.name("number").or_else(|| found.name("code")).map_or("", |code| code.as_str());
+            // 18–21: self-signed, or an issuer that is not known.
+            untrusted |= matches!(code, "18" | "19" | "20" | "21");
+        }
+        if let Some(subject) = value(line, "subject=") {
+            own.subject = subject.into();
+            first_line.get_or_insert(number);
+        }
+        if let Some(issuer) = value(line, "issuer=") {
+            own.issuer = issuer.into();
+            first_line.get_or_insert(number);
+        }
+        if let Some(found) = search(&NOT_AFTER, line) {
+            own.not_after = date(found.name("date").map_or("", |date| date.as_str()));
+            let place = Place { source: piece.source.clone(), line: piece.first_line + number };
+            if let Some(slot) = facts.nodes.certificates.slot(place) {
+                *slot = own.clone();
+                records += 1;
+            }
+            own.not_after = None;
+            first_line = None;
+        }
+    }
+    if let Some(number) = first_line {
+        own.untrusted = untrusted;
+        let place = Place { source: piece.source.clone(), line: piece.first_line + number };
+        if let Some(slot) = facts.nodes.certificates.slot(place) {
+            *slot = own;
+            records += 1;
+        }
+    }
+    records
+}
+
+/// `Nov 23 20:05:01 2025`, in UTC.
+fn date(text: &str) -> Option<i64> {
+    let mut words = text.split_whitespace();
+    let (month, day, clock, year) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let mut clock = clock.split(':').map(|part| part.parse::<i64>().ok());
+    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
+    let month = time::month(month.as_bytes())?;
+    let at = time::civil(year.parse().ok()?, month, day.parse().ok()?, hours * 3600 + minutes * 60 + seconds, 0)?;
+    match at {
+        When::At(micros) => Some(micros),
+        When::Yearless(_) => None,
+    }
+}
+
+fn note(piece: &Piece<'_>, number: u64, line: &str, server: &str, told: Told, facts: &mut Facts) {
+    let place = Place { source: piece.source.clone(), line: number };
+    let (host, port, reached) = match &told {
+        Told::Failed { host, port, .. } => (host, *port, false),
+        Told::Reached { host, port } => (host, *port, true),
+    };
+    if let Some(slot) = facts.nodes.probes.slot(place) {
+        *slot = Probe {
+            node: piece.node.map(Into::into),
+            target: host.as_str().into(),
+            port,
+            in_cluster: piece.in_cluster,
+            reached,
+            message: excerpt(line.as_bytes()),
+        };
+    }
+    let Told::Failed { failure, host, port } = told else { return };
+    let speaker = match (piece.node.is_some(), piece.in_cluster, piece.command.is_some()) {
+        (true, ..) => Speaker::Node,
+        (_, true, _) => Speaker::Unknown,
+        // Somebody's own terminal, when it is one.
+        (.., true) => Speaker::Person,
+        _ => Speaker::Unknown,
+    };
+    let key = AttemptKey {
+        failure,
+        host: host.into(),
+        port,
+        resolver: if server.is_empty() { "".into() } else { format!("{server}:53").into() },
+        speaker,
+        of_api: piece.command.is_some_and(|command| command.contains("/api/v1") || command.contains("KUBERNETES_SERVICE")),
+        node: piece.node.unwrap_or_default().into(),
+        pod: Default::default(),
+        source: piece.source.clone(),
+    };
+    let print = fingerprint((piece.source, number));
+    facts.attempts.add(AttemptSeen { key, print, stated: 1, times: [None, None], line: number, text: line.as_bytes() });
+}
+
+fn note_address(piece: &Piece<'_>, address: IpAddr, whose: Whose, from: &str, facts: &mut Facts) {
+    let place = Place { source: piece.source.clone(), line: piece.first_line };
+    if let Some(slot) = facts.nodes.outward.slot(place) {
+        *slot = Outward { address: Some(address), whose, from: from.into() };
+    }
+}
+
+/// What only the command before it makes an answer: the document that the API server gave to curl, and the address
+/// that a mirror told.
+pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) {
+    let Some(command) = piece.command else { return };
+    if !["curl", "wget", "dig", "Invoke-WebRequest", "irm ", "nslookup"].iter().any(|tool| command.contains(tool)) {
+        return;
+    }
+    if MIRRORS.iter().any(|mirror| command.contains(mirror)) {
+        let text = String::from_utf8_lossy(piece.bytes.get(..2000).unwrap_or(piece.bytes));
+        let words = text.split(|c: char| c.is_whitespace() || "\"',{}".contains(c));
+        let addresses: Vec<IpAddr> = words.filter_map(|word| word.parse().ok()).collect();
+        // A resolver's own address comes first in `nslookup`; a plain answer has one address.
+        if let [address] = addresses.as_slice() {
+            let command: String = command.chars().take(80).collect();
+            let whose = if piece.in_cluster { Whose::Cluster } else { Whose::Client };
+            note_address(piece, *address, whose, &format!("the answer to `{command}`"), facts);
+        }
+        return;
+    }
+    let body = piece.bytes.trim_ascii_start();
+    let head = body.get(..2000).unwrap_or(body);
+    let has = |word: &str| memchr::memmem::find(head, word.as_bytes()).is_some();
+    let answer = body.starts_with(b"{") && (has("\"kind\"") || has("\"gitVersion\""));
+    if answer && (command.contains("/api") || command.contains("/version") || command.contains("/healthz")) {
+        let (host, port) = aim(command);
+        let place = Place { source: piece.source.clone(), line: piece.first_line };
+        let first = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if let Some(slot) = facts.nodes.probes.slot(place) {
+            *slot = Probe {
+                node: piece.node.map(Into::into),
+                target: host.into(),
+                port,
+                in_cluster: piece.in_cluster,
+                reached: true,
+                message: excerpt(first),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str, command: &str) -> Told {
+        lines(text, command).pop().unwrap_or_else(|| panic!("{text}")).3
+    }
+
+    #[test]
+    fn every_tool_says_how_it_went_in_its_own_words() {
+        let failed = |failure, host: &str, port| Told::Failed { failure, host: host.to_owned(), port };
+        for (text, command, expected) in [
+            ("curl: (28) Failed to connect to 10.0.0.1 port 443 after 130 ms: Connection timed out", "", failed(Failure::Timeout, "10.0.0.1", 443)),
+            ("curl: (7) Failed to connect to 10.1.0.7 port 8080: Connection refused", "", failed(Failure::Refused, "10.1.0.7", 8080)),
+            ("* connect to 20.1.2.3 port 443 failed: Timed out", "", failed(Failure::Timeout, "20.1.2.3", 443)),
+            ("curl: (60) SSL certificate problem: unable to get local issuer certificate", "curl https://mcr.microsoft.com/v2/", failed(Failure::TlsUntrusted, "mcr.microsoft.com", 443)),
+            ("nc: connect to mcr.microsoft.com port 443 (tcp) failed: Connection timed out", "", failed(Failure::Timeout, "mcr.microsoft.com", 443)),
+            ("wget: bad address 'cart.shop.svc'", "", failed(Failure::NameUnknown, "cart.shop.svc", 0)),
+            ("** server can't find a.privatelink.westeurope.azmk8s.io: NXDOMAIN", "", failed(Failure::NameUnknown, "a.privatelink.westeurope.azmk8s.io", 0)),
+            (";; connection timed out; no servers could be reached", "nslookup a.example", failed(Failure::ResolverFailed, "a.example", 0)),
+            ("Connection to 10.0.0.4 443 port [tcp/https] succeeded!", "", Told::Reached { host: "10.0.0.4".into(), port: 443 }),
+            ("* Connected to api.example (20.1.2.3) port 443 (#0)", "", Told::Reached { host: "api.example".into(), port: 443 }),
+        ] {
+            assert_eq!(one(text, command), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_guides_own_command_aims_at_the_api_server() {
+        let command = "curl -sSk -H \"Authorization: Bearer $KUBE_TOKEN\" https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods";
+        assert_eq!(aim(command), ("kubernetes.default.svc".to_owned(), 443));
+        assert_eq!(asked("kubectl exec a -- nslookup -debug kubernetes.default. 10.0.0.10"), "kubernetes.default");
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_a_date() {
+        assert_eq!(date("Nov 23 20:05:01 2025").map(time::show).as_deref(), Some("2025-11-23 20:05:01Z"));
+    }
+}

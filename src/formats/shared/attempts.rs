@@ -1,0 +1,317 @@
+//! Failed attempts to reach something, as their lines tell them: what was to be reached, how it failed, who says so
+//! (FORMATS §1.4, CATALOG §0).
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::pattern::{named, pattern, search};
+use crate::facts::{Failure, Speaker};
+
+// `dial tcp 10.0.0.1:443: i/o timeout`; some lines lack the second colon, and addresses may be masked.
+pattern!(
+    DIALLED,
+    r"dial tcp (?:\S+->)?(?P<host>\[[0-9a-fA-F.:]+\]|[A-Za-z0-9_.*-]+|\[[A-Z_]+\])(?::(?P<port>\d{1,5}))?:? (?:connect(?:ex)?: |i/o|connection|no route|operation|network|A connection|connectex)"
+);
+pattern!(
+    LOOKED_UP,
+    r#"lookup (?P<host>[A-Za-z0-9_.*-]+)(?: on (?P<resolver>\[?[0-9a-fA-F.:]+\]?:\d+))?: (?P<why>no such host|server misbehaving|i/o timeout|read udp|Temporary failure|dial udp|getaddrinfow|Try again|connection refused|No such host)"#
+);
+// What curl and Node.js say.
+pattern!(
+    RESOLVED,
+    r"(?:[Cc]ould not resolve host: |getaddrinfo (?:EAI_AGAIN|ENOTFOUND) )(?P<host>[A-Za-z0-9_.*-]+)"
+);
+pattern!(RESOLVER, r"read udp \S+?->(?P<resolver>\[?[0-9a-fA-F.:]+\]?:53): ");
+pattern!(ASKED, r#"(?:https?|wss?)://(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>\d{1,5}))?"#);
+pattern!(
+    REFUSED,
+    r"The connection to the server (?P<host>\[?[A-Za-z0-9_.:-]+?\]?)(?::(?P<port>\d{1,5}))? was refused"
+);
+pattern!(UPSTREAM, r"plugin/errors: \d+ (?P<name>\S+) (?P<type>[A-Z0-9]+): ");
+
+/// How it failed, by the words of Go, of Windows and of curl.
+fn failure(text: &str) -> Option<Failure> {
+    let has = |words: &str| text.contains(words);
+    Some(match () {
+        () if has("x509: certificate signed by unknown authority") || has("x509: \u{201c}") => {
+            Failure::TlsUntrusted
+        }
+        () if has("x509: certificate is valid for")
+            || has("doesn't contain any IP SANs")
+            || has("x509: certificate is not valid for any names") =>
+        {
+            Failure::TlsWrongName
+        }
+        () if has("x509: certificate has expired") => Failure::TlsExpired,
+        () if has("only unsupported versions") || has("protocol version not supported") => {
+            Failure::TlsVersion
+        }
+        () if has("TLS handshake timeout") => Failure::TlsTimeout,
+        () if has("no such host") || has("No such host") => Failure::NameUnknown,
+        () if has("server misbehaving")
+            || has("Temporary failure in name resolution")
+            || (has("lookup ") && (has("i/o timeout") || has("Try again"))) =>
+        {
+            Failure::ResolverFailed
+        }
+        () if has("i/o timeout")
+            || has("connection timed out")
+            || has("did not properly respond")
+            || has("n'a pas répondu")
+            || has("n\u{2019}a pas répondu") =>
+        {
+            Failure::Timeout
+        }
+        () if has("connection refused")
+            || has("actively refused")
+            || has("was refused - did")
+            || has("l'a expressément refusée") =>
+        {
+            Failure::Refused
+        }
+        () if has("no route to host") || has("network is unreachable") => Failure::NoRoute,
+        () if has("connection reset by peer") => Failure::Reset,
+        // Windows answers in its own language: a message of `connectex` that is not a refusal is mostly a timeout.
+        () if has("connectex: ") => Failure::Timeout,
+        () if has("Could not resolve host")
+            || has("could not resolve host")
+            || has("getaddrinfo ENOTFOUND") =>
+        {
+            Failure::NameUnknown
+        }
+        () if has("getaddrinfo EAI_AGAIN") => Failure::ResolverFailed,
+        // What only a person's client says with these words; programs say them of anything.
+        () if !of_client(text) => return None,
+        () if has("request canceled while waiting for connection")
+            || has("Client.Timeout exceeded")
+            || has("context deadline exceeded")
+            || has("Unable to reach the api server") =>
+        {
+            Failure::Timeout
+        }
+        () if has(": EOF") || has("unexpected EOF") || has("client connection lost") => Failure::Reset,
+        () => return None,
+    })
+}
+
+/// The words that kubectl, helm, terraform and the like put before an error that they show to people.
+pub(super) fn of_client(text: &str) -> bool {
+    const CLIENT: [&str; 8] = [
+        "Unable to connect to the server",
+        "Error from server",
+        "The connection to the server",
+        "couldn't get current server API group list",
+        "Unable to reach the api server",
+        "Kubernetes cluster unreachable",
+        "error: You must be logged in",
+        "couldn't get resource list for",
+    ];
+    CLIENT.iter().any(|words| text.contains(words))
+}
+
+/// What CoreDNS asks without anybody's wish: its own check for loops (HINFO of a random name), and names that the
+/// search list of the node made (CATALOG F1).
+fn is_search_noise(name: &str, kind: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    kind == "HINFO" || name.ends_with("internal.cloudapp.net") || name.ends_with("reddog.microsoft.com")
+}
+
+/// How it failed, what was to be reached (name or address, port), and over which resolver.
+pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
+    let failure = failure(text)?;
+    let number = |text: &str| text.parse::<u16>().unwrap_or(0);
+    let url = search(&ASKED, text);
+    let scheme = |port: u16| if port == 0 && text.contains("https://") { 443 } else { port };
+    if let Some(found) = search(&LOOKED_UP, text) {
+        let port = scheme(number(named(url.as_ref(), "port")));
+        let failure = if failure == Failure::NameUnknown { failure } else { Failure::ResolverFailed };
+        return Some((
+            failure,
+            named(Some(&found), "host").to_owned(),
+            port,
+            named(Some(&found), "resolver").to_owned(),
+        ));
+    }
+    if let Some(found) = search(&RESOLVED, text) {
+        let host = named(Some(&found), "host").to_owned();
+        return Some((failure, host, scheme(number(named(url.as_ref(), "port"))), String::new()));
+    }
+    if let Some(found) = search(&RESOLVER, text)
+        && failure != Failure::NameUnknown
+    {
+        let name = search(&UPSTREAM, text);
+        if is_search_noise(named(name.as_ref(), "name"), named(name.as_ref(), "type")) {
+            return None;
+        }
+        let host = named(name.as_ref(), "name").trim_end_matches('.').to_owned();
+        return Some((Failure::ResolverFailed, host, 53, named(Some(&found), "resolver").to_owned()));
+    }
+    if let Some(found) = search(&DIALLED, text) {
+        let host = named(Some(&found), "host").trim_matches(['[', ']']).to_owned();
+        return Some((failure, host, number(named(Some(&found), "port")), String::new()));
+    }
+    if let Some(found) = search(&REFUSED, text) {
+        let host = named(Some(&found), "host").trim_matches(['[', ']']).to_owned();
+        return Some((Failure::Refused, host, number(named(Some(&found), "port")), String::new()));
+    }
+    // TLS errors name no address, but the request does; so do a client's own words.
+    let told = failure.of_tls()
+        || failure.of_dns()
+        || text.contains("dial tcp")
+        || text.contains("connectex")
+        || of_client(text);
+    told.then(|| {
+        let host = named(url.as_ref(), "host").trim_matches(['[', ']']).to_owned();
+        (failure, host, scheme(number(named(url.as_ref(), "port"))), String::new())
+    })
+}
+
+/// Paths of logs that programs write: who is heard there is no person, whatever the words.
+const LOGS: [&str; 6] = ["/pods/", "/containers/", "/logs.txt", "/logs/", "journal", "host_service_logs"];
+/// Programs of the control plane, by their names in paths.
+const CONTROL_PLANE: [&str; 5] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "cloud-controller-manager",
+    "cluster-autoscaler",
+];
+/// Agents of the tunnel between the API server and the nodes.
+const TUNNEL: [&str; 3] = ["konnectivity", "tunnelfront", "aks-link"];
+/// What speaks on a node, by words of the line or of the path.
+const NODE: [&str; 5] = ["kubelet", "cluster-provision", "containerd", "crio", "journal"];
+
+/// Who says it, by the words of the line, by the path of its entry, and by whether the line names a host.
+pub(super) fn speaker(text: &str, path: &str, host: bool) -> Speaker {
+    let of = |words: &[&str]| words.iter().any(|word| path.contains(word));
+    if of_client(text) && !of(&LOGS) {
+        return Speaker::Person;
+    }
+    if of(&TUNNEL) {
+        return Speaker::Tunnel;
+    }
+    if text.contains("plugin/errors") || text.contains("unreachable backend: ") {
+        return Speaker::Dns;
+    }
+    if of(&CONTROL_PLANE) {
+        return Speaker::ControlPlane;
+    }
+    if host || of(&NODE) || text.contains("kubelet") || text.contains("register node with API server") {
+        return Speaker::Node;
+    }
+    Speaker::Unknown
+}
+
+/// Whether the request that failed was one to the Kubernetes API: its path says so.
+pub(super) fn of_api(text: &str) -> bool {
+    ["/api/v1", "/apis/", "/api?", "API server", "api server", ":6443"].iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wording_of_a_failed_attempt_is_known() {
+        for (text, expected, host, port) in [
+            (
+                "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout",
+                Failure::Timeout,
+                "20.1.2.3",
+                443,
+            ),
+            (
+                "Unable to connect to the server: dial tcp 20.1.2.3:443: connectex: A connection attempt failed because the connected party did not properly respond after a period of time",
+                Failure::Timeout,
+                "20.1.2.3",
+                443,
+            ),
+            (
+                "dial tcp 20.1.2.3:443: connectex: Une tentative de connexion a échoué car le parti connecté n’a pas répondu convenablement",
+                Failure::Timeout,
+                "20.1.2.3",
+                443,
+            ),
+            (
+                "dial tcp [::1]:8080: connectex: No connection could be made because the target machine actively refused it.",
+                Failure::Refused,
+                "::1",
+                8080,
+            ),
+            (
+                "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+                Failure::Refused,
+                "localhost",
+                8080,
+            ),
+            (
+                "Unable to connect to the server: dial tcp: lookup a-1.hcp.eastus.azmk8s.io on 192.168.1.254:53: no such host",
+                Failure::NameUnknown,
+                "a-1.hcp.eastus.azmk8s.io",
+                0,
+            ),
+            (
+                "Get \"https://a-1.hcp.eastus.azmk8s.io:443/api?timeout=32s\": dial tcp: lookup a-1.hcp.eastus.azmk8s.io: i/o timeout",
+                Failure::ResolverFailed,
+                "a-1.hcp.eastus.azmk8s.io",
+                443,
+            ),
+            (
+                "Error from server: error dailing backend: dial tcp 10.2.0.5:10250 i/o timeout",
+                Failure::Timeout,
+                "10.2.0.5",
+                10250,
+            ),
+            ("dial tcp 10.0.0.4:10250: connect: no route to host", Failure::NoRoute, "10.0.0.4", 10250),
+            (
+                "[ERROR] plugin/errors: 2 example.com. A: read udp 10.12.0.69:33077->168.63.129.16:53: i/o timeout",
+                Failure::ResolverFailed,
+                "example.com",
+                53,
+            ),
+            (
+                "Get \"https://x.hcp.westeurope.azmk8s.io:443/api\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+                Failure::TlsUntrusted,
+                "x.hcp.westeurope.azmk8s.io",
+                443,
+            ),
+            (
+                "Unable to connect to the server: dial tcp [CLUSTERIP]: i/o timeout",
+                Failure::Timeout,
+                "CLUSTERIP",
+                0,
+            ),
+        ] {
+            let (failure, found, number, _) = attempt(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((failure, found.as_str(), number), (expected, host, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_speaks_is_told_by_words_and_paths() {
+        let timeout = "Get \"https://10.0.0.1:443/api\": dial tcp 10.0.0.1:443: i/o timeout";
+        for (text, path, expected) in [
+            (
+                "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout",
+                "ticket.txt",
+                Speaker::Person,
+            ),
+            (timeout, "case/kubelet.log", Speaker::Node),
+            (timeout, "kube-system/konnectivity-agent-1/logs.txt", Speaker::Tunnel),
+            (timeout, "shop/cart-1/logs.txt", Speaker::Unknown),
+            (
+                "couldn't get resource list for x: dial tcp 10.0.0.1:443: i/o timeout",
+                "ns/pods/a/logs/current.log",
+                Speaker::Unknown,
+            ),
+            (
+                "[ERROR] plugin/errors: 2 a. A: read udp 1.1.1.1:5->2.2.2.2:53: i/o timeout",
+                "coredns.log",
+                Speaker::Dns,
+            ),
+        ] {
+            assert_eq!(speaker(text, path, false), expected, "{text} in {path}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What clients, Azure, registries and nodes say when something other than the network fails, or when they name the
+//! fault themselves (CATALOG A, D, E and G–I).
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::pattern::{named, pattern, search};
+use crate::facts::Signal;
+
+/// A text that holds none of these says nothing of the kind. Part of the prefilter of all lines, so each has letters
+/// that are rare in logs.
+pub(super) const SIGNATURES: &[&str] = &[
+    "configuration has been provided",
+    "getting credentials",
+    "minor version skew",
+    "pull image",
+    "pull and unpack",
+    "PullImage",
+    "assign requested address",
+    "NetworkLinkFailed",
+    "multiple zones with overlapping",
+    "econcile private dns",
+    "custom private dns",
+    "DNSZoneMissing",
+    "AuthorizationFailed",
+    "AADSTS",
+    "bootstrap client cert",
+    "disruption budget",
+    "Eviction blocked",
+    "UnsatisfiablePDB",
+    "fix node group",
+    "AllocationFailed",
+    "OverconstrainedAlloc",
+    "QuotaExceeded",
+    "SkuNotAvailable",
+    "SubCode: Throttled",
+    "ManagedClusterHandler",
+    "Status=429",
+    "HighCostGet",
+    "RequestsThrottled",
+    "KubernetesPerf",
+    "KubernetesOper",
+    "Metrics API not",
+    "FailedDiscoveryCheck",
+    "list for metrics.k8s.io",
+    "of memory: Kill",
+    "PLEG is not",
+    "pthread_create failed",
+    "localdns.service",
+    "plugin/kubernetes",
+];
+
+pattern!(
+    IMAGE,
+    r#"(?:[Pp]ull(?:ing)? (?:and unpack )?image|PullImage)[: ]+"?(?P<image>[a-z0-9][\w./:@-]+)"?"#
+);
+pattern!(AZURE, r"(?P<code>LinkedAuthorizationFailed|AuthorizationFailed|AADSTS\d+)");
+pattern!(ACTION, r"action(?:\(s\))? '(?P<action>[^']{1,200})'");
+pattern!(SCOPE, r"over scope '(?P<scope>[^']{1,400})'");
+pattern!(EVICTED, r#"evicting pods?[ /]"?(?P<pod>[a-z0-9][a-z0-9./-]*[a-z0-9])"?"#);
+pattern!(KILLED, r"Killed process \d+ \((?P<name>[^)]{1,60})\)");
+pattern!(
+    SCALE,
+    r"(?P<code>ZonalAllocationFailed|OverconstrainedZonalAllocationRequest|OverconstrainedAllocationRequest|AllocationFailed|QuotaExceeded|SkuNotAvailable)"
+);
+pattern!(RUN_COMMAND, r"(?P<code>KubernetesPerformanceError|KubernetesOperationError)");
+
+/// Ways in which a pull fails before the registry has answered: words of the text, and how it is told.
+const UNREACHED: &[(&str, &str)] = &[
+    ("x509: ", "tls"),
+    ("tls: ", "tls"),
+    ("no such host", "dns"),
+    ("server misbehaving", "dns"),
+    ("name resolution", "dns"),
+    ("toomanyrequests", "rate-limit"),
+    ("429 Too Many Requests", "rate-limit"),
+    ("connection refused", "refused"),
+    ("connection reset", "reset"),
+    ("i/o timeout", "timeout"),
+    ("TLS handshake timeout", "timeout"),
+    ("deadline exceeded", "timeout"),
+    ("request canceled", "timeout"),
+    ("no route to host", "no-route"),
+    ("network is unreachable", "no-route"),
+];
+
+/// A failed pull: how, and of which image.
+fn pull(text: &str) -> Option<(Signal, String)> {
+    let has = |words: &str| text.contains(words);
+    if !["ailed", "rror"].iter().any(|word| has(word)) {
+        return None;
+    }
+    let found = search(&IMAGE, text)?;
+    let image = named(Some(&found), "image").trim_end_matches([':', ',']).to_owned();
+    // Its progress is told in the same words.
+    if has("Successfully pulled") || has("Back-off pulling") || image.is_empty() {
+        return None;
+    }
+    if has("401 Unauthorized") || has("authentication required") || has("pull access denied") {
+        return Some((Signal::ImageUnauthorised, image));
+    }
+    if has("403 Forbidden") || has("is not allowed access") || has("unexpected status: 403") {
+        return Some((Signal::ImageForbidden, image));
+    }
+    if let Some((_, how)) = UNREACHED.iter().find(|(words, _)| has(words)) {
+        return Some((Signal::ImageUnreachable, format!("{image} {how}")));
+    }
+    if has("no match for platform") {
+        return Some((Signal::ImageMissing, format!("{image} platform")));
+    }
+    let missing = has(": not found") || has("manifest unknown") || has("NotFound") || has("name unknown");
+    missing.then_some((Signal::ImageMissing, image))
+}
+
+/// Which text it is, and what it names itself.
+pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
+    let has = |words: &str| text.contains(words);
+    let plain = |signal: Signal| Some((signal, String::new()));
+    if has("ull image") || has("pull and unpack") || has("PullImage") {
+        return pull(text);
+    }
+    if has("getting credentials") {
+        let why = text.split_once("getting credentials: ").map_or("", |(_, why)| why);
+        return Some((Signal::CredentialPlugin, why.chars().take(120).collect()));
+    }
+    if has("no configuration has been provided") {
+        return plain(Signal::NoKubeconfig);
+    }
+    if has("minor version skew") {
+        return plain(Signal::VersionSkew);
+    }
+    if has("cannot assign requested address") {
+        // A server that can't bind its own address is something else.
+        return if has("bind: ") { None } else { plain(Signal::SnatExhausted) };
+    }
+    if has("NetworkLinkFailed")
+        || has("multiple zones with overlapping")
+        || has("econcile private dns failed")
+    {
+        return Some((Signal::PrivateZoneFailed, "link".to_owned()));
+    }
+    if has("DNSZoneMissingPermission") || has("read and write to custom private dns zone") {
+        return Some((Signal::PrivateZoneFailed, "permission".to_owned()));
+    }
+    if let Some(found) = search(&AZURE, text) {
+        let action = search(&ACTION, text);
+        let scope = search(&SCOPE, text);
+        let parts =
+            [named(Some(&found), "code"), named(action.as_ref(), "action"), named(scope.as_ref(), "scope")];
+        return Some((Signal::AzureRefused, parts.join(" ").trim().to_owned()));
+    }
+    if has("bootstrap client cert") && has("expired") {
+        return plain(Signal::KubeletCertificateExpired);
+    }
+    if has("disruption budget") || has("Eviction blocked by") || has("UnsatisfiablePDB") {
+        let refused = has("iolate") || has("blocked") || has("Unsatisfiable");
+        return refused
+            .then(|| (Signal::DrainBlocked, named(search(&EVICTED, text).as_ref(), "pod").to_owned()));
+    }
+    if has("SubCode: Throttled") || (has("ManagedClusterHandler") && has("limit has been exceeded")) {
+        return plain(Signal::AksThrottled);
+    }
+    if has("Status=429") || has("HighCostGet") || has("RequestsThrottled") {
+        return plain(Signal::ArmThrottled);
+    }
+    if let Some(found) = search(&SCALE, text) {
+        return Some((Signal::ScaleUpFailed, named(Some(&found), "code").to_owned()));
+    }
+    if has("Failed to fix node group sizes") {
+        return plain(Signal::ScaleUpFailed);
+    }
+    if let Some(found) = search(&RUN_COMMAND, text) {
+        return Some((Signal::RunCommandFailed, named(Some(&found), "code").to_owned()));
+    }
+    let metrics = has("FailedDiscoveryCheck") && has("metrics.k8s.io");
+    if metrics
+        || has("Metrics API not available")
+        || (has("list for metrics.k8s.io") && has("unable to handle"))
+    {
+        return plain(Signal::MetricsUnavailable);
+    }
+    if has("of memory: Kill") {
+        return Some((Signal::OutOfMemory, named(search(&KILLED, text).as_ref(), "name").to_owned()));
+    }
+    if has("PLEG is not healthy") || has("pthread_create failed") {
+        return plain(Signal::NodeStruggles);
+    }
+    if has("localdns.service") && (has("Failed") || has("failed") || has("Main process exited")) {
+        return plain(Signal::LocalDnsFailed);
+    }
+    if has("plugin/kubernetes") && has("Unauthorized") {
+        return plain(Signal::DnsUnauthorised);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wording_is_told_by_what_it_means() {
+        for (text, expected, detail) in [
+            (
+                "Failed to pull image \"contoso.azurecr.io/cart:1\": rpc error: code = Unknown desc = failed to pull and unpack image \"contoso.azurecr.io/cart:1\": failed to resolve reference: failed to authorize: failed to fetch oauth token: unexpected status: 401 Unauthorized",
+                Signal::ImageUnauthorised,
+                "contoso.azurecr.io/cart:1",
+            ),
+            (
+                "failed to pull and unpack image \"contoso.azurecr.io/cart:1\": failed to authorize: failed to fetch anonymous token: unexpected status: 403 Forbidden",
+                Signal::ImageForbidden,
+                "contoso.azurecr.io/cart:1",
+            ),
+            (
+                "Failed to pull image \"mcr.microsoft.com/pause:3\": dial tcp 204.79.197.219:443: i/o timeout",
+                Signal::ImageUnreachable,
+                "mcr.microsoft.com/pause:3 timeout",
+            ),
+            (
+                "Failed to pull image \"nginx:nope\": rpc error: code = NotFound desc = failed to pull and unpack image \"docker.io/library/nginx:nope\": docker.io/library/nginx:nope: not found",
+                Signal::ImageMissing,
+                "nginx:nope",
+            ),
+            (
+                "getting credentials: exec: executable kubelogin not found",
+                Signal::CredentialPlugin,
+                "exec: executable kubelogin not found",
+            ),
+            ("dial tcp 40.1.2.3:443: connect: cannot assign requested address", Signal::SnatExhausted, ""),
+            (
+                "Code=\"LinkedAuthorizationFailed\" Message=\"The client 'x' has permission to perform action 'Microsoft.Network/loadBalancers/write' on scope '/a'; however, it does not have permission to perform action(s) 'Microsoft.Network/virtualNetworks/subnets/join/action' on the linked scope\"",
+                Signal::AzureRefused,
+                "LinkedAuthorizationFailed Microsoft.Network/loadBalancers/write",
+            ),
+            (
+                "error when evicting pods/\"cart-1\" -n \"shop\": Cannot evict pod as it would violate the pod's disruption budget.",
+                Signal::DrainBlocked,
+                "cart-1",
+            ),
+            ("Status=429 Code=\"OperationNotAllowed\"", Signal::ArmThrottled, ""),
+            (
+                "Memory cgroup out of memory: Killed process 4711 (java) total-vm:1kB",
+                Signal::OutOfMemory,
+                "java",
+            ),
+        ] {
+            assert_eq!(signal(text), Some((expected, detail.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn progress_and_other_failures_are_not_told() {
+        for text in [
+            "Successfully pulled image \"nginx\" in 2s",
+            "Pulling image \"nginx\"",
+            "Back-off pulling image \"nginx\"",
+            "listen tcp 10.0.0.1:53: bind: cannot assign requested address",
+            "Created pod disruption budget",
+            "[INFO] plugin/kubernetes: waiting for Kubernetes API",
+            "localdns.service: Deactivated successfully.",
+        ] {
+            assert_eq!(signal(text), None, "{text}");
+        }
+    }
+}
