@@ -21,6 +21,8 @@ pub enum Failure {
     NoRoute,
     /// Cut off in the middle: a middlebox, or an overloaded server.
     Reset,
+    /// The proxy that should have been used was not reached, or refused.
+    Proxy,
     /// The name does not exist.
     NameUnknown,
     /// The resolver did not answer, or answered with an error.
@@ -45,6 +47,7 @@ impl Failure {
             Self::Refused => "was refused",
             Self::NoRoute => "found no route",
             Self::Reset => "was cut off",
+            Self::Proxy => "did not get past its proxy",
             Self::NameUnknown => "found no such host",
             Self::ResolverFailed => "got no answer from DNS",
             Self::TlsTimeout => "timed out in the TLS handshake",

@@ -1,5 +1,7 @@
 //! The client's address is not among the ranges that may reach the API server.
 
+use std::net::IpAddr;
+
 use super::common::{self, ClientAddress};
 use crate::cluster::Cluster;
 use crate::cluster::azure::AksCluster;
@@ -49,7 +51,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         return ruled_out(format!("the client's address {} is within the authorised range {range}", inside.ip));
     }
     match timeouts {
-        Some(told) => address_unknown(aks, told, known.first()).into_iter().collect::<Vec<_>>().into(),
+        Some(told) => address_unknown(aks, told, known.first(), &common::earlier(cluster)).into_iter().collect::<Vec<_>>().into(),
         None => Outcome {
             undecided: Some("authorised ranges are on, and the client's public address is not in the bundle: give it with --client-ip".to_owned()),
             ..Outcome::default()
@@ -95,16 +97,23 @@ fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut told: Told) -> Opt
     Some(finish(told.finding(&DETECTOR, &client.ip.to_string(), title, says)?, aks))
 }
 
-fn address_unknown(aks: &AksCluster, mut told: Told, private: Option<&ClientAddress>) -> Option<Finding> {
+fn address_unknown(aks: &AksCluster, mut told: Told, private: Option<&ClientAddress>, earlier: &[IpAddr]) -> Option<Finding> {
     told.show_first(aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")));
     let but = private.map_or_else(String::new, |one| format!(" The address {} is a private one: the API server sees the public address behind which it stands.", one.ip));
+    let outside: Vec<String> =
+        earlier.iter().filter(|ip| aks.allows(**ip).is_none()).map(ToString::to_string).collect();
+    let before = if outside.is_empty() {
+        String::new()
+    } else {
+        format!(" Audit events show kubectl earlier from {}, which no range holds now.", listed(outside.iter().map(String::as_str), 3))
+    };
     let sure = aks.only_itself();
     let ranges = listed(aks.ranges.iter().map(String::as_str), 6);
     let says = Says {
         severity: Severity::High,
         confidence: if sure { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} were not answered, and {} takes connections only from {ranges}. The client's public address is not in the bundle.{but}", told.reached_for_in_brackets(), told.when(), aks.shown()),
+        cause: format!("A client's connections{} to the API server{} were not answered, and {} takes connections only from {ranges}. The client's public address is not in the bundle.{but}{before}", told.reached_for_in_brackets(), told.when(), aks.shown()),
         fix: "Find the public address of the client, and add it to the ranges if it is in none: the command keeps those that are there. With it, kubetriage decides this: kubetriage report … --client-ip ADDRESS.".to_owned(),
         commands: vec!["curl -s https://ifconfig.me   # on the client".to_owned(), update(aks, "CLIENT_ADDRESS/32")],
         verify: common::verify(),

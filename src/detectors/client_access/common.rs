@@ -45,6 +45,23 @@ pub(super) fn addresses(cluster: &Cluster) -> Vec<ClientAddress> {
     found
 }
 
+/// Public addresses from which kubectl asked earlier, by the refused requests of the audit log; not necessarily those of
+/// the client that fails now.
+pub(super) fn earlier(cluster: &Cluster) -> Vec<IpAddr> {
+    let by_kubectl = cluster
+        .denials
+        .iter()
+        .filter(|(_, denial)| denial.agents.iter().any(|agent| agent.starts_with("kubectl")));
+    let mut found: Vec<IpAddr> = by_kubectl
+        .flat_map(|(_, denial)| denial.addresses.iter())
+        .filter_map(|address| address.parse().ok())
+        .filter(|ip| !is_private(*ip))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// Whether the cluster is private, as far as the bundle tells: by its description, else by the names and addresses
 /// that clients used.
 pub(super) fn is_private_cluster(cluster: &Cluster) -> Option<bool> {

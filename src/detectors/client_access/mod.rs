@@ -10,6 +10,7 @@ super::detectors![
     cluster_stopped,
     kubeconfig_missing,
     client_credentials_refused,
+    client_proxy_fails,
     client_tls_fails,
     client_connection_cut,
     kubectl_version_skew,

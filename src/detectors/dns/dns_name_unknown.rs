@@ -56,10 +56,14 @@ fn judge(cluster: &Cluster) -> Outcome {
             told.hosts = [host.clone()].into();
         }
     }
-    by_name.into_iter().filter_map(|(name, told)| finding(cluster, &name, told)).collect::<Vec<_>>().into()
+    let mut services: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (key, _) in cluster.facts.objects.services.iter() {
+        services.entry(&key.name).or_default().push(&key.namespace);
+    }
+    by_name.into_iter().filter_map(|(name, told)| finding(cluster, &services, &name, told)).collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, name: &str, told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, services: &BTreeMap<&str, Vec<&str>>, name: &str, told: Told) -> Option<Finding> {
     let passed = cluster.is_over(told.span);
     let objects = &cluster.facts.objects;
     let mut subjects = Vec::new();
@@ -70,7 +74,7 @@ fn finding(cluster: &Cluster, name: &str, told: Told) -> Option<Finding> {
             if objects.services.get(&namespace, &service).is_some() {
                 (Severity::Low, Confidence::Possible, format!("DNS said that {name} does not exist{}, and the bundle has that service: it was made later, or the name is of a pod that was not ready (headless services).", told.when()), "Nothing to mend if it works by now.".to_owned(), vec![format!("kubectl get service {} -n {}", shell(&service), shell(&namespace))])
             } else {
-                let elsewhere: Vec<String> = objects.services.iter().filter(|(key, _)| *key.name == *service).map(|(key, _)| key.namespace.to_string()).collect();
+                let elsewhere: Vec<&str> = services.get(service.as_str()).cloned().unwrap_or_default();
                 let hint = if elsewhere.is_empty() { String::new() } else { format!(" There is a service {service} in namespace {}.", elsewhere.join(", ")) };
                 subjects.push(subject("Service", &Key::new(&*namespace, &*service)));
                 let confidence = if known { Confidence::Confirmed } else { Confidence::Likely };

@@ -1,6 +1,6 @@
 //! An image can't be pulled, and the bundle does not say why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::statuses;
 use crate::cluster::Cluster;
@@ -29,7 +29,12 @@ fn judge(cluster: &Cluster) -> Outcome {
     let told_of = |key: &crate::facts::SignalKey| {
         matches!(key.signal, Signal::ImageUnauthorised | Signal::ImageForbidden | Signal::ImageMissing | Signal::ImageUnreachable)
     };
-    let known: Vec<&crate::facts::SignalKey> = cluster.facts.signals.map.iter().map(|(key, _)| key).filter(|key| told_of(key)).collect();
+    let answered = cluster.facts.signals.map.iter().map(|(key, _)| key).filter(|key| told_of(key));
+    let (mut pods, mut images) = (BTreeSet::new(), BTreeSet::new());
+    for key in answered {
+        pods.insert((&*key.namespace, &*key.pod));
+        images.insert(key.detail.split(' ').next().unwrap_or_default());
+    }
     let mut found: BTreeMap<String, Told> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         for status in statuses(&seen.object) {
@@ -38,9 +43,8 @@ fn judge(cluster: &Cluster) -> Outcome {
                 continue;
             }
             let image = if status.image.is_empty() { "its image".to_owned() } else { status.image.to_string() };
-            let explained = known.iter().any(|own| {
-                (*own.pod == *key.name && *own.namespace == *key.namespace) || (!status.image.is_empty() && own.detail.split(' ').next() == Some(&*status.image))
-            });
+            let explained =
+                pods.contains(&(&*key.namespace, &*key.name)) || images.contains(&*status.image) && !status.image.is_empty();
             if explained {
                 continue;
             }

@@ -30,6 +30,11 @@ const WAYS: &[(&str, &str, &str)] = &[
     ("dns", "its name is not resolved", "See which DNS servers the nodes ask; for a private endpoint, link the zone privatelink.azurecr.io to their network."),
     ("tls", "the certificate is not trusted: TLS is inspected on the way", "Take the registry's names out of the inspection, or give the nodes the authority's certificate before they are provisioned."),
     ("refused", "its address refuses connections", "See whether the name leads to the right address, and whether the registry runs."),
+    (
+        "proxy",
+        "the proxy of the nodes is not reached, or refuses",
+        "Correct the cluster's HTTP proxy configuration, or the proxy; registries that are reached directly belong into noProxy.",
+    ),
     ("reset", "connections to it are cut: an appliance on the way does that", "Take the registry's names out of the appliance's inspection."),
     ("no-route", "no route leads to it", "Look at the nodes' default route."),
     ("rate-limit", "it lets nobody pull more for now (rate limit)", "Sign in with an account, or import the image into a registry of your own (az acr import, cache rules)."),

@@ -30,6 +30,7 @@ fn meaning(failure: Failure) -> &'static str {
         Failure::Refused => "were refused: the API server is stopped, starting, or another machine answers on its address",
         Failure::NoRoute => "found no route: a route leads nowhere, or the private endpoint is gone",
         Failure::Reset => "were cut: an appliance on the way ends them, or the API server restarts",
+        Failure::Proxy => "did not get past a proxy: the API server's name belongs into noProxy of the cluster's HTTP proxy configuration",
         Failure::TlsTimeout => "ended in the TLS handshake: an appliance holds them up, or the API server has too much to do",
         Failure::TlsUntrusted => "met a certificate of an unknown authority: TLS is inspected on the way, or the node's certificates are old",
         Failure::TlsWrongName => "met a certificate of another name: something else answers on the API server's address",

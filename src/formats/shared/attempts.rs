@@ -120,6 +120,8 @@ fn is_search_noise(name: &str, kind: &str) -> bool {
 /// How it failed, what was to be reached (name or address, port), and over which resolver.
 pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
     let failure = failure(text)?;
+    // What was not reached then is the proxy, whatever the words say of it.
+    let failure = if text.contains("proxyconnect") { Failure::Proxy } else { failure };
     let number = |text: &str| text.parse::<u16>().unwrap_or(0);
     let url = search(&ASKED, text);
     let scheme = |port: u16| if port == 0 && text.contains("https://") { 443 } else { port };

@@ -68,6 +68,7 @@ pattern!(RUN_COMMAND, r"(?P<code>KubernetesPerformanceError|KubernetesOperationE
 
 /// Ways in which a pull fails before the registry has answered: words of the text, and how it is told.
 const UNREACHED: &[(&str, &str)] = &[
+    ("proxyconnect", "proxy"),
     ("x509: ", "tls"),
     ("tls: ", "tls"),
     ("no such host", "dns"),
