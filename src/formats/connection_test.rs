@@ -228,7 +228,7 @@ impl Format for ConnectionTest {
             "curl: (", "nc: connect", "* Trying ", "telnet: ", "wget: ", "** server can't find", ";; ->>HEADER",
             "no servers could be reached", "CONNECTED(0", "* Connected to ", "port [tcp/", "verify error:num", "notAfter=",
         ];
-        if !tools.iter().any(|tool| has(tool)) || super::text::mixed(head.bytes) {
+        if !tools.iter().any(|tool| has(tool)) || super::text::prompted(head.bytes) || super::text::mixed(head.bytes) {
             return 0;
         }
         let text = String::from_utf8_lossy(head.bytes);
@@ -246,6 +246,10 @@ impl Format for ConnectionTest {
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
         if let Some(address) = lone_address(piece.bytes) {
+            // Whose it is, its command tells: see `answered`.
+            if piece.command.is_some() {
+                return 1;
+            }
             note_address(piece, address, by_name(&piece.entry.path), "a file that holds an address and nothing else", facts);
             return 1;
         }

@@ -298,6 +298,11 @@ pub(super) fn short_and_mixed(text: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', text).take(40).count() < 40 && mixed(text)
 }
 
+/// Whether a text holds a command after a prompt: what it printed is read knowing that command.
+pub(super) fn prompted(text: &[u8]) -> bool {
+    segments(text).iter().any(|segment| segment.command.is_some())
+}
+
 /// Whether a text holds several things, or prompts: then it is no single table or description.
 pub(super) fn mixed(text: &[u8]) -> bool {
     if segments(text).len() > 1 {

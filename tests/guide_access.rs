@@ -1,0 +1,172 @@
+//! The guide's first and fourth chapters as it prints them: who can't reach the API server, and why.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod common;
+
+use kubetriage::detectors::{Confidence, Finding};
+use kubetriage::diagnosis::{Decision, Diagnosis};
+
+/// A bundle of these files.
+fn diagnosed(files: &[(&str, &str)]) -> Diagnosis {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    common::diagnosis(folder.path())
+}
+
+fn only<'a>(found: &'a Diagnosis, detector: &str) -> &'a Finding {
+    let all: Vec<&Finding> = found.findings.iter().filter(|one| one.detector == detector).collect();
+    let names: Vec<&str> = found.findings.iter().map(|one| one.title.as_str()).collect();
+    assert_eq!(all.len(), 1, "{detector}: {names:?}");
+    all[0]
+}
+
+fn verdict<'a>(found: &'a Diagnosis, id: &str) -> (Decision, &'a str) {
+    let one = found.verdicts.iter().find(|one| one.id == id).unwrap();
+    (one.verdict, &one.reason)
+}
+
+const AKS: &str = r#"{"id":"/subscriptions/s/resourcegroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","resourceGroup":"rg","location":"westeurope","fqdn":"prod-1.hcp.westeurope.azmk8s.io","powerState":{"code":"Running"},"provisioningState":"Succeeded","nodeResourceGroup":"MC","agentPoolProfiles":[{"name":"np1","count":2}],"networkProfile":{"outboundType":"loadBalancer"},"apiServerAccessProfile":RANGES}"#;
+
+fn aks(profile: &str) -> String {
+    AKS.replace("RANGES", profile)
+}
+
+#[test]
+fn both_error_forms_of_the_guide_are_one_finding_also_when_a_terminal_broke_them() {
+    for text in [
+        "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n",
+        "Unable to connect to the server: dial tcp 20.1.2.3:443: connectex: A connection attempt\nfailed because the connected party did not properly respond after a period, or established\nconnection failed because connected host has failed to respond.\n",
+        "Unable to connect to the server: dial tcp 20.1.2.3:443: connectex: Une tentative de connexion a échoué car le parti connecté n’a pas répondu convenablement au-delà d’une certaine durée\n",
+    ] {
+        let found =
+            diagnosed(&[("mail.txt", text), ("aks.json", &aks(r#"{"authorizedIpRanges":["10.0.0.0/8"]}"#))]);
+        let finding = only(&found, "client-not-in-authorized-ranges");
+        assert_eq!(finding.confidence, Confidence::Likely, "the client's address is not known");
+    }
+}
+
+#[test]
+fn the_fix_keeps_the_ranges_that_are_there() {
+    let found = diagnosed(&[
+        ("client.txt", "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n"),
+        ("client-ip.txt", "192.0.2.55\n"),
+        ("aks.json", &aks(r#"{"authorizedIPRanges":["198.51.100.0/24","203.0.113.7/32"]}"#)),
+    ]);
+    let finding = only(&found, "client-not-in-authorized-ranges");
+    assert_eq!(finding.confidence, Confidence::Confirmed);
+    assert_eq!(
+        finding.fix.commands,
+        [
+            "az aks update -g rg -n prod --api-server-authorized-ip-ranges 198.51.100.0/24,203.0.113.7/32,192.0.2.55/32"
+        ]
+    );
+}
+
+#[test]
+fn the_guides_own_query_over_several_lines_tells_the_ranges() {
+    let transcript = "$ az aks show --resource-group rg \\\n--name prod \\\n--query apiServerAccessProfile.authorizedIpRanges\n[\n  \"198.51.100.0/24\"\n]\n$ curl -s https://ifconfig.me\n192.0.2.55\n$ kubectl get nodes\nUnable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n";
+    let found = diagnosed(&[("session.txt", transcript)]);
+    let finding = only(&found, "client-not-in-authorized-ranges");
+    assert_eq!(finding.confidence, Confidence::Confirmed, "{}", finding.cause);
+    assert!(finding.fix.commands[0].contains("-g rg -n prod"), "{:?}", finding.fix.commands);
+}
+
+#[test]
+fn no_ranges_rule_that_cause_out() {
+    let found = diagnosed(&[
+        ("client.txt", "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n"),
+        ("aks.json", &aks("null")),
+    ]);
+    assert_eq!(verdict(&found, "client-not-in-authorized-ranges").0, Decision::RuledOut);
+    assert_eq!(only(&found, "client-blocked-on-the-way").confidence, Confidence::Likely);
+}
+
+#[test]
+fn an_address_asked_in_a_pod_is_the_nodes_and_not_the_clients() {
+    let transcript = "$ kubectl run curl --image=mcr.microsoft.com/azure-cli -i -t --restart=Never --command -- sh\n/ # curl -s https://ifconfig.me\n20.50.0.9\n";
+    let found = diagnosed(&[
+        ("session.txt", transcript),
+        ("aks.json", &aks(r#"{"authorizedIpRanges":["198.51.100.0/24"]}"#)),
+    ]);
+    let finding = only(&found, "node-egress-not-in-authorized-ranges");
+    assert_eq!(finding.confidence, Confidence::Possible, "nothing fails: it is a risk");
+    assert!(found.findings.iter().all(|one| one.detector != "client-not-in-authorized-ranges"));
+}
+
+#[test]
+fn a_pod_list_for_the_guides_curl_rules_out_that_pods_cannot_reach_the_api_server() {
+    let transcript = "/ # curl -sSk -H \"Authorization: Bearer $KUBE_TOKEN\" https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods\n{\n  \"kind\": \"PodList\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {\n    \"selfLink\": \"/api/v1/namespaces/default/pods\",\n    \"resourceVersion\": \"2285\"\n  },\n  \"items\": []\n}\n";
+    let found =
+        diagnosed(&[("session.txt", transcript), ("shop/cart-1/logs.txt", "2026-11-23T09:00:00Z started\n")]);
+    let (decision, reason) = verdict(&found, "pod-cannot-reach-api-server");
+    assert_eq!(decision, Decision::RuledOut, "{reason}");
+    assert!(reason.contains("reached"), "{reason}");
+}
+
+#[test]
+fn a_curl_that_times_out_in_a_pod_is_a_pod_that_cannot_reach_the_api_server() {
+    let transcript = "/ # curl -sSk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods\ncurl: (28) Failed to connect to 10.0.0.1 port 443 after 130512 ms: Connection timed out\n";
+    let kubernetes = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"kubernetes","namespace":"default"},"spec":{"clusterIP":"10.0.0.1","ports":[{"name":"https","port":443,"targetPort":443}]}}"#;
+    let found = diagnosed(&[("session.txt", transcript), ("service.json", kubernetes)]);
+    assert_eq!(only(&found, "pod-cannot-reach-api-server").confidence, Confidence::Confirmed);
+}
+
+#[test]
+fn a_forbidden_answer_is_rbac_and_no_network_fault() {
+    let transcript = "/ # curl -sSk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods\n{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"status\": \"Failure\",\n  \"message\": \"pods is forbidden: User \\\"system:serviceaccount:default:default\\\" cannot list resource \\\"pods\\\" in API group \\\"\\\" in the namespace \\\"default\\\"\",\n  \"reason\": \"Forbidden\",\n  \"code\": 403\n}\n";
+    let found = diagnosed(&[("session.txt", transcript)]);
+    assert_eq!(
+        only(&found, "rbac-missing-permission").details["identity"],
+        "system:serviceaccount:default:default"
+    );
+    assert!(found.findings.iter().all(|one| one.detector != "pod-cannot-reach-api-server"));
+}
+
+#[test]
+fn the_guides_missing_service_and_pods_are_no_fault_on_aks() {
+    let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"aks-np1"},"spec":{"providerID":"azure:///x"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#;
+    let pods = r#"{"apiVersion":"v1","kind":"PodList","items":[{"metadata":{"name":"cart-1","namespace":"shop"},"spec":{"nodeName":"aks-np1"},"status":{"phase":"Running"}}]}"#;
+    let text = "$ kubectl get service kubernetes-internal\nError from server (NotFound): services \"kubernetes-internal\" not found\n$ kubectl -n kube-system get pod -l component=kube-apiserver\nNo resources found in kube-system namespace.\n";
+    let found = diagnosed(&[("node.json", node), ("pods.json", pods), ("session.txt", text)]);
+    assert!(
+        found.findings.is_empty(),
+        "{:?}",
+        found.findings.iter().map(|one| &one.title).collect::<Vec<_>>()
+    );
+    let (decision, reason) = verdict(&found, "api-server-pod-unhealthy");
+    assert_eq!(decision, Decision::RuledOut);
+    assert!(reason.contains("normal") && reason.contains("kubernetes-internal"), "{reason}");
+}
+
+#[test]
+fn four_kinds_of_429_are_four_causes() {
+    for (text, cause) in [
+        (
+            "Error from server (TooManyRequests): the server has received too many requests and has asked us to try again later\n",
+            "api-server-throttles",
+        ),
+        (
+            "error when evicting pods/\"cart-1\" -n \"shop\" (will retry after 5s): Cannot evict pod as it would violate the pod's disruption budget.\n",
+            "pdb-blocks-drain",
+        ),
+        (
+            "(429) Status=429 Code=\"OperationNotAllowed\" Message=\"The server rejected the request because too many requests have been received for this subscription.\"\n",
+            "azure-throttles",
+        ),
+        (
+            "(Throttled) SubCode: Throttled. The PutManagedClusterHandler.PUT request limit has been exceeded\n",
+            "azure-throttles",
+        ),
+    ] {
+        let found = diagnosed(&[("ticket.txt", text)]);
+        let causes: Vec<&str> = found.findings.iter().map(|one| one.detector).collect();
+        assert_eq!(causes, [cause], "{text}");
+    }
+    let waits = "I1123 09:34:38.455763   17683 request.go:696] Waited for 1.05s due to client-side throttling, not priority and fairness, request: GET:https://x:443/api\n";
+    assert!(diagnosed(&[("ticket.txt", waits)]).findings.is_empty());
+}
