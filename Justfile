@@ -23,6 +23,12 @@ docs:
 conformance folder:
     cargo test --release --test conformance -- {{folder}}
 
+# The report in a real browser (chromium and node must be there); pictures go into a folder when one is named
+browser pictures='':
+    cd tests/browser && npm install --no-audit --no-fund --no-package-lock --silent
+    cargo build --release
+    node tests/browser/run.mjs target/release/kubetriage {{pictures}}
+
 # Measure against unpacking, on a generated bundle of 3 GB
 bench *arguments:
     cargo bench --bench bundle -- --runs 3 {{arguments}}

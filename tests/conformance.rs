@@ -327,6 +327,7 @@ fn judge(bundle: &Path, report: &Value) -> Vec<String> {
         if let Ok(truth) = std::fs::read(truth) {
             wrong.extend(lab(&serde_json::from_slice(&truth).unwrap_or_default(), report));
             wrong.extend(services(report));
+            wrong.extend(roots(report));
         }
     }
     wrong
@@ -421,6 +422,44 @@ fn services(report: &Value) -> Vec<String> {
         let planted = SERVICE_REASONS.iter().any(|(_, own, about)| *own == detector && title.contains(about));
         if of_services && !planted && !known.iter().any(|words| title.contains(words)) {
             wrong.push(format!("accuses what is healthy: {title}"));
+        }
+    }
+    wrong
+}
+
+/// What a planted fault stands under when the bundle tells what is behind it.
+const BEHIND: [(&str, &str); 4] = [
+    ("service-pods-not-ready", "container-not-listening"),
+    ("service-pods-not-ready", "container-crash-loop"),
+    ("container-crash-loop", "pod-cannot-reach-api-server"),
+    ("policy-isolates-service", "policy-peer-matches-nothing"),
+];
+
+/// Every cause of the diagnosis is a root, unless it is known what stands behind it; and no root has gone.
+fn roots(report: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut wrong = Vec::new();
+    let roots: Vec<String> =
+        report["root_causes"].as_array().into_iter().flatten().map(|root| text(&root["id"])).collect();
+    for finding in report["findings"].as_array().into_iter().flatten() {
+        let (id, detector) = (text(&finding["id"]), text(&finding["detector"]));
+        let links: Vec<&Value> = finding["explained_by"].as_array().into_iter().flatten().collect();
+        if links.is_empty() && finding["severity"] != "info" && !roots.contains(&id) {
+            wrong.push(format!("{id} is explained by nothing and no root"));
+        }
+        let planted = SERVICE_REASONS
+            .iter()
+            .chain(&POD_REASONS)
+            .any(|(_, own, about)| *own == detector && text(&finding["title"]).contains(about));
+        for link in links {
+            let by = text(&link["by"]);
+            let behind = by.split('.').next().unwrap_or_default();
+            if planted && !BEHIND.contains(&(detector.as_str(), behind)) {
+                wrong.push(format!("{id} was planted and stands under {by}"));
+            }
+            if text(&link["because"]).is_empty() {
+                wrong.push(format!("{id} stands under {by} for no reason"));
+            }
         }
     }
     wrong

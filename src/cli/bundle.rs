@@ -2,15 +2,16 @@
 
 use std::io::IsTerminal;
 use std::net::IpAddr;
+use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Exit, output, progress, sizes};
 use crate::bundle::{self, Input, Limits, Progress};
 use crate::cluster::Cluster;
 use crate::diagnosis::Diagnosis;
 use crate::facts::{Outward, Place, Whose};
-use crate::report;
+use crate::report::{self, Pseudonyms, Replace};
 use crate::{Options, scan};
 
 #[derive(Args)]
@@ -23,6 +24,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IP")]
     client_ip: Vec<IpAddr>,
 
+    /// Show users and hosts (names), addresses (ips) or both (all) by pseudonyms; secrets are always masked
+    #[arg(long, value_name = "WHAT")]
+    redact: Option<Redact>,
+
+    /// Write what stands for what to this file; it undoes --redact, so keep it to yourself
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    redact_map: Option<String>,
+
     /// Worker threads [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -33,6 +42,24 @@ pub(super) struct Arguments {
 
     #[command(flatten, next_help_heading = "Limits")]
     limits: LimitArguments,
+}
+
+/// What --redact takes.
+#[derive(Clone, Copy, ValueEnum)]
+enum Redact {
+    Names,
+    Ips,
+    All,
+}
+
+impl From<Redact> for Replace {
+    fn from(what: Redact) -> Self {
+        match what {
+            Redact::Names => Self::Names,
+            Redact::Ips => Self::Addresses,
+            Redact::All => Self::All,
+        }
+    }
 }
 
 // The names are those of the options.
@@ -105,7 +132,11 @@ impl Arguments {
         }
         let cluster = Cluster::freeze(facts);
         let mut diagnosis = Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect());
-        report::redact(&mut diagnosis);
+        let mut pseudonyms = self.redact.map(|what| Pseudonyms::new(&cluster, what.into()));
+        report::redact(&mut diagnosis, pseudonyms.as_mut());
+        if let (Some(file), Some(pseudonyms)) = (&self.redact_map, &pseudonyms) {
+            output::to_file(Path::new(file), &pseudonyms.map())?;
+        }
         Ok(Some(diagnosis))
     }
 

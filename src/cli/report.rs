@@ -24,7 +24,7 @@ pub(super) struct Report {
     #[command(flatten)]
     bundle: bundle::Arguments,
 
-    /// Write to this file, in the format of its extension (html, md, json); `-` is the standard
+    /// Write to this file, in the format of its extension (html, md, json, sarif, xml); `-` is the standard
     /// output, in the format of --format (md when none is given). May be repeated [default: <bundle>.report.html and .md]
     #[arg(short, long, value_name = "FILE")]
     output: Vec<String>,
@@ -43,6 +43,8 @@ enum FormatName {
     Html,
     Md,
     Json,
+    Sarif,
+    Junit,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -60,6 +62,8 @@ impl From<FormatName> for Format {
             FormatName::Html => Self::Html,
             FormatName::Md => Self::Markdown,
             FormatName::Json => Self::Json,
+            FormatName::Sarif => Self::Sarif,
+            FormatName::Junit => Self::Junit,
         }
     }
 }
@@ -137,7 +141,7 @@ impl Report {
                 Some(format) => targets.push((Target::File(path), format)),
                 None => {
                     return Err(format!(
-                        "the format of `{output}` is unknown: end it in .html, .md or .json, or give one --format"
+                        "the format of `{output}` is unknown: end it in .html, .md, .json, .sarif or .xml, or give one --format"
                     ));
                 }
             }

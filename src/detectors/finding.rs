@@ -59,6 +59,15 @@ pub struct Fix {
     pub manifests: Vec<String>,
 }
 
+/// Why a finding stands under another: set by the diagnosis, once all are known.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Explanation {
+    /// Id of the finding that is the cause.
+    pub by: String,
+    /// How the two are related.
+    pub because: String,
+}
+
 /// One fault that a detector found.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Finding {
@@ -92,8 +101,8 @@ pub struct Finding {
     pub fix: Fix,
     /// How to check that the fix worked.
     pub verify: Vec<String>,
-    /// Findings that are the cause of this one.
-    pub explained_by: Vec<String>,
+    /// Findings that are the cause of this one, and how they are related to it.
+    pub explained_by: Vec<Explanation>,
 }
 
 impl Finding {

@@ -18,7 +18,7 @@ pub mod service;
 mod told;
 
 pub use crate::evidence::Confidence;
-pub use finding::{Finding, Fix, Severity, SubjectRef, shell, slug};
+pub use finding::{Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,49 +1,136 @@
-//! Which finding explains which: a detector names the detectors whose findings it may be the cause of, and two
-//! findings are joined when they have a subject in common and their times agree.
+//! Which finding explains which.
+//!
+//! A detector names the detectors whose findings it may be the cause of. Two findings are joined only when what they
+//! are about is related (the same object, a pod and its node, a service and the pods that it selects, the whole
+//! cluster) and their times agree; the relation is printed with the link.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::detectors::{self, Confidence, Finding, SubjectRef};
+use crate::cluster::Cluster;
+use crate::detectors::{self, Chapter, Confidence, Explanation, Finding, SubjectRef};
+use crate::facts::Key;
 
-/// Sets `explained_by` of every finding that another one explains.
-pub(super) fn explain(findings: &mut [Finding]) {
-    let mut by_subject: BTreeMap<SubjectRef, Vec<usize>> = BTreeMap::new();
-    for (at, finding) in findings.iter().enumerate() {
-        for subject in &finding.subjects {
-            by_subject.entry(subject.clone()).or_default().push(at);
+/// Pods of a service that are looked at: a relation by one of them is enough.
+const PODS: usize = 500;
+/// Links of one finding; what has more causes has none that matters.
+const LINKS: usize = 5;
+
+/// Kinds of subjects that stand for the whole cluster.
+const WHOLE: &str = "AKS cluster";
+
+/// What a finding is about, by kind and name, with how it comes to be about it.
+type Handles = BTreeMap<SubjectRef, String>;
+
+fn reference(kind: &str, namespace: &str, name: &str) -> SubjectRef {
+    SubjectRef { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+fn shown(subject: &SubjectRef) -> String {
+    let name = if subject.namespace.is_empty() {
+        subject.name.clone()
+    } else {
+        format!("{}/{}", subject.namespace, subject.name)
+    };
+    format!("{} {name}", subject.kind.to_lowercase())
+}
+
+/// Everything that the objects of a finding depend on: their pods, the nodes of these, the accounts they run under.
+fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
+    let mut found = Handles::new();
+    let pods = &cluster.facts.objects.pods;
+    let of_pod = |found: &mut Handles, key: &Key, how: &str| {
+        let Some(seen) = pods.get(&key.namespace, &key.name) else { return };
+        let node = &seen.object.spec.node_name;
+        if !node.is_empty() {
+            found
+                .entry(reference("Node", "", node))
+                .or_insert_with(|| format!("{how}pod {} runs on node {node}", key.shown()));
+        }
+    };
+    for subject in &finding.subjects {
+        found.insert(subject.clone(), format!("both are about {}", shown(subject)));
+    }
+    for subject in &finding.subjects {
+        let key = Key::new(subject.namespace.as_str(), subject.name.as_str());
+        match subject.kind.as_str() {
+            "Pod" => of_pod(&mut found, &key, ""),
+            "Service" => {
+                let Some(state) = cluster.services.all.get(&key) else { continue };
+                // The ready ones suffer from nothing.
+                let suffering = state.pods.iter().filter(|pod| state.ready.binary_search(pod).is_err());
+                for pod in suffering.take(PODS) {
+                    let how = format!("service {} leads to pod {}", key.shown(), pod.shown());
+                    found.entry(reference("Pod", &pod.namespace, &pod.name)).or_insert(how);
+                    of_pod(&mut found, pod, &format!("service {}: its ", key.shown()));
+                }
+            }
+            _ => {}
         }
     }
-    let mut links: Vec<(usize, usize)> = Vec::new();
+    found
+}
+
+/// Sets `explained_by` of every finding that another one explains.
+pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
+    // Only findings that some detector claims to explain need their relations.
+    let mut claimed: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, finding) in findings.iter().enumerate() {
+        claimed.entry(finding.detector).or_default().push(at);
+    }
+    let mut relations: HashMap<usize, Handles> = HashMap::new();
+    let mut links: Vec<(usize, usize, String)> = Vec::new();
     for (cause, finding) in findings.iter().enumerate() {
         let explains = detectors::find(finding.detector).map_or(&[][..], |detector| detector.explains);
         // A mere possibility explains nothing.
         if explains.is_empty() || finding.confidence == Confidence::Possible {
             continue;
         }
-        let related: BTreeSet<usize> = finding
-            .subjects
-            .iter()
-            .filter_map(|subject| by_subject.get(subject))
-            .flatten()
-            .copied()
-            .collect();
-        for symptom in related {
-            let Some(other) = findings.get(symptom) else { continue };
-            if symptom != cause && explains.contains(&other.detector) && times_agree(finding, other) {
-                links.push((cause, symptom));
+        let whole =
+            finding.subjects.is_empty() || finding.subjects.iter().any(|subject| subject.kind == WHOLE);
+        for symptom in explains.iter().filter_map(|detector| claimed.get(detector)).flatten().copied() {
+            let Some(other) = findings.get(symptom).filter(|_| symptom != cause) else { continue };
+            if !times_agree(finding, other) || !reason_fits(finding, other) {
+                continue;
             }
+            let handles = relations.entry(symptom).or_insert_with(|| handles(cluster, other));
+            let related = finding.subjects.iter().find_map(|subject| handles.get(subject).cloned());
+            let because = related.or_else(|| whole.then(|| "it concerns the whole cluster".to_owned()));
+            links.extend(because.map(|because| (cause, symptom, because)));
         }
     }
+    let pairs: BTreeSet<(usize, usize)> =
+        links.iter().map(|(cause, symptom, _)| (*cause, *symptom)).collect();
     let ids: Vec<String> = findings.iter().map(|finding| finding.id.clone()).collect();
-    for (cause, symptom) in &links {
+    for (cause, symptom, because) in links {
         // Two that name each other as symptoms: neither is the cause.
-        if links.contains(&(*symptom, *cause)) {
+        if pairs.contains(&(symptom, cause)) {
             continue;
         }
-        if let (Some(finding), Some(id)) = (findings.get_mut(*symptom), ids.get(*cause)) {
-            finding.explained_by.push(id.clone());
+        if let (Some(finding), Some(id)) = (findings.get_mut(symptom), ids.get(cause))
+            && finding.explained_by.len() < LINKS
+        {
+            finding.explained_by.push(Explanation { by: id.clone(), because });
         }
     }
+}
+
+/// Where a symptom says why its pods are not ready, the reasons of which at least one must be of the cause's making: a
+/// crash loop on a node without addresses is still a crash loop.
+fn reason_fits(cause: &Finding, symptom: &Finding) -> bool {
+    let Some(reasons) = symptom.details.get("why").and_then(serde_json::Value::as_array) else { return true };
+    let chapter = detectors::find(cause.detector).map(|detector| detector.chapter);
+    let wanted: &[&str] = match (cause.detector, chapter) {
+        (_, Some(Chapter::IpAllocation)) => &["have no address"],
+        ("node-not-ready", _) => &["are on a node that is not ready"],
+        ("pod-unschedulable", _) => &["can't be scheduled"],
+        ("container-crash-loop" | "container-out-of-memory", _) => {
+            &["CrashLoopBackOff", "OOMKilled", "Error"]
+        }
+        ("container-not-listening", _) => &["fail their readiness probe"],
+        (_, Some(Chapter::Images)) => &["ImagePullBackOff", "ErrImagePull", "InvalidImageName"],
+        _ => return true,
+    };
+    reasons.iter().filter_map(serde_json::Value::as_str).any(|reason| wanted.contains(&reason))
 }
 
 /// A cause that began after its symptom had ended is none. What has no time agrees.
@@ -60,7 +147,9 @@ pub(super) fn symptoms(of: &str, findings: &[Finding]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut open = vec![of.to_owned()];
     while let Some(cause) = open.pop() {
-        for finding in findings.iter().filter(|finding| finding.explained_by.contains(&cause)) {
+        for finding in
+            findings.iter().filter(|finding| finding.explained_by.iter().any(|link| link.by == cause))
+        {
             if finding.id != of && !found.contains(&finding.id) {
                 found.push(finding.id.clone());
                 open.push(finding.id.clone());

@@ -9,8 +9,10 @@ mod coverage;
 mod fold;
 mod inventory;
 mod layout;
+mod path;
 mod platform;
 mod summary;
+mod timeline;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,6 +23,7 @@ pub use addresses::{NodeAddresses, PoolUse, SubnetUse};
 pub use coverage::{ContradictionView, CoverageView, EntryView, FailedView, FormatShare};
 pub use inventory::{Inventory, Nodes};
 pub use platform::Inferred;
+pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
@@ -114,6 +117,15 @@ pub struct Tool {
     pub version: &'static str,
 }
 
+/// What was taken out of the report before it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Redaction {
+    /// Places where a secret stood.
+    pub secrets: u64,
+    /// What is shown by pseudonyms: names, addresses.
+    pub pseudonyms: Vec<&'static str>,
+}
+
 /// Everything that a report says.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Diagnosis {
@@ -125,6 +137,8 @@ pub struct Diagnosis {
     pub inputs: Vec<String>,
     /// The diagnosis in one paragraph.
     pub summary: String,
+    /// The beginning of the summary: what broke, since when, what to do first.
+    pub headline: String,
     /// What the cluster is, as far as the bundle says.
     pub inventory: Inventory,
     /// The verdict board.
@@ -133,12 +147,16 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Causes that nothing else explains, worst first.
     pub root_causes: Vec<RootCause>,
+    /// What happened when; nothing when no times are known.
+    pub timeline: Option<Timeline>,
     /// What to ask for.
     pub ask_for: Vec<Ask>,
     /// What was too much to keep: counts that are therefore too low.
     pub too_much: Vec<String>,
     /// Faults of this tool: detectors that failed.
     pub internal_errors: Vec<String>,
+    /// What was taken out.
+    pub redaction: Redaction,
     /// What was read.
     pub coverage: CoverageView,
 }
@@ -186,7 +204,8 @@ impl Diagnosis {
         }
         findings.sort_by_cached_key(rank);
         number_equal_ids(&mut findings);
-        chains::explain(&mut findings);
+        chains::explain(cluster, &mut findings);
+        path::trace(cluster, &mut findings);
         for verdict in &mut verdicts {
             verdict.findings =
                 findings.iter().filter(|f| f.detector == verdict.id).map(|f| f.id.clone()).collect();
@@ -197,21 +216,30 @@ impl Diagnosis {
             .filter(|finding| finding.explained_by.is_empty() && finding.severity > Severity::Info)
             .map(|finding| root(finding, &findings))
             .collect();
+        // Of two that are as bad and as sure, the one that explains more.
+        let mut root_causes = root_causes;
+        root_causes
+            .sort_by_key(|root| std::cmp::Reverse((root.severity, root.confidence, root.findings.len())));
+        let timeline = Timeline::of(cluster, &root_causes, &findings);
         let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
         let inventory = Inventory::of(cluster, &inputs);
-        let summary = summary::paragraph(&findings, &verdicts, &inventory, &coverage);
+        let (headline, summary) =
+            summary::paragraph(&findings, &root_causes, &verdicts, &inventory, &coverage);
         Self {
             schema: SCHEMA,
             tool: Tool { name: "kubetriage", version: env!("CARGO_PKG_VERSION") },
             inputs,
             summary,
+            headline,
             inventory,
             verdicts,
             findings,
             root_causes,
+            timeline,
             ask_for,
             too_much: too_much(cluster),
             internal_errors,
+            redaction: Redaction::default(),
             coverage,
         }
     }

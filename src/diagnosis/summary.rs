@@ -1,59 +1,70 @@
 //! The diagnosis in one paragraph of plain words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CoverageView, Decision, Inventory, Verdict};
+use super::{CoverageView, Decision, Inventory, RootCause, Verdict};
 use crate::detectors::{Confidence, Finding, Severity};
 
+/// What broke, since when, why, what now, and how sure; then what else, and what could not be decided.
 pub(super) fn paragraph(
     findings: &[Finding],
+    roots: &[RootCause],
     verdicts: &[Verdict],
     inventory: &Inventory,
     coverage: &CoverageView,
-) -> String {
+) -> (String, String) {
     let mut sentences = Vec::new();
+    let whole = |head: usize, sentences: &[String]| {
+        let headline = sentences.get(..head.clamp(1, sentences.len().max(1))).unwrap_or_default().join(" ");
+        (headline, sentences.join(" "))
+    };
     if inventory.objects.is_empty() && inventory.audit_events == 0 && coverage.recognised_bytes == 0 {
         sentences.push("Nothing in the input was recognised.".to_owned());
     }
-    if let Some(damage) = damage(coverage) {
-        sentences.push(damage);
-    }
+    sentences.extend(damage(coverage));
+    let find = |id: &str| findings.iter().find(|finding| finding.id == id);
     let serious =
-        |finding: &&Finding| finding.severity >= Severity::Medium && finding.confidence >= Confidence::Likely;
-    let mut told = 0;
-    let leaks: Vec<_> = of(findings, "pod-ip-leak").filter(serious).collect();
-    if let Some(worst) = leaks.first() {
-        sentences.push(format!("{}{}.", worst.title, more(leaks.len(), "node", "nodes")));
-        told += leaks.len();
+        |root: &&RootCause| root.severity >= Severity::Medium && root.confidence >= Confidence::Likely;
+    let mut told: BTreeSet<&str> = BTreeSet::new();
+    // The identities that RBAC refuses are told together: each alone would hide how many they are.
+    let of_rbac = |root: &RootCause| find(&root.id).is_some_and(is_missing_rule);
+    let mut worst = roots.iter().filter(serious).filter(|root| !of_rbac(root));
+    if let Some(root) = worst.next() {
+        sentences.push(headline(root, find(&root.id)));
+        told.extend(root.findings.iter().map(String::as_str));
+    }
+    let head = sentences.len();
+    let also: Vec<&RootCause> = worst.take_while(|root| root.severity >= Severity::High).collect();
+    if !also.is_empty() {
+        let named: Vec<&str> = also.iter().take(2).map(|root| root.title.as_str()).collect();
+        let more = also.len().saturating_sub(named.len());
+        let more = if more > 0 {
+            format!("; and {} as grave", counted(more as u64, "more cause", "more causes"))
+        } else {
+            String::new()
+        };
+        sentences.push(format!("Also: {}{more}.", named.join("; ")));
+        told.extend(also.iter().flat_map(|root| &root.findings).map(String::as_str));
     }
     let (denied, past): (Vec<_>, Vec<_>) =
         findings.iter().filter(|f| is_missing_rule(f)).partition(|f| f.confidence > Confidence::Possible);
-    if let Some(worst) = denied.iter().max_by_key(|finding| finding.count) {
+    if let Some(most) = denied.iter().max_by_key(|finding| finding.count) {
         let requests: u64 = denied.iter().map(|finding| finding.count).sum();
         sentences.push(format!(
             "{} refused by RBAC for want of a rule ({}); most often {} ({}).",
             identities(identities_of(&denied), "is", "are"),
             counted(requests, "request", "requests"),
-            worst.title,
-            counted(worst.count, "time", "times")
+            most.title,
+            counted(most.count, "time", "times")
         ));
-        told += denied.len();
     }
     if !past.is_empty() {
         sentences.push(format!(
             "{} refused by RBAC for a while and no longer, as happens while components start.",
             identities(identities_of(&past), "was", "were")
         ));
-        told += past.len();
     }
-    let other = findings.iter().find(|f| {
-        serious(f) && f.explained_by.is_empty() && f.detector != "pod-ip-leak" && !is_missing_rule(f)
-    });
-    if let Some(other) = other {
-        let also = if told > 0 { "Also: " } else { "" };
-        sentences.push(format!("{also}{}.", other.title));
-        told += 1;
-    }
+    told.extend(denied.iter().chain(&past).map(|finding| finding.id.as_str()));
     let refused: u64 = findings
         .iter()
         .filter(|f| f.details.get("refused_by").is_some_and(|by| by == "unattributed"))
@@ -64,30 +75,58 @@ pub(super) fn paragraph(
             "{refused} requests were refused (403) for reasons that only the audit log would tell."
         ));
     }
-    let rest = findings.len() - told;
+    let rest = findings.len() - findings.iter().filter(|finding| told.contains(finding.id.as_str())).count();
     let evaluated = verdicts.iter().any(|verdict| verdict.verdict != Decision::NotEvaluated);
     if findings.is_empty() && !evaluated {
         // Silence is not health: said as such, with what is lacking.
-        let mut missing: Vec<&str> =
-            verdicts.iter().flat_map(|verdict| &verdict.missing).map(String::as_str).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let lacking = if missing.is_empty() { "comparable data".to_owned() } else { missing.join("; ") };
         sentences.push(format!(
-            "None of the {} causes that this version knows could be checked. The bundle lacks: {lacking}.",
-            verdicts.len()
+            "None of the {} causes that this version knows could be checked. The bundle lacks: {}.",
+            verdicts.len(),
+            lacking(verdicts)
         ));
-        return sentences.join(" ");
+        return whole(head, &sentences);
     }
     if findings.is_empty() {
         sentences.push("Nothing was found among the causes that this version knows.".to_owned());
-    } else if told == 0 && refused == 0 {
+    } else if told.is_empty() && refused == 0 {
         sentences.push(format!("Nothing serious was found; {} below.", observations(rest)));
     } else if rest > 0 {
         sentences.push(format!("{} below.", capitalised(&observations(rest))));
     }
     sentences.extend(undecided(verdicts));
-    sentences.join(" ")
+    whole(head, &sentences)
+}
+
+/// The worst cause: what, since when, how sure, what follows from it, what to do first.
+fn headline(root: &RootCause, finding: Option<&Finding>) -> String {
+    let since = finding.and_then(|finding| finding.first_seen.as_deref()).map_or_else(String::new, |at| {
+        format!(" since {}", at.split('.').next().unwrap_or(at).trim_end_matches('Z').replace('T', " "))
+    });
+    let sure = match root.confidence {
+        Confidence::Confirmed => " (confirmed)",
+        _ => " (likely; not everything that would prove it is in the bundle)",
+    };
+    let symptoms = root.findings.len().saturating_sub(1);
+    let follows = match symptoms {
+        0 => String::new(),
+        1 => " 1 other finding follows from it.".to_owned(),
+        n => format!(" {n} other findings follow from it."),
+    };
+    format!(
+        "{}{}{sure}.{follows} First: {}",
+        root.title,
+        if since.is_empty() { String::new() } else { format!(",{since} UTC") },
+        root.first_step
+    )
+}
+
+/// Everything that is missing for some cause.
+fn lacking(verdicts: &[Verdict]) -> String {
+    let mut missing: Vec<&str> =
+        verdicts.iter().flat_map(|verdict| &verdict.missing).map(String::as_str).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() { "comparable data".to_owned() } else { missing.join("; ") }
 }
 
 /// RBAC denies it, whichever rule is missing or wrong.
@@ -171,16 +210,4 @@ fn observations(count: usize) -> String {
 fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-fn of<'a>(findings: &'a [Finding], detector: &'static str) -> impl Iterator<Item = &'a Finding> {
-    findings.iter().filter(move |finding| finding.detector == detector)
-}
-
-fn more(count: usize, one: &str, many: &str) -> String {
-    match count {
-        0 | 1 => String::new(),
-        2 => format!(", and 1 more {one}"),
-        n => format!(", and {} more {many}", n - 1),
-    }
 }

@@ -1,18 +1,28 @@
-//! One HTML page: no external reference, no script, readable from a mail attachment.
+//! One HTML page: no external reference, readable from a mail attachment and without its script, which copies and
+//! filters and is the only one that the page's policy allows.
 
+use std::collections::BTreeMap;
+
+use base64::Engine;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::escape::visible;
 use super::{RenderError, board};
-use crate::detectors::Severity;
-use crate::diagnosis::{Decision, Diagnosis, EntryView, NodeAddresses, SubnetUse};
+use crate::detectors::{self, Chapter, Severity, SubjectRef};
+use crate::diagnosis::{Decision, Diagnosis, EntryView, NodeAddresses, SubnetUse, Timeline};
+use crate::facts::time;
 
 /// Rows of the coverage table; the JSON output has all.
 const ENTRIES: usize = 400;
 /// Findings in full; the JSON output has all.
 const FINDINGS: usize = 150;
+/// Objects in their table, the worst first.
+const OBJECTS: usize = 300;
+/// Findings named for one object.
+const OF_OBJECT: usize = 8;
 /// Nodes in the table of addresses, the worst first.
 const NODES: usize = 100;
 
@@ -32,6 +42,148 @@ struct AddressRow<'a> {
     orphan: f64,
     other: f64,
     scale: u64,
+}
+
+/// The page's only script: its hash is what the page's policy allows.
+const SCRIPT: &str = include_str!("../../templates/script.js");
+
+/// As a Content Security Policy names it.
+fn script_hash() -> String {
+    format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT)))
+}
+
+/// A finding of an object.
+#[derive(Serialize)]
+struct OfObject<'a> {
+    id: &'a str,
+    title: &'a str,
+    severity: Severity,
+}
+
+/// An object and what was found of it.
+#[derive(Serialize)]
+struct Object<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    findings: Vec<OfObject<'a>>,
+}
+
+/// All objects that findings are about, the worst first.
+fn objects(diagnosis: &Diagnosis) -> Vec<Object<'_>> {
+    let mut by_subject: BTreeMap<&SubjectRef, Vec<OfObject<'_>>> = BTreeMap::new();
+    for finding in diagnosis.findings.iter().take(FINDINGS) {
+        for subject in &finding.subjects {
+            let own = by_subject.entry(subject).or_default();
+            if own.len() < OF_OBJECT && own.iter().all(|one| one.id != finding.id) {
+                own.push(OfObject { id: &finding.id, title: &finding.title, severity: finding.severity });
+            }
+        }
+    }
+    let mut all: Vec<Object<'_>> = by_subject
+        .into_iter()
+        .map(|(subject, findings)| Object {
+            kind: &subject.kind,
+            namespace: &subject.namespace,
+            name: &subject.name,
+            findings,
+        })
+        .collect();
+    all.sort_by_key(|object| {
+        let worst = object.findings.iter().map(|one| one.severity).max();
+        (std::cmp::Reverse((worst, object.findings.len())), object.kind, object.namespace, object.name)
+    });
+    all
+}
+
+/// A lane of the timeline, as shapes.
+#[derive(Serialize)]
+struct DrawnLane<'a> {
+    what: &'a str,
+    total: u64,
+    /// When there was most.
+    peak: String,
+    bars: Vec<Bar>,
+}
+
+/// An onset, as a line.
+#[derive(Serialize)]
+struct Mark<'a> {
+    x: f64,
+    at: &'a str,
+    id: &'a str,
+    title: &'a str,
+}
+
+/// A stretch without logs, as a box.
+#[derive(Serialize)]
+struct DrawnGap<'a> {
+    x: f64,
+    width: f64,
+    from: &'a str,
+    to: &'a str,
+}
+
+/// The timeline, as shapes of a picture 960 wide, each lane 40 high.
+#[derive(Serialize)]
+struct Drawn<'a> {
+    column: String,
+    lanes: Vec<DrawnLane<'a>>,
+    marks: Vec<Mark<'a>>,
+    gaps: Vec<DrawnGap<'a>>,
+}
+
+fn drawn(timeline: &Timeline) -> Drawn<'_> {
+    let columns = timeline.lanes.first().map_or(1, |lane| lane.counts.len().max(1));
+    let width = 960.0 / columns as f64;
+    let start = time::rfc3339(timeline.from.as_bytes()).and_then(|(when, _)| when.resolve(None)).unwrap_or(0);
+    let time_of =
+        |column: usize| time::show(start + column as i64 * timeline.column_seconds as i64 * 1_000_000);
+    let lanes = timeline.lanes.iter().map(|lane| {
+        let most = lane.counts.iter().copied().max().unwrap_or(1).max(1);
+        let bars = lane.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(column, count)| {
+            // A single one must be seen beside a thousand.
+            let height = (38.0 * *count as f64 / most as f64).max(3.0);
+            Bar {
+                x: rounded(column as f64 * width),
+                width: rounded(width * 0.86),
+                height: rounded(height),
+                y: rounded(40.0 - height),
+                label: format!("{}: {count}", time_of(column)),
+            }
+        });
+        let peak = lane.counts.iter().enumerate().max_by_key(|(at, count)| (**count, std::cmp::Reverse(*at)));
+        DrawnLane {
+            what: lane.what,
+            total: lane.total,
+            peak: peak.map_or_else(String::new, |(at, _)| time_of(at)),
+            bars: bars.collect(),
+        }
+    });
+    let x = |column: usize| rounded((column as f64 + 0.43) * width);
+    Drawn {
+        column: time::show_length(timeline.column_seconds as i64 * 1_000_000),
+        lanes: lanes.collect(),
+        marks: timeline
+            .onsets
+            .iter()
+            .map(|one| Mark { x: x(one.column), at: &one.at, id: &one.id, title: &one.title })
+            .collect(),
+        gaps: timeline
+            .gaps
+            .iter()
+            .map(|gap| DrawnGap {
+                x: rounded(gap.first as f64 * width),
+                width: rounded((gap.last + 1 - gap.first) as f64 * width),
+                from: &gap.from,
+                to: &gap.to,
+            })
+            .collect(),
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// Renders the page.
@@ -58,7 +210,22 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         (std::cmp::Reverse(node.orphans.unwrap_or(0)), std::cmp::Reverse(node.allocated), &node.node)
     });
     let rows: Vec<AddressRow<'_>> = nodes.iter().take(NODES).map(|node| address_row(node)).collect();
+    let chapter_of: BTreeMap<&str, Chapter> = detectors::all().map(|one| (one.id, one.chapter)).collect();
+    let mut found_chapters: Vec<Chapter> =
+        diagnosis.findings.iter().filter_map(|finding| chapter_of.get(finding.detector).copied()).collect();
+    found_chapters.sort_unstable();
+    found_chapters.dedup();
+    let found_chapters: Vec<(Chapter, &str)> =
+        found_chapters.into_iter().map(|one| (one, one.title())).collect();
+    let all_objects = objects(diagnosis);
     let page = environment.get_template("report.html")?.render(context! {
+        script => SCRIPT,
+        script_hash => script_hash(),
+        timeline => diagnosis.timeline.as_ref().map(|one| Value::from(Serde(drawn(one)))),
+        chapter_of => Serde(&chapter_of),
+        found_chapters => Serde(found_chapters),
+        objects => Serde(all_objects.iter().take(OBJECTS).collect::<Vec<_>>()),
+        objects_cut => all_objects.len().saturating_sub(OBJECTS),
         report => Serde(diagnosis),
         style => include_str!("../../templates/style.css"),
         severities,

@@ -1,4 +1,4 @@
-//! RENDER: one view, the [`Diagnosis`], as HTML, Markdown, JSON or a summary for the terminal.
+//! RENDER: one view, the [`Diagnosis`], as HTML, Markdown, JSON, SARIF, `JUnit` or a summary for the terminal.
 //!
 //! Text of the bundle is hostile: it is escaped here, by the rule of each output, and nowhere else.
 
@@ -6,9 +6,13 @@ mod board;
 mod escape;
 mod html;
 mod inspection;
+mod junit;
 mod markdown;
+mod pseudonyms;
 mod redact;
+mod sarif;
 mod terminal;
+mod texts;
 
 use std::fmt;
 
@@ -16,6 +20,7 @@ use crate::diagnosis::Diagnosis;
 
 pub use escape::visible;
 pub use inspection::inspection;
+pub use pseudonyms::{Pseudonyms, Replace};
 pub use redact::redact;
 pub use terminal::summary;
 
@@ -28,11 +33,15 @@ pub enum Format {
     Markdown,
     /// For programs.
     Json,
+    /// For code scanning and other viewers of results (SARIF 2.1.0).
+    Sarif,
+    /// For pipelines: a test for each cause.
+    Junit,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Html, Self::Markdown, Self::Json];
+    pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Json, Self::Sarif, Self::Junit];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -40,6 +49,8 @@ impl Format {
             Self::Html => "html",
             Self::Markdown => "md",
             Self::Json => "json",
+            Self::Sarif => "sarif",
+            Self::Junit => "xml",
         }
     }
 
@@ -49,6 +60,8 @@ impl Format {
             "html" | "htm" => Some(Self::Html),
             "md" | "markdown" => Some(Self::Markdown),
             "json" => Some(Self::Json),
+            "sarif" => Some(Self::Sarif),
+            "xml" | "junit" => Some(Self::Junit),
             _ => None,
         }
     }
@@ -83,6 +96,8 @@ pub fn render(diagnosis: &Diagnosis, format: Format) -> Result<String, RenderErr
             json.push('\n');
             Ok(json)
         }
+        Format::Sarif => sarif::render(diagnosis),
+        Format::Junit => Ok(junit::render(diagnosis)),
     }
 }
 

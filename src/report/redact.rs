@@ -1,100 +1,330 @@
 //! Secrets are masked before anything is rendered: analysis has seen them, readers of a ticket need not.
+//!
+//! A secret is found in whatever escaping it stands: a text is read once as its meaning (JSON and URL escapes resolved,
+//! each character knowing where it came from), and what is found there is masked where it stands. Base64 is decoded and
+//! looked into.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::Regex;
 
+use super::pseudonyms::Pseudonyms;
+use super::texts;
 use crate::diagnosis::Diagnosis;
 
-/// JSON Web Tokens, bearer tokens, and values of fields that are named after a secret.
+/// What stands for a secret.
+const MASK: &str = "[masked]";
+
+/// What is a secret wherever it stands. A group `keep` is the part before it that is shown.
 static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
+        // JSON Web Tokens.
         r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-        r"(?i)(?P<keep>bearer\s+)[A-Za-z0-9._~+/=-]{16,}",
-        r#"(?i)(?P<keep>\\*"?(?:password|passwd|client_?secret|access_?token|refresh_?token|id_?token|token|api_?key|account_?key|sharedaccesskey|sig)\\*"?\s*[:=]\s*\\*"?)[^\s"\\,&;}]{6,}"#,
+        r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}",
+        // Values of fields that are named after a secret; `$NAME` and `<name>` are placeholders.
+        concat!(
+            r#"(?i)(?P<keep>["']?\b[a-z0-9_.-]{0,40}(?:password|passwd|pwd|passphrase|secret|client_?secret|access_?token|refresh_?token|"#,
+            r#"id_?token|token|api_?key|access_?key|account_?key|private_?key|sharedaccesskey|sharedaccesssignature|sig|client-key-data)["']?"#,
+            r#"\s*[:=]\s*["']?)[^\s"'\\,&;}$<\[(]{6,}"#
+        ),
+        r#"(?P<keep>"auth"\s*:\s*")[A-Za-z0-9+/=]{8,}"#,
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+        // A password within a URL.
+        r"(?P<keep>[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,80}:)[^\s/@]{3,}(?:@)",
+        // Tokens of services, by their forms: GitHub, Slack, AWS, Entra ID.
+        r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+        r"\bAKIA[0-9A-Z]{16}\b",
+        r"\b[A-Za-z0-9~_.-]{3}[0-9]Q~[A-Za-z0-9~_.-]{30,}",
     ]
     .iter()
     .filter_map(|pattern| Regex::new(pattern).ok())
     .collect()
 });
 
-/// Masks secrets in all texts of a diagnosis; gives how many places were masked.
-pub fn redact(diagnosis: &mut Diagnosis) -> usize {
-    let mut masked = 0;
-    let mut cover = |text: &mut String| *text = mask(text, &mut masked);
-    cover(&mut diagnosis.summary);
-    for root in &mut diagnosis.root_causes {
-        [&mut root.title, &mut root.why, &mut root.first_step].into_iter().for_each(&mut cover);
-    }
-    for entry in &mut diagnosis.coverage.entries {
-        cover(&mut entry.path);
-        entry.problem.iter_mut().for_each(&mut cover);
-    }
-    for finding in &mut diagnosis.findings {
-        for evidence in &mut finding.evidence {
-            let mut text = evidence.excerpt.to_string();
-            cover(&mut text);
-            evidence.excerpt = text.into_boxed_str();
-        }
-        [&mut finding.title, &mut finding.cause, &mut finding.fix.text].into_iter().for_each(&mut cover);
-        finding.fix.commands.iter_mut().for_each(&mut cover);
-        finding.fix.manifests.iter_mut().for_each(&mut cover);
-        finding.verify.iter_mut().for_each(&mut cover);
-        finding.subjects.iter_mut().for_each(|subject| cover(&mut subject.name));
-        for value in finding.details.values_mut() {
-            mask_value(value, &mut cover);
-        }
-    }
-    masked
+/// Names of things that look like fields with a secret and are none: RBAC speaks of secrets and tokens all the time.
+static HARMLESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:true|false|null|none|<.*|\[?masked.*|\*{3,}.*|password|secret|token)$").ok()
+});
+
+/// Longest runs of base64 that are decoded, in bytes.
+const BASE64: Range<usize> = 24..20_000;
+
+static ENCODED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9+/_-]{24,}={0,2}").ok());
+
+/// A text as its meaning, with where each byte of it came from.
+struct Meaning {
+    text: String,
+    /// Start of each byte's source; one more for the end.
+    from: Vec<usize>,
 }
 
-fn mask_value(value: &mut serde_json::Value, cover: &mut impl FnMut(&mut String)) {
-    match value {
-        serde_json::Value::String(text) => cover(text),
-        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mask_value(item, cover)),
-        serde_json::Value::Object(map) => map.values_mut().for_each(|item| mask_value(item, cover)),
-        _ => {}
+impl Meaning {
+    /// Resolves escapes of JSON and of URLs; with `joined`, line breaks and the indentation after them are left out.
+    fn of(text: &str, joined: bool) -> Self {
+        let bytes = text.as_bytes();
+        let mut found =
+            Self { text: String::with_capacity(text.len()), from: Vec::with_capacity(text.len() + 1) };
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let (meant, length) = match byte {
+                b'\\' => escaped(rest, joined),
+                b'%' => percent(rest),
+                b'\n' | b'\r' if joined && goes_on(rest.get(1..).unwrap_or_default()) => {
+                    (None, 1 + rest.iter().skip(1).take_while(|byte| byte.is_ascii_whitespace()).count())
+                }
+                _ => {
+                    let c = text.get(at..).and_then(|rest| rest.chars().next());
+                    (c, c.map_or(1, char::len_utf8))
+                }
+            };
+            if let Some(c) = meant {
+                found.from.resize(found.from.len() + c.len_utf8(), at);
+                found.text.push(c);
+            }
+            at += length;
+        }
+        found.from.push(text.len());
+        found
+    }
+
+    /// The place in the source of a place in the meaning.
+    fn source(&self, range: Range<usize>) -> Range<usize> {
+        let at = |index: usize| self.from.get(index).copied().unwrap_or(0);
+        at(range.start)..at(range.end)
     }
 }
 
-fn mask(text: &str, masked: &mut usize) -> String {
-    let mut text = text.to_owned();
+/// Whether the next line, after its indentation, is of the letters of a token and nothing else.
+fn goes_on(rest: &[u8]) -> bool {
+    let line = rest.trim_ascii_start();
+    let length =
+        line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/_=.-".contains(byte)).count();
+    let ends = matches!(line.get(length), None | Some(b'\n' | b'\r' | b'"' | b'\'' | b'\\'));
+    length > 0 && ends
+}
+
+/// `\"`, `\\\"`, `\u0022`, and with `joined` the `\n` of a JSON text.
+fn escaped(rest: &[u8], joined: bool) -> (Option<char>, usize) {
+    let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+    match rest.get(slashes) {
+        Some(b'"') => (Some('"'), slashes + 1),
+        Some(b'/') => (Some('/'), slashes + 1),
+        Some(b'n' | b'r') if joined && goes_on(rest.get(slashes + 1..).unwrap_or_default()) => {
+            (None, slashes + 1)
+        }
+        Some(b'u') => {
+            let digits =
+                rest.get(slashes + 1..slashes + 5).and_then(|digits| std::str::from_utf8(digits).ok());
+            let c = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+            match c {
+                Some(c) => (Some(c), slashes + 5),
+                None => (Some('\\'), 1),
+            }
+        }
+        _ => (Some('\\'), 1),
+    }
+}
+
+fn percent(rest: &[u8]) -> (Option<char>, usize) {
+    let digits = rest.get(1..3).and_then(|digits| std::str::from_utf8(digits).ok());
+    match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        Some(byte) if byte.is_ascii() => (Some(char::from(byte)), 3),
+        _ => (Some('%'), 1),
+    }
+}
+
+/// Where secrets stand in a text that is read as its meaning.
+fn find(meaning: &Meaning, found: &mut Vec<Range<usize>>) {
     for secret in SECRETS.iter() {
-        let found = secret.find_iter(&text).count();
-        if found > 0 {
-            *masked += found;
-            text = secret
-                .replace_all(&text, |found: &regex::Captures<'_>| {
-                    format!("{}[masked]", found.name("keep").map_or("", |keep| keep.as_str()))
-                })
-                .into_owned();
+        for captures in secret.captures_iter(&meaning.text) {
+            let Some(whole) = captures.get(0) else { continue };
+            let start = captures.name("keep").map_or(whole.start(), |keep| keep.end());
+            let value = meaning.text.get(start..whole.end()).unwrap_or_default();
+            let harmless = HARMLESS.as_ref().is_some_and(|harmless| harmless.is_match(value));
+            // Commands in a fix have words in capitals for what the reader puts in.
+            let placeholder =
+                value.len() < 40 && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+            if !harmless && !placeholder {
+                found.push(meaning.source(start..whole.end()));
+            }
         }
     }
-    text
+}
+
+/// Whether a text has a secret in it.
+fn has_secret(text: &str) -> bool {
+    let mut found = Vec::new();
+    find(&Meaning::of(text, false), &mut found);
+    !found.is_empty()
+}
+
+/// Base64 in which a secret stands.
+fn find_encoded(meaning: &Meaning, found: &mut Vec<Range<usize>>) {
+    let Some(encoded) = ENCODED.as_ref() else { return };
+    for run in encoded.find_iter(&meaning.text).filter(|run| BASE64.contains(&run.len())) {
+        let text = run.as_str().trim_end_matches('=');
+        // What stands before it may be glued to it: the decoder takes whole groups of four only.
+        let decoded = [0, 1, 2, 3].into_iter().find_map(|skip| {
+            let text = text.get(skip..)?;
+            let bytes = STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?;
+            String::from_utf8(bytes).ok().filter(|text| has_secret(text))
+        });
+        if decoded.is_some() {
+            found.push(meaning.source(run.range()));
+        }
+    }
+}
+
+/// Masks the secrets of a text; counts them.
+fn mask(text: &str, masked: &mut u64) -> Option<String> {
+    // The shortest secret with its name; most texts are sentences.
+    if text.len() < 12 {
+        return None;
+    }
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let plain = Meaning::of(text, false);
+    find(&plain, &mut found);
+    find_encoded(&plain, &mut found);
+    if text.contains(['\n', '\r']) || text.contains("\\n") {
+        // A token that is broken over lines is one; a field and the next line are not.
+        let joined = Meaning::of(text, true);
+        if let Some(token) = SECRETS.first() {
+            found.extend(token.find_iter(&joined.text).map(|one| joined.source(one.range())));
+        }
+        find_encoded(&joined, &mut found);
+    }
+    if found.is_empty() {
+        return None;
+    }
+    found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut shown = String::with_capacity(text.len());
+    let mut at = 0;
+    for range in found {
+        if range.end <= at {
+            continue;
+        }
+        let start = range.start.max(at);
+        shown.push_str(text.get(at..start).unwrap_or_default());
+        if range.start >= at {
+            shown.push_str(MASK);
+            *masked += 1;
+        }
+        at = range.end;
+    }
+    shown.push_str(text.get(at..).unwrap_or_default());
+    Some(shown)
+}
+
+/// Masks secrets in all texts of a diagnosis, and puts pseudonyms in the place of names and addresses when wanted.
+pub fn redact(diagnosis: &mut Diagnosis, pseudonyms: Option<&mut Pseudonyms>) {
+    let mut masked = 0;
+    texts::each(diagnosis, &mut |text| {
+        if let Some(shown) = mask(text, &mut masked) {
+            *text = shown;
+        }
+    });
+    diagnosis.redaction.secrets = masked;
+    if let Some(pseudonyms) = pseudonyms {
+        texts::each(diagnosis, &mut |text| pseudonyms.replace(text));
+        texts::each_id(diagnosis, &mut |id| pseudonyms.replace_id(id));
+        diagnosis.redaction.pseudonyms = pseudonyms.kinds();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn tokens_are_masked_in_plain_and_escaped_text() {
+    /// Secrets with the part of them that must not be seen.
+    const CORPUS: &[(&str, &str)] = &[
+        ("Authorization: Bearer abcdefghijklmnop1234567890", "abcdefghijklmnop"),
+        (
+            "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQifQ.c2lnbmF0dXJlLW9mLWl0",
+            "eyJzdWIi",
+        ),
+        ("password=hunter2hunter2", "hunter2"),
+        ("\"clientSecret\": \"Zm8Q~abcdefghijklmnopqrstuvwxyz0123456789\"", "abcdefghijklmnop"),
+        (
+            "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0MjQy==;EndpointSuffix=core.windows.net",
+            "QUJDREVGR0hJ",
+        ),
+        (
+            "Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=c2VjcmV0LXNlY3JldC1zZWNyZXQ0Mg==",
+            "c2VjcmV0LXNl",
+        ),
+        ("https://x.blob.core.windows.net/c/b?sv=2024&sig=a1b2c3d4e5f6g7h8i9j0kk", "a1b2c3d4e5f6"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----MIIEpAIBAAKCAQEAxyzxyzxyzxyz-----END RSA PRIVATE KEY-----",
+            "MIIEpAIB",
+        ),
+        ("client-key-data: LS0tLS1CRUdJTiBLRVktLS0tLWFiY2RlZg==", "LS0tLS1CRUdJ"),
+        ("postgres://shop:s3cr3tpass@db.example:5432/shop", "s3cr3tpass"),
+        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "ghp_abcdef"),
+        ("AKIAIOSFODNN7EXAMPLE and more words", "AKIAIOSF"),
+    ];
+
+    fn shown(text: &str) -> (String, u64) {
         let mut masked = 0;
-        for text in [
-            "Authorization: Bearer abcdefghijklmnop1234",
-            r#"{"token":"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"}"#,
-            r#"\"password\":\"hunter2hunter2\""#,
-            "SharedAccessKey=abcdefghijkl==",
-        ] {
-            let shown = mask(text, &mut masked);
-            assert!(shown.contains("[masked]"), "{shown}");
-            assert!(
-                !shown.contains("hunter2") && !shown.contains("eyJ") && !shown.contains("abcdefgh"),
-                "{shown}"
-            );
+        let shown = mask(text, &mut masked).unwrap_or_else(|| text.to_owned());
+        (shown, masked)
+    }
+
+    #[test]
+    fn every_secret_is_masked_plain_escaped_encoded_and_broken_over_lines() {
+        for (secret, hidden) in CORPUS {
+            let json = serde_json::to_string(secret).unwrap();
+            let twice = serde_json::to_string(&json).unwrap();
+            let url: String = secret
+                .bytes()
+                .map(|byte| {
+                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                        char::from(byte).to_string()
+                    } else {
+                        format!("%{byte:02X}")
+                    }
+                })
+                .collect();
+            let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
+            for text in
+                [(*secret).to_owned(), json, twice, url, base64.clone(), format!("data: {base64} end")]
+            {
+                let (seen, masked) = shown(&format!("before {text} after"));
+                assert!(masked > 0 && !seen.contains(hidden), "{text}\n{seen}");
+                assert!(!seen.contains(base64.as_str()), "{seen}");
+                assert!(seen.starts_with("before ") && seen.ends_with(" after"), "{seen}");
+            }
         }
-        let plain = r#"User "x" cannot create resource "serviceaccounts/token" in API group """#;
-        assert_eq!(mask(plain, &mut masked), plain);
+    }
+
+    #[test]
+    fn a_token_that_a_mail_program_broke_is_one() {
+        let token = CORPUS[1].0;
+        let (a, rest) = token.split_at(30);
+        let (b, c) = rest.split_at(30);
+        for text in [format!("token {a}\n    {b}\n    {c}\nnext line"), format!("{a}\\n{b}\\n{c}")] {
+            let (seen, _) = shown(&text);
+            assert!(!seen.contains(&b[5..]) && !seen.contains(&c[..12]), "{seen}");
+        }
+        assert!(shown("token eyJ\nnext line").0.ends_with("next line"));
+    }
+
+    #[test]
+    fn the_words_of_rbac_are_no_secrets() {
+        for text in [
+            r#"User "x" cannot create resource "serviceaccounts/token" in API group """#,
+            "kubectl create secret docker-registry pull --docker-password=PASSWORD",
+            "ServiceAccount kube-system/token-cleaner may not list secrets in namespace shop",
+            "verb get, resource secrets: 12 requests",
+            "az aks update-credentials --client-secret SECRET",
+            "curl -H \"Authorization: Bearer $KUBE_TOKEN\" https://x/api",
+            "token: <redacted>",
+        ] {
+            assert_eq!(shown(text), (text.to_owned(), 0));
+        }
     }
 }

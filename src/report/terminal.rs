@@ -1,13 +1,16 @@
 //! The summary on the terminal: the diagnosis, the causes, what to do next.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, Style};
 
 use super::escape::visible;
 use crate::detectors::{Confidence, Severity};
-use crate::diagnosis::{Decision, Diagnosis};
+use crate::diagnosis::{Decision, Diagnosis, Verdict};
 
+/// Up to so many causes that could not be decided are named, and kinds of missing data.
+const FEW: usize = 6;
 /// Causes shown.
 const CAUSES: usize = 15;
 
@@ -45,10 +48,8 @@ pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
     if !unknown.is_empty() {
         let hint = if diagnosis.ask_for.is_empty() { "" } else { " (the report lists what to ask for)" };
         let _ = writeln!(out, "\n{bold}Not evaluated{bold:#}{dim}{hint}{dim:#}");
-        for verdict in unknown {
-            for (at, line) in
-                wrap(&format!("{} ({})", verdict.title, verdict.reason), width - 4).iter().enumerate()
-            {
+        for line in unevaluated(&unknown) {
+            for (at, line) in wrap(&line, width - 4).iter().enumerate() {
                 let _ = writeln!(out, "{}{line}", if at == 0 { "  " } else { "    " });
             }
         }
@@ -66,6 +67,24 @@ pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
         let _ = writeln!(out, "{}", visible(error));
     }
     out
+}
+
+/// What could not be decided: by cause when they are few, else by what is missing for most of them.
+fn unevaluated(unknown: &[&Verdict]) -> Vec<String> {
+    if unknown.len() <= FEW {
+        return unknown.iter().map(|verdict| format!("{} ({})", verdict.title, verdict.reason)).collect();
+    }
+    let mut lacking: BTreeMap<&str, usize> = BTreeMap::new();
+    for verdict in unknown {
+        for what in &verdict.missing {
+            *lacking.entry(what).or_default() += 1;
+        }
+    }
+    let mut lacking: Vec<(&str, usize)> = lacking.into_iter().collect();
+    lacking.sort_by_key(|(what, causes)| (std::cmp::Reverse(*causes), *what));
+    let mut lines = vec![format!("{} causes could not be decided, most for want of:", unknown.len())];
+    lines.extend(lacking.iter().take(FEW).map(|(what, causes)| format!("- {what} ({causes})")));
+    lines
 }
 
 fn style(severity: Severity) -> Style {

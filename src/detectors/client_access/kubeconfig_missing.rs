@@ -1,7 +1,7 @@
 //! kubectl has no kubeconfig, and asks the machine that it runs on.
 
 use crate::cluster::Cluster;
-use crate::cluster::reachability::{What, Who};
+use crate::cluster::reachability::{Unreached, What, Who};
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::told::{self, Says, aks_named};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
@@ -23,10 +23,15 @@ pub(super) const DETECTOR: Detector = Detector {
     judge,
 };
 
+/// kubectl's own words: a curl to the same port is somebody's test of something else.
+fn of_kubectl(one: &Unreached) -> bool {
+    one.evidence.iter().any(|line| line.excerpt.contains("server") || line.excerpt.contains("/api"))
+}
+
 fn judge(cluster: &Cluster) -> Outcome {
     let mut told = told::signals(cluster, |key| (key.signal == Signal::NoKubeconfig).then_some(())).remove(&());
     let refused = cluster.unreached.iter().filter(|one| {
-        one.who == Who::Client && one.what == What::Itself && one.failure == Failure::Refused && one.port == 8080
+        one.who == Who::Client && one.what == What::Itself && one.failure == Failure::Refused && one.port == 8080 && of_kubectl(one)
     });
     for one in refused {
         told.get_or_insert_default().add_attempt(one);

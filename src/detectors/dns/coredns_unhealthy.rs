@@ -74,8 +74,12 @@ fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why
         ],
         verify: vec!["kubectl get pods -n kube-system -l k8s-app=kube-dns   # all ready".to_owned()],
     };
-    let title = if whole { format!("CoreDNS is down: none of its {all} pods is ready, {}", why.shown()) } else { format!("{} of {all} CoreDNS pods not ready: {}", down.len(), why.shown()) };
+    // The kubelet's whole error is in the cause.
+    let shown = why.shown();
+    let brief = shown.split(" (").next().unwrap_or(&shown);
+    let title = if whole { format!("CoreDNS is down: none of its {all} pods is ready, {brief}") } else { format!("{} of {all} CoreDNS pods not ready: {brief}", down.len()) };
     let mut finding = told.finding(&DETECTOR, "pods", title, says)?;
+    finding.detail("why", down.iter().map(|(.., why)| why.kind()).collect::<std::collections::BTreeSet<_>>());
     finding.subjects.push(subject("Service", &Key::new("kube-system", "kube-dns")));
     Some(finding)
 }

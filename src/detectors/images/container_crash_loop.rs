@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{out_of_memory, statuses};
+use super::{ended_at, out_of_memory, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::told::{Says, Told, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
-use crate::facts::Terminated;
+use crate::facts::{Terminated, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-crash-loop",
@@ -64,6 +64,7 @@ fn judge(cluster: &Cluster) -> Outcome {
                 place.excerpt = format!("container {}: CrashLoopBackOff, {} restarts", status.name, status.restart_count).into();
                 place
             }));
+            one.told.span = time::joined(one.told.span, ended_at(status));
             one.restarts = one.restarts.max(status.restart_count);
             one.last = one.last.take().or_else(|| status.last_state.terminated.as_deref().cloned());
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{out_of_memory, statuses};
+use super::{ended_at, out_of_memory, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::told::{self, Says, Told, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
-use crate::facts::Signal;
+use crate::facts::{Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-out-of-memory",
@@ -46,6 +46,7 @@ fn judge(cluster: &Cluster) -> Outcome {
                 place.excerpt = format!("container {}: OOMKilled, {} restarts", status.name, status.restart_count).into();
                 place
             }));
+            one.told.span = time::joined(one.told.span, ended_at(status));
             one.restarts = one.restarts.max(status.restart_count);
             // A pod that ended for good is not expected to be ready.
             one.not_ready |= !status.ready && !pod.ended();

@@ -14,7 +14,7 @@ super::detectors![
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Signal};
+use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Signal, time};
 
 use super::Need;
 use super::told::{self, Told};
@@ -60,6 +60,13 @@ fn images_and_pods(told: &Told) -> String {
 /// All containers of a pod, with those that run before the others.
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses)
+}
+
+/// When a container ended last, twice, as a span.
+fn ended_at(status: &ContainerStatus) -> Option<(i64, i64)> {
+    let last = status.last_state.terminated.as_ref().or(status.state.terminated.as_ref())?;
+    let at = time::rfc3339(last.finished_at.as_bytes()).and_then(|(at, _)| at.resolve(None))?;
+    Some((at, at))
 }
 
 /// A container that ended, or was ended, for want of memory.

@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The network plugin of a node is not ready",
     guide: &["2", "3.5"],
     needs: &[NODES],
-    explains: &["sandbox-failed-otherwise", "node-not-ready"],
+    explains: &["sandbox-failed-otherwise", "node-not-ready", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The container runtime finds no CNI configuration or no CNI binary ('cni plugin not initialized', 'no networks found in /etc/cni/net.d', 'failed to find plugin … in path'), so the node is NotReady or its pods get no network. Every node says so in its first minute.",
         decision: "Confirmed when the node's Ready condition says so in the bundle, or when logs repeat it for more than ten minutes. What ended earlier is how a node starts, and is not told.",

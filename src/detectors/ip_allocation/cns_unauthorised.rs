@@ -11,7 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The cluster may not take addresses of the pod subnet",
     guide: &["2"],
     needs: &[common::REFUSALS],
-    explains: &["pod-ip-exhausted", "cns-waiting"],
+    explains: &["pod-ip-exhausted", "cns-waiting", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The cluster's identity has lost its right to join machines or pods to the subnet, so Azure refuses new addresses (NCUpdateUnauthorizedError).",
         decision: "CNS says so in its refusals, or a NodeNetworkConfig has a network container of that status.",

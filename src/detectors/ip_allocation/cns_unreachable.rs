@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Azure CNS does not answer on its node",
     guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
-    explains: &["pod-ip-exhausted", "sandbox-failed-otherwise"],
+    explains: &["pod-ip-exhausted", "sandbox-failed-otherwise", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The CNI plugin asks Azure CNS on the node itself (port 10090) for every address. When CNS does not run or is still starting, no pod with an address of its own starts on the node.",
         decision: "Refused or timed-out connections to 127.0.0.1:10090 or localhost:10090 in events or logs. Confirmed when they go on for more than five minutes, or when the azure-cns pod of the node is not ready; a short burst is what every node shows at its start, and is told as such.",

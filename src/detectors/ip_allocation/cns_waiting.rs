@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Azure CNS waits for more addresses",
     guide: &["2"],
     needs: &[common::REFUSALS],
-    explains: &["pod-ip-exhausted"],
+    explains: &["pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "With dynamic Azure CNI a node asks for a batch of 16 addresses when fewer than 8 are free. Until they come, new pods are refused with 'not enough IPs available … waiting on Azure CNS to allocate more'. For a minute or two that is normal; for longer the request is stuck.",
         decision: "Refusals of that wording without the status of a full subnet or a missing permission. Confirmed when the NodeNetworkConfig shows more addresses requested than allocated. Up to five minutes it is told as passing, longer as stuck. When all requested addresses are there and live pods hold far fewer, it is a leak instead.",

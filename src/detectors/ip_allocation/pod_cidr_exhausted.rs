@@ -13,7 +13,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "No part of the pod range is left for new nodes",
     guide: &["2"],
     needs: &[common::REFUSALS],
-    explains: &["cni-not-ready", "pod-ip-exhausted"],
+    explains: &["cni-not-ready", "pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "With overlay and kubenet each node gets its own part (a /24) of the cluster's pod range. When all parts are given out, a new node gets none (CIDRNotAvailable) and can't run pods with addresses of their own.",
         decision: "An event or log says CIDRNotAvailable. Together with the pod range of `az aks show` and the nodes' podCIDRs the arithmetic is shown.",

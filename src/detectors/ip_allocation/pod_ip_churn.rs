@@ -13,7 +13,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Pods come and go faster than their addresses are cleaned up",
     guide: &["2.1", "2.3"],
     needs: &[common::BOOKS, common::PODS],
-    explains: &["pod-ip-exhausted", "pod-ip-pool-full"],
+    explains: &["pod-ip-exhausted", "pod-ip-pool-full", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The plugin gives addresses back, but late: many short-lived pods (Jobs, CronJobs, tests) end before the kubelet has cleaned up their predecessors, and the node's addresses run out in between. It looks like a leak and heals by itself when the churn stops.",
         decision: "The same books as for 'pod-ip-leak'. It is churn when most of the orphans' sandboxes are known to the container runtime and have merely ended; or when four fifths of the orphans are younger than an hour and the node has pods of Jobs or ended pods; or, where neither ages nor the runtime are known, when such pods are at least half as many as the orphans, and five: then it is never more than likely.",

@@ -12,7 +12,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Pods are refused an address, and the reason is not in the bundle",
     guide: &["2"],
     needs: &[common::REFUSALS],
-    explains: &[],
+    explains: &["service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The network plugin had no address left for a pod ('Failed to allocate address', 'No available addresses', 'no IP addresses available in range set', 'No IPs available in pools'), so the pod stays in ContainerCreating. Whether addresses leaked, pods come and go too fast, or the node is simply full can't be told without the node's books.",
         decision: "Refusals of any wording and version, in events, describe output, logs of kubelet, CNI and CNS, or Container Insights, on a node for which no other detector of this chapter found the reason. One finding for each node. That pods were refused is confirmed; why is not known.",

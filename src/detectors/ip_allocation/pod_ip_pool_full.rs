@@ -11,7 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A node has no address left: all are held by live pods",
     guide: &["2", "2.1"],
     needs: &[common::BOOKS, common::PODS, common::REFUSALS],
-    explains: &["pod-ip-exhausted"],
+    explains: &["pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "Each node may give addresses to a fixed number of pods. When that many run, further pods stay in ContainerCreating, although the subnet may have thousands of free addresses: the limit is the node's.",
         decision: "A node refuses pods, its books show at most two free addresses (or as many live pods as it may have), and all reserved ones are accounted for: hardly any orphan, so nothing has leaked.",

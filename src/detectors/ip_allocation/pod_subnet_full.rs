@@ -15,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The pod subnet is full",
     guide: &["2", "2.1"],
     needs: &[common::REFUSALS],
-    explains: &["pod-ip-exhausted", "cns-waiting"],
+    explains: &["pod-ip-exhausted", "cns-waiting", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "With dynamic Azure CNI each node leases addresses of the pod subnet in batches of 16. When the subnet has none left, the lease is not extended (NCUpdateSubnetFullError) and pods on nodes whose pool is used up stay in ContainerCreating.",
         decision: "CNS says so in its refusals ('NC Status: NCUpdateSubnetFullError'), or a NodeNetworkConfig has a network container of that status. One finding for each subnet.",

@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Pods get no sandbox, and addresses are not the reason",
     guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
-    explains: &[],
+    explains: &["service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "'Failed to create pod sandbox' has many reasons: the network plugin may lack a right or a connection, a volume or an image may be missing, the runtime may time out. They look like missing addresses at first sight and need another cure.",
         decision: "Events FailedCreatePodSandBox whose message has none of the texts of missing addresses, grouped by what they say. Kept apart from the refusals of this chapter. A pod that runs by now is not told. Logs of the kubelet that tell a known reason count where no event does, as likely, unless their node is ready by now.",

@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Network policies keep pods from resolving names",
     guide: &["3.7"],
     needs: &[POLICIES, PODS],
-    explains: &["coredns-upstream-failing"],
+    explains: &["coredns-upstream-failing", "pods-cannot-reach-dns"],
     doc: Doc {
         meaning: "A policy isolates the pods for egress, and no rule lets them reach the DNS pods on port 53. Every name they look up times out, so whatever they call by name seems to be down. A default-deny without a rule for DNS is the usual way to this.",
         decision: "For each set of pods with the same labels, a connection to each DNS pod of the cluster (or, where the bundle has none, to a pod with the usual labels k8s-app=kube-dns in kube-system) on UDP and TCP 53 is evaluated. Told when none is allowed. Likely; confirmed when failing look-ups of these pods are in the bundle. Where no engine enforces policies, nothing is told.",

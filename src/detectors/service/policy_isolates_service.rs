@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Network policies let nobody reach a service",
     guide: &["3.7"],
     needs: &[POLICIES, SERVICES, PODS],
-    explains: &["ingress-without-backend"],
+    explains: &["ingress-without-backend", "policy-drops-logged"],
     doc: Doc {
         meaning: "All pods of a service are isolated for ingress, and the policies that isolate them let nobody in: there is no rule at all (default-deny without an allow), or every rule names pods or namespaces that do not exist. Clients time out.",
         decision: "For each service with ready pods: the policies that select its pods for ingress, and for each of their rules whether it means anybody. Ranges of addresses and rules without a peer count as somebody. Likely: it is evaluated, and a service may be meant for nobody. Services of other namespaces' kubelets and of nodes are not affected by policies.",

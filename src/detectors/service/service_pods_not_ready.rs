@@ -15,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "None of the pods behind a service is ready",
     guide: &["3.2"],
     needs: &[SERVICES, PODS],
-    explains: &["ingress-without-backend", "admission-webhook-failing"],
+    explains: &["ingress-without-backend", "admission-webhook-failing", "metrics-api-unavailable", "pods-cannot-reach-dns"],
     doc: Doc {
         meaning: "The selector takes pods, and none of them is ready, so the service has no endpoints that get traffic. Why they are not ready is the cause: a crash, an image, the scheduler, a missing address, a lost node, or a readiness probe that fails.",
         decision: "For each selected pod: its phase, its conditions, what its containers wait for, its node, and the events about it. Pods that were deleted or have ended are left out, and a service that publishes pods that are not ready is not told.",
@@ -60,6 +60,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     finding.subjects.extend(unready.iter().take(50).map(|one| common::subject("Pod", &one.pod)));
     let reasons = unready.iter().take(50).map(|one| serde_json::json!({ "pod": one.pod.shown(), "why": one.why.shown() }));
     finding.detail("pods", reasons.collect::<Vec<_>>());
+    finding.detail("why", kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
     let first = kinds.first().and_then(|(_, pods)| pods.first())?;
     finding.cause = format!("The selector takes {count} pods, and none is ready, so the service leads nowhere. {}: {}.", first.pod.shown(), first.why.shown());
     finding.fix = fix(first);
