@@ -13,13 +13,17 @@ pub mod evidence;
 pub mod facts;
 pub mod formats;
 pub mod report;
+pub mod timings;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bundle::{Block, EntryReport, Input, Inputs, Limits, OpenError, Progress};
 use cluster::Cluster;
 use diagnosis::Diagnosis;
 use facts::Facts;
+use timings::{Part, Timings};
 
 /// How a bundle is read.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// What a bundle may cost.
     pub limits: Limits,
+    /// Where the time goes, when somebody wants to know.
+    pub timings: Option<Arc<Timings>>,
 }
 
 impl Options {
@@ -58,7 +64,7 @@ pub fn scan(inputs: &Inputs, options: &Options, progress: &Progress) -> Facts {
             };
             inputs.read(&options.limits, &formats::ByContent, threads, progress, &send)
         });
-        let folded = fold(threads, &receiver);
+        let folded = fold(threads, &receiver, options.timings.as_deref());
         let reports = readers.join().unwrap_or_else(|_| vec![lost_readers()]);
         covered(folded, reports)
     })
@@ -71,11 +77,15 @@ fn lost_readers() -> EntryReport {
 }
 
 /// Folds blocks on a pool of workers.
-fn fold(threads: usize, receiver: &crossbeam_channel::Receiver<Block>) -> Facts {
+fn fold(threads: usize, receiver: &crossbeam_channel::Receiver<Block>, timings: Option<&Timings>) -> Facts {
     let work = || {
         let mut facts = Facts::default();
         while let Ok(block) = receiver.recv() {
+            let since = timings.map(|_| Instant::now());
             read_safely(&block, &mut facts);
+            if let (Some(timings), Some(since)) = (timings, since) {
+                timings.add(Part::Format(formats::name_of(&block)), since, block.bytes().len() as u64);
+            }
         }
         facts
     };

@@ -14,7 +14,7 @@ use kubetriage::diagnosis::Diagnosis;
 use kubetriage::report::{Format, render};
 
 fn diagnose_with(path: &Path, limits: Limits) -> Diagnosis {
-    let options = Options { threads: Some(2), limits };
+    let options = Options { threads: Some(2), limits, ..Options::default() };
     kubetriage::diagnose(&[Input::Path(path.to_owned())], &options).unwrap()
 }
 

@@ -566,8 +566,11 @@ fn an_over_long_line_is_cut_with_a_note_and_the_next_is_read() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("x");
     std::fs::write(&path, format!("{}\n{FORBIDDEN}\n", "y".repeat(3 << 20))).unwrap();
-    let options =
-        kubetriage::Options { threads: Some(2), limits: Limits { line_bytes: 1 << 20, ..Limits::default() } };
+    let options = kubetriage::Options {
+        threads: Some(2),
+        limits: Limits { line_bytes: 1 << 20, ..Limits::default() },
+        ..kubetriage::Options::default()
+    };
     let facts = common::facts(&path, &options);
     assert_eq!(refused(&facts).len(), 1);
     assert!(facts.coverage.entries["x"].problems.keys().any(|problem| problem.contains("raise --max-line")));

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -12,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::diagnosis::Diagnosis;
 use crate::facts::{Outward, Place, Whose};
 use crate::report::{self, Pseudonyms, Replace};
+use crate::timings::{Part, Timings, timed};
 use crate::{Options, scan};
 
 #[derive(Args)]
@@ -35,6 +37,10 @@ pub(super) struct Arguments {
     /// Worker threads [default: one per processor]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+
+    /// Say on the standard error where the time goes: per room, format and detector
+    #[arg(long)]
+    timings: bool,
 
     /// No progress bar and no summary
     #[arg(short, long)]
@@ -118,7 +124,9 @@ impl Arguments {
         let options = self.options();
         let progress = Progress::default();
         let mut facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
-            scan(&opened, &options, &progress)
+            timed(options.timings.as_deref(), Part::Room("1 open, read, merge"), || {
+                scan(&opened, &options, &progress)
+            })
         });
         for (address, at) in self.client_ip.iter().zip(1..) {
             let place = Place { source: "--client-ip".into(), line: at };
@@ -130,12 +138,18 @@ impl Arguments {
                 };
             }
         }
-        let cluster = Cluster::freeze(facts);
-        let mut diagnosis = Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect());
+        let timings = options.timings.as_deref();
+        let cluster = timed(timings, Part::Room("3 reason"), || Cluster::freeze(facts));
+        let inputs = inputs.iter().map(Input::name).collect();
+        let mut diagnosis =
+            timed(timings, Part::Room("4 judge and explain"), || Diagnosis::timed(&cluster, inputs, timings));
         let mut pseudonyms = self.redact.map(|what| Pseudonyms::new(&cluster, what.into()));
         report::redact(&mut diagnosis, pseudonyms.as_mut());
         if let (Some(file), Some(pseudonyms)) = (&self.redact_map, &pseudonyms) {
             output::to_file(Path::new(file), &pseudonyms.map())?;
+        }
+        if let Some(timings) = timings {
+            show(timings);
         }
         Ok(Some(diagnosis))
     }
@@ -143,6 +157,7 @@ impl Arguments {
     fn options(&self) -> Options {
         let limits = &self.limits;
         Options {
+            timings: self.timings.then(Arc::default),
             threads: self.threads,
             limits: Limits {
                 entries: limits.max_entries,
@@ -167,6 +182,30 @@ impl Arguments {
             return Exit::NothingRecognised;
         }
         Exit::Done
+    }
+}
+
+/// Where the time went, largest first within each kind of part.
+fn show(timings: &Timings) {
+    let mut all = timings.all();
+    all.sort_by_key(|(part, time, _)| match part {
+        Part::Room(_) => (0, std::cmp::Reverse(std::time::Duration::ZERO)),
+        Part::Format(_) => (1, std::cmp::Reverse(*time)),
+        Part::Detector(_) => (2, std::cmp::Reverse(*time)),
+    });
+    for (part, time, bytes) in all {
+        let (kind, name) = match part {
+            Part::Room(name) => ("room", name),
+            Part::Format(name) => ("format", name),
+            Part::Detector(name) => ("detector", name),
+        };
+        let seconds = time.as_secs_f64();
+        let rate = if bytes > 0 && seconds > 0.0 {
+            format!("  {:>8.1} MB, {:.0} MB/s", bytes as f64 / 1e6, bytes as f64 / 1e6 / seconds)
+        } else {
+            String::new()
+        };
+        output::complain(&format!("{kind:<9} {name:<40} {:>9.1} ms{rate}", seconds * 1000.0));
     }
 }
 

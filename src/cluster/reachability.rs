@@ -191,7 +191,15 @@ impl<'a> Places<'a> {
         let api = is_api_name(host) || SERVICE_NAMES.contains(&host) || self.api.contains(host);
         // A DNS server that is asked is named as the resolver.
         let own_words = person && key.port != 53 && !key.failure.of_dns();
-        if api || key.of_api || own_words {
+        if api {
+            return What::ApiServer;
+        }
+        // A service or a pod of the cluster is what it is, whatever the path looks like.
+        let known = host
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| self.services.contains_key(&ip) || self.pods.contains_key(&ip));
+        let named = host.split('.').any(|label| label == "svc");
+        if !known && !named && (key.of_api || own_words) {
             return What::ApiServer;
         }
         if let Ok(ip) = host.parse::<IpAddr>() {

@@ -18,6 +18,25 @@ const LINKS: usize = 5;
 /// Kinds of subjects that stand for the whole cluster.
 const WHOLE: &str = "AKS cluster";
 
+/// Causes that concern the whole cluster even when no object of the bundle stands for it. Any other cause without a
+/// subject relates to nothing: what it is about is not known.
+const CLUSTER_WIDE: &[&str] = &[
+    "nsg-blocks-egress",
+    "default-route-leads-nowhere",
+    "firewall-denies-required-egress",
+    "private-zone-not-linked",
+    "private-endpoint-not-approved",
+    "cluster-stopped",
+    "node-egress-not-in-authorized-ranges",
+    "coredns-upstream-failing",
+    "dns-servers-mixed",
+    "certificate-expired",
+    "tunnel-down",
+    "etcd-full",
+    "api-server-endpoints-missing",
+    "snat-exhausted",
+];
+
 /// What a finding is about, by kind and name, with how it comes to be about it.
 type Handles = BTreeMap<SubjectRef, String>;
 
@@ -85,8 +104,8 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
         if explains.is_empty() || finding.confidence == Confidence::Possible {
             continue;
         }
-        let whole =
-            finding.subjects.is_empty() || finding.subjects.iter().any(|subject| subject.kind == WHOLE);
+        let named = finding.subjects.iter().any(|subject| subject.kind == WHOLE);
+        let whole = named || finding.subjects.is_empty() && CLUSTER_WIDE.contains(&finding.detector);
         for symptom in explains.iter().filter_map(|detector| claimed.get(detector)).flatten().copied() {
             let Some(other) = findings.get(symptom).filter(|_| symptom != cause) else { continue };
             if !times_agree(finding, other) || !reason_fits(finding, other) {
@@ -101,17 +120,34 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
     let pairs: BTreeSet<(usize, usize)> =
         links.iter().map(|(cause, symptom, _)| (*cause, *symptom)).collect();
     let ids: Vec<String> = findings.iter().map(|finding| finding.id.clone()).collect();
+    let mut causes_of: HashMap<usize, Vec<usize>> = HashMap::new();
     for (cause, symptom, because) in links {
-        // Two that name each other as symptoms: neither is the cause.
-        if pairs.contains(&(symptom, cause)) {
+        // Two that name each other as symptoms: neither is the cause. And a circle has no beginning.
+        if pairs.contains(&(symptom, cause)) || is_behind(symptom, cause, &causes_of) {
             continue;
         }
         if let (Some(finding), Some(id)) = (findings.get_mut(symptom), ids.get(cause))
             && finding.explained_by.len() < LINKS
         {
+            causes_of.entry(symptom).or_default().push(cause);
             finding.explained_by.push(Explanation { by: id.clone(), because });
         }
     }
+}
+
+/// Whether a finding is among the causes of another one, directly or by way of others.
+fn is_behind(cause: usize, of: usize, causes_of: &HashMap<usize, Vec<usize>>) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![of];
+    while let Some(at) = open.pop() {
+        if at == cause {
+            return true;
+        }
+        if seen.insert(at) {
+            open.extend(causes_of.get(&at).into_iter().flatten());
+        }
+    }
+    false
 }
 
 /// Where a symptom says why its pods are not ready, the reasons of which at least one must be of the cause's making: a

@@ -27,6 +27,7 @@ pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
+use crate::timings::{Part, Timings, timed};
 
 /// The shape of the JSON output.
 pub const SCHEMA: &str = "kubetriage/v1";
@@ -164,6 +165,11 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Judges a cluster with all detectors.
     pub fn of(cluster: &Cluster, inputs: Vec<String>) -> Self {
+        Self::timed(cluster, inputs, None)
+    }
+
+    /// The same, with the time of each detector.
+    pub fn timed(cluster: &Cluster, inputs: Vec<String>, timings: Option<&Timings>) -> Self {
         let rank = |finding: &Finding| {
             (
                 std::cmp::Reverse((finding.severity, finding.confidence)),
@@ -178,7 +184,8 @@ impl Diagnosis {
         let mut ask_for: Vec<Ask> = Vec::new();
         let mut internal_errors = Vec::new();
         for detector in detectors::all() {
-            let found = catch_unwind(AssertUnwindSafe(|| (detector.judge)(cluster)));
+            let judge = || timed(timings, Part::Detector(detector.id), || (detector.judge)(cluster));
+            let found = catch_unwind(AssertUnwindSafe(judge));
             let missing: Vec<_> = detector.needs.iter().filter(|need| !(need.met)(cluster)).collect();
             // What was there did not decide it: a better collection may.
             let undecided = missing.is_empty() && found.as_ref().is_ok_and(|found| found.undecided.is_some());

@@ -46,6 +46,9 @@ pattern!(CONNECT, r"-connect (?P<host>\[?[A-Za-z0-9_.:-]+?\]?):(?P<port>\d+)");
 pattern!(NOT_AFTER, r"^\s*(?:notAfter=|NotAfter: )(?P<date>[A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4})");
 pattern!(VERIFY, r"^(?:verify error:num=(?P<number>\d+)|Verify return code: (?P<code>\d+))");
 
+/// Names of AKS API servers, in all clouds.
+const API_NAMES: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
+
 /// Services that answer with the address that they see, by a part of their names.
 const MIRRORS: &[&str] = &[
     "ifconfig.me",
@@ -80,8 +83,7 @@ fn failure(why: &str) -> Option<Failure> {
         () if has("local issuer") || has("self signed") || has("self-signed") => Failure::TlsUntrusted,
         () if has("does not match") || has("no alternative certificate") => Failure::TlsWrongName,
         () if has("protocol version") || has("unsupported protocol") => Failure::TlsVersion,
-        // curl 7.85 and newer say no more than this.
-        () if has("Couldn't connect") || has("Could not connect") => Failure::Timeout,
+        // Newer curls say "Couldn't connect to server" of a refusal and of a timeout alike: that decides nothing.
         () => return None,
     })
 }
@@ -191,9 +193,9 @@ fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, Told)> 
 fn by_name(path: &str) -> Whose {
     let name = path.rsplit(['/', '!']).next().unwrap_or_default().to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if any(&["egress", "outbound", "node", "cluster", "pod", "snat"]) {
+    if any(&["egress", "outbound", "snat"]) {
         Whose::Cluster
-    } else if any(&["client", "my-ip", "my_ip", "myip", "workstation", "laptop", "agent", "runner", "ifconfig"]) {
+    } else if any(&["client", "my-ip", "my_ip", "myip", "workstation", "laptop", "runner", "ifconfig"]) {
         Whose::Client
     } else {
         Whose::Unknown
@@ -343,8 +345,8 @@ fn note(piece: &Piece<'_>, number: u64, line: &str, server: &str, told: Told, fa
     let speaker = match (piece.node.is_some(), piece.in_cluster, piece.command.is_some()) {
         (true, ..) => Speaker::Node,
         (_, true, _) => Speaker::Unknown,
-        // Somebody's own terminal, when it is one.
-        (.., true) => Speaker::Person,
+        // Somebody's own terminal, and the API server's name: any other host is somebody's test of something else.
+        (.., true) if API_NAMES.iter().any(|name| host.ends_with(name)) => Speaker::Person,
         _ => Speaker::Unknown,
     };
     let key = AttemptKey {

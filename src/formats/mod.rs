@@ -153,6 +153,11 @@ impl Recogniser for ByContent {
     }
 }
 
+/// The format that recognised a block's entry.
+pub fn name_of(block: &Block) -> &'static str {
+    FORMATS.get(usize::from(block.format)).map_or("", |format| format.name())
+}
+
 /// Reads a block into facts, with the format that recognised its entry.
 pub fn read(block: &Block, facts: &mut Facts) {
     let Some(format) = FORMATS.get(usize::from(block.format)) else { return };

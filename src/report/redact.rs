@@ -23,17 +23,23 @@ static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         // JSON Web Tokens.
         r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-        r"(?i)(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}",
+        r"(?i)(?P<keep>\bbearer\s+)[A-Za-z0-9._~+/=-]{16,}",
+        // A name and a short password make few letters of base64.
+        r"(?i)(?P<keep>\bauthorization\W{1,6}basic\s+)[A-Za-z0-9+/=]{6,}",
+        r"(?i)(?P<keep>\bbasic\s+)[A-Za-z0-9+/=]{16,}",
         // Values of fields that are named after a secret; `$NAME` and `<name>` are placeholders.
         concat!(
             r#"(?i)(?P<keep>["']?\b[a-z0-9_.-]{0,40}(?:password|passwd|pwd|passphrase|secret|client_?secret|access_?token|refresh_?token|"#,
-            r#"id_?token|token|api_?key|access_?key|account_?key|private_?key|sharedaccesskey|sharedaccesssignature|sig|client-key-data)["']?"#,
-            r#"\s*[:=]\s*["']?)[^\s"'\\,&;}$<\[(]{6,}"#
+            r#"id_?token|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|sharedaccesskey|sharedaccesssignature|sig|client-key-data)["']?"#,
+            r#"\s*[:=]\s*["']?)[^\s"'\\,&;}$<\[(][^\s"'\\,&;}<\[(]{5,}"#
         ),
+        // An environment variable of a container, and an option of a command.
+        r#"(?i)(?P<keep>"name"\s*:\s*"[a-z0-9_.-]{0,60}(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|account_?key|connection_?string)"\s*,\s*"value"\s*:\s*")[^"]{3,}"#,
+        r"(?i)(?P<keep>--[a-z-]{0,30}(?:password|secret|token|api-key|account-key)\s+)[^\s$<-][^\s]{5,}",
         r#"(?P<keep>"auth"\s*:\s*")[A-Za-z0-9+/=]{8,}"#,
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
         // A password within a URL.
-        r"(?P<keep>[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,80}:)[^\s/@]{3,}(?:@)",
+        r#"(?P<keep>[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,80}:)(?:[^\s/@"']{3,}|[^\s/@"'0-9][^\s@"']{2,})@"#,
         // Tokens of services, by their forms: GitHub, Slack, AWS, Entra ID.
         r"\bgh[pousr]_[A-Za-z0-9]{20,}",
         r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
@@ -149,7 +155,12 @@ fn find(meaning: &Meaning, found: &mut Vec<Range<usize>>) {
             // Commands in a fix have words in capitals for what the reader puts in.
             let placeholder =
                 value.len() < 40 && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-            if !harmless && !placeholder {
+            // `token: unexpected end` is a sentence. Secrets in such places have digits, capitals or signs.
+            let sentence = meaning.text.get(..start).is_some_and(|before| before.ends_with(": "))
+                && value.len() < 20
+                && value.bytes().all(|byte| byte.is_ascii_lowercase())
+                && meaning.text.get(whole.end()..).is_some_and(|rest| rest.starts_with(' '));
+            if !harmless && !placeholder && !sentence {
                 found.push(meaning.source(start..whole.end()));
             }
         }
@@ -266,6 +277,13 @@ mod tests {
         ("postgres://shop:s3cr3tpass@db.example:5432/shop", "s3cr3tpass"),
         ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "ghp_abcdef"),
         ("AKIAIOSFODNN7EXAMPLE and more words", "AKIAIOSF"),
+        (r#"{"name":"DB_PASSWORD","value":"s3cr3t pass"}"#, "s3cr3t"),
+        ("az login --service-principal --password hunter2hunter2", "hunter2"),
+        ("api-key: 0123456789abcdef", "0123456789"),
+        ("password=pa$$word12", "word12"),
+        ("Authorization: Basic YTpiYw==", "YTpiYw"),
+        ("redis://:s3cr3tpass@cache:6379", "s3cr3tpass"),
+        ("amqp://shop:s3c/r3tpass@queue:5672", "r3tpass"),
     ];
 
     fn shown(text: &str) -> (String, u64) {
@@ -323,6 +341,8 @@ mod tests {
             "az aks update-credentials --client-secret SECRET",
             "curl -H \"Authorization: Bearer $KUBE_TOKEN\" https://x/api",
             "token: <redacted>",
+            "unable to parse token: unexpected end of input",
+            "https://host:8443/path/someone@example.org",
         ] {
             assert_eq!(shown(text), (text.to_owned(), 0));
         }

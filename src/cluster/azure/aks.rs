@@ -26,6 +26,8 @@ pub enum Cloud {
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, Default)]
 pub struct AksCluster {
+    /// In lower case; empty when only a part of its description is there.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Its resource group.
@@ -139,6 +141,7 @@ impl AksCluster {
         let of_id = resource.id.split('/').skip_while(|part| *part != "resourcegroups").nth(1);
         let group = text(&["resourcegroup"]);
         Self {
+            id: resource.id.to_string(),
             name: resource.name.to_string(),
             group: if group.is_empty() { of_id.unwrap_or_default().to_owned() } else { group },
             place: Some(place.clone()),
@@ -171,16 +174,22 @@ impl AksCluster {
         }
     }
 
-    /// Completes one description by another of the same cluster: `az aks show` of all, and of a part.
+    /// Whether two descriptions are of one cluster: by their ids, else by what both of them name.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        if !self.id.is_empty() && !other.id.is_empty() {
+            return self.id == other.id;
+        }
+        let same = |a: &str, b: &str| a.is_empty() || b.is_empty() || a.eq_ignore_ascii_case(b);
+        same(&self.name, &other.name) && same(&self.group, &other.group)
+    }
+
+    /// Completes a part of a description by the whole, which is right where they differ.
     pub(super) fn complete(&mut self, other: Self) {
-        if !self.whole && other.whole {
-            let ranges = std::mem::take(&mut self.ranges);
-            *self = other;
-            if self.ranges.is_empty() {
-                self.ranges = ranges;
+        if !self.whole {
+            let part = std::mem::replace(self, other);
+            if !self.whole && self.ranges.is_empty() {
+                self.ranges = part.ranges;
             }
-        } else if self.ranges.is_empty() {
-            self.ranges = other.ranges;
         }
     }
 }

@@ -306,10 +306,20 @@ impl Azure {
         }
     }
 
+    /// Nothing tells in which subnets the nodes are.
+    fn pools_unknown(&self) -> bool {
+        self.clusters.iter().all(|cluster| cluster.subnets.is_empty())
+    }
+
+    /// The cluster is cut off from the outside by design.
+    pub fn isolated(&self) -> bool {
+        self.cluster().is_some_and(|aks| matches!(aks.outbound.as_str(), "none" | "block"))
+    }
+
     /// Groups that filter the cluster's nodes; the only one of a bundle is taken for theirs when nothing tells.
     pub fn node_groups(&self) -> Vec<&SecurityGroup> {
         let own: Vec<_> = self.groups.iter().filter(|group| group.of_subnet || group.of_nodes).collect();
-        match (own.is_empty(), self.groups.as_slice()) {
+        match (own.is_empty() && self.pools_unknown(), self.groups.as_slice()) {
             (true, [only]) => vec![only],
             _ => own,
         }
@@ -318,7 +328,7 @@ impl Azure {
     /// The routes that hold for nodes; the only table of a bundle is taken for theirs when nothing tells.
     pub fn node_routes(&self) -> Vec<&Routes> {
         let own: Vec<_> = self.routes.iter().filter(|table| table.of_nodes || table.effective).collect();
-        match (own.is_empty(), self.routes.as_slice()) {
+        match (own.is_empty() && self.pools_unknown(), self.routes.as_slice()) {
             (true, [only]) => vec![only],
             _ => own,
         }
@@ -330,9 +340,7 @@ fn clusters(facts: &Facts) -> Vec<AksCluster> {
     for (place, resource) in facts.azure.of(AzureKind::Cluster) {
         let own = AksCluster::read(place, resource);
         // The same cluster may be shown in whole and in part, by one query or by several.
-        let same =
-            |other: &&mut AksCluster| other.name == own.name || other.name.is_empty() || own.name.is_empty();
-        match found.iter_mut().find(same) {
+        match found.iter_mut().find(|other| other.is_same(&own)) {
             Some(other) => other.complete(own),
             None => found.push(own),
         }
@@ -493,7 +501,7 @@ fn egress(facts: &Facts, clusters: &[AksCluster]) -> Vec<Egress> {
         }
     }
     for (place, seen) in facts.nodes.outward.iter() {
-        if let (Some(ip), Whose::Cluster) = (seen.address, seen.whose) {
+        if let (Some(ip), Whose::Cluster) = (seen.address.filter(|ip| !is_private(*ip)), seen.whose) {
             found.push(Egress {
                 ip,
                 evidence: at(place, &seen.from, &format!("asked in the cluster, answered {ip}")),

@@ -99,7 +99,9 @@ pub fn required(cluster: Option<&AksCluster>) -> Vec<Requirement> {
 
 /// Whether the cluster can't work without it: not updates, monitoring, policy.
 pub fn vital(requirement: &Requirement) -> bool {
+    // The old package server goes; nodes of today ask another one.
     !matches!(requirement.purpose, MONITORING | POLICY | UPDATES)
+        && requirement.name != "acs-mirror.azureedge.net"
 }
 
 #[cfg(test)]

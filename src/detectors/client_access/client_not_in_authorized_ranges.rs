@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::common::{self, ClientAddress};
 use crate::cluster::Cluster;
-use crate::cluster::azure::AksCluster;
+use crate::cluster::azure::{AksCluster, range};
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::told::{Says, Told, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
@@ -38,8 +38,18 @@ fn judge(cluster: &Cluster) -> Outcome {
         return ruled_out(format!("{} has no authorised ranges: its API server takes connections from everywhere", aks.shown()));
     }
     let known = common::addresses(cluster);
+    // A service tag stands for addresses that the bundle does not name.
+    let tagged = aks.ranges.iter().find(|text| range(text).is_none());
+    if let (Some(tag), None) = (tagged, known.iter().find(|one| aks.allows(one.ip).is_some())) {
+        return Outcome {
+            undecided: Some(format!("the authorised ranges hold {tag}, whose addresses are not in the bundle")),
+            ..Outcome::default()
+        };
+    }
+    // A client with both families reaches the API server by IPv4.
+    let families = |ip: IpAddr| aks.ranges.iter().filter_map(|text| range(text)).any(|own| own.addr().is_ipv4() == ip.is_ipv4());
     // The API server never sees a private address.
-    let public: Vec<&ClientAddress> = known.iter().filter(|one| !one.private).collect();
+    let public: Vec<&ClientAddress> = known.iter().filter(|one| !one.private && families(one.ip)).collect();
     let outside: Vec<&&ClientAddress> = public.iter().filter(|one| aks.allows(one.ip).is_none()).collect();
     if !outside.is_empty() {
         let findings: Vec<Finding> =

@@ -37,7 +37,7 @@ fn judge(cluster: &Cluster) -> Outcome {
 fn finding(cluster: &Cluster, failure: Failure, mut told: Told) -> Option<Finding> {
     // An authority of a cluster calls itself `ca` or `kubernetes`; a company's proxy does not.
     let inspected = cluster.facts.nodes.certificates.iter().find(|(_, one)| {
-        let own = one.issuer.trim_start_matches("CN").trim_start_matches([' ', '=']);
+        let own = one.issuer.trim_start_matches('/').trim_start_matches("CN").trim_start_matches([' ', '=']);
         one.untrusted && !own.is_empty() && !matches!(own, "ca" | "kubernetes") && told.hosts.iter().any(|host| **host == *one.whose)
     });
     if let Some((place, one)) = inspected {

@@ -42,6 +42,11 @@ pub(super) fn addresses(cluster: &Cluster) -> Vec<ClientAddress> {
         .collect();
     found.sort_by_key(|one| one.ip);
     found.dedup_by_key(|one| one.ip);
+    // What the user says outranks what lies in the bundle.
+    let given = |one: &ClientAddress| &*one.evidence.source == "--client-ip";
+    if found.iter().any(given) {
+        found.retain(given);
+    }
     found
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
+use crate::cluster::service::State;
 use crate::detectors::needs::API_LOGS;
 use crate::detectors::told::{self, Says, Told};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef, shell};
@@ -46,6 +47,15 @@ fn judge(cluster: &Cluster) -> Outcome {
     by_name.into_iter().filter_map(|(name, (host, told))| finding(cluster, &name, &host, told)).collect::<Vec<_>>().into()
 }
 
+/// Whether the bundle shows that a service leads to nothing: by its published endpoints when they are there, else by the
+/// pods that it selects.
+fn has_no_endpoint(state: &State) -> bool {
+    match &state.published {
+        Some(published) => published.complete && published.ready.is_empty(),
+        None => state.not_judged.is_none() && state.ready.is_empty(),
+    }
+}
+
 /// How the call failed, and what that means.
 const WAYS: &[(&str, &str)] = &[
     ("no endpoints available", "its service has no endpoint"),
@@ -70,7 +80,7 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
         .map(|service| Key::new(&*service.namespace, &*service.name))
         .or_else(|| of_host.map(|(service, namespace)| Key::new(namespace, service)));
     let state = service.as_ref().and_then(|key| cluster.services.all.get(key));
-    let without = state.is_some_and(|state| state.ready.is_empty() && state.published.as_ref().is_none_or(|published| published.ready.is_empty()));
+    let without = state.is_some_and(has_no_endpoint);
     let ignored = configured.is_some_and(|(_, _, webhook)| &*webhook.failure_policy == "Ignore");
     let over = cluster.is_over(told.span) && !without;
     let (severity, confidence) = match (over || ignored, without, told.count > 2) {
@@ -80,10 +90,9 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
         _ => (Severity::High, Confidence::Likely),
     };
     let how = WAYS.iter().find(|(words, _)| told.evidence.iter().any(|one| one.excerpt.contains(words))).map_or("it did not answer", |(_, how)| how);
-    if let Some((key, seen, webhook)) = configured {
+    if let Some((key, seen, _)) = configured {
         let mut places = seen.evidence("webhook configuration", key);
         places.truncate(1);
-        let _ = webhook;
         told.show_first(places);
     }
     let shown = if name.is_empty() { "an admission webhook".to_owned() } else { format!("webhook {name}") };

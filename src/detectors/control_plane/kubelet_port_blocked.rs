@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
 use crate::detectors::told::{Says, listed, node_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "kubelet-port-blocked",
@@ -71,7 +71,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         cause: format!("{failures}{by}"),
         fix: "Let TCP 10250 within the nodes' subnets pass, by a rule with a lower number than the denial; on the node, switch off ufw or remove its rule. AKS does not support a firewall on nodes.".to_owned(),
         commands: vec![
-            "az network nsg rule create -g GROUP --nsg-name NSG -n allow-kubelet --priority 110 --direction Inbound --access Allow --protocol Tcp --destination-port-ranges 10250 --source-address-prefixes VirtualNetwork".to_owned(),
+            format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-kubelet --priority {} --direction Inbound --access Allow --protocol Tcp --destination-port-ranges 10250 --source-address-prefixes VirtualNetwork", denial.as_ref().map_or_else(|| "NSG".to_owned(), |(group, ..)| shell(&group.name)), denial.as_ref().map_or(110, |(_, rule, _)| rule.priority.saturating_sub(1).max(100))),
             "ufw status; iptables -L INPUT -n | grep 10250   # on the node".to_owned(),
         ],
         verify: vec!["kubectl logs POD -n NAMESPACE --tail=1   # of a pod on that node".to_owned()],

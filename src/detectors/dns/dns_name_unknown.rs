@@ -37,7 +37,7 @@ fn of_service(host: &str) -> Option<(String, String)> {
 fn is_expansion(host: &str) -> bool {
     of_service(host).is_some_and(|_| {
         let inner = host.split(".svc").next().unwrap_or_default();
-        inner.matches('.').count() > 2
+        inner.matches('.').count() > 1
     })
 }
 

@@ -52,18 +52,22 @@ fn judge(cluster: &Cluster) -> Outcome {
             one.not_ready |= !status.ready && !pod.ended();
         }
     }
-    found.into_iter().filter_map(|((namespace, owner, container), ended)| finding(cluster, &namespace, &owner, &container, ended)).collect::<Vec<_>>().into()
+    let kernel = told::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
+    found
+        .into_iter()
+        .filter_map(|((namespace, owner, container), ended)| finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref()))
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, namespace: &str, owner: &str, container: &str, ended: Ended) -> Option<Finding> {
+fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], ended: Ended, kernel: Option<&Told>) -> Option<Finding> {
     let pods: Vec<String> = ended.told.pods.iter().map(|key| key.name.to_string()).collect();
     let first = ended.told.pods.iter().next().cloned()?;
-    let kernel = told::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
     let mut told = ended.told;
     let node = cluster.facts.objects.pods.get(&first.namespace, &first.name).map(|seen| seen.object.spec.node_name.to_string());
     // The kernel's words are of this container when they are of its node.
     if let Some(kernel) = kernel.filter(|kernel| node.as_ref().is_some_and(|node| kernel.nodes.contains(node))) {
-        told.evidence.extend(kernel.evidence.into_iter().take(2));
+        told.evidence.extend(kernel.evidence.iter().take(2).cloned());
     }
     let severity = match (ended.not_ready, ended.restarts) {
         (true, _) => Severity::High,

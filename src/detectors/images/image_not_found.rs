@@ -3,7 +3,7 @@
 use super::PULLS;
 use crate::cluster::Cluster;
 use crate::detectors::told::{self, Says, Told, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -44,9 +44,21 @@ fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
             format!("The registry has no image {image}{}: the repository or the tag is misspelt, was deleted, or was never pushed.{typo}{wanted}", told.when())
         },
         fix: if platform { "Give the pod a node selector (kubernetes.io/os, kubernetes.io/arch) for nodes of its platform, or build the image for this one.".to_owned() } else { "Correct the image's name or tag in the workload, or push the image.".to_owned() },
-        commands: vec![format!("az acr repository show-tags -n REGISTRY --repository {} -o table", crate::detectors::shell(image.split('/').skip(1).collect::<Vec<_>>().join("/").split([':', '@']).next().unwrap_or("REPOSITORY")))],
+        commands: vec![lookup(image)],
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
     let title = if platform { format!("Image {image} is not for the nodes' platform") } else { format!("Image {image} does not exist") };
     told.finding(&DETECTOR, image, title, says)
+}
+
+/// Asks the registry for the tags of the image, where there is a command for that; otherwise who wants the image.
+fn lookup(image: &str) -> String {
+    if !super::registry(image).ends_with(".azurecr.io") {
+        let columns = "NAMESPACE:.metadata.namespace,POD:.metadata.name,IMAGE:.spec.containers[*].image";
+        return format!("kubectl get pods -A -o custom-columns={columns} | grep {}   # who asks for it", shell(image));
+    }
+    let (registry, path) = image.split_once('/').unwrap_or(("REGISTRY", image));
+    let name = registry.split('.').next().unwrap_or("REGISTRY");
+    let repository = path.split([':', '@']).next().unwrap_or("REPOSITORY");
+    format!("az acr repository show-tags -n {} --repository {} -o table", shell(name), shell(repository))
 }

@@ -3,7 +3,7 @@
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
 use crate::detectors::told::{Says, Told};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -42,17 +42,18 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
     let known = address.as_ref().and_then(|ip| ip.parse().ok()).is_some_and(|ip: std::net::IpAddr| cluster.azure.egress.iter().any(|one| one.ip == ip));
     let ours = if known { " That is an outbound address of the cluster." } else { "" };
     let rule = address.unwrap_or_else(|| "NODES_OUTBOUND_ADDRESS".to_owned());
+    let azure = registry.contains(".azurecr.");
     let says = Says {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: format!("Registry {registry} answered 403 to pulls of {}{}: its network rules don't let the nodes in.{from}{ours}", images_and_pods(&told), told.when()),
-        fix: "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' network, so that its name leads there. Otherwise allow the nodes' outbound address.".to_owned(),
-        commands: vec![
+        fix: if azure { "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' network, so that its name leads there. Otherwise allow the nodes' outbound address.".to_owned() } else { "See what the registry's owner allows: addresses, networks, or the account in the pull secret. A 403 may also be the answer of a proxy or a firewall on the way.".to_owned() },
+        commands: if azure { vec![
             format!("nslookup {registry}   # on a node: a private address, if there is a private endpoint"),
             "az network private-dns link vnet create -g GROUP -z privatelink.azurecr.io -n aks-link -v VNET_ID -e false".to_owned(),
             format!("az acr network-rule add -n {name} --ip-address {rule}"),
-        ],
+        ] } else { vec![format!("curl -sv https://{}/v2/ -o /dev/null   # on a node: who answers, and with what", shell(registry))] },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
     let title = if passed { format!("Registry {registry} forbade pulls for a while (403)") } else { format!("Registry {registry} forbids pulls from the cluster's network (403)") };

@@ -36,6 +36,8 @@ pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Told> {
     let provisioning = codes(cluster, |code, name| {
         matches!(code, 50 | 51) || name.contains("K8SAPIServerConnFail") || name.contains("OutboundConnFail")
     });
+    // What a node said weeks ago says nothing of today.
+    let provisioning = provisioning.filter(|told| !cluster.is_over(told.span));
     match (told, provisioning) {
         (Some(mut told), Some(more)) => {
             told.count += more.count;

@@ -42,7 +42,9 @@ fn judge(cluster: &Cluster) -> Outcome {
             None => {
                 let aks = cluster.azure.cluster();
                 let by_route = aks.is_some_and(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"));
-                if by_route && table.of_nodes {
+                // What holds may come from a gateway.
+                let effective = cluster.azure.routes.iter().any(|one| one.effective && one.hops.iter().any(NextHop::is_default));
+                if by_route && table.of_nodes && !effective {
                     findings.extend(nowhere(cluster, table, &NextHop::default(), Hop::Missing));
                 }
             }
@@ -83,7 +85,7 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
         fix: "Let the default route lead to the firewall's private address as it is now, and see that the firewall is there. Keep the routes that AKS wrote.".to_owned(),
         commands: vec![
             "az network firewall show -g GROUP -n FIREWALL --query ipConfigurations[0].privateIPAddress".to_owned(),
-            format!("az network route-table route update -g GROUP --route-table-name {} -n {} --next-hop-type VirtualAppliance --next-hop-ip-address FIREWALL_ADDRESS", crate::detectors::shell(&table.name), if hop.name.is_empty() { "ROUTE".to_owned() } else { crate::detectors::shell(&hop.name) }),
+            format!("az network route-table route {} -g GROUP --route-table-name {} -n {} --next-hop-type VirtualAppliance --next-hop-ip-address FIREWALL_ADDRESS{}", if what == Hop::Missing { "create" } else { "update" }, crate::detectors::shell(&table.name), if hop.name.is_empty() { "to-firewall".to_owned() } else { crate::detectors::shell(&hop.name) }, if what == Hop::Missing { " --address-prefix 0.0.0.0/0" } else { "" }),
         ],
         verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
     };

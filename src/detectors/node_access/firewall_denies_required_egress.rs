@@ -1,6 +1,6 @@
 //! The firewall refuses what nodes of AKS must reach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -79,12 +79,13 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
 fn judge(cluster: &Cluster) -> Outcome {
     let list = required::required(cluster.azure.cluster());
     let own = own_networks(cluster);
-    let mut found: BTreeMap<Missing, Told> = BTreeMap::new();
+    let mut found: BTreeMap<Missing, Refused> = BTreeMap::new();
     for (key, tally) in cluster.facts.flows.map.iter().filter(|(key, _)| !key.allowed && &*key.protocol != "DNS") {
         let source = key.source.parse().ok();
         let ours = own.is_empty() || source.is_none_or(|ip: std::net::IpAddr| own.iter().any(|range| range.contains(&ip)));
         let Some(missing) = violated(cluster, &list, key).filter(|_| ours) else { continue };
-        let told = found.entry(missing).or_default();
+        let Refused { told, targets } = found.entry(missing).or_default();
+        targets.insert(key.target.clone());
         told.count += tally.sightings.count().0;
         told.span = time::joined(told.span, tally.span.resolve(cluster.anchor));
         told.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
@@ -98,11 +99,34 @@ fn judge(cluster: &Cluster) -> Outcome {
     findings.into()
 }
 
-fn denied(cluster: &Cluster, found: BTreeMap<Missing, Told>) -> Option<Finding> {
+/// Refused connections of one kind.
+#[derive(Default)]
+struct Refused {
+    told: Told,
+    /// As the records name them.
+    targets: BTreeSet<Box<str>>,
+}
+
+impl Refused {
+    /// Whether it is over: the records go on without, or all that was refused was let through later.
+    fn is_over(&self, cluster: &Cluster) -> bool {
+        let Some((_, last)) = self.told.span else { return false };
+        let flows = &cluster.facts.flows.map;
+        let later = |target: &str| {
+            flows.iter().any(|(key, tally)| {
+                key.allowed && *key.target == *target && tally.span.resolve(cluster.anchor).is_some_and(|(_, end)| end > last)
+            })
+        };
+        cluster.is_over(self.told.span) || self.targets.iter().all(|target| later(target))
+    }
+}
+
+fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Finding> {
     let vital = found.keys().any(|one| one.vital);
+    let over = found.values().all(|one| one.is_over(cluster));
     let mut all = Told::default();
     let mut rows: Vec<(u64, &Missing)> = Vec::new();
-    for (missing, told) in &found {
+    for (missing, Refused { told, .. }) in &found {
         all.count += told.count;
         all.span = time::joined(all.span, told.span);
         all.evidence.extend(told.evidence.iter().take(2).cloned());
@@ -117,8 +141,12 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Told>) -> Option<Finding> 
     let inspected = all.details.iter().any(|rule| rule.contains("SNI TLS extension"));
     let sni = if inspected { " 'SNI TLS extension was missing' means that the client named no host: a rule by name can't match it, one by address can." } else { "" };
     let says = Says {
-        severity: if vital { Severity::Critical } else { Severity::Medium },
-        confidence: Confidence::Confirmed,
+        severity: match (over, vital) {
+            (true, _) => Severity::Low,
+            (_, true) => Severity::Critical,
+            _ => Severity::Medium,
+        },
+        confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
         unit: "refused connection",
         cause: format!("The firewall refused connections that AKS requires{}: {}.{by}{sni}", all.when(), told.join("; ")),
         fix: "Add the missing rules. Azure Firewall holds the required names in the tag AzureKubernetesService; with another appliance, add the names that were refused. Connections by address (DNS servers, the API server for pods) need network rules. Let ALPN pass, and don't inspect TLS of the API server.".to_owned(),
@@ -129,7 +157,7 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Told>) -> Option<Finding> 
     };
     let shown = listed(names.iter().map(String::as_str), 3);
     all.hosts.clear();
-    let mut finding = all.finding(&DETECTOR, "denied", format!("The firewall denies what nodes must reach: {shown}"), says)?;
+    let mut finding = all.finding(&DETECTOR, "denied", format!("The firewall {} what nodes must reach: {shown}", if over { "denied for a while" } else { "denies" }), says)?;
     finding.subjects.extend(aks_subject(cluster));
     finding.detail("denied", names);
     Some(finding)

@@ -31,14 +31,14 @@ fn judge(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     }
     let (mut told, coded) = (told.unwrap_or_default(), script.is_some());
-    let last = told.span;
     if let Some(script) = script {
         told.count += script.count;
         told.span = crate::facts::time::joined(told.span, script.span);
         told.nodes.extend(script.nodes);
         told.show_first(script.evidence);
     }
-    let passed = !coded && (cluster.is_over(last) || told::recovered(cluster, &told.nodes));
+    let over = cluster.is_over(told.span);
+    let passed = over || (!coded && told::recovered(cluster, &told.nodes));
     finding(cluster, told, coded, passed).into_iter().collect::<Vec<_>>().into()
 }
 

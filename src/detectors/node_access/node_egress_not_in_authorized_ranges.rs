@@ -38,7 +38,11 @@ fn judge(cluster: &Cluster) -> Outcome {
     let confirmed = failing.is_some();
     let mut told = failing.unwrap_or_default();
     let by_appliance = !aks.outbound.is_empty() && !aks.outbound.eq_ignore_ascii_case("loadBalancer");
+    // Azure may let the address of the cluster's own load balancer in unsaid: nodes that fail show that it does not.
+    let of_nodes = common::of_nodes(cluster, |one| !one.ended && !one.failure.of_dns()).is_some()
+        || common::codes(cluster, |code, _| code == 51).is_some_and(|told| !cluster.is_over(told.span));
     let (severity, confidence) = match (confirmed, by_appliance) {
+        (true, false) if !of_nodes => (Severity::Medium, Confidence::Likely),
         (true, _) => (Severity::Critical, Confidence::Confirmed),
         (false, true) => (Severity::Medium, Confidence::Likely),
         (false, false) => (Severity::Low, Confidence::Possible),

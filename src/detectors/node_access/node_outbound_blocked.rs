@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["registry-unreachable", "node-cannot-reach-api-server", "node-provisioning-failed", "node-not-ready"],
     doc: Doc {
         meaning: "A node needs a handful of names outside: the registry of the system's images, Azure's management and sign-in, package servers, the API server. While it is provisioned it tries mcr.microsoft.com first; if that fails, provisioning ends with CSE exit code 50 (OutboundConnFail).",
-        decision: "Exit code 50, or a test from a node (nc, curl, AKS Periscope's outbound checks) that did not reach a name of the required list. Confirmed with the exit code or when a test of a required name failed; failures of other names are told by nobody.",
+        decision: "Exit code 50, or a test from a node (nc, curl, AKS Periscope's outbound checks) that did not reach a name of the required list. Confirmed with the exit code, or when it failed three times and more and the nodes are not known to be ready; likely otherwise. Failures of other names are told by nobody.",
         action: "Let the nodes pass to the required names: route, firewall, security group, proxy.",
         reference: "AKS: troubleshoot the OutboundConnFail error (50); outbound network and FQDN rules.",
     },
@@ -26,7 +26,14 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
+    if cluster.azure.isolated() {
+        return Outcome {
+            ruled_out: Some("the cluster is network isolated: nothing outside is reached by design".to_owned()),
+            ..Outcome::default()
+        };
+    }
     let script = common::codes(cluster, |code, name| code == 50 || name.contains("OutboundConnFail"));
+    let script = script.filter(|told| !cluster.is_over(told.span));
     let coded = script.is_some();
     let mut told = script.unwrap_or_default();
     let list = required::required(cluster.azure.cluster());
@@ -41,7 +48,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             told.add_attempt(one);
         }
     }
-    for (place, probe) in cluster.facts.nodes.probes.iter().filter(|(_, probe)| !probe.reached && probe.in_cluster) {
+    for (place, probe) in cluster.facts.nodes.probes.iter().filter(|(place, probe)| !probe.reached && (probe.node.is_some() || place.source.contains("networkoutbound"))) {
         if let Some(requirement) = needed(&probe.target) {
             purposes.push(requirement.purpose);
             told.hosts.insert(probe.target.to_string());
@@ -65,13 +72,12 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, purposes: &[&'static str]
     let outbound = cluster.azure.cluster().map_or("", |aks| aks.outbound.as_str());
     let way = match outbound {
         "userDefinedRouting" => " They leave by a route of the user: the firewall at its end must let them pass.",
-        "none" | "block" => " The cluster is network isolated: nothing outside is reached by design, and the registry of its own must have what it needs.",
         _ => "",
     };
     let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "mcr.microsoft.com".to_owned());
     let says = Says {
         severity: Severity::High,
-        confidence: Confidence::Confirmed,
+        confidence: if coded || (told.count > 2 && !told::recovered(cluster, &told.nodes)) { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
         cause: format!("{whose} can't reach {}{}.{code}{for_what}{way}", told.reached_for_or("what they need outside"), told.when()),
         fix: "Let the nodes pass to the names that AKS requires: on the firewall (the FQDN tag AzureKubernetesService holds them), in security groups (TCP 443 to the Internet), by the default route, and through the proxy if there is one, without TLS inspection.".to_owned(),

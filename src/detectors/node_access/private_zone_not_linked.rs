@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["node-cannot-resolve-api-server", "client-dns-fails", "private-cluster-without-path", "dns-name-unknown", "node-not-ready", "node-provisioning-failed"],
     doc: Doc {
         meaning: "The name of a private cluster's API server lives in a private DNS zone. Machines see it when their network is linked to the zone and they ask Azure's DNS, or when the DNS server that they ask stands in a linked network and forwards there.",
-        decision: "The zone of the cluster's private name is looked for among the zones of the bundle. Confirmed when the bundle lists its links, none leads to the nodes' network or to the network of the DNS servers that they ask, and nodes can't resolve the name; likely without such failures. A zone without any link counts when its list is there. DNS servers outside every network of the bundle can't be judged.",
+        decision: "The zone of the cluster's private name is looked for among the zones of the bundle. Confirmed when the bundle lists its links, none leads to the nodes' network or to the network of the DNS servers that they ask, and nodes can't resolve the name; likely without such failures, and no more than possible where all nodes are ready. A zone without any link counts when its list is there. DNS servers outside every network of the bundle can't be judged.",
         action: "Link the zone to the network of the DNS servers (hub) or of the nodes.",
         reference: "AKS: private cluster, hub and spoke with custom DNS.",
     },
@@ -65,17 +65,19 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding> {
-    let failing = common::from_inside(cluster, |one| one.failure.of_dns());
+    let failing = common::from_inside(cluster, |one| one.failure.of_dns() && !one.ended);
     let script = common::codes(cluster, |code, _| matches!(code, 52 | 53));
     let confirmed = failing.is_some() || script.is_some();
+    // DNS servers may forward to a resolver that sees the zone: nodes that are ready show it.
+    let mild = crate::detectors::told::nodes_ready(cluster);
     let mut told = failing.or(script).unwrap_or_default();
     let links: Vec<&str> = zone.links.iter().map(|(id, _)| id.rsplit('/').next().unwrap_or(id)).collect();
     let linked = if links.is_empty() { "nothing".to_owned() } else { links.join(", ") };
     told.show_first([at(zone.place.as_ref()?, &format!("private DNS zone {}", zone.name), &format!("linked to {linked}"))]);
     let failures = if confirmed { format!(" Look-ups of the API server's name fail{}.", told.when()) } else { " No failed look-up is in the bundle.".to_owned() };
     let says = Says {
-        severity: if confirmed { Severity::Critical } else { Severity::High },
-        confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
+        severity: if confirmed { Severity::Critical } else if mild { Severity::Low } else { Severity::High },
+        confidence: if confirmed { Confidence::Confirmed } else if mild { Confidence::Possible } else { Confidence::Likely },
         unit: if confirmed { "failed look-up" } else { "zone" },
         cause: format!("The private zone {} is linked to {linked}, and not to {}: who asks from there is told that the API server's name does not exist.{failures}", zone.name, missing.join(", ")),
         fix: format!("Link the zone to {}. DNS servers of one's own must forward the zone to {AZURE_DNS}.", missing.join(", ")),

@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["registry-unreachable", "pod-cannot-reach-api-server", "tunnel-down"],
     doc: Doc {
         meaning: "Each connection of a node to one public destination takes a source port of the load balancer's outbound address; a node has 1,024 of them on clusters of up to 50 nodes, fewer on larger ones, unless more are set. When they are used up, new connections time out now and then, while old ones go on.",
-        decision: "Programs say 'cannot assign requested address' when they connect. Likely when seen on more than one occasion, and the load balancer's arithmetic is shown where `az aks show` is there; possible when seen once, since a program may also use up the ports of its own address. Metrics of the load balancer would confirm it, and are rarely in a bundle.",
+        decision: "Programs say 'cannot assign requested address' when they connect. Likely when they say it of public addresses five times and more, and the load balancer's arithmetic is shown where `az aks show` is there; possible otherwise, since a program may also use up the ports of its own address. Metrics of the load balancer would confirm it, and are rarely in a bundle.",
         action: "Reuse connections; add outbound addresses and ports per node, or a NAT gateway; use private endpoints.",
         reference: "AKS: troubleshoot SNAT port exhaustion on AKS nodes; use a public Standard Load Balancer.",
     },
@@ -39,16 +39,16 @@ fn judge(cluster: &Cluster) -> Outcome {
     });
     let names: Vec<String> = told.pods.iter().map(crate::facts::Key::shown).collect();
     let who = if names.is_empty() { String::new() } else { format!(" ({})", listed(names.iter().map(String::as_str), 3)) };
-    let often = told.count > 2;
+    let often = told.count > 4;
     let says = Says {
-        severity: if often { Severity::High } else { Severity::Low },
+        severity: if often { Severity::Medium } else { Severity::Low },
         confidence: if often { Confidence::Likely } else { Confidence::Possible },
         unit: "failed connection",
         cause: format!("Programs{who} found no source port for new connections{}: they open more connections to one destination than ports are free.{}", told.when(), sum.unwrap_or_default()),
         fix: "Let the programs keep and reuse connections (pools, keep-alive). Give each node more ports, with more outbound addresses, or use a NAT gateway; reach Azure's own services by private endpoints, which take no ports. The number of nodes times ports per node must not exceed 64,000 for each outbound address.".to_owned(),
         commands: vec![
             "conntrack -L -p tcp 2>/dev/null | awk '/ESTABLISHED/ {print $6}' | sort | uniq -c | sort -rn | head   # on a node: who takes them".to_owned(),
-            format!("az aks update {} --load-balancer-managed-outbound-ip-count 4 --load-balancer-outbound-ports 4000", aks_named(cluster)),
+            if gateway { "az network nat gateway list -g NODE_RESOURCE_GROUP -o table   # more public addresses give more ports".to_owned() } else { format!("az aks update {} --load-balancer-managed-outbound-ip-count 4 --load-balancer-outbound-ports PORTS_PER_NODE", aks_named(cluster)) },
         ],
         verify: vec!["The load balancer's metric \"SNAT Connection Count\" with state Failed stays at 0".to_owned()],
     };

@@ -83,7 +83,7 @@ fn of_pods(cluster: &Cluster, at_maximum: bool, told: Told) -> Option<Finding> {
         unit: "event",
         cause: format!("{pods} waited for room{}, and the autoscaler added no node: {}.", told.when(), if at_maximum { "pools are at their maximum" } else { "no pool that it may grow would fit them (selector, taint, zone, size)" }),
         fix: if at_maximum { "Raise the maximum of the pool, if its subnet and the quota have room.".to_owned() } else { "Compare the pod's selector, tolerations and requests with the pools; a pod that asks for more than a whole machine fits none.".to_owned() },
-        commands: vec![format!("az aks nodepool update {} --cluster-name CLUSTER --name POOL --update-cluster-autoscaler --min-count 1 --max-count 10", aks_named(cluster).replace(" -n ", " --cluster-name ").split(" --cluster-name").next().unwrap_or_default())],
+        commands: vec![format!("az aks nodepool update {} --cluster-name CLUSTER --name POOL --update-cluster-autoscaler --min-count MIN --max-count MAX", aks_named(cluster).replace(" -n ", " --cluster-name ").split(" --cluster-name").next().unwrap_or_default())],
         verify: vec!["kubectl get events -A --field-selector reason=TriggeredScaleUp".to_owned()],
     };
     let title = if at_maximum { format!("Pools are at their maximum, and {pods} wait for room") } else { format!("The autoscaler finds no pool for {pods} that wait for room") };

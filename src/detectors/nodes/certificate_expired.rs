@@ -60,16 +60,18 @@ fn judge(cluster: &Cluster) -> Outcome {
 fn of_kubelets(cluster: &Cluster, told: Told) -> Option<Finding> {
     let nodes = listed(told.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "a node".to_owned() } else { format!("node {nodes}") };
+    // Said once at the start: that nothing follows in the log proves nothing, a node that reports does.
+    let over = told::recovered(cluster, &told.nodes);
     let says = Says {
-        severity: Severity::Critical,
-        confidence: Confidence::Confirmed,
+        severity: if over { Severity::Low } else { Severity::Critical },
+        confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
         unit: "line",
         cause: format!("The kubelet of {whose} says that its client certificate is over{}: the API server does not take its reports any more.", told.when()),
         fix: "Rotate the cluster's certificates; all nodes are made anew by that. Upgrading the node image alone does not renew them.".to_owned(),
         commands: vec![format!("az aks rotate-certs {}", aks_named(cluster)), format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster))],
         verify: vec!["kubectl get nodes   # Ready".to_owned()],
     };
-    told.finding(&DETECTOR, "kubelet-client", format!("The kubelet's certificate on {whose} is expired"), says)
+    told.finding(&DETECTOR, "kubelet-client", format!("The kubelet's certificate on {whose} {}", if over { "was expired, and the node is ready by now" } else { "is expired" }), says)
 }
 
 fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Option<Finding> {

@@ -13,7 +13,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A disruption budget lets no pod go",
     guide: &["4"],
     needs: &[BUDGETS],
-    explains: &["cluster-stopped"],
+    explains: &[],
     doc: Doc {
         meaning: "Before a node is upgraded or removed its pods are evicted, as far as disruption budgets allow. A budget that never allows one (minAvailable as many as there are replicas, maxUnavailable 0), or that does not now because pods are not ready, answers 429 to every eviction, and the upgrade fails after a while.",
         decision: "Refused evictions in texts of kubectl, Azure or events: confirmed together with a budget that allows none, likely without the budgets. A budget that can never allow an eviction is told as low and likely without a failure; one that allows none for the moment, because its pods are not ready, is not accused by itself.",

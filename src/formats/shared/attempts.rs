@@ -184,10 +184,19 @@ const TUNNEL: [&str; 3] = ["konnectivity", "tunnelfront", "aks-link"];
 /// What speaks on a node, by words of the line or of the path.
 const NODE: [&str; 5] = ["kubelet", "cluster-provision", "containerd", "crio", "journal"];
 
+/// Whether an entry is a log that a program wrote.
+pub(super) fn of_log(path: &str) -> bool {
+    LOGS.iter().any(|word| path.contains(word))
+}
+
 /// Who says it, by the words of the line, by the path of its entry, and by whether the line names a host.
 pub(super) fn speaker(text: &str, path: &str, host: bool) -> Speaker {
     let of = |words: &[&str]| words.iter().any(|word| path.contains(word));
-    if of_client(text) && !of(&LOGS) {
+    // The API server answered: what it could not reach is its own affair.
+    if text.contains("Error from server") && text.contains("dial tcp") {
+        return Speaker::ControlPlane;
+    }
+    if of_client(text) && !of_log(path) {
         return Speaker::Person;
     }
     if of(&TUNNEL) {
@@ -205,9 +214,15 @@ pub(super) fn speaker(text: &str, path: &str, host: bool) -> Speaker {
     Speaker::Unknown
 }
 
+// Paths that only the Kubernetes API has: many a program has an `/api/v1` of its own.
+pattern!(
+    API_PATH,
+    r"/api/v1/(?:namespaces|nodes|pods|services|endpoints|events|configmaps|secrets|persistentvolume|replicationcontrollers|serviceaccounts|limitranges|resourcequotas)|/apis/[a-z0-9.-]+/v\d|/api\?timeout|:6443/|(?:with|contact|reach) (?:the )?(?:API|api) server"
+);
+
 /// Whether the request that failed was one to the Kubernetes API: its path says so.
 pub(super) fn of_api(text: &str) -> bool {
-    ["/api/v1", "/apis/", "/api?", "API server", "api server", ":6443"].iter().any(|word| text.contains(word))
+    search(&API_PATH, text).is_some()
 }
 
 #[cfg(test)]

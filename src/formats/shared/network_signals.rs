@@ -121,7 +121,10 @@ fn signal(text: &str) -> Option<(Signal, String)> {
         let other =
             has("disruption budget") || has("Eviction") || has("evict") || has("client-side throttling");
         let of_azure = has("Status=429") || has("this subscription") || has("HighCostGet");
-        let of_server = has("asked us to try again later") || has("please try again later");
+        // `(TooManyRequests)` is the reason of the API server's own status.
+        let of_server = has("asked us to try again later")
+            || has("(TooManyRequests)")
+            || has("server has received too many requests") && (of_client(text) || has("kube"));
         let signal = if of_azure { Signal::ArmThrottled } else { Signal::ApiThrottled };
         return (!other && (of_azure || of_server)).then(|| (signal, String::new()));
     }
@@ -162,7 +165,11 @@ pub(super) fn read(
     let stated = around.count.max(1);
     let times = [unwrapped.when, around.last];
     // A document on one line holds the words of many things: together they say nothing.
-    let operation = || operation_signals::signal(shown).filter(|_| shown.len() < LONG);
+    let operation = || {
+        operation_signals::signal(shown).filter(|(signal, _)| {
+            shown.len() < LONG && operation_signals::counts(*signal, source, unwrapped.host.is_some())
+        })
+    };
     if let Some((signal, detail)) = signal(shown).or_else(operation) {
         let key = SignalKey { signal, namespace, pod, node, detail: detail.into() };
         facts.signals.add(SignalSeen { key, print, stated, times, source, line: number, text: line });

@@ -1,10 +1,12 @@
 //! What clients, Azure, registries and nodes say when something other than the network fails, or when they name the
 //! fault themselves (CATALOG A, D, E and G–I).
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::attempts::of_log;
 use super::pattern::{named, pattern, search};
 use crate::facts::Signal;
 
@@ -55,14 +57,18 @@ pattern!(
     IMAGE,
     r#"(?:[Pp]ull(?:ing)? (?:and unpack )?image|PullImage)[: ]+"?(?P<image>[a-z0-9][\w./:@-]+)"?"#
 );
-pattern!(AZURE, r"(?P<code>LinkedAuthorizationFailed|AuthorizationFailed|AADSTS\d+)");
+pattern!(
+    AZURE,
+    r"\b(?P<code>LinkedAuthorizationFailed|AuthorizationFailed|AADSTS7000222|AADSTS7000215|AADSTS700016)\b"
+);
 pattern!(ACTION, r"action(?:\(s\))? '(?P<action>[^']{1,200})'");
 pattern!(SCOPE, r"over scope '(?P<scope>[^']{1,400})'");
+pattern!(DIALLED, r"dial tcp (?:\S+->)?(?P<ip>\[[0-9a-fA-F:]+\]|[0-9.]+):\d+");
 pattern!(EVICTED, r#"evicting pods?[ /]"?(?P<pod>[a-z0-9][a-z0-9./-]*[a-z0-9])"?"#);
 pattern!(KILLED, r"Killed process \d+ \((?P<name>[^)]{1,60})\)");
 pattern!(
     SCALE,
-    r"(?P<code>ZonalAllocationFailed|OverconstrainedZonalAllocationRequest|OverconstrainedAllocationRequest|AllocationFailed|QuotaExceeded|SkuNotAvailable)"
+    r"\b(?P<code>ZonalAllocationFailed|OverconstrainedZonalAllocationRequest|OverconstrainedAllocationRequest|AllocationFailed|QuotaExceeded|SkuNotAvailable)\b"
 );
 pattern!(RUN_COMMAND, r"(?P<code>KubernetesPerformanceError|KubernetesOperationError)");
 
@@ -114,6 +120,26 @@ fn pull(text: &str) -> Option<(Signal, String)> {
     missing.then_some((Signal::ImageMissing, image))
 }
 
+/// Parts of the cluster that talk to Azure, as the paths of their logs name them.
+const TALK_TO_AZURE: &[&str] =
+    &["kube-system", "cloud-controller", "autoscaler", "azure", "csi", "karpenter", "waagent", "kubelet"];
+
+/// Whether a signal counts where it is said: an application that deploys to Azure, or runs kubectl, says in its log
+/// what would be a fault of this cluster elsewhere.
+///
+/// `path` is the entry's; `host`: whether the line names the host that says it.
+pub(super) fn counts(signal: Signal, path: &str, host: bool) -> bool {
+    match signal {
+        Signal::NoKubeconfig | Signal::CredentialPlugin | Signal::VersionSkew => !host && !of_log(path),
+        Signal::AzureRefused
+        | Signal::ScaleUpFailed
+        | Signal::ArmThrottled
+        | Signal::AksThrottled
+        | Signal::PrivateZoneFailed => !of_log(path) || TALK_TO_AZURE.iter().any(|word| path.contains(word)),
+        _ => true,
+    }
+}
+
 /// Which text it is, and what it names itself.
 pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
     let has = |words: &str| text.contains(words);
@@ -132,8 +158,14 @@ pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
         return plain(Signal::VersionSkew);
     }
     if has("cannot assign requested address") {
-        // A server that can't bind its own address is something else.
-        return if has("bind: ") { None } else { plain(Signal::SnatExhausted) };
+        // A server that can't bind its own address is something else, and so is a host without IPv6.
+        let host = search(&DIALLED, text);
+        let ip: Option<IpAddr> = named(host.as_ref(), "ip").trim_matches(['[', ']']).parse().ok();
+        let outside = ip.filter(|ip| match ip {
+            IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+            IpAddr::V6(_) => false,
+        });
+        return outside.filter(|_| !has("bind: ")).map(|ip| (Signal::SnatExhausted, ip.to_string()));
     }
     if has("NetworkLinkFailed")
         || has("multiple zones with overlapping")
@@ -228,7 +260,11 @@ mod tests {
                 Signal::CredentialPlugin,
                 "exec: executable kubelogin not found",
             ),
-            ("dial tcp 40.1.2.3:443: connect: cannot assign requested address", Signal::SnatExhausted, ""),
+            (
+                "dial tcp 40.1.2.3:443: connect: cannot assign requested address",
+                Signal::SnatExhausted,
+                "40.1.2.3",
+            ),
             (
                 "Code=\"LinkedAuthorizationFailed\" Message=\"The client 'x' has permission to perform action 'Microsoft.Network/loadBalancers/write' on scope '/a'; however, it does not have permission to perform action(s) 'Microsoft.Network/virtualNetworks/subnets/join/action' on the linked scope\"",
                 Signal::AzureRefused,
