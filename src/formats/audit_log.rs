@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::shared::json::fields;
-use super::shared::line;
+use super::shared::line::{self, Interest};
 use super::{Format, Head, Piece, share_of_lines};
 use crate::facts::Facts;
 
@@ -33,10 +33,20 @@ impl Format for AuditLog {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        line::scan(piece, facts);
-        let lines = memchr::memchr_iter(b'\n', piece.bytes.trim_ascii_end()).count() as u64;
-        let events = lines + u64::from(!piece.bytes.trim_ascii().is_empty());
+        let breaks = line::scan_by(piece, interest, facts);
+        let end = piece.bytes.trim_ascii_end().len();
+        let after = piece.bytes.get(end..).unwrap_or_default();
+        let lines = breaks - memchr::memchr_iter(b'\n', after).count() as u64;
+        let events = lines + u64::from(end > 0);
         facts.api_server.audit_events += events;
         events
     }
+}
+
+/// `{"kind":"Event","apiVersion":"audit.k8s.io/v1",…`: of an event only refusals count. Whatever else stands in the file
+/// is read like any line.
+fn interest(line: &[u8]) -> Interest {
+    let head = line.get(..120).unwrap_or(line);
+    let event = head.starts_with(b"{") && memmem::find(head, b"audit.k8s.io/").is_some();
+    if event { Interest::Refusals } else { Interest::All }
 }

@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::shared::line::{self, klog_time};
+use super::shared::line::{self, Interest, klog_time};
 use super::{Format, Head, Piece, share_of_lines, text};
 use crate::facts::Facts;
 
@@ -32,11 +32,63 @@ impl Format for Klog {
 
 /// Reads log lines of any wrapping; gives their number.
 pub(super) fn read_log(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-    line::scan(piece, facts);
-    let lines = memchr::memchr_iter(b'\n', piece.bytes.trim_ascii_end()).count() as u64 + 1;
     // Only the API server writes access lines; one in a block is enough to know whose log it is.
-    if memmem::find(piece.bytes, b"httplog.go:").is_some() || memmem::find(piece.bytes, b"wrap.go:").is_some() {
+    let access = memmem::find(piece.bytes, ACCESS.as_bytes()).is_some();
+    if access {
+        line::scan_by(piece, interest, facts);
+    } else {
+        line::scan(piece, facts);
+    }
+    let lines = memchr::memchr_iter(b'\n', piece.bytes.trim_ascii_end()).count() as u64 + 1;
+    if access || memmem::find(piece.bytes, b"wrap.go:").is_some() {
         facts.api_server.log_lines += lines;
     }
     lines
+}
+
+/// The file that writes the access lines, since 1.20.
+const ACCESS: &str = "httplog.go:";
+
+/// Bytes of a line in which that name stands, whatever is put before it by runtimes and journals.
+const HEAD: usize = 160;
+
+/// Bytes at the end of a line in which the status stands.
+const TAIL: usize = 16;
+
+/// An access line ends with the status, `resp=200`. One that was answered well, or with not found or a conflict, tells
+/// nothing; after an error of the server the line goes on with what it said.
+fn interest(line: &[u8]) -> Interest {
+    let line = line.trim_ascii_end();
+    let tail = line.get(line.len().saturating_sub(TAIL)..).unwrap_or(line);
+    let status = memmem::find(tail, b" resp=").and_then(|at| tail.get(at + 6..));
+    let told = matches!(status, Some([b'1'..=b'3', _, _] | b"404" | b"409"));
+    let head = line.get(..HEAD).unwrap_or(line);
+    if told && memmem::find(head, ACCESS.as_bytes()).is_some() { Interest::Nothing } else { Interest::All }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_access_lines_that_were_answered_are_passed_over() {
+        let line = |end: &str| {
+            format!("I1123 20:52:03.889309   16403 httplog.go:132] \"HTTP\" verb=\"LIST\" URI=\"/api\" userAgent=\"x resp=200\"{end}")
+        };
+        for end in [" srcIP=\"10.0.0.1:5\" resp=200", " resp=404\r", " resp=101"] {
+            assert!(interest(line(end).as_bytes()) == Interest::Nothing, "{end}");
+        }
+        for end in [
+            " resp=403",
+            " resp=401",
+            " resp=500 statusStack=\"…\"",
+            " resp=429",
+            " resp=20",
+            "",
+            " resp=2000",
+        ] {
+            assert!(interest(line(end).as_bytes()) == Interest::All, "{end}");
+        }
+        assert!(interest(b"E1123 20:52:03.889309 1 x.go:1] dial tcp resp=200") == Interest::All);
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{ended_at, out_of_memory, statuses};
+use super::{Place, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::told::{Says, Told, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
-use crate::facts::{Terminated, time};
+use crate::facts::Terminated;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-crash-loop",
@@ -47,7 +47,7 @@ fn meaning(code: i64) -> &'static str {
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let mut found: BTreeMap<(String, String, String), Looping> = BTreeMap::new();
+    let mut found: BTreeMap<Place, Looping> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         let pod = &seen.object;
         for status in statuses(pod) {
@@ -55,16 +55,8 @@ fn judge(cluster: &Cluster) -> Outcome {
             if !looping || out_of_memory(&status.last_state) {
                 continue;
             }
-            let owner = pod.metadata.owner_references.first();
-            let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
-            let one = found.entry((key.namespace.to_string(), owner, status.name.to_string())).or_default();
-            one.told.count += 1;
-            one.told.pods.insert(key.clone());
-            one.told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
-                place.excerpt = format!("container {}: CrashLoopBackOff, {} restarts", status.name, status.restart_count).into();
-                place
-            }));
-            one.told.span = time::joined(one.told.span, ended_at(status));
+            let one = found.entry(place(key, pod, status)).or_default();
+            add(&mut one.told, key, seen, status, "CrashLoopBackOff");
             one.restarts = one.restarts.max(status.restart_count);
             one.last = one.last.take().or_else(|| status.last_state.terminated.as_deref().cloned());
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{ended_at, out_of_memory, statuses};
+use super::{Place, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::told::{self, Says, Told, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
-use crate::facts::{Signal, time};
+use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-out-of-memory",
@@ -33,20 +33,12 @@ struct Ended {
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let mut found: BTreeMap<(String, String, String), Ended> = BTreeMap::new();
+    let mut found: BTreeMap<Place, Ended> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         let pod = &seen.object;
         for status in statuses(pod).filter(|one| out_of_memory(&one.state) || out_of_memory(&one.last_state)) {
-            let owner = pod.metadata.owner_references.first();
-            let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
-            let one = found.entry((key.namespace.to_string(), owner, status.name.to_string())).or_default();
-            one.told.count += 1;
-            one.told.pods.insert(key.clone());
-            one.told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
-                place.excerpt = format!("container {}: OOMKilled, {} restarts", status.name, status.restart_count).into();
-                place
-            }));
-            one.told.span = time::joined(one.told.span, ended_at(status));
+            let one = found.entry(place(key, pod, status)).or_default();
+            add(&mut one.told, key, seen, status, "OOMKilled");
             one.restarts = one.restarts.max(status.restart_count);
             // A pod that ended for good is not expected to be ready.
             one.not_ready |= !status.ready && !pod.ended();

@@ -14,7 +14,7 @@ super::detectors![
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Signal, time};
+use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Seen, Signal, time};
 
 use super::Need;
 use super::told::{self, Told};
@@ -72,4 +72,26 @@ fn ended_at(status: &ContainerStatus) -> Option<(i64, i64)> {
 /// A container that ended, or was ended, for want of memory.
 fn out_of_memory(state: &ContainerState) -> bool {
     state.terminated.as_ref().is_some_and(|one| &*one.reason == "OOMKilled")
+}
+
+/// Namespace, owner and container: what one finding about containers is about.
+type Place = (String, String, String);
+
+/// The workload of a pod, or the pod itself, with the container.
+fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> Place {
+    let owner = pod.metadata.owner_references.first();
+    let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
+    (key.namespace.to_string(), owner, status.name.to_string())
+}
+
+/// Adds a container to what is told of its workload.
+fn add(told: &mut Told, key: &Key, seen: &Seen<Pod>, status: &ContainerStatus, state: &str) {
+    told.count += 1;
+    told.pods.insert(key.clone());
+    told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
+        place.excerpt =
+            format!("container {}: {state}, {} restarts", status.name, status.restart_count).into();
+        place
+    }));
+    told.span = time::joined(told.span, ended_at(status));
 }

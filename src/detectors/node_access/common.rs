@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
 use crate::detectors::told::{self, Told};
-use crate::facts::{Failure, Signal};
+use crate::facts::{Failure, Signal, time};
 
 /// Failures after which nothing was reached at all, or something that is not the API server.
 pub(super) fn no_connection(failure: Failure) -> bool {
@@ -47,6 +47,26 @@ pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Told> {
         }
         (one, other) => one.or(other),
     }
+}
+
+/// What nodes tried together with what provisioning says of the same; and whether it says so.
+pub(super) fn with_script(told: Option<Told>, script: Option<Told>) -> Option<(Told, bool)> {
+    let coded = script.is_some();
+    let (mut told, script) = match (told, script) {
+        (None, None) => return None,
+        (told, script) => (told.unwrap_or_default(), script.unwrap_or_default()),
+    };
+    told.count += script.count;
+    told.span = time::joined(told.span, script.span);
+    told.nodes.extend(script.nodes);
+    told.show_first(script.evidence);
+    Some((told, coded))
+}
+
+/// Whether one of the nodes is known not to be ready.
+pub(super) fn lost(cluster: &Cluster, told: &Told) -> bool {
+    let nodes = &cluster.facts.objects.nodes;
+    told.nodes.iter().any(|name| nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(false)))
 }
 
 /// What provisioning says of its exit code, by the code and the name that it gave: from texts of Azure and from

@@ -41,16 +41,7 @@ fn meaning(failure: Failure) -> &'static str {
 fn judge(cluster: &Cluster) -> Outcome {
     let script = common::codes(cluster, |code, name| code == 51 || name.contains("K8SAPIServerConnFail"));
     let told = common::of_nodes(cluster, |one| common::no_connection(one.failure));
-    if script.is_none() && told.is_none() {
-        return Outcome::default();
-    }
-    let (mut told, coded) = (told.unwrap_or_default(), script.is_some());
-    if let Some(script) = script {
-        told.count += script.count;
-        told.span = crate::facts::time::joined(told.span, script.span);
-        told.nodes.extend(script.nodes);
-        told.show_first(script.evidence);
-    }
+    let Some((told, coded)) = common::with_script(told, script) else { return Outcome::default() };
     let over = cluster.is_over(told.span);
     let passed = over || (!coded && told::recovered(cluster, &told.nodes));
     finding(cluster, told, coded, passed).into_iter().collect::<Vec<_>>().into()
@@ -71,9 +62,7 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
     let how = ways.iter().take(2).map(|(count, failure)| format!("{count} {}", meaning(*failure))).collect::<Vec<_>>().join("; ");
     let nodes = listed(told.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
-    let lost = told.nodes.iter().any(|name| {
-        cluster.facts.objects.nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(false))
-    });
+    let lost = common::lost(cluster, &told);
     let (severity, confidence) = match (passed, coded || lost, told.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::Critical, Confidence::Confirmed),

@@ -27,16 +27,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     let named = |code: u32, name: &str| matches!(code, 52 | 53) || name.contains("DNSLookupFail") || name.contains("DNS_LOOKUP_FAIL");
     let script = common::codes(cluster, named);
     let told = common::of_nodes(cluster, |one| one.failure.of_dns());
-    if script.is_none() && told.is_none() {
-        return Outcome::default();
-    }
-    let (mut told, coded) = (told.unwrap_or_default(), script.is_some());
-    if let Some(script) = script {
-        told.count += script.count;
-        told.span = crate::facts::time::joined(told.span, script.span);
-        told.nodes.extend(script.nodes);
-        told.show_first(script.evidence);
-    }
+    let Some((told, coded)) = common::with_script(told, script) else { return Outcome::default() };
     let over = cluster.is_over(told.span);
     let passed = over || (!coded && told::recovered(cluster, &told.nodes));
     finding(cluster, told, coded, passed).into_iter().collect::<Vec<_>>().into()
@@ -53,9 +44,7 @@ fn finding(cluster: &Cluster, mut told: Told, coded: bool, passed: bool) -> Opti
     if let Some((network, place)) = custom.and_then(|network| Some((network, network.place.as_ref()?))) {
         told.evidence.push(at(place, &format!("virtual network {}, dhcpOptions.dnsServers", network.name), &network.dns.join(", ")));
     }
-    let lost = told.nodes.iter().any(|name| {
-        cluster.facts.objects.nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(false))
-    });
+    let lost = common::lost(cluster, &told);
     let (severity, confidence) = match (passed, coded || lost || told.count > 2) {
         (true, _) => (Severity::Low, Confidence::Possible),
         (false, true) => (Severity::Critical, Confidence::Confirmed),
