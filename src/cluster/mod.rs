@@ -77,16 +77,20 @@ impl Cluster {
         span.is_some_and(|(_, last)| reachability::is_over(last, self.logs_end))
     }
 
-    /// The cluster runs on Azure, by its resources or by its nodes.
-    pub fn on_azure(&self) -> bool {
-        !self.azure.clusters.is_empty()
-            || self
-                .facts
-                .objects
-                .nodes
-                .iter()
-                .any(|(_, seen)| seen.object.spec.provider_id.starts_with("azure://"))
+    /// Azure runs the control plane, by the resources or the nodes of the bundle.
+    pub fn is_aks(&self) -> bool {
+        !self.azure.clusters.is_empty() || has_nodes_of_aks(&self.facts)
     }
+}
+
+/// Whether nodes of the bundle are of AKS, by their names and labels.
+pub fn has_nodes_of_aks(facts: &Facts) -> bool {
+    facts.objects.nodes.iter().any(|(key, seen)| {
+        let label = |name: &str| seen.object.metadata.labels.get(name).is_some();
+        let on_azure = seen.object.spec.provider_id.starts_with("azure://");
+        let named = key.name.starts_with("aks-") && (on_azure || key.name.contains("vmss"));
+        named || on_azure && label("agentpool") || label("kubernetes.azure.com/cluster")
+    })
 }
 
 /// The names that the authorizer was asked about: none where the verb carries none. Creating a subresource

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::cluster::has_nodes_of_aks;
 use crate::cluster::policy::{Engine, Kind};
 use crate::facts::{AzureKind, Facts};
 
@@ -36,8 +37,7 @@ pub(super) fn provider(facts: &Facts) -> Option<Inferred> {
     let nodes = &facts.objects.nodes;
     let label = |key: &str| nodes.iter().any(|(_, seen)| seen.object.metadata.labels.get(key).is_some());
     let id = |start: &str| nodes.iter().any(|(_, seen)| seen.object.spec.provider_id.starts_with(start));
-    let aks_name = nodes.iter().any(|(key, _)| key.name.starts_with("aks-") && key.name.contains("vmss"));
-    if aks_name || label("kubernetes.azure.com/cluster") || (id("azure://") && label("agentpool")) {
+    if has_nodes_of_aks(facts) {
         Some(inferred("AKS", "names, labels and provider ids of nodes"))
     } else if label("node.openshift.io/os_id") || facts.collected.get("ClusterVersion").is_some() {
         Some(inferred(

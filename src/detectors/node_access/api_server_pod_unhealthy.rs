@@ -25,7 +25,8 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let pods = cluster.facts.objects.pods.iter().filter(|(key, seen)| {
         let labelled = seen.object.metadata.labels.get("component").is_some_and(|value| &**value == "kube-apiserver");
-        labelled || (&*key.namespace == "kube-system" && key.name.starts_with("kube-apiserver-"))
+        let of_system = matches!(&*key.namespace, "kube-system" | "openshift-kube-apiserver");
+        labelled || (of_system && key.name.starts_with("kube-apiserver-"))
     });
     let mut found = false;
     let mut findings = Vec::new();
@@ -49,10 +50,10 @@ fn judge(cluster: &Cluster) -> Outcome {
         };
         findings.extend(told.finding(&DETECTOR, &key.shown(), format!("The API server's pod {} is not ready: {}", key.name, why.shown()), says));
     }
-    let by_design = !found && cluster.on_azure();
+    let by_design = !found && cluster.is_aks();
     Outcome {
         findings,
         ruled_out: by_design.then(|| "AKS runs the API server outside the cluster: no pod component=kube-apiserver and no service kubernetes-internal exist, and that is normal".to_owned()),
-        ..Outcome::default()
+        undecided: (!found && !by_design).then(|| "no pod of the API server is in the bundle: it runs outside the cluster, or its pods were not collected".to_owned()),
     }
 }

@@ -41,11 +41,13 @@ fn judge(cluster: &Cluster) -> Outcome {
         findings.extend(of_azure(cluster, &code, told));
     }
     let waiting = told::events(cluster, |key, tally| {
-        let refused = &*key.reason == "NotTriggerScaleUp" && &*key.kind == "Pod";
+        if &*key.reason != "NotTriggerScaleUp" || &*key.kind != "Pod" {
+            return None;
+        }
         let words = tally.examples.as_slice().last().map_or("", |one| &*one.excerpt);
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
         let still = pod.is_none_or(|seen| &*seen.object.status.phase == "Pending");
-        (refused && still).then(|| words.contains("max node group size reached"))
+        still.then(|| words.contains("max node group size reached"))
     });
     for (at_maximum, told) in waiting {
         if !all_ready(cluster, &told.pods) && !cluster.is_over(told.span) {

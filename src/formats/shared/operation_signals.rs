@@ -98,8 +98,12 @@ fn pull(text: &str) -> Option<(Signal, String)> {
     if !["ailed", "rror"].iter().any(|word| has(word)) {
         return None;
     }
-    let found = search(&IMAGE, text)?;
-    let image = named(Some(&found), "image").trim_end_matches([':', ',']).to_owned();
+    // `Failed to pull image: rpc error: …` names none: an image stands in quotes, or has the form of one.
+    let image = IMAGE.as_ref()?.captures_iter(text).find_map(|found| {
+        let image = named(Some(&found), "image").trim_end_matches([':', ',']);
+        let quoted = found.get(0).is_some_and(|whole| whole.as_str().contains('"'));
+        (quoted || image.contains(['/', ':', '.'])).then(|| image.to_owned())
+    })?;
     // Its progress is told in the same words.
     if has("Successfully pulled") || has("Back-off pulling") || image.is_empty() {
         return None;
@@ -290,6 +294,7 @@ mod tests {
     fn progress_and_other_failures_are_not_told() {
         for text in [
             "Successfully pulled image \"nginx\" in 2s",
+            "Failed to pull image: rpc error: code = NotFound desc = failed to pull and unpack image: not found",
             "Pulling image \"nginx\"",
             "Back-off pulling image \"nginx\"",
             "listen tcp 10.0.0.1:53: bind: cannot assign requested address",
