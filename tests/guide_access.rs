@@ -4,7 +4,7 @@
 
 mod common;
 
-use kubetriage::detectors::{Confidence, Finding};
+use kubetriage::detectors::{Confidence, Finding, Severity};
 use kubetriage::diagnosis::{Decision, Diagnosis};
 
 /// A bundle of these files.
@@ -169,4 +169,125 @@ fn four_kinds_of_429_are_four_causes() {
     }
     let waits = "I1123 09:34:38.455763   17683 request.go:696] Waited for 1.05s due to client-side throttling, not priority and fairness, request: GET:https://x:443/api\n";
     assert!(diagnosed(&[("ticket.txt", waits)]).findings.is_empty());
+}
+
+#[test]
+fn etcd_is_as_full_as_its_metrics_say() {
+    let size = |bytes: &str, limit: &str| {
+        let text = format!(
+            "apiserver_storage_size_bytes{{cluster=\"etcd-0\"}} {bytes}\n{limit}apiserver_storage_objects{{resource=\"events\"}} 90210\n"
+        );
+        diagnosed(&[("metrics.txt", &text)])
+    };
+    let limit = "etcd_server_quota_backend_bytes 2.147483648e+09\n";
+    for (bytes, limit, severity) in [
+        ("8.4e+09", "", Severity::Critical),
+        ("6.0e+09", "", Severity::Medium),
+        ("2.5e+09", "", Severity::Low),
+        ("2.1e+09", limit, Severity::Critical),
+    ] {
+        let found = size(bytes, limit);
+        let finding = only(&found, "etcd-full");
+        assert_eq!(finding.severity, severity, "{bytes}");
+        assert!(finding.cause.contains("events 90210"), "{}", finding.cause);
+    }
+    let found = size("3.1e+08", "");
+    assert_eq!(verdict(&found, "etcd-full"), (Decision::RuledOut, "its database has 0.3 GiB of 8.0 GiB"));
+}
+
+const PRIVATE: &str = r#"{"id":"/subscriptions/s/resourcegroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","resourceGroup":"rg","location":"westeurope","privateFqdn":"prod-1.0f.privatelink.westeurope.azmk8s.io","powerState":{"code":"Running"},"agentPoolProfiles":[{"name":"np1","count":2}],"networkProfile":{"outboundType":"loadBalancer"},"apiServerAccessProfile":{"enablePrivateCluster":true}}"#;
+
+fn kubernetes_at(address: &str) -> String {
+    format!(
+        r#"{{"kind":"List","apiVersion":"v1","items":[{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"kubernetes","namespace":"default"}},"spec":{{"clusterIP":"10.0.0.1","type":"ClusterIP","ports":[{{"port":443}}]}}}},{{"kind":"Endpoints","apiVersion":"v1","metadata":{{"name":"kubernetes","namespace":"default"}},"subsets":[{{"addresses":[{{"ip":"{address}"}}],"ports":[{{"name":"https","port":443}}]}}]}}]}}"#
+    )
+}
+
+#[test]
+fn after_a_restart_the_old_address_of_the_api_server_is_told_by_whoever_still_has_it() {
+    let objects = kubernetes_at("10.1.0.9");
+    let looked_up = "Server:\t\t10.2.0.4\nAddress:\t10.2.0.4#53\n\nName:\tprod-1.0f.privatelink.westeurope.azmk8s.io\nAddress: 10.1.0.4\n";
+    let record = r#"[{"aRecords":[{"ipv4Address":"10.1.0.4"}],"fqdn":"prod-1.0f.privatelink.westeurope.azmk8s.io.","id":"/subscriptions/s/resourceGroups/mc/providers/Microsoft.Network/privateDnsZones/0f.privatelink.westeurope.azmk8s.io/A/prod-1","name":"prod-1","ttl":300,"type":"Microsoft.Network/privateDnsZones/A"}]"#;
+    for (name, text, by) in [
+        ("dns.txt", looked_up, "The DNS server 10.2.0.4"),
+        ("records.json", record, "The private DNS zone 0f.privatelink"),
+    ] {
+        let found = diagnosed(&[("aks.json", PRIVATE), ("default.json", &objects), (name, text)]);
+        let finding = only(&found, "api-server-name-stale");
+        assert_eq!(finding.confidence, Confidence::Likely);
+        assert!(finding.cause.starts_with(by), "{}", finding.cause);
+        let failing = "Nov 23 10:00:00 aks-np1-vmss000000 kubelet[1]: E1123 10:00:00.000000 1 kubelet_node_status.go:540] \"Error updating node status, will retry\" err=\"error getting node \\\"aks-np1-vmss000000\\\": Get \\\"https://prod-1.0f.privatelink.westeurope.azmk8s.io:443/api/v1/nodes/aks-np1-vmss000000\\\": dial tcp 10.1.0.4:443: i/o timeout\"\n";
+        let found = diagnosed(&[
+            ("aks.json", PRIVATE),
+            ("default.json", &objects),
+            (name, text),
+            ("kubelet.log", failing),
+        ]);
+        let finding = only(&found, "api-server-name-stale");
+        assert_eq!(finding.confidence, Confidence::Confirmed);
+    }
+}
+
+#[test]
+fn addresses_of_two_kinds_or_of_two_clusters_are_not_compared() {
+    let answer = |name: &str| {
+        format!("Server:\t\t10.2.0.4\nAddress:\t10.2.0.4#53\n\nName:\t{name}\nAddress: 20.1.2.3\n")
+    };
+    // API Server VNet Integration: a private address within, a public name.
+    let found = diagnosed(&[
+        ("aks.json", &aks("null")),
+        ("default.json", &kubernetes_at("10.1.0.9")),
+        ("dns.txt", &answer("prod-1.hcp.westeurope.azmk8s.io")),
+    ]);
+    let (decision, why) = verdict(&found, "api-server-name-stale");
+    assert_eq!(decision, Decision::NotEvaluated, "{why}");
+    // Another cluster's name.
+    let found = diagnosed(&[
+        ("aks.json", &aks("null")),
+        ("default.json", &kubernetes_at("20.9.9.9")),
+        ("dns.txt", &answer("test-1.hcp.westeurope.azmk8s.io")),
+    ]);
+    assert_eq!(verdict(&found, "api-server-name-stale").0, Decision::NotEvaluated);
+    // The same address.
+    let found = diagnosed(&[
+        ("aks.json", &aks("null")),
+        ("default.json", &kubernetes_at("20.1.2.3")),
+        ("dns.txt", &answer("prod-1.hcp.westeurope.azmk8s.io")),
+    ]);
+    assert_eq!(verdict(&found, "api-server-name-stale").0, Decision::RuledOut);
+}
+
+#[test]
+fn a_proxy_is_judged_by_its_urls_its_exceptions_and_by_who_did_not_get_past_it() {
+    let with = |config: &str| {
+        aks("null").replacen(
+            "\"agentPoolProfiles\"",
+            &format!("\"httpProxyConfig\":{config},\"agentPoolProfiles\""),
+            1,
+        )
+    };
+    let titles = |text: &str, log: &str| -> Vec<String> {
+        let found = diagnosed(&[("aks.json", &with(text)), ("kubelet.log", log)]);
+        found
+            .findings
+            .iter()
+            .filter(|one| one.detector == "http-proxy-misconfigured")
+            .map(|one| format!("{} {}", one.confidence.name(), one.title))
+            .collect()
+    };
+    let found = titles(
+        r#"{"httpProxy":"http://ada:geheim@10.9.0.4:3128","noProxy":["*.corp.example",".svc",".cluster.local"]}"#,
+        "",
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found.iter().all(|title| title.starts_with("confirmed") && !title.contains("geheim")),
+        "{found:?}"
+    );
+    let log = "Nov 23 10:00:00 aks-np1-vmss000000 kubelet[1]: E1123 10:00:00.000000 1 remote_image.go:180] \"PullImage from image service failed\" err=\"failed to pull image: failed to do request: Head \\\"https://mcr.microsoft.com/v2/x/manifests/1\\\": proxyconnect tcp: dial tcp 10.9.0.4:3128: i/o timeout\"\n";
+    let found = titles(r#"{"httpProxy":"http://10.9.0.4:3128","noProxy":[".svc",".cluster.local"]}"#, log);
+    assert_eq!(found, ["confirmed Nodes or pods don't get past the cluster's HTTP proxy"]);
+    for off in ["null", "{}", r#"{"httpProxy":"https://x","enabled":false}"#] {
+        assert_eq!(titles(off, ""), Vec::<String>::new(), "{off}");
+    }
 }

@@ -248,6 +248,47 @@ pub struct Certificate {
     pub untrusted: bool,
 }
 
+/// What a metric measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Measure {
+    /// Bytes that the API server's store has on its disk.
+    StoreSize,
+    /// Bytes that it may have.
+    StoreLimit,
+    /// Objects of one resource in the store.
+    Objects,
+}
+
+/// A number that a program measured of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: Box<str>,
+    /// What it measures.
+    pub measure: Option<Measure>,
+    /// Of what: `pods`, `leases.coordination.k8s.io`; empty when there is one of it.
+    pub of: Box<str>,
+    /// Bytes, or a number of things.
+    pub value: u64,
+}
+
+/// An address that a name was found to have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The name that was asked for, in lower case, without a dot at its end.
+    pub asked: Box<str>,
+    /// The name that has the address: another one where the asked one is an alias.
+    pub name: Box<str>,
+    /// The address.
+    pub address: Option<IpAddr>,
+    /// Who answered, when told.
+    pub server: Box<str>,
+    /// It was asked in a pod or on a node of the cluster.
+    pub in_cluster: bool,
+    /// The line.
+    pub message: Box<str>,
+}
+
 macro_rules! node_facts {
     ($($(#[$doc:meta])* $field:ident : $type:ty),* $(,)?) => {
         /// All that nodes say.
@@ -296,4 +337,8 @@ node_facts! {
     outward: Outward,
     /// Certificates.
     certificates: Certificate,
+    /// Metrics of the API server's store.
+    metrics: Metric,
+    /// Addresses of names.
+    answers: Answer,
 }

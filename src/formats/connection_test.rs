@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::shared::line;
-use super::shared::pattern::{pattern, search};
+use super::shared::pattern::{named, pattern, search};
 use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, Speaker, Whose, fingerprint,
+    Answer, AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, Speaker, Whose, fingerprint,
 };
 
 pub(super) struct ConnectionTest;
@@ -44,7 +44,16 @@ pattern!(QUESTION, r"^;(?P<name>[A-Za-z0-9_.-]+)\.\s+IN\s+A");
 pattern!(URL, r"https?://(?P<host>\[[0-9a-fA-F:]+\]|[$A-Za-z0-9_.{}-]+)(?::(?P<port>[$A-Za-z0-9_{}]+))?(?P<path>/[^\s'\x22]*)?");
 pattern!(CONNECT, r"-connect (?P<host>\[?[A-Za-z0-9_.:-]+?\]?):(?P<port>\d+)");
 pattern!(NOT_AFTER, r"^\s*(?:notAfter=|NotAfter: )(?P<date>[A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4})");
+// A name and its address: `Address: 1.2.3.4`, busybox's `Address 1: 1.2.3.4 name`, and `host`, `dig`, curl in their words.
+pattern!(NAME, r"^Name:\s+(?P<name>[A-Za-z0-9_.-]+?)\.?$");
+pattern!(ADDRESS, r"^Address(?:es)?(?: \d+)?:\s+(?P<address>[0-9a-fA-F.:]+)(?:\s+(?P<name>[A-Za-z0-9_.-]+))?$");
+pattern!(ALIAS, r"^(?P<name>[A-Za-z0-9_.-]+?)\.?(?:\s+canonical name = |\s+is an alias for |\.\s+\d+\s+IN\s+CNAME\s+)(?P<other>[A-Za-z0-9_.-]+?)\.?$");
+pattern!(RECORD, r"^(?P<name>[A-Za-z0-9_.-]+?)\.?(?: has (?:IPv6 )?address |\s+\d+\s+IN\s+A{1,4}\s+)(?P<address>[0-9a-fA-F.:]+)$");
+pattern!(CONNECTED, r"^\* (?:Connected to|Failed to connect to) (?P<name>[A-Za-z0-9_.-]+) \((?P<address>[0-9a-fA-F.:]+)\) port \d+");
 pattern!(VERIFY, r"^(?:verify error:num=(?P<number>\d+)|Verify return code: (?P<code>\d+))");
+
+/// Words that stand in every output with an address that was found.
+const FOUND: &[&str] = &["Non-authoritative answer", "canonical name = ", " has address ", " is an alias for ", "\tIN\tA\t", " IN A "];
 
 /// Names of AKS API servers, in all clouds.
 const API_NAMES: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
@@ -189,6 +198,59 @@ fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, Told)> 
     found
 }
 
+/// The addresses that an output tells of the name that was asked for, with the number of the line.
+fn answers(text: &str, command: &str) -> Vec<(u64, Answer)> {
+    let mut found: Vec<(u64, Answer)> = Vec::new();
+    let plain = |name: &str| -> Box<str> { name.trim_end_matches('.').to_lowercase().into() };
+    let (mut asked, mut server): (Box<str>, Box<str>) = (plain(asked(command)), "".into());
+    // `Name:` and `Address:` stand in pairs; the first address is the server's own.
+    let mut name: Option<Box<str>> = None;
+    let mut list = false;
+    for (number, line) in (0..).zip(text.lines()) {
+        if line.len() > 2000 {
+            continue;
+        }
+        let line = line.trim_end();
+        // Windows writes more addresses below the first.
+        let more = list.then(|| line.trim().parse::<IpAddr>().ok()).flatten();
+        list = false;
+        let mut add = |of: &str, address: IpAddr, asked: &str| {
+            let name = plain(of);
+            let asked = if asked.is_empty() { name.clone() } else { plain(asked) };
+            let message = excerpt(line.as_bytes());
+            found.push((number, Answer { asked, name, address: Some(address), server: server.clone(), in_cluster: false, message }));
+        };
+        if let Some(one) = search(&CONNECTED, line) {
+            // curl tells where it went: another question than that of a command before it.
+            let of = named(Some(&one), "name");
+            if let Ok(address) = named(Some(&one), "address").parse() {
+                add(of, address, of);
+            }
+        } else if let Some(one) = search(&ALIAS, line) {
+            if asked.is_empty() {
+                asked = plain(named(Some(&one), "name"));
+            }
+        } else if let Some(one) = search(&RECORD, line) {
+            if let Ok(address) = named(Some(&one), "address").parse() {
+                add(named(Some(&one), "name"), address, &asked);
+            }
+        } else if let Some(one) = search(&SERVER, line) {
+            (name, server) = (None, named(Some(&one), "server").into());
+        } else if let Some(one) = search(&NAME, line) {
+            name = Some(plain(named(Some(&one), "name")));
+        } else if let (Some(of), Some(address)) = (&name, more) {
+            add(of, address, &asked);
+            list = true;
+        } else if let (Some(of), Some(one)) = (&name, search(&ADDRESS, line))
+            && let Ok(address) = named(Some(&one), "address").parse()
+        {
+            add(of, address, &asked);
+            list = true;
+        }
+    }
+    found
+}
+
 /// Whose address a file holds, by its name: without a word on it, nobody's.
 fn by_name(path: &str) -> Whose {
     let name = path.rsplit(['/', '!']).next().unwrap_or_default().to_ascii_lowercase();
@@ -221,7 +283,7 @@ impl Format for ConnectionTest {
         if head.bytes.len() >= super::HEAD_BYTES {
             return 0;
         }
-                if lone_address(head.bytes).is_some() {
+        if lone_address(head.bytes).is_some() {
             return 60;
         }
 
@@ -230,12 +292,14 @@ impl Format for ConnectionTest {
             "curl: (", "nc: connect", "* Trying ", "telnet: ", "wget: ", "** server can't find", ";; ->>HEADER",
             "no servers could be reached", "CONNECTED(0", "* Connected to ", "port [tcp/", "verify error:num", "notAfter=",
         ];
-        if !tools.iter().any(|tool| has(tool)) || super::text::prompted(head.bytes) || super::text::mixed(head.bytes) {
+        let looked_up = FOUND.iter().any(|words| has(words)) || (has("Server:") && has("Name:") && has("Address"));
+        if !(looked_up || tools.iter().any(|tool| has(tool))) || super::text::prompted(head.bytes) || super::text::mixed(head.bytes) {
             return 0;
         }
         let text = String::from_utf8_lossy(head.bytes);
         let certificates = text.lines().any(|line| search(&NOT_AFTER, line).is_some() || search(&VERIFY, line).is_some());
-        if certificates || !lines(&text, "").is_empty() { 62 } else { 0 }
+        let answered = !answers(&text, "").is_empty();
+        if certificates || answered || !lines(&text, "").is_empty() { 62 } else { 0 }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
@@ -262,6 +326,13 @@ impl Format for ConnectionTest {
         let mut records = found.len() as u64;
         for (number, line, server, told) in found {
             note(piece, piece.first_line + number, line, &server, told, facts);
+        }
+        for (number, answer) in answers(&text, command) {
+            records += 1;
+            let place = Place { source: piece.source.clone(), line: piece.first_line + number };
+            if let Some(slot) = facts.nodes.answers.slot(place) {
+                *slot = Answer { in_cluster: piece.in_cluster || piece.node.is_some(), ..answer };
+            }
         }
         records += certificates(piece, &text, command, facts);
         records
@@ -435,6 +506,23 @@ mod tests {
             ("* Connected to api.example (20.1.2.3) port 443 (#0)", "", Told::Reached { host: "api.example".into(), port: 443 }),
         ] {
             assert_eq!(one(text, command), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_tool_tells_an_address_in_its_own_words() {
+        for (text, command, asked, name, address) in [
+            ("Server:\t\t168.63.129.16\nAddress:\t168.63.129.16#53\n\nNon-authoritative answer:\nName:\tprod-1.hcp.westeurope.azmk8s.io\nAddress: 20.1.2.3\n", "", "prod-1.hcp.westeurope.azmk8s.io", "prod-1.hcp.westeurope.azmk8s.io", "20.1.2.3"),
+            ("Server:\t10.0.0.10\nAddress:\t10.0.0.10:53\n\nprod-1.hcp.westeurope.azmk8s.io\tcanonical name = prod-1.0f.privatelink.westeurope.azmk8s.io\nName:\tprod-1.0f.privatelink.westeurope.azmk8s.io\nAddress: 10.1.0.4\n", "", "prod-1.hcp.westeurope.azmk8s.io", "prod-1.0f.privatelink.westeurope.azmk8s.io", "10.1.0.4"),
+            ("Server:    10.0.0.10\nAddress 1: 10.0.0.10 kube-dns.kube-system.svc.cluster.local\n\nName:      kubernetes.default\nAddress 1: 10.0.0.1 kubernetes.default.svc.cluster.local\n", "", "kubernetes.default", "kubernetes.default", "10.0.0.1"),
+            ("Server:  dns.contoso.example\r\nAddress:  10.2.0.4\r\n\r\nName:    a.example\r\nAddresses:  2001:db8::1\r\n          10.1.0.4\r\n", "", "a.example", "a.example", "10.1.0.4"),
+            ("a.example has address 10.1.0.4\n", "host b.example", "b.example", "a.example", "10.1.0.4"),
+            (";; ANSWER SECTION:\na.example.\t60\tIN\tCNAME\tb.example.\nb.example.\t60\tIN\tA\t10.1.0.4\n", "", "a.example", "b.example", "10.1.0.4"),
+            ("*   Trying 10.1.0.4:443...\n* Connected to a.example (10.1.0.4) port 443 (#0)\n", "", "a.example", "a.example", "10.1.0.4"),
+        ] {
+            let told: Vec<_> = answers(text, command).into_iter().map(|(_, one)| (one.asked.to_string(), one.name.to_string(), one.address)).collect();
+            assert_eq!(told.last(), Some(&(asked.to_owned(), name.to_owned(), address.parse().ok())), "{text}");
+            assert!(told.iter().all(|(.., address)| *address != "10.0.0.10".parse().ok()), "{text}");
         }
     }
 

@@ -54,6 +54,7 @@ formats![
     azure,
     run_command,
     collection_errors,
+    metrics,
     network_outbound,
     connection_test,
     kubectl_table,

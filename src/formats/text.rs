@@ -225,6 +225,8 @@ enum Begin {
     Table,
     Describe,
     Logs,
+    /// `nslookup`: its answers begin like descriptions, with `Name:`.
+    Lookup,
     Other,
 }
 
@@ -240,6 +242,7 @@ fn begin(line: &[u8]) -> Begin {
         Some(b'-') if line.starts_with(b"- apiVersion:") => Begin::Yaml,
         Some(b'N') if kubectl_describe::begins(line) => Begin::Describe,
         Some(b'=') if line.starts_with(b"==== START logs") => Begin::Logs,
+        Some(b'S') if line.starts_with(b"Server:") => Begin::Lookup,
         Some(byte) if byte.is_ascii_uppercase() && Header::parse(line.trim_ascii_end()).is_some() => Begin::Table,
         _ => Begin::Other,
     }
@@ -261,7 +264,11 @@ fn sections(text: &[u8]) -> Vec<Section> {
         let this = begin(line);
         let goes_on = match kind {
             // A described object holds anything, and ends where another thing begins.
-            Begin::Describe => matches!(this, Begin::Describe | Begin::Other | Begin::Logs),
+            Begin::Describe => matches!(this, Begin::Describe | Begin::Other | Begin::Logs | Begin::Lookup),
+            Begin::Lookup => {
+                this == Begin::Other
+                    || this == Begin::Describe && rest.get(length..).unwrap_or_default().starts_with(b"Address")
+            }
             // The items of a list, and the key that follows them.
             Begin::Yaml => this == Begin::Yaml || yaml_line(line),
             Begin::Table => this == Begin::Other && !line.trim_ascii().is_empty(),

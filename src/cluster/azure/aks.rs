@@ -21,6 +21,19 @@ pub enum Cloud {
     China,
 }
 
+/// The HTTP proxy that nodes and pods are told to use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpProxy {
+    /// `httpProxy` and `httpsProxy`, as written, with the field's name; those that are set.
+    pub urls: Vec<(&'static str, String)>,
+    /// What the user takes out of it.
+    pub exceptions: Vec<String>,
+    /// The same with what AKS adds; empty where the description does not say it.
+    pub effective: Vec<String>,
+    /// A certificate authority of its own is named.
+    pub has_authority: bool,
+}
+
 /// An AKS cluster.
 // The switches of the service are what they are.
 #[allow(clippy::struct_excessive_bools)]
@@ -74,13 +87,41 @@ pub struct AksCluster {
     pub policy: bool,
     /// `Free`, `Standard`, `Premium`.
     pub tier: String,
+    /// The HTTP proxy, unless there is none or it is switched off.
+    pub proxy: Option<HttpProxy>,
+    /// Ranges of services, as written.
+    pub service_ranges: Vec<String>,
+    /// Ranges of pods that are not of the network, as written.
+    pub pod_ranges: Vec<String>,
+    /// Pools of Windows nodes, and of availability sets, by name.
+    pub pools_without_proxy: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Pool {
+    name: Option<String>,
     count: Option<u64>,
+    ostype: Option<String>,
+    r#type: Option<String>,
     vnetsubnetid: Option<String>,
+}
+
+/// `httpProxyConfig`: null, empty and switched off are none.
+fn proxy(value: &Value) -> Option<HttpProxy> {
+    let url = |name: &'static str, key: &str| {
+        let text = value.get(key)?.as_str().filter(|text| !text.is_empty())?;
+        Some((name, text.to_owned()))
+    };
+    let urls: Vec<_> =
+        [url("httpProxy", "httpproxy"), url("httpsProxy", "httpsproxy")].into_iter().flatten().collect();
+    let off = value.get("enabled").and_then(Value::as_bool) == Some(false);
+    (!off && !urls.is_empty()).then(|| HttpProxy {
+        urls,
+        exceptions: texts(value.get("noproxy")),
+        effective: texts(value.get("effectivenoproxy")),
+        has_authority: value.get("trustedca").and_then(Value::as_str).is_some_and(|text| !text.is_empty()),
+    })
 }
 
 impl AksCluster {
@@ -136,6 +177,11 @@ impl AksCluster {
         // API versions of 2019.
         ranges.extend(texts(get(&["apiserverauthorizedipranges"])));
         let network = "networkprofile";
+        // Clusters with one family have the singular, those with two the plural as well.
+        let one_or_many = |key: &str| {
+            let many = texts(get(&[network, &format!("{key}s")]));
+            if many.is_empty() { texts(get(&[network, key])) } else { many }
+        };
         let mut outbound_ids = ids(get(&[network, "loadbalancerprofile", "effectiveoutboundips"]));
         outbound_ids.extend(ids(get(&[network, "natgatewayprofile", "effectiveoutboundips"])));
         let of_id = resource.id.split('/').skip_while(|part| *part != "resourcegroups").nth(1);
@@ -171,6 +217,19 @@ impl AksCluster {
             monitoring: flag(&["addonprofiles", "omsagent", "enabled"]),
             policy: flag(&["addonprofiles", "azurepolicy", "enabled"]),
             tier: text(&["sku", "tier"]),
+            proxy: get(&["httpproxyconfig"]).and_then(proxy),
+            service_ranges: one_or_many("servicecidr"),
+            pod_ranges: one_or_many("podcidr"),
+            pools_without_proxy: pools
+                .iter()
+                .filter(|pool| {
+                    let is = |value: &Option<String>, word: &str| {
+                        value.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(word))
+                    };
+                    is(&pool.ostype, "windows") || is(&pool.r#type, "availabilityset")
+                })
+                .filter_map(|pool| pool.name.clone())
+                .collect(),
         }
     }
 

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use aks::{AksCluster, Cloud};
+pub use aks::{AksCluster, Cloud, HttpProxy};
 pub use filter::{Far, Filtered, SecurityGroup, SecurityRule};
 
 use crate::evidence::{Evidence, excerpt};

@@ -1,30 +1,139 @@
 //! etcd takes no more writes, or does not answer in time.
 
+use std::collections::BTreeMap;
+
 use crate::cluster::Cluster;
 use crate::detectors::needs::API_LOGS;
-use crate::detectors::told::{self, Says};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
-use crate::facts::Signal;
+use crate::detectors::told::{self, Says, Told};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
+use crate::evidence::Evidence;
+use crate::facts::{Measure, Place, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "etcd-full",
     chapter: Chapter::ControlPlane,
     title: "etcd is full or too slow",
     guide: &["4.6"],
-    needs: &[API_LOGS],
+    needs: &[STORE],
     explains: &["api-server-throttles", "admission-webhook-failing"],
     doc: Doc {
         meaning: "The API server keeps all objects in etcd. Past its limit (8 GB) etcd takes no more writes: nothing can be made or changed, only read and deleted. Well before, with thousands of events, Helm secrets, jobs or custom resources, it answers late.",
-        decision: "'etcdserver: mvcc: database space exceeded': confirmed. 'etcdserver: request timed out' or a changed leader: likely when seen more than five times and still at the end of the logs; told as passing otherwise.",
+        decision: "'etcdserver: mvcc: database space exceeded': confirmed. 'etcdserver: request timed out' or a changed leader: likely when seen more than five times and still at the end of the logs; told as passing otherwise. From metrics (apiserver_storage_size_bytes and its older names, apiserver_storage_objects): 95 % of the limit and more is confirmed as nearly full, 60 % as filling up, more than 2 GB as large. The limit is etcd_server_quota_backend_bytes where the metrics tell it, else the 8 GiB of AKS.",
         action: "Delete what is not needed; ask Azure for help if the API server answers no more.",
         reference: "AKS: troubleshoot API server and etcd problems.",
     },
     judge,
 };
 
+/// The limit of AKS, in bytes.
+const LIMIT: u64 = 8 << 30;
+/// From here on a store is called large, in bytes (AKS: troubleshoot API server and etcd problems).
+const LARGE: u64 = 2_000_000_000;
+
+const STORE: Need = Need {
+    what: "logs or metrics of the API server, or the errors that clients got",
+    why: "they tell what the API server could not do, and how full its store is",
+    command: "kubectl get --raw /metrics | grep -E '^(apiserver_storage|apiserver_resource_objects|etcd_)' > metrics.txt",
+    met: |cluster| (API_LOGS.met)(cluster) || store(cluster).is_some(),
+};
+
+/// How large the store is, and what is most in it.
+struct Store {
+    bytes: u64,
+    limit: u64,
+    /// Resources with the most objects, the most first.
+    most: Vec<(String, u64)>,
+    evidence: Vec<Evidence>,
+}
+
+fn store(cluster: &Cluster) -> Option<Store> {
+    let metrics = &cluster.facts.nodes.metrics;
+    let of = |measure: Measure| metrics.iter().filter(move |(_, one)| one.measure == Some(measure));
+    // Several API servers and several members of etcd tell of the same store.
+    let largest = of(Measure::StoreSize).max_by_key(|(place, one)| (one.value, std::cmp::Reverse(*place)))?;
+    let quota = of(Measure::StoreLimit).map(|(_, one)| one.value).filter(|limit| *limit > 0).min();
+    let mut counts: BTreeMap<&str, (u64, &Place, &str)> = BTreeMap::new();
+    for (place, one) in of(Measure::Objects) {
+        let entry = counts.entry(&one.of).or_insert((one.value, place, &one.name));
+        if one.value > entry.0 {
+            *entry = (one.value, place, &one.name);
+        }
+    }
+    let mut most: Vec<_> = counts.into_iter().collect();
+    most.sort_by_key(|(name, (count, ..))| (std::cmp::Reverse(*count), *name));
+    most.truncate(5);
+    let at = crate::cluster::azure::at;
+    let mut evidence = vec![at(largest.0, &largest.1.name, &largest.1.value.to_string())];
+    evidence.extend(most.iter().take(3).map(|(name, (count, place, metric))| at(place, &format!("{metric}, {name}"), &count.to_string())));
+    Some(Store {
+        bytes: largest.1.value,
+        limit: quota.unwrap_or(LIMIT),
+        most: most.into_iter().map(|(name, (count, ..))| (name.to_owned(), count)).collect(),
+        evidence,
+    })
+}
+
+impl Store {
+    fn gib(bytes: u64) -> String {
+        format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+    }
+
+    /// Hundredths of the limit.
+    fn share(&self) -> u64 {
+        self.bytes.saturating_mul(100) / self.limit.max(1)
+    }
+
+    /// `events 84000, secrets 12000`.
+    fn most(&self) -> String {
+        self.most.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// ` The store has …`, for the cause of another finding.
+    fn in_words(&self) -> String {
+        let most = if self.most.is_empty() { String::new() } else { format!(" Most numerous: {}.", self.most()) };
+        format!(" Its database has {} of {}.{most}", Self::gib(self.bytes), Self::gib(self.limit))
+    }
+}
+
+const CLEAN_UP: &str = "Find what there is most of, and delete what is not needed: finished jobs, old Helm releases (secrets of type helm.sh/release.v1), events, leftovers of operators. Set quotas on numbers of objects.";
+
+fn clean_up() -> Vec<String> {
+    vec![
+        "kubectl get --raw /metrics | grep -E '^apiserver_(storage|resource)_objects' | sort -k2 -n | tail -n 15".to_owned(),
+        "kubectl get --raw /metrics | grep -E 'apiserver_storage_size_bytes|etcd_db_total_size'".to_owned(),
+    ]
+}
+
+/// The finding of a store that is large by its metrics alone.
+fn large(store: &Store) -> Option<Finding> {
+    let (severity, title) = match store.share() {
+        95.. => (Severity::Critical, format!("etcd is nearly full: {} of {}", Store::gib(store.bytes), Store::gib(store.limit))),
+        60.. => (Severity::Medium, format!("etcd fills up: {} of {}", Store::gib(store.bytes), Store::gib(store.limit))),
+        _ if store.bytes > LARGE => (Severity::Low, format!("etcd is large: {} of {}", Store::gib(store.bytes), Store::gib(store.limit))),
+        _ => return None,
+    };
+    let says = Says {
+        severity,
+        confidence: Confidence::Confirmed,
+        unit: "measurement",
+        cause: format!("{} Past the limit nothing can be made or changed; long before, lists take long and the API server needs much memory.", store.in_words().trim_start()),
+        fix: CLEAN_UP.to_owned(),
+        commands: clean_up(),
+        verify: vec!["kubectl get --raw /metrics | grep -E 'apiserver_storage_size_bytes'   # smaller, after the next defragmentation".to_owned()],
+    };
+    let told = Told { count: 1, evidence: store.evidence.clone(), ..Told::default() };
+    let mut finding = told.finding(&DETECTOR, "size", title, says)?;
+    finding.detail("bytes", store.bytes);
+    finding.detail("objects", &store.most);
+    Some(finding)
+}
+
 fn judge(cluster: &Cluster) -> Outcome {
+    let store = store(cluster);
     let all = told::signals(cluster, |key| matches!(key.signal, Signal::EtcdFull | Signal::EtcdSlow).then_some(key.signal));
-    let findings = all.into_iter().filter_map(|(signal, told)| {
+    let mut full_now = false;
+    let mut findings: Vec<Finding> = Vec::new();
+    for (signal, mut told) in all {
         let full = signal == Signal::EtcdFull;
         let passed = cluster.is_over(told.span) || (!full && told.count <= 5);
         let (severity, confidence) = match (full, passed) {
@@ -33,24 +142,30 @@ fn judge(cluster: &Cluster) -> Outcome {
             (false, false) => (Severity::High, Confidence::Likely),
             (false, true) => (Severity::Low, Confidence::Possible),
         };
+        full_now |= full && !passed;
+        told.evidence.extend(store.iter().flat_map(|store| store.evidence.clone()));
+        let size = store.as_ref().map_or_else(String::new, Store::in_words);
         let says = Says {
             severity,
             confidence,
             unit: "error",
             cause: if full {
-                format!("etcd's database has reached its limit{}: nothing can be made or changed in the cluster, only read and deleted.", told.when())
+                format!("etcd's database has reached its limit{}: nothing can be made or changed in the cluster, only read and deleted.{size}", told.when())
             } else {
-                format!("etcd did not answer in time{}: it has too many or too large objects, or changed its leader.", told.when())
+                format!("etcd did not answer in time{}: it has too many or too large objects, or changed its leader.{size}", told.when())
             },
-            fix: if !full && passed { "Nothing to mend, unless it comes back: upgrades and restarts of the control plane look like this.".to_owned() } else { "Find what there is most of, and delete what is not needed: finished jobs, old Helm releases (secrets of type helm.sh/release.v1), events, leftovers of operators. Set quotas on numbers of objects.".to_owned() },
-            commands: if !full && passed { Vec::new() } else { vec![
-                "kubectl get --raw /metrics | grep -E '^apiserver_storage_objects' | sort -k2 -n | tail -n 15".to_owned(),
-                "kubectl get --raw /metrics | grep -E 'apiserver_storage_size_bytes|etcd_db_total_size'".to_owned(),
-            ] },
+            fix: if !full && passed { "Nothing to mend, unless it comes back: upgrades and restarts of the control plane look like this.".to_owned() } else { CLEAN_UP.to_owned() },
+            commands: if !full && passed { Vec::new() } else { clean_up() },
             verify: vec!["kubectl create configmap etcd-test && kubectl delete configmap etcd-test   # both work".to_owned()],
         };
         let title = if full { "etcd is full: nothing can be made or changed" } else if passed { "etcd did not answer in time for a while" } else { "etcd does not answer in time" };
-        told.finding(&DETECTOR, if full { "full" } else { "slow" }, title.to_owned(), says)
+        findings.extend(told.finding(&DETECTOR, if full { "full" } else { "slow" }, title.to_owned(), says));
+    }
+    if !full_now {
+        findings.extend(store.as_ref().and_then(large));
+    }
+    let ruled_out = store.filter(|_| findings.is_empty()).map(|store| {
+        format!("its database has {} of {}", Store::gib(store.bytes), Store::gib(store.limit))
     });
-    findings.collect::<Vec<_>>().into()
+    Outcome { findings, ruled_out, ..Outcome::default() }
 }

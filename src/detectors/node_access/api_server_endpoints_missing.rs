@@ -1,8 +1,9 @@
 //! The service kubernetes, by which pods find the API server, leads nowhere.
 
+use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::told::{Says, Told, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -10,7 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::NodeAccess,
     title: "The service kubernetes has no endpoints",
     guide: &["4.1"],
-    needs: &[ENDPOINTS],
+    needs: &[common::API_ENDPOINTS],
     explains: &["pod-cannot-reach-api-server"],
     doc: Doc {
         meaning: "The API server itself keeps the endpoints of the service kubernetes in namespace default: its own addresses. Without them no pod finds the API server. The service is called kubernetes; older texts name kubernetes-internal, which does not exist on AKS, and that is no fault.",
@@ -21,24 +22,9 @@ pub(super) const DETECTOR: Detector = Detector {
     judge,
 };
 
-const ENDPOINTS: Need = Need {
-    what: "the endpoints of namespace default",
-    why: "the API server's own are among them",
-    command: "kubectl get services,endpoints,endpointslices -n default -o json > default.json",
-    met: |cluster| known(cluster),
-};
-
-/// Whether endpoints of the namespace were listed at all.
-fn known(cluster: &Cluster) -> bool {
-    let facts = &cluster.facts;
-    let default = |key: &Key| &*key.namespace == "default";
-    (facts.has_list("Endpoints") || facts.has_list("EndpointSlice"))
-        && (facts.objects.endpoints.iter().any(|(key, _)| default(key)) || facts.objects.endpoint_slices.iter().any(|(key, _)| default(key)))
-}
-
 fn judge(cluster: &Cluster) -> Outcome {
     let key = Key::new("default", "kubernetes");
-    let Some(service) = cluster.facts.objects.services.get("default", "kubernetes").filter(|_| known(cluster)) else {
+    let Some(service) = cluster.facts.objects.services.get("default", "kubernetes").filter(|_| common::endpoints_known(cluster)) else {
         return Outcome::default();
     };
     let published = cluster.services.all.get(&key).and_then(|state| state.published.as_ref());

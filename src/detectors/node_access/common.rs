@@ -2,8 +2,42 @@
 
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
+use crate::detectors::Need;
 use crate::detectors::told::{self, Told};
-use crate::facts::{Failure, Signal, time};
+use crate::evidence::Evidence;
+use crate::facts::{Failure, Key, Signal, time};
+
+/// The endpoints of the API server's own service.
+pub(super) const API_ENDPOINTS: Need = Need {
+    what: "the endpoints of namespace default",
+    why: "the API server's own are among them",
+    command: "kubectl get services,endpoints,endpointslices -n default -o json > default.json",
+    met: endpoints_known,
+};
+
+/// Whether endpoints of the namespace were listed at all.
+pub(super) fn endpoints_known(cluster: &Cluster) -> bool {
+    let facts = &cluster.facts;
+    let default = |key: &Key| &*key.namespace == "default";
+    (facts.has_list("Endpoints") || facts.has_list("EndpointSlice"))
+        && (facts.objects.endpoints.iter().any(|(key, _)| default(key))
+            || facts.objects.endpoint_slices.iter().any(|(key, _)| default(key)))
+}
+
+/// Where the endpoints of a service stand.
+pub(super) fn api_endpoints_evidence(cluster: &Cluster, key: &Key) -> Vec<Evidence> {
+    let objects = &cluster.facts.objects;
+    let published = cluster.services.all.get(key).and_then(|state| state.published.as_ref());
+    let from = published.map(|one| one.from.as_slice()).unwrap_or_default();
+    from.iter()
+        .filter_map(|(kind, key)| match *kind {
+            "Endpoints" => Some(objects.endpoints.get(&key.namespace, &key.name)?.evidence(kind, key)),
+            _ => Some(objects.endpoint_slices.get(&key.namespace, &key.name)?.evidence(kind, key)),
+        })
+        .flatten()
+        .take(1)
+        .collect()
+}
 
 /// Failures after which nothing was reached at all, or something that is not the API server.
 pub(super) fn no_connection(failure: Failure) -> bool {

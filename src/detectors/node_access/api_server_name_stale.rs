@@ -1,0 +1,161 @@
+//! The API server's name leads to another address than the API server has.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::common;
+use crate::cluster::Cluster;
+use crate::cluster::azure::{at, is_private};
+use crate::cluster::reachability::{What, is_api_name};
+use crate::detectors::told::{Says, Told, aks_named, aks_subject};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
+use crate::evidence::Evidence;
+use crate::facts::{AzureKind, Key};
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "api-server-name-stale",
+    chapter: Chapter::NodeAccess,
+    title: "The API server's name leads to another address than it has",
+    guide: &["4.1", "4.3"],
+    needs: &[common::API_ENDPOINTS, ANSWERS],
+    explains: &[
+        "node-cannot-reach-api-server",
+        "pod-cannot-reach-api-server",
+        "client-blocked-on-the-way",
+        "node-not-ready",
+    ],
+    doc: Doc {
+        meaning: "Nodes and clients find the API server by its name, pods by the service kubernetes, whose endpoints the API server writes itself. On AKS both lead to the same address. After a stop and start, or when a private endpoint is made anew, the address changes: a DNS record, a cache or a hosts file that still has the old one leads nowhere.",
+        decision: "The endpoints of default/kubernetes are compared with what nslookup, dig, host or curl answered for the name of the API server, and with the records of its private DNS zone. No address in common: likely; confirmed when attempts to reach the API server by the name or the other address failed. A public answer beside private endpoints is not judged: API Server VNet Integration looks like that.",
+        action: "Correct the record, or clear what remembers the old address.",
+        reference: "AKS: create a private cluster; start and stop a cluster.",
+    },
+    judge,
+};
+
+const ANSWERS: Need = Need {
+    what: "the address that the API server's name has in DNS",
+    why: "it must be the one that the service kubernetes leads to",
+    command: "nslookup $(az aks show -g RESOURCE_GROUP -n CLUSTER --query \"privateFqdn || fqdn\" -o tsv) > api-dns.txt\naz network private-dns record-set a list -g NODE_RESOURCE_GROUP -z ZONE -o json > api-records.json",
+    met: |cluster| !answers(cluster).is_empty(),
+};
+
+/// What one source says of one name.
+#[derive(Default)]
+struct Answered {
+    addresses: BTreeSet<IpAddr>,
+    evidence: Vec<Evidence>,
+    by: String,
+}
+
+/// Whether a name is of the API server of this cluster, as far as the bundle tells.
+fn is_own(cluster: &Cluster, name: &str) -> bool {
+    let known = cluster.azure.cluster().map(|aks| [&aks.fqdn, &aks.private_fqdn]);
+    match known.filter(|names| names.iter().any(|name| !name.is_empty())) {
+        Some(names) => names.iter().any(|own| own.eq_ignore_ascii_case(name)),
+        None => is_api_name(name),
+    }
+}
+
+/// Answers and records, by name and source.
+fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
+    let mut all: BTreeMap<(String, String), Answered> = BTreeMap::new();
+    for (place, answer) in cluster.facts.nodes.answers.iter() {
+        let Some(address) = answer.address.filter(|_| is_own(cluster, &answer.asked) || is_own(cluster, &answer.name)) else { continue };
+        let one = all.entry((answer.asked.to_string(), place.source.to_string())).or_default();
+        one.addresses.insert(address);
+        let words = format!("{} has address {address}", answer.asked);
+        one.evidence.push(Evidence { excerpt: answer.message.clone(), ..at(place, &words, "") });
+        if one.by.is_empty() {
+            one.by = if answer.server.is_empty() { "a lookup".to_owned() } else { format!("the DNS server {}", answer.server) };
+        }
+    }
+    for (place, record) in cluster.facts.azure.of(AzureKind::RecordSet) {
+        let full = record.text("fqdn").trim_end_matches('.').to_lowercase();
+        let zone = record.id.split("/privatednszones/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let name = if full.is_empty() { format!("{}.{zone}", record.name.to_lowercase()) } else { full };
+        if !is_own(cluster, &name) {
+            continue;
+        }
+        for entry in record.value.get("arecords").and_then(|list| list.as_array()).into_iter().flatten() {
+            let Some(address) = entry.get("ipv4address").and_then(|text| text.as_str()?.parse().ok()) else { continue };
+            let one = all.entry((name.clone(), place.source.to_string())).or_default();
+            one.addresses.insert(address);
+            one.evidence.push(at(place, &format!("record {}", record.name), &format!("A {address}")));
+            one.by = format!("the private DNS zone {zone}");
+        }
+    }
+    all
+}
+
+fn shown(addresses: &BTreeSet<IpAddr>) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let key = Key::new("default", "kubernetes");
+    let Some(published) = cluster.services.all.get(&key).and_then(|state| state.published.as_ref()).filter(|one| !one.ready.is_empty()) else {
+        return Outcome { undecided: Some("the endpoints of default/kubernetes have no address".to_owned()), ..Outcome::default() };
+    };
+    let answers = answers(cluster);
+    // Without a description of the cluster two names may be of two clusters.
+    let clusters: BTreeSet<&str> = answers.keys().filter_map(|(name, _)| name.split('.').next()).collect();
+    if clusters.len() > 1 {
+        return Outcome { undecided: Some("the bundle has answers for several API servers, and nothing tells which is this cluster's".to_owned()), ..Outcome::default() };
+    }
+    let mut findings = Vec::new();
+    let (mut same, mut other_class) = (Vec::new(), false);
+    for ((name, _), answered) in answers {
+        let comparable: BTreeSet<IpAddr> = answered.addresses.iter().copied().filter(|ip| published.ready.iter().any(|own| own.is_ipv4() == ip.is_ipv4())).collect();
+        if comparable.is_empty() {
+            continue;
+        }
+        if comparable.iter().any(|ip| published.ready.contains(ip)) {
+            same.push(name);
+        } else if published.ready.iter().any(|ip| is_private(*ip)) && comparable.iter().all(|ip| !is_private(*ip)) {
+            other_class = true;
+        } else {
+            findings.extend(differs(cluster, &key, &published.ready, &name, &comparable, answered));
+        }
+    }
+    let undecided = (findings.is_empty() && same.is_empty() && other_class).then(|| "the name has a public address and the endpoints a private one, as with API Server VNet Integration".to_owned());
+    let ruled_out = (findings.is_empty() && !same.is_empty()).then(|| format!("{} has the address of the service kubernetes, {}", same.first().map_or("the name", String::as_str), shown(&published.ready)));
+    Outcome { findings, undecided, ruled_out }
+}
+
+fn differs(cluster: &Cluster, key: &Key, own: &BTreeSet<IpAddr>, name: &str, found: &BTreeSet<IpAddr>, answered: Answered) -> Option<Finding> {
+    let mut told = crate::detectors::told::attempts(cluster, |one| {
+        let aimed = |host: &String| host.eq_ignore_ascii_case(name) || host.parse().is_ok_and(|ip: IpAddr| found.contains(&ip));
+        (one.what == What::ApiServer && !one.failure.of_dns() && one.hosts.iter().any(aimed)).then_some(())
+    })
+    .remove(&())
+    .unwrap_or_else(Told::default);
+    let failing = told.count > 0 && !cluster.is_over(told.span);
+    let mut shown_first = answered.evidence;
+    shown_first.truncate(3);
+    shown_first.extend(common::api_endpoints_evidence(cluster, key));
+    told.show_first(shown_first);
+    let failures = if failing { format!(" Attempts to reach it failed{}.", told.when()) } else { String::new() };
+    let zone = answered.by.starts_with("the private DNS zone");
+    let says = Says {
+        severity: if failing { Severity::Critical } else { Severity::High },
+        confidence: if failing { Confidence::Confirmed } else { Confidence::Likely },
+        unit: if failing { "failed attempt" } else { "answer" },
+        cause: format!("{} says that {name} is {}; the API server itself is at {} (endpoints of default/kubernetes). Who asks by the name asks the wrong address.{failures}", crate::detectors::told::capital(&answered.by), shown(found), shown(own)),
+        fix: if zone {
+            "The record of the zone is old. Let AKS write it anew; in a zone that you keep yourself, correct it.".to_owned()
+        } else {
+            "Find what still has the old address: a record of your own in a DNS server (forward the zone instead of copying it), a cache, a hosts file, a pinned address in an agent's configuration. If the zone itself is wrong, let AKS write it anew.".to_owned()
+        },
+        commands: vec![
+            format!("nslookup {} 168.63.129.16   # in the network: what Azure itself says", crate::detectors::shell(name)),
+            "az network private-dns record-set a list -g NODE_RESOURCE_GROUP -z ZONE -o table   # private clusters".to_owned(),
+            format!("az aks update {}", aks_named(cluster)),
+        ],
+        verify: vec![format!("nslookup {}   # {}", crate::detectors::shell(name), shown(own))],
+    };
+    let title = format!("The API server's name leads to {}, and the API server is at {}", shown(found), shown(own));
+    let mut finding = told.finding(&DETECTOR, name, title, says)?;
+    finding.subjects.extend(aks_subject(cluster));
+    Some(finding)
+}

@@ -1,0 +1,266 @@
+//! The HTTP proxy that nodes and pods are told to use: what it can't be, and what must not go through it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::common;
+use crate::cluster::Cluster;
+use crate::cluster::azure::{AksCluster, HttpProxy, range};
+use crate::detectors::needs::AKS;
+use crate::detectors::told::{Says, Told, aks_named, aks_subject, listed};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::facts::Failure;
+
+pub(super) const DETECTOR: Detector = Detector {
+    id: "http-proxy-misconfigured",
+    chapter: Chapter::NodeAccess,
+    title: "The cluster's HTTP proxy is misconfigured",
+    guide: &["4.5"],
+    needs: &[AKS],
+    explains: &[
+        "node-outbound-blocked",
+        "node-cannot-reach-api-server",
+        "pod-cannot-reach-api-server",
+        "image-pull-failing",
+        "registry-unreachable",
+        "node-provisioning-failed",
+    ],
+    doc: Doc {
+        meaning: "A cluster with an HTTP proxy configuration tells its nodes and its pods to send HTTP and HTTPS to that proxy, but for a list of exceptions. What stays in the network must be among these: the API server, pods, services, and Azure's own addresses for DNS and identity. AKS adds them itself; a proxy URL or an exception that it can't use is not corrected.",
+        decision: "Read from httpProxyConfig of the cluster. Confirmed: an httpProxy whose URL is not http://, a URL with a user and a password, an exception such as *.corp.example (a star before a domain is not supported), pools of Windows nodes or availability sets (not supported), and attempts that failed at the proxy itself. Likely: effectiveNoProxy, the list with what AKS adds, lacks the API server, a range of pods or services, 169.254.169.254 or 168.63.129.16. Possible: no exception for names of services, such as .svc and .cluster.local, which AKS does not add. A configuration that is switched off is not judged.",
+        action: "Correct the configuration and update the cluster: nodes are made anew with it.",
+        reference: "AKS: HTTP proxy support. Azure/AKS issues 205 and 3174 on names of services.",
+    },
+    judge,
+};
+
+/// The address of the machine's own identity and metadata.
+const METADATA: &str = "169.254.169.254";
+
+/// Host and port of a URL, and whether it names a user.
+fn host_of(url: &str) -> (&str, bool) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or((authority, false), |(_, host)| (host, true))
+}
+
+/// Whether a list of exceptions takes out a name: by itself, or by a domain that it is in.
+fn covers_name(list: &[String], name: &str) -> bool {
+    list.iter().any(|entry| {
+        let entry = entry.trim().trim_end_matches('.');
+        let domain = entry.trim_start_matches('.');
+        let below = || {
+            let at = name.len().checked_sub(domain.len())?;
+            Some(name.get(at..)?.eq_ignore_ascii_case(domain) && name.get(..at)?.ends_with('.'))
+        };
+        !domain.is_empty() && (name.eq_ignore_ascii_case(entry) || below() == Some(true))
+    })
+}
+
+/// Whether a list of exceptions takes out a whole range.
+fn covers_range(list: &[String], wanted: IpNet) -> bool {
+    list.iter().filter_map(|entry| range(entry)).any(|entry| entry.contains(&wanted))
+}
+
+/// What must not go to the proxy and does.
+fn missing(aks: &AksCluster, proxy: &HttpProxy) -> Vec<String> {
+    let names = [&aks.fqdn, &aks.private_fqdn];
+    let mut all: Vec<String> = names
+        .into_iter()
+        .filter(|name| !name.is_empty() && !covers_name(&proxy.effective, name))
+        .cloned()
+        .collect();
+    let own = [METADATA, crate::cluster::azure::AZURE_DNS].map(str::to_owned);
+    let ranges = aks.service_ranges.iter().chain(&aks.pod_ranges).chain(&own);
+    all.extend(
+        ranges
+            .filter(|text| range(text).is_some_and(|wanted| !covers_range(&proxy.effective, wanted)))
+            .cloned(),
+    );
+    all
+}
+
+/// One thing that is wrong.
+struct Wrong {
+    about: &'static str,
+    title: String,
+    severity: Severity,
+    confidence: Confidence,
+    field: &'static str,
+    words: String,
+    cause: String,
+    fix: &'static str,
+}
+
+fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
+    let mut all = Vec::new();
+    for (field, url) in &proxy.urls {
+        let (host, with_user) = host_of(url);
+        if with_user {
+            all.push(Wrong {
+                about: "user",
+                title: "The HTTP proxy wants a user and a password, which AKS does not support".to_owned(),
+                severity: Severity::High,
+                confidence: Confidence::Confirmed,
+                field,
+                words: format!("{host}, with a user and a password"),
+                cause: format!("{field} leads to {host} with a user and a password in its URL. AKS does not support proxies that ask for them."),
+                fix: "Let the proxy admit the nodes' addresses without a password, and take user and password out of the URL.",
+            });
+        }
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        if *field == "httpProxy" && !scheme.eq_ignore_ascii_case("http") {
+            all.push(Wrong {
+                about: "scheme",
+                title: "The URL of the HTTP proxy does not begin with http://".to_owned(),
+                severity: Severity::High,
+                confidence: Confidence::Confirmed,
+                field,
+                words: if scheme.is_empty() { format!("{host}, without a scheme") } else { format!("{scheme}://{host}") },
+                cause: format!("httpProxy leads to {host} and must be a URL that begins with http://: programs of the nodes can't use it as it is."),
+                fix: "Write the URL as http://HOST:PORT. A proxy that is itself reached by TLS belongs into httpsProxy.",
+            });
+        }
+    }
+    let stars: Vec<&str> = proxy.exceptions.iter().map(|one| one.trim()).filter(|one| one.starts_with('*') && one.len() > 1).collect();
+    if !stars.is_empty() {
+        all.push(Wrong {
+            about: "star",
+            title: format!("An exception from the HTTP proxy with a star is none: {}", listed(stars.iter().copied(), 3)),
+            severity: Severity::Medium,
+            confidence: Confidence::Confirmed,
+            field: "noProxy",
+            words: stars.join(", "),
+            cause: format!("noProxy names {}: a star before a domain is not supported, and these hosts are asked by the proxy.", listed(stars.iter().copied(), 5)),
+            fix: "Write the domain with a dot before it and without a star: .corp.example.",
+        });
+    }
+    let missing = if proxy.effective.is_empty() { Vec::new() } else { missing(aks, proxy) };
+    if !missing.is_empty() {
+        let names = listed(missing.iter().map(String::as_str), 6);
+        all.push(Wrong {
+            about: "exceptions",
+            title: format!("What must not go through the HTTP proxy goes through it: {names}"),
+            severity: Severity::High,
+            confidence: Confidence::Likely,
+            field: "effectiveNoProxy",
+            words: proxy.effective.join(", "),
+            cause: format!("The list of what is asked without the proxy lacks {names}. Requests to it leave for the proxy, which can't reach the inside of the network, or must not."),
+            fix: "Add what is missing to noProxy.",
+        });
+    }
+    let lists: Vec<String> = proxy.exceptions.iter().chain(&proxy.effective).cloned().collect();
+    let inside = ["web.shop.svc", "web.shop.svc.cluster.local"].into_iter().filter(|name| !covers_name(&lists, name)).count();
+    if inside > 0 {
+        all.push(Wrong {
+            about: "services",
+            title: "Names of services are asked by the HTTP proxy".to_owned(),
+            severity: Severity::Low,
+            confidence: Confidence::Possible,
+            field: "noProxy",
+            words: if lists.is_empty() { "no exceptions".to_owned() } else { lists.join(", ") },
+            cause: "No exception covers names such as web.shop.svc and web.shop.svc.cluster.local. Pods get the proxy in their environment, and programs that ask a service by its name then ask the proxy, which does not know that name. AKS takes out ranges of addresses, which does not help names.".to_owned(),
+            fix: "Add .svc and .cluster.local to noProxy, and the short names that programs use; or keep the environment out of pods with the annotation kubernetes.azure.com/no-http-proxy-vars: \"true\".",
+        });
+    }
+    if !aks.pools_without_proxy.is_empty() {
+        let pools = listed(aks.pools_without_proxy.iter().map(String::as_str), 5);
+        all.push(Wrong {
+            about: "pools",
+            title: format!("Node pools that don't support an HTTP proxy: {pools}"),
+            severity: Severity::Medium,
+            confidence: Confidence::Confirmed,
+            field: "agentPoolProfiles",
+            words: pools.clone(),
+            cause: format!("The cluster has an HTTP proxy, and the pools {pools} are of Windows or of an availability set: AKS does not support that, and their nodes don't use the proxy."),
+            fix: "Give these pools a way out of their own (firewall, NAT gateway), or move their pods to Linux pools.",
+        });
+    }
+    all
+}
+
+/// Nodes or pods that did not get past the proxy.
+fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<Finding> {
+    use crate::cluster::reachability::Who;
+    let mut told = crate::detectors::told::attempts(cluster, |one| {
+        let inside = matches!(one.who, Who::Node(_) | Who::Pod(_) | Who::Unknown);
+        (inside && one.failure == Failure::Proxy).then_some(())
+    })
+    .remove(&())?;
+    let passed = cluster.is_over(told.span);
+    let hosts: Vec<&str> = proxy.urls.iter().map(|(_, url)| host_of(url).0).collect();
+    told.show_first(proxy.urls.first().and_then(|(field, url)| aks.evidence(&format!("httpProxyConfig.{field}"), host_of(url).0)));
+    let says = Says {
+        severity: if passed { Severity::Medium } else { Severity::Critical },
+        confidence: if passed { Confidence::Likely } else { Confidence::Confirmed },
+        unit: "failed attempt",
+        cause: format!("Nodes or pods are told to use the proxy {} and don't get past it{}{}.", listed(hosts.into_iter(), 2), told.reached_for_in_brackets(), told.when()),
+        fix: "See that the proxy runs, that the nodes' subnet may reach its port, and that its name is known to the DNS servers of the network.".to_owned(),
+        commands: vec!["nc -vz -w 5 PROXY_HOST PROXY_PORT   # on a node".to_owned()],
+        verify: vec!["curl -sI -x http://PROXY_HOST:PROXY_PORT https://mcr.microsoft.com/v2/ | head -n 1   # on a node: 200".to_owned()],
+    };
+    told.finding(&DETECTOR, "not-passed", "Nodes or pods don't get past the cluster's HTTP proxy".to_owned(), says)
+}
+
+fn judge(cluster: &Cluster) -> Outcome {
+    let Some(aks) = cluster.azure.cluster() else { return Outcome::default() };
+    let Some(proxy) = aks.proxy.as_ref() else {
+        return Outcome {
+            ruled_out: aks.whole.then(|| "the cluster has no HTTP proxy".to_owned()),
+            ..Outcome::default()
+        };
+    };
+    // A host by its address is known to need no name.
+    let by_address = proxy.urls.iter().all(|(_, url)| host_of(url).0.rsplit_once(':').is_some_and(|(host, _)| host.parse::<IpAddr>().is_ok()));
+    let unresolved = (!by_address)
+        .then(|| common::of_nodes(cluster, |one| one.failure.of_dns()))
+        .flatten()
+        .is_some();
+    let mut findings: Vec<Finding> = wrongs(aks, proxy).into_iter().filter_map(|wrong| {
+        let told = Told { count: 1, evidence: vec![aks.evidence(&format!("httpProxyConfig.{}", wrong.field), &wrong.words)?], ..Told::default() };
+        let says = Says {
+            severity: wrong.severity,
+            confidence: wrong.confidence,
+            unit: "setting",
+            cause: wrong.cause,
+            fix: wrong.fix.to_owned(),
+            commands: vec![
+                format!("az aks show {} --query httpProxyConfig > proxy.json   # correct the file, then", aks_named(cluster)),
+                format!("az aks update {} --http-proxy-config proxy.json", aks_named(cluster)),
+            ],
+            verify: vec![format!("az aks show {} --query httpProxyConfig", aks_named(cluster))],
+        };
+        told.finding(&DETECTOR, wrong.about, wrong.title, says)
+    }).collect();
+    findings.extend(not_passed(cluster, aks, proxy));
+    for finding in &mut findings {
+        finding.subjects.extend(aks_subject(cluster));
+        if unresolved && finding.id.ends_with("not-passed") {
+            finding.cause.push_str(" Names are not resolved on nodes either: look at DNS first.");
+        }
+    }
+    let authority = if proxy.has_authority { "with its own certificate authority" } else { "without a certificate authority of its own" };
+    Outcome {
+        ruled_out: findings.is_empty().then(|| format!("the HTTP proxy's URLs can be used, {authority}, and its exceptions cover what is asked within the network")),
+        findings,
+        ..Outcome::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_covers_itself_and_its_domain() {
+        let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        assert!(covers_name(&list(".svc,a.example"), "web.shop.svc"));
+        assert!(covers_name(&list("svc"), "web.shop.svc"));
+        assert!(covers_name(&list("prod.hcp.westeurope.azmk8s.io"), "prod.hcp.westeurope.azmk8s.io"));
+        assert!(!covers_name(&list("vc,op.svc,"), "web.shop.svc"));
+        assert!(covers_range(&list("10.0.0.0/8"), range("10.0.0.0/16").unwrap()));
+        assert!(!covers_range(&list("10.0.0.0/24"), range("10.0.0.0/16").unwrap()));
+        assert_eq!(host_of("http://ada:secret@proxy.example:3128/"), ("proxy.example:3128", true));
+    }
+}
