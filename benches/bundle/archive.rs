@@ -8,13 +8,14 @@
 //! | 8 % | `contoso/insights/ContainerLogV2.csv` | [`insights`] |
 //! | 2 % | `contoso/insights/KubeEvents.csv` | [`insights`] |
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
+use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::cluster::World;
@@ -47,6 +48,23 @@ pub(crate) fn write(seed: u64, size: u64, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes the largest cluster with so many bytes of logs into a folder: each file compressed by itself, as many at a
+/// time as there are processors.
+pub(crate) fn write_big(seed: u64, logs: u64, folder: &Path) -> Result<()> {
+    let mut world = World::big(seed);
+    share_logs(&mut world, logs, 60, 40)?;
+    world.log_rows = logs / 100 / bytes_of_100(&world, insights::write_container_log)?.max(1);
+    entries(&world, logs * 100 / 75).into_par_iter().try_for_each(|entry| {
+        let path = folder.join(format!("{}.gz", entry.path));
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        let file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
+        let mut gzip = GzBuilder::new().mtime(START as u32).write(file, Compression::fast());
+        io::copy(&mut entry.open(), &mut gzip)?;
+        gzip.finish()?.flush()?;
+        Ok(())
+    })
+}
+
 /// All files of the bundle, in their order in the archive.
 fn entries(world: &World, size: u64) -> Vec<Entry<'_>> {
     let rbac = Rbac::of(world);
@@ -62,6 +80,9 @@ fn entries(world: &World, size: u64) -> Vec<Entry<'_>> {
         held("serviceaccounts", dumps::service_accounts(world)),
         held("services", dumps::services(world)),
     ];
+    if world.policies > 0 {
+        all.push(held("networkpolicies", dumps::network_policies(world)));
+    }
     let records = |path: String, head, records, record: Record| {
         let record = Box::new(move |k, out: &mut Vec<u8>| record(world, k, out));
         Entry { path: format!("contoso/{path}"), head, records, record, tail: "" }
@@ -86,7 +107,7 @@ fn held(name: &str, objects: Vec<Value>) -> Entry<'static> {
     list(name, objects.len() as u64, move |k| nth(&objects, k).clone())
 }
 
-fn list<'w>(name: &str, count: u64, object: impl Fn(u64) -> Value + 'w) -> Entry<'w> {
+fn list<'w>(name: &str, count: u64, object: impl Fn(u64) -> Value + Sync + 'w) -> Entry<'w> {
     Entry {
         path: format!("contoso/json/{name}.json"),
         head: dumps::LIST_HEAD,
@@ -97,7 +118,7 @@ fn list<'w>(name: &str, count: u64, object: impl Fn(u64) -> Value + 'w) -> Entry
 }
 
 /// Writes the k-th record of an entry.
-type RecordOf<'w> = Box<dyn Fn(u64, &mut Vec<u8>) -> io::Result<()> + 'w>;
+type RecordOf<'w> = Box<dyn Fn(u64, &mut Vec<u8>) -> io::Result<()> + Sync + 'w>;
 
 /// A file of the bundle, as the recipe of its records: one of any size needs no memory.
 struct Entry<'w> {
@@ -150,14 +171,21 @@ type Record = fn(&World, u64, &mut Vec<u8>) -> io::Result<()>;
 /// Lays out the cluster, then measures some records of each sort to know how many fill their share.
 fn sized(seed: u64, size: u64) -> io::Result<World> {
     let mut world = World::new(seed, size * 15 / 100 / POD_BYTES);
-    let klog = bytes_of_100(&world, apiserver_log::write)?;
-    let audit = bytes_of_100(&world, audit::write)?;
-    let refused = (1 << 32) * REFUSED / 100_000;
-    world.audited = (((30 << 32) / 45 * klog / audit) - refused).min(1 << 32);
-    world.requests = size * 45 / klog;
+    share_logs(&mut world, size, 45, 30)?;
     world.log_rows = size * 8 / bytes_of_100(&world, insights::write_container_log)?;
     world.event_rows = size * 2 / bytes_of_100(&world, insights::write_kube_event)?;
     Ok(world)
+}
+
+/// How many requests fill so many percent of a size with access lines, and how many of them are audited so that these
+/// fill their percent.
+fn share_logs(world: &mut World, size: u64, access: u64, audited: u64) -> io::Result<()> {
+    let klog = bytes_of_100(world, apiserver_log::write)?;
+    let audit = bytes_of_100(world, audit::write)?;
+    let refused = (1 << 32) * REFUSED / 100_000;
+    world.audited = (((audited << 32) / access * klog / audit) - refused).min(1 << 32);
+    world.requests = size * access / klog;
+    Ok(())
 }
 
 fn bytes_of_100(world: &World, record: Record) -> io::Result<u64> {

@@ -107,6 +107,12 @@ pub(crate) struct World {
     pub(crate) accounts: Vec<Account>,
     pub(crate) pods: u64,
     pub(crate) replicas: u64,
+    /// Of so many apps one has a service.
+    pub(crate) served: u64,
+    /// Apps with a network policy.
+    pub(crate) policies: u64,
+    /// Roles and bindings beyond those that the refusals need.
+    pub(crate) more_rbac: u64,
     pub(crate) requests: u64,
     /// Of 2^32 requests, those that the audit policy keeps (refused ones are always kept).
     pub(crate) audited: u64,
@@ -118,9 +124,20 @@ impl World {
     /// Lays out a cluster of about so many pods; the numbers of the records are for [`crate::archive`].
     pub(crate) fn new(seed: u64, pods: u64) -> Self {
         let node_count = pods / 96 + 3;
+        let app_pods = pods.saturating_sub(node_count * DAEMONS.len() as u64).max(1);
+        Self::of(seed, node_count, app_pods, app_pods / 24 + 1)
+    }
+
+    /// The largest cluster that AKS runs: 5,000 nodes, 150,000 pods, 10,000 services, 2,000 policies, 5,000 roles and
+    /// bindings, a million events.
+    pub(crate) fn big(seed: u64) -> Self {
+        let nodes = 5_000;
+        let world = Self::of(seed, nodes, 150_000 - nodes * DAEMONS.len() as u64, 10_000);
+        Self { served: 1, policies: 2_000, more_rbac: 4_800, event_rows: 1_000_000, ..world }
+    }
+
+    fn of(seed: u64, node_count: u64, app_pods: u64, app_count: u64) -> Self {
         let daemon_pods = node_count * DAEMONS.len() as u64;
-        let app_pods = pods.saturating_sub(daemon_pods).max(1);
-        let app_count = app_pods / 24 + 1;
         let accounts = new_accounts(seed);
         let mut apps = (0..app_count).map(|k| new_app(seed, k, &accounts)).collect::<Vec<_>>();
         apps.sort_by(|a, b| (a.namespace, &a.name).cmp(&(b.namespace, &b.name)));
@@ -132,6 +149,9 @@ impl World {
             accounts,
             pods: daemon_pods + app_pods,
             replicas: app_pods.div_ceil(app_count),
+            served: 6,
+            policies: 0,
+            more_rbac: 0,
             requests: 1,
             audited: 1 << 32,
             log_rows: 1,

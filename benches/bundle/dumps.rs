@@ -274,7 +274,7 @@ pub(crate) fn service_accounts(world: &World) -> Vec<Value> {
 /// The apps that have a service, with their numbers.
 fn served(world: &World) -> impl Iterator<Item = (u64, &App)> {
     let few = world.apps.len() < 6;
-    (0..).zip(&world.apps).filter(move |(place, _)| place % 6 == 1 || few)
+    (0..).zip(&world.apps).filter(move |(place, _)| place % world.served == 1 % world.served || few)
 }
 
 pub(crate) fn services(world: &World) -> Vec<Value> {
@@ -333,4 +333,23 @@ pub(crate) fn endpoint_slices(world: &World) -> Vec<Value> {
         })
     };
     served(world).zip(0..).map(slice).collect()
+}
+
+/// For each of the first apps: its pods are reached by the pods of the next one in its namespace, on their port.
+pub(crate) fn network_policies(world: &World) -> Vec<Value> {
+    let policy = |(app, next): (&App, &App)| {
+        let peer = json!({"podSelector": {"matchLabels": {"app": next.name}}});
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata(world, "NetworkPolicy", app.namespace, &app.name, Value::Null),
+            "spec": {
+                "ingress": [{"from": [peer], "ports": [{"port": "http", "protocol": "TCP"}]}],
+                "podSelector": {"matchLabels": {"app": app.name}},
+                "policyTypes": ["Ingress"],
+            },
+        })
+    };
+    let next = world.apps.iter().skip(1);
+    world.apps.iter().zip(next).take(world.policies as usize).map(policy).collect()
 }

@@ -2,13 +2,15 @@
 //! by side.
 //!
 //! A wall-clock number on its own says more about the machine than about kubetriage. So this makes a bundle,
-//! runs `kubetriage report` on it and, in the same minutes on the same disk, `tar xzf`, `gzip -dc` and a bare
-//! inflate in one thread. The order turns from round to round, ratios are taken within a round, and medians
-//! are printed. What counts is the ratio: it travels from one machine to another, seconds don't.
+//! runs `kubetriage report` on it and, in the same minutes on the same disk, `tar xzf`, `gzip -dc`, a count with
+//! grep and one with ripgrep, and a bare inflate in one thread; then the same bundle as a folder and as a zip, with
+//! one thread and with all; the guide's own jq line; and the largest cluster that AKS runs. The order turns from
+//! round to round, ratios are taken within a round, and medians are printed. What counts is the ratio: it travels
+//! from one machine to another, seconds don't.
 //!
 //! ```text
-//! cargo bench --bench bundle                                    3 GB unpacked, three rounds
-//! cargo bench --bench bundle -- --size 200MB --runs 5 --check   quick; exit code 1 when a goal is missed
+//! cargo bench --bench bundle -- --page docs/performance.md      all of it, and the page that tells it
+//! cargo bench --bench bundle -- --size 200MB --runs 5 --check   the archive alone; exit code 1 when a goal is missed
 //! cargo bench --bench bundle -- --generate-only                 only make target/bench/bundle-3GB-1.tar.gz
 //! ```
 //!
@@ -17,6 +19,10 @@
 //! seed and size, always; the gzip around it is so for one version of zlib-rs. A bundle that is there is used
 //! again: delete it after changing the generator.
 #![expect(clippy::print_stdout, reason = "its table is what a benchmark is for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark writes what it measures, and the page that tells it"
+)]
 
 mod act;
 mod apiserver_log;
@@ -27,30 +33,27 @@ mod dumps;
 mod insights;
 mod measure;
 mod notation;
+mod page;
+mod race;
 mod random;
 mod rbac;
 mod requests;
 mod traffic;
 mod words;
 
-use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
-use crate::measure::Contestant;
-
-/// Wall time of `kubetriage report` against `tar xzf` of the same bundle: at most this.
-const GOAL_WALL: f64 = 1.0;
-/// Peak resident memory of `kubetriage report`, in MiB: at most this, whatever the size of the bundle.
-const GOAL_PEAK: f64 = 300.0;
+use crate::page::Page;
+use crate::race::Races;
 
 #[derive(Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     name = "bundle",
     about = "Measures kubetriage against tar, gzip and a bare inflate on a generated bundle"
@@ -71,12 +74,18 @@ struct Args {
     /// Passed on to kubetriage
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Leave the reports of the last run in DIR (the bundle always stays)
-    #[arg(long)]
-    keep: bool,
     /// Make the bundle and stop
     #[arg(long)]
     generate_only: bool,
+    /// Measure everything, and write the page that tells it
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+    /// Bytes of logs of the largest cluster, unpacked
+    #[arg(long, default_value = "20GB", value_parser = parse_size)]
+    logs: u64,
+    /// Make the folder of the largest cluster there and stop
+    #[arg(long, value_name = "DIR", hide = true)]
+    generate_big: Option<PathBuf>,
     /// Exit with 1 when a goal is missed
     #[arg(long)]
     check: bool,
@@ -99,37 +108,85 @@ fn main() -> Result<ExitCode> {
     if let Some(file) = &args.inflate {
         return measure::inflate(file).map(|_| ExitCode::SUCCESS);
     }
+    if let Some(folder) = &args.generate_big {
+        return archive::write_big(args.seed, args.logs, folder).map(|()| ExitCode::SUCCESS);
+    }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
-    // `3000MB` finds the bundle of `3GB`.
-    let size = match args.size / 1_000_000 {
-        mb if mb.is_multiple_of(1000) => format!("{}GB", mb / 1000),
-        mb => format!("{mb}MB"),
-    };
-    let bundle = args.out.join(format!("bundle-{size}-{}.tar.gz", args.seed));
+    let bundle = args.out.join(format!("bundle-{}-{}.tar.gz", size_name(args.size), args.seed));
     if args.generate_only {
         generate(&args, &bundle)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    if !bundle.exists() {
-        // In a process of its own: see `Contestant::run`.
-        let mut command = Command::new(&own);
-        let status = command.args(std::env::args_os().skip(1)).arg("--generate-only").status();
-        let status = status.context("cannot run this program again to make the bundle")?;
-        ensure!(status.success(), "making the bundle failed ({status})");
-    }
+    made(&bundle, &["--generate-only"])?;
     // Finds a broken bundle before it is timed, and leaves it in the page cache, so that all start alike.
     let unpacked = measure::inflate(&bundle)?;
     let packed = fs::metadata(&bundle).with_context(|| format!("cannot read {}", bundle.display()))?.len();
-    let contestants = compete(&args, &bundle, own.into())?;
-    let ratio = unpacked as f64 / packed as f64;
-    print_table(&contestants);
-    println!("bundle: {} · {unpacked} bytes unpacked, {packed} packed, {ratio:.2} : 1", bundle.display());
-    let cores = std::thread::available_parallelism().map_or_else(|_| "?".to_owned(), |n| n.to_string());
-    let (os, arch, runs) = (std::env::consts::OS, std::env::consts::ARCH, args.runs);
-    println!("machine: {cores} cores, {os} {arch}; medians over {runs} rounds, bundle in the page cache");
-    let met = print_verdict(&contestants);
-    Ok(if args.check && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let races = Races { out: &args.out, runs: args.runs, threads: args.threads };
+    let archive = races.archive(&bundle)?;
+    let mut page = Page::new(&bundle, unpacked, packed, args.runs, archive);
+    if let Some(file) = &args.page {
+        let folder = args.out.join("unpacked");
+        unpack(&bundle, &folder)?;
+        let zip = args.out.join("bundle.zip");
+        pack(&folder, &zip)?;
+        page.parallel = races.parallel(&folder, &zip)?;
+        page.questions = races.questions(&folder)?;
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        fs::remove_file(&zip).with_context(|| format!("cannot remove {}", zip.display()))?;
+        page.small = Some(races.small()?);
+        let big = args.out.join(format!("big-{}-{}", size_name(args.logs), args.seed));
+        made(&big, &["--generate-big", &big.to_string_lossy()])?;
+        page.big = Some(races.big(&big, args.logs)?);
+        fs::write(file, page.markdown()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    print!("{}", page.told());
+    Ok(if args.check && !page.met() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// `3000MB` finds the bundle of `3GB`.
+fn size_name(size: u64) -> String {
+    match size / 1_000_000 {
+        mb if mb.is_multiple_of(1000) => format!("{}GB", mb / 1000),
+        mb => format!("{mb}MB"),
+    }
+}
+
+/// Has something made by a process of its own, unless it is there: see `Contestant::run`.
+fn made(what: &Path, more: &[&str]) -> Result<()> {
+    if what.exists() {
+        return Ok(());
+    }
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let status = Command::new(&own).args(std::env::args_os().skip(1)).args(more).status();
+    let status = status.context("cannot run this program again to make what it measures")?;
+    ensure!(status.success(), "making {} failed ({status})", what.display());
+    Ok(())
+}
+
+/// Unpacks the bundle, for the races over a folder.
+fn unpack(bundle: &Path, folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder).ok();
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let status = Command::new("tar").arg("xzf").arg(bundle).arg("-C").arg(folder).status();
+    ensure!(status.context("cannot run tar")?.success(), "unpacking failed");
+    Ok(())
+}
+
+/// The same files as a zip: each compressed by itself.
+fn pack(folder: &Path, zip: &Path) -> Result<()> {
+    let file = File::create(zip).with_context(|| format!("cannot create {}", zip.display()))?;
+    let mut writer = zip::ZipWriter::new(io::BufWriter::new(file));
+    let how = zip::write::SimpleFileOptions::default().large_file(true);
+    for found in walkdir::WalkDir::new(folder).sort_by_file_name() {
+        let found = found?;
+        if found.file_type().is_file() {
+            let name = found.path().strip_prefix(folder)?.to_string_lossy().into_owned();
+            writer.start_file(name, how)?;
+            io::copy(&mut File::open(found.path())?, &mut writer)?;
+        }
+    }
+    writer.finish()?;
+    Ok(())
 }
 
 /// Reads a size as people write it: `3GB`, `200MB`. Decimal units, as disks and downloads have them.
@@ -160,68 +217,4 @@ fn generate(args: &Args, bundle: &Path) -> Result<()> {
         .with_context(|| format!("cannot make {}", bundle.display()))?;
     println!("made in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
-}
-
-/// Runs all commands `--runs` times: kubetriage, tar, gzip, a bare inflate.
-///
-/// The order turns by one from round to round, so that no command is always the one that runs after `tar` has
-/// filled the disk's queue; and that queue is drained before the next one starts.
-fn compete(args: &Args, bundle: &Path, own: OsString) -> Result<[Contestant; 4]> {
-    let reports = [args.out.join("report.html"), args.out.join("report.md")];
-    let unpacked = args.out.join("unpacked-by-the-benchmark");
-    let mut report: Vec<OsString> = vec!["report".into(), bundle.into()];
-    report.extend(reports.iter().flat_map(|file| ["-o".into(), file.into()]));
-    report.extend(args.threads.iter().flat_map(|n| ["--threads".into(), n.to_string().into()]));
-    let tar = vec!["xzf".into(), bundle.into(), "-C".into(), unpacked.clone().into()];
-    let mut all = [
-        ("kubetriage report", env!("CARGO_BIN_EXE_kubetriage").into(), report),
-        ("tar xzf", "tar".into(), tar),
-        ("gzip -dc", "gzip".into(), vec!["-dc".into(), bundle.into()]),
-        ("bare inflate", own, vec!["--inflate".into(), bundle.into()]),
-    ]
-    .map(|(name, program, arguments)| Contestant { name, program, arguments, costs: Vec::new() });
-
-    let remove = |path: &Path| format!("cannot remove {}", path.display());
-    for _ in 0..args.runs {
-        for one in &mut all {
-            // What a run that was stopped left behind.
-            fs::remove_dir_all(&unpacked).ok();
-            fs::create_dir(&unpacked).with_context(|| format!("cannot create {}", unpacked.display()))?;
-            let ran = one.run(&args.out.join("stderr-of-the-command.txt"));
-            fs::remove_dir_all(&unpacked).with_context(|| remove(&unpacked))?;
-            ran?;
-            // Best effort: where there is no `sync -f`, the next command merely has a busier disk.
-            let _settled = Command::new("sync").arg("-f").arg(&args.out).stderr(Stdio::null()).status();
-        }
-        all.rotate_left(1);
-    }
-    all.rotate_right(args.runs as usize % 4);
-    for file in reports.iter().filter(|_| !args.keep) {
-        fs::remove_file(file).with_context(|| remove(file))?;
-    }
-    Ok(all)
-}
-
-fn print_table(contestants: &[Contestant; 4]) {
-    let [_, tar, _, inflate] = contestants;
-    println!("| command | wall s | CPU s | peak MiB | wall / `tar xzf` | wall / bare inflate |");
-    println!("|---|---:|---:|---:|---:|---:|");
-    for one in contestants {
-        let (wall, cpu, peak) =
-            (one.median(|c| c.wall_s), one.median(|c| c.cpu_s), one.median(|c| c.peak_mib));
-        let (name, to_tar, to_inflate) = (one.name, one.against(tar), one.against(inflate));
-        println!("| {name} | {wall:.2} | {cpu:.2} | {peak:.0} | {to_tar:.2} × | {to_inflate:.2} × |");
-    }
-    println!();
-}
-
-/// Prints, and returns, whether kubetriage met its goals.
-fn print_verdict([kubetriage, tar, ..]: &[Contestant; 4]) -> bool {
-    let (wall, peak) = (kubetriage.against(tar), kubetriage.median(|c| c.peak_mib));
-    let word = |met: bool| if met { "ok" } else { "MISSED" };
-    let (fast, small) = (word(wall <= GOAL_WALL), word(peak <= GOAL_PEAK));
-    println!(
-        "verdict: wall {wall:.2} × `tar xzf` (goal ≤ {GOAL_WALL:.2} ×) {fast}; peak {peak:.0} MiB (goal ≤ {GOAL_PEAK:.0} MiB) {small}"
-    );
-    wall <= GOAL_WALL && peak <= GOAL_PEAK
 }

@@ -23,7 +23,7 @@ pub(crate) struct Cost {
 
 /// One of the commands that are compared, and what its runs took, in the order of the rounds.
 pub(crate) struct Contestant {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) program: OsString,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) costs: Vec<Cost>,
@@ -36,7 +36,7 @@ impl Contestant {
     /// On Linux a child starts with the peak of the process that spawned it (`ru_maxrss` survives `exec`), so
     /// this process has to stay small: that is why bundles are made, and inflated, in processes of their own.
     pub(crate) fn run(&mut self, log: &Path) -> Result<()> {
-        let name = self.name;
+        let name = &self.name;
         let stderr = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
@@ -58,12 +58,26 @@ impl Contestant {
         median(self.costs.iter().map(of).collect())
     }
 
-    /// The median over the rounds of this command's wall time against the other's in the same round.
-    pub(crate) fn against(&self, other: &Self) -> f64 {
-        median(
-            self.costs.iter().zip(&other.costs).map(|(mine, theirs)| mine.wall_s / theirs.wall_s).collect(),
-        )
+    /// The median over the rounds of what this command took against what the other took in the same round.
+    pub(crate) fn against(&self, other: &Self, of: fn(&Cost) -> f64) -> f64 {
+        let pairs = self.costs.iter().zip(&other.costs);
+        median(pairs.map(|(mine, theirs)| of(mine) / of(theirs)).collect())
     }
+}
+
+/// Seconds until it ended.
+pub(crate) fn wall(cost: &Cost) -> f64 {
+    cost.wall_s
+}
+
+/// Seconds of all processors.
+pub(crate) fn cpu(cost: &Cost) -> f64 {
+    cost.cpu_s
+}
+
+/// Largest memory, in MiB.
+pub(crate) fn peak(cost: &Cost) -> f64 {
+    cost.peak_mib
 }
 
 /// Of an even number, the mean of the two in the middle.

@@ -56,6 +56,14 @@ impl Rbac {
         for account in world.accounts.iter().filter(|account| account.name != "default") {
             rbac.add(world, account);
         }
+        // A role of its own for many an app, as charts bring them.
+        for app in world.apps.iter().take(world.more_rbac as usize / 2) {
+            let name = format!("{}-own", app.name);
+            let subject = json!({"kind": "ServiceAccount", "name": "default", "namespace": app.namespace});
+            let rules = json!([rule(&[""], &["configmaps"], &["get", "list", "watch"])]);
+            rbac.roles.push(role(world, "Role", app.namespace, &name, rules));
+            rbac.bindings.push(binding(world, app.namespace, &name, ("Role", &name), subject));
+        }
         rbac
     }
 

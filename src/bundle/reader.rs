@@ -20,7 +20,10 @@ use super::limits::Limits;
 use super::stream::{Filling, Packed};
 
 /// Bytes under way between readers and workers.
-const IN_FLIGHT_BYTES: usize = 32 << 20;
+///
+/// Objects and tables take longer to read than to inflate, logs the other way round: what waits here while the first are
+/// worked on keeps the workers busy while the second come in.
+const IN_FLIGHT_BYTES: usize = 80 << 20;
 
 /// Decides what an entry is, from its first block.
 pub trait Recogniser: Sync {

@@ -122,6 +122,10 @@ impl Arguments {
         }
         let opened = bundle::open(&inputs)?;
         let options = self.options();
+        if let Some(threads) = options.threads {
+            // The rooms after the first work side by side, too. It fails only when they already do.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        }
         let progress = Progress::default();
         let mut facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
             timed(options.timings.as_deref(), Part::Room("1 open, read, merge"), || {
@@ -143,6 +147,8 @@ impl Arguments {
         let inputs = inputs.iter().map(Input::name).collect();
         let mut diagnosis =
             timed(timings, Part::Room("4 judge and explain"), || Diagnosis::timed(&cluster, inputs, timings));
+        // The process ends soon: giving the memory of a large bundle back piece by piece would take longer than judging it.
+        let cluster = std::mem::ManuallyDrop::new(cluster);
         let mut pseudonyms = self.redact.map(|what| Pseudonyms::new(&cluster, what.into()));
         report::redact(&mut diagnosis, pseudonyms.as_mut());
         if let (Some(file), Some(pseudonyms)) = (&self.redact_map, &pseudonyms) {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use rayon::prelude::*;
 
 use super::{Exit, bundle, output};
 use crate::bundle::Input;
@@ -96,8 +97,10 @@ impl Report {
             }
         };
         let Some(diagnosis) = self.bundle.diagnose()? else { return Ok(Exit::Usage) };
-        for (target, format) in &targets {
-            let text = report::render(&diagnosis, *format)?;
+        let rendered: Vec<_> =
+            targets.par_iter().map(|(_, format)| report::render(&diagnosis, *format)).collect();
+        for ((target, _), text) in targets.iter().zip(rendered) {
+            let text = text?;
             match target {
                 Target::File(path) => output::to_file(path, &text)?,
                 Target::Stdout => output::to_stdout(text.as_bytes())?,

@@ -12,6 +12,8 @@ pub mod selector;
 pub mod service;
 pub mod speaker;
 
+use std::sync::OnceLock;
+
 use crate::facts::{Class, Denial, DenialKey, Facts, Scope, Target};
 
 /// The bundle as one cluster.
@@ -40,6 +42,8 @@ pub struct Cluster {
     pub anchor: Option<i64>,
     /// About when the logs end: a time that at least two of them reach, since a single text may name any date.
     pub logs_end: Option<i64>,
+    /// Made when they are first asked for.
+    addresses: OnceLock<reach::Addresses>,
 }
 
 impl Cluster {
@@ -47,15 +51,35 @@ impl Cluster {
     pub fn freeze(mut facts: Facts) -> Self {
         facts.objects.settle();
         let anchor = facts.span.newest().or(facts.text_span.newest());
-        let (denials, joined) = requests::join(&facts);
-        let misses = misses(&facts, &denials);
-        let ledger = ipam::Ledger::build(&facts, anchor);
         let logs_end = logs_end(&facts, anchor);
-        let groups = selector::Groups::new(&facts.objects);
-        let policies = policy::Policies::new(&facts);
-        let services = service::Services::new(&facts, &groups, anchor);
-        let azure = azure::Azure::new(&facts);
-        let unreached = reachability::unreached(&facts, &azure, anchor, logs_end);
+        let ((denials, joined, misses), (ledger, (groups, services), policies, (azure, unreached))) =
+            rayon::join(
+                || {
+                    let (denials, joined) = requests::join(&facts);
+                    let misses = misses(&facts, &denials);
+                    (denials, joined, misses)
+                },
+                || {
+                    let ((ledger, policies), (pods, azure)) = rayon::join(
+                        || (ipam::Ledger::build(&facts, anchor), policy::Policies::new(&facts)),
+                        || {
+                            rayon::join(
+                                || {
+                                    let groups = selector::Groups::new(&facts.objects);
+                                    let services = service::Services::new(&facts, &groups, anchor);
+                                    (groups, services)
+                                },
+                                || {
+                                    let azure = azure::Azure::new(&facts);
+                                    let unreached = reachability::unreached(&facts, &azure, anchor, logs_end);
+                                    (azure, unreached)
+                                },
+                            )
+                        },
+                    );
+                    (ledger, pods, policies, azure)
+                },
+            );
         Self {
             facts,
             denials,
@@ -69,7 +93,13 @@ impl Cluster {
             unreached,
             anchor,
             logs_end,
+            addresses: OnceLock::new(),
         }
+    }
+
+    /// Pods and services by their addresses.
+    pub fn addresses(&self) -> &reach::Addresses {
+        self.addresses.get_or_init(|| reach::Addresses::of(&self.facts))
     }
 
     /// Whether something that was last seen then had ended well before the logs did.

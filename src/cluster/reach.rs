@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Cluster;
 use super::policy::{End, Protocol, Socket};
-use crate::facts::Key;
+use crate::facts::{Facts, Key};
 
 /// Where a connection may lead.
 pub enum Destination<'a> {
@@ -25,29 +25,40 @@ pub struct Backend<'a> {
     pub socket: Socket,
 }
 
+/// Pods and services by their addresses.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    pods: HashMap<IpAddr, Key>,
+    services: HashMap<IpAddr, Key>,
+}
+
+impl Addresses {
+    /// Of a bundle.
+    pub(super) fn of(facts: &Facts) -> Self {
+        let mut pods = HashMap::new();
+        for (key, seen) in facts.objects.pods.iter() {
+            // A pod of the host's network has the address of its node.
+            if !seen.object.ended() && !seen.object.spec.host_network {
+                pods.extend(seen.object.addresses().map(|ip| (ip, key.clone())));
+            }
+        }
+        let services = facts.objects.services.iter().filter_map(|(key, seen)| {
+            let ip = seen.object.spec.cluster_ip.parse().ok()?;
+            Some((ip, key.clone()))
+        });
+        Self { pods, services: services.collect() }
+    }
+}
+
 /// Finds ends by name and by address.
 pub struct Resolver<'a> {
     cluster: &'a Cluster,
-    pods: HashMap<IpAddr, &'a Key>,
-    services: HashMap<IpAddr, &'a Key>,
 }
 
 impl<'a> Resolver<'a> {
     /// Of a cluster.
     pub fn new(cluster: &'a Cluster) -> Self {
-        let objects = &cluster.facts.objects;
-        let mut pods = HashMap::new();
-        for (key, seen) in objects.pods.iter() {
-            // A pod of the host's network has the address of its node.
-            if !seen.object.ended() && !seen.object.spec.host_network {
-                pods.extend(seen.object.addresses().map(|ip| (ip, key)));
-            }
-        }
-        let services = objects.services.iter().filter_map(|(key, seen)| {
-            let ip = seen.object.spec.cluster_ip.parse().ok()?;
-            Some((ip, key))
-        });
-        Self { cluster, pods, services: services.collect() }
+        Self { cluster }
     }
 
     /// A pod, or what a workload of that name would make.
@@ -78,13 +89,14 @@ impl<'a> Resolver<'a> {
 
     /// Whatever has an address.
     pub fn address(&self, ip: IpAddr) -> Destination<'a> {
-        if let Some(key) = self.pods.get(&ip)
+        let addresses = self.cluster.addresses();
+        if let Some(key) = addresses.pods.get(&ip)
             && let Some(end) = self.pod(&key.namespace, &key.name)
         {
             return Destination::End(end);
         }
-        match self.services.get(&ip) {
-            Some(key) => Destination::Service((*key).clone()),
+        match addresses.services.get(&ip) {
+            Some(key) => Destination::Service(key.clone()),
             None => Destination::End(End::Address(ip)),
         }
     }

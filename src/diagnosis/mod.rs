@@ -16,6 +16,7 @@ mod timeline;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -183,14 +184,18 @@ impl Diagnosis {
         let mut findings: Vec<Finding> = Vec::new();
         let mut ask_for: Vec<Ask> = Vec::new();
         let mut internal_errors = Vec::new();
-        for detector in detectors::all() {
+        let all: Vec<&Detector> = detectors::all().collect();
+        let judge = |detector: &Detector| {
             let judge = || timed(timings, Part::Detector(detector.id), || (detector.judge)(cluster));
-            let found = catch_unwind(AssertUnwindSafe(judge));
             let missing: Vec<_> = detector.needs.iter().filter(|need| !(need.met)(cluster)).collect();
+            (catch_unwind(AssertUnwindSafe(judge)), missing)
+        };
+        let judged: Vec<_> = all.par_iter().map(|detector| judge(detector)).collect();
+        for (detector, (found, missing)) in all.into_iter().zip(judged) {
             // What was there did not decide it: a better collection may.
             let undecided = missing.is_empty() && found.as_ref().is_ok_and(|found| found.undecided.is_some());
-            let asked = detector.needs.iter().filter(|need| undecided || !(need.met)(cluster));
-            ask_for.extend(asked.map(|need| Ask {
+            let asked = if undecided { detector.needs.iter().collect() } else { missing.clone() };
+            ask_for.extend(asked.into_iter().map(|need| Ask {
                 what: need.what.to_owned(),
                 why: format!("{}: {}", detector.title, need.why),
                 command: need.command.to_owned(),

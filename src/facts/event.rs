@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::tally::BoundedMap;
+use super::text::Text;
 use super::time::{Span, When};
 use crate::evidence::{Evidence, Examples};
 
@@ -13,11 +14,11 @@ pub struct EventKey {
     /// `type: Normal`.
     pub normal: bool,
     /// One word: `FailedCreatePodSandBox`.
-    pub reason: Box<str>,
+    pub reason: Text,
     /// Kind of the object it is about.
-    pub kind: Box<str>,
+    pub kind: Text,
     /// Its namespace.
-    pub namespace: Box<str>,
+    pub namespace: Text,
     /// Its name.
     pub name: Box<str>,
 }
@@ -37,8 +38,16 @@ pub struct EventTally {
 
 /// One event.
 pub struct EventSeen<'a> {
-    /// What it is.
-    pub key: EventKey,
+    /// `type: Normal`.
+    pub normal: bool,
+    /// One word: `FailedCreatePodSandBox`.
+    pub reason: &'a str,
+    /// Kind of the object it is about.
+    pub kind: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
     /// Its own count, 1 when it states none.
     pub count: u64,
     /// First and last.
@@ -66,13 +75,23 @@ impl Events {
     /// Counts one.
     pub fn add(&mut self, seen: EventSeen<'_>) {
         self.read += 1;
-        let pointer = format!("Event {} {}/{}", seen.key.kind, seen.key.namespace, seen.key.name);
-        let Some(tally) = self.map.slot(seen.key) else { return };
+        let key = EventKey {
+            normal: seen.normal,
+            reason: seen.reason.into(),
+            kind: seen.kind.into(),
+            namespace: seen.namespace.into(),
+            name: seen.name.into(),
+        };
+        let Some(tally) = self.map.slot(key) else { return };
         tally.count = tally.count.max(seen.count);
         seen.times.into_iter().flatten().for_each(|when| tally.span.add(when));
-        let node = seen.node.filter(|node| !node.is_empty()).map(Into::into);
-        tally.node = tally.node.take().max(node);
+        // The largest name, whatever the order.
+        let node = seen.node.filter(|node| !node.is_empty());
+        if node > tally.node.as_deref() {
+            tally.node = node.map(Into::into);
+        }
         if tally.examples.wants(seen.source, seen.line) {
+            let pointer = format!("Event {} {}/{}", seen.kind, seen.namespace, seen.name);
             tally.examples.add(Evidence::field(seen.source, seen.line, pointer, seen.message));
         }
     }

@@ -178,7 +178,18 @@ impl Facts {
     /// Adds all of another: the order does not matter.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
-        self.objects.merge(other.objects);
+        // The large ones side by side.
+        let (objects, events) = (&mut self.objects, &mut self.events);
+        let (signals, attempts) = (&mut self.signals, &mut self.attempts);
+        let (denials, access) = (&mut self.denials, &mut self.access);
+        rayon::scope(|scope| {
+            scope.spawn(|_| objects.merge(other.objects));
+            scope.spawn(|_| signals.merge(other.signals));
+            scope.spawn(|_| attempts.merge(other.attempts));
+            scope.spawn(|_| denials.merge(other.denials));
+            scope.spawn(|_| access.merge(other.access));
+            events.merge(other.events);
+        });
         self.collected.merge(other.collected, |kept, more| {
             kept.documents += more.documents;
             kept.objects += more.objects;
@@ -186,13 +197,8 @@ impl Facts {
             kept.examples.merge(more.examples);
         });
         self.other_kinds.merge(other.other_kinds, |kept, more| *kept += more);
-        self.events.merge(other.events);
-        self.denials.merge(other.denials);
-        self.access.merge(other.access);
         self.leases.merge(other.leases);
         self.address_books.merge(other.address_books);
-        self.signals.merge(other.signals);
-        self.attempts.merge(other.attempts);
         self.nodes.merge(other.nodes);
         self.azure.merge(other.azure);
         self.flows.merge(other.flows);

@@ -7,9 +7,11 @@ use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
+use foldhash::quality::FixedState;
 use serde::{Deserialize, Deserializer};
 
 /// Letters, digits and hyphens: safe as an anchor, a file name and an object name.
@@ -33,12 +35,37 @@ const SHARED_BYTES: usize = 80;
 static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 thread_local! {
-    static SEEN: RefCell<HashSet<Arc<str>>> = RefCell::new(HashSet::new());
+    static SEEN: RefCell<HashSet<Arc<str>, FixedState>> = RefCell::new(HashSet::with_hasher(FixedState::default()));
 }
 
 /// An immutable string that is shared with its equals of the same thread.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Eq)]
 pub struct Text(Arc<str>);
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (*self.0).hash(state);
+    }
+}
+
+// Most comparisons are of a string with itself.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || *self.0 == *other.0
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { std::cmp::Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
 
 impl Text {
     fn shared(text: &str) -> Self {

@@ -1,6 +1,8 @@
 //! Audit logs as the API server writes them: one event of audit.k8s.io a line.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::shared::json::fields;
 use super::shared::line::{self, Interest};
@@ -34,19 +36,19 @@ impl Format for AuditLog {
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
         let breaks = line::scan_by(piece, interest, facts);
-        let end = piece.bytes.trim_ascii_end().len();
-        let after = piece.bytes.get(end..).unwrap_or_default();
-        let lines = breaks - memchr::memchr_iter(b'\n', after).count() as u64;
-        let events = lines + u64::from(end > 0);
+        let empty = piece.bytes.trim_ascii_end().is_empty();
+        let events = if empty { 0 } else { line::lines(piece, breaks) };
         facts.api_server.audit_events += events;
         events
     }
 }
 
+static GROUP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("audit.k8s.io/"));
+
 /// `{"kind":"Event","apiVersion":"audit.k8s.io/v1",…`: of an event only refusals count. Whatever else stands in the file
 /// is read like any line.
 fn interest(line: &[u8]) -> Interest {
     let head = line.get(..120).unwrap_or(line);
-    let event = head.starts_with(b"{") && memmem::find(head, b"audit.k8s.io/").is_some();
+    let event = head.starts_with(b"{") && GROUP.find(head).is_some();
     if event { Interest::Refusals } else { Interest::All }
 }

@@ -1,6 +1,8 @@
 //! klog text, the log of Kubernetes' own components: `I1123 20:52:03.889309   16403 file.go:64] …`.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::shared::line::{self, Interest, klog_time};
 use super::{Format, Head, Piece, share_of_lines, text};
@@ -34,12 +36,12 @@ impl Format for Klog {
 pub(super) fn read_log(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
     // Only the API server writes access lines; one in a block is enough to know whose log it is.
     let access = memmem::find(piece.bytes, ACCESS.as_bytes()).is_some();
-    if access {
-        line::scan_by(piece, interest, facts);
+    let lines = if access {
+        line::lines(piece, line::scan_by(piece, interest, facts))
     } else {
         line::scan(piece, facts);
-    }
-    let lines = memchr::memchr_iter(b'\n', piece.bytes.trim_ascii_end()).count() as u64 + 1;
+        memchr::memchr_iter(b'\n', piece.bytes.trim_ascii_end()).count() as u64 + 1
+    };
     if access || memmem::find(piece.bytes, b"wrap.go:").is_some() {
         facts.api_server.log_lines += lines;
     }
@@ -48,6 +50,9 @@ pub(super) fn read_log(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
 
 /// The file that writes the access lines, since 1.20.
 const ACCESS: &str = "httplog.go:";
+
+static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ACCESS));
+static STATUS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" resp="));
 
 /// Bytes of a line in which that name stands, whatever is put before it by runtimes and journals.
 const HEAD: usize = 160;
@@ -60,10 +65,10 @@ const TAIL: usize = 16;
 fn interest(line: &[u8]) -> Interest {
     let line = line.trim_ascii_end();
     let tail = line.get(line.len().saturating_sub(TAIL)..).unwrap_or(line);
-    let status = memmem::find(tail, b" resp=").and_then(|at| tail.get(at + 6..));
+    let status = STATUS.find(tail).and_then(|at| tail.get(at + 6..));
     let told = matches!(status, Some([b'1'..=b'3', _, _] | b"404" | b"409"));
     let head = line.get(..HEAD).unwrap_or(line);
-    if told && memmem::find(head, ACCESS.as_bytes()).is_some() { Interest::Nothing } else { Interest::All }
+    if told && NAME.find(head).is_some() { Interest::Nothing } else { Interest::All }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::bundle::Framer;
 use crate::facts::time::{self, When};
 use crate::facts::{
     Binding, BudgetStatus, Condition, Container, ContainerPort, ContainerState, ContainerStatus, EndpointAddress, Endpoints,
-    EventKey, EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer, LoadBalancerIngress, Meta, Namespace,
+    EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer, LoadBalancerIngress, Meta, Namespace,
     NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Owner, Pod,
     PodDisruptionBudget, PodIp, PodSpec, PodStatus, PolicyRule, Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset,
     Terminated, Text, Waiting, fingerprint,
@@ -357,13 +357,11 @@ impl Reader<'_, '_> {
     fn event(&mut self, told: &Told<'_>) {
         let node = Some(told.node).filter(|node| !node.is_empty());
         self.facts.events.add(EventSeen {
-            key: EventKey {
-                normal: told.normal,
-                reason: told.reason.into(),
-                kind: told.kind.into(),
-                namespace: told.namespace.into(),
-                name: told.name.into(),
-            },
+            normal: told.normal,
+            reason: told.reason,
+            kind: told.kind,
+            namespace: told.namespace,
+            name: told.name,
             count: told.count,
             times: told.times,
             node,

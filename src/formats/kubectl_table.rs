@@ -12,7 +12,7 @@ use super::{Format, Head, Piece, text};
 use crate::bundle::{Framer, Lines};
 use crate::facts::{
     ApiService, ApiServiceSpec, ApiServiceStatus, Binding, BudgetSpec, BudgetStatus, Condition, ConfigMap, ContainerState, ContainerStatus, Endpoints, EndpointAddress, EndpointPort,
-    EndpointSlice, EventKey, EventSeen, Facts, Form, Ingress, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress,
+    EndpointSlice, EventSeen, Facts, Form, Ingress, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress,
     Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Pod,
     IntOrString, PodDisruptionBudget, PodSpec, PodStatus, RoleRef, ServiceOf, Service, ServiceAccount, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
     Subject, Subset, Terminated, Text, Waiting, Workload, WorkloadSpec, fingerprint,
@@ -259,13 +259,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         // `kubelet, aks-1`: the host of the source.
         let node = row.get("SOURCE").split_once(", ").map(|(_, node)| node).filter(|_| row.get("SOURCE").starts_with("kubelet"));
         self.facts.events.add(EventSeen {
-            key: EventKey {
-                normal: row.get("TYPE") == "Normal",
-                reason: row.get("REASON").into(),
-                kind: kind.into(),
-                namespace: namespace.into(),
-                name: name.into(),
-            },
+            normal: row.get("TYPE") == "Normal",
+            reason: row.get("REASON"),
+            kind,
+            namespace,
+            name,
             count,
             times: [None, None],
             node,

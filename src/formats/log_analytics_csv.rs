@@ -1,8 +1,10 @@
 //! Log Analytics results as CSV (portal "Export to CSV"; re-saved from Excel with `;`) or as the TSV that
 //! someone pasted. Quoted cells may hold line breaks, so blocks are cut outside quotes.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::shared::line::Signs;
 use super::shared::rows::{DateOrder, Row, Table, column_name};
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
@@ -41,48 +43,130 @@ impl Format for LogAnalyticsCsv {
         let delimiter = delimiter(first);
         let columns = header(first, delimiter);
         let Some(table) = Table::of(&columns) else { return 0 };
-        let mut reader = rows_of(piece, delimiter);
-        let mut record = csv::ByteRecord::new();
-        let mut rows = 0;
         let order = date_order(piece, &columns, delimiter);
-        loop {
-            match reader.read_byte_record(&mut record) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    let problem = format!("CSV rows that could not be read: {error}");
-                    *facts.coverage.entry(piece.source).problems.entry(problem).or_default() += 1;
-                    break;
-                }
+        let columns = Columns { names: &columns, known: RefCell::default() };
+        let read = |record: &csv::ByteRecord, line: u64, begins: u64, facts: &mut Facts| {
+            let (at, source) = (piece.offset + begins, piece.source);
+            let column = |name: &'static str| columns.position(name);
+            if let Ok(text) = std::str::from_utf8(record.as_slice()) {
+                let cell = |name| text.get(record.range(column(name)?)?);
+                Row { table, cell: &cell, source, line, at, order }.read(facts);
+            } else {
+                let cells: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
+                let cell = |name| cells.get(column(name)?).map(AsRef::as_ref);
+                Row { table, cell: &cell, source, line, at, order }.read(facts);
             }
-            rows += 1;
-            let line = piece.first_line + record.position().map_or(0, |position| position.line().saturating_sub(1));
-            let cells: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
-            let cell = |name: &str| -> Option<&str> {
-                let at = columns.iter().position(|column| column.eq_ignore_ascii_case(name))?;
-                cells.get(at).map(AsRef::as_ref)
-            };
-            let at = piece.offset + record.position().map_or(0, csv::Position::byte);
-            Row { table, cell: &cell, source: piece.source, line, at, order }.read(facts);
+        };
+        if table.is_text() {
+            let (gathered, rows) = Gathered::of(piece, delimiter);
+            each_row(piece, &gathered.bytes, false, delimiter, facts, |record, position, facts| {
+                let (begins, line) = gathered.place(position.byte());
+                read(record, line, begins as u64, facts);
+            });
+            return rows;
         }
+        let mut rows = 0;
+        each_row(piece, piece.bytes, piece.context.is_none(), delimiter, facts, |record, position, facts| {
+            rows += 1;
+            read(record, piece.first_line + position.line().saturating_sub(1), position.byte(), facts);
+        });
         rows
     }
 }
 
-/// The rows of a piece, without the header.
-fn rows_of<'a>(piece: &Piece<'a>, delimiter: u8) -> csv::Reader<&'a [u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(piece.context.is_none())
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(piece.bytes)
+/// The columns of a table, by the names that are asked for: each is looked for once.
+struct Columns<'a> {
+    names: &'a [String],
+    known: RefCell<Vec<(&'static str, Option<usize>)>>,
+}
+
+impl Columns<'_> {
+    fn position(&self, name: &'static str) -> Option<usize> {
+        let mut known = self.known.borrow_mut();
+        // Names are literals: the same one mostly stands at the same address.
+        if let Some((_, at)) = known.iter().find(|(own, _)| std::ptr::eq(*own, name) || *own == name) {
+            return *at;
+        }
+        let at = self.names.iter().position(|column| column.eq_ignore_ascii_case(name));
+        known.push((name, at));
+        at
+    }
+}
+
+/// Goes over the rows of a text; what can't be read ends it, and is said.
+fn each_row(
+    piece: &Piece<'_>,
+    text: &[u8],
+    has_header: bool,
+    delimiter: u8,
+    facts: &mut Facts,
+    mut row: impl FnMut(&csv::ByteRecord, &csv::Position, &mut Facts),
+) {
+    let mut reader = reader(text, has_header, delimiter);
+    let mut record = csv::ByteRecord::new();
+    let start = csv::Position::new();
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => row(&record, record.position().unwrap_or(&start), facts),
+            Ok(false) => return,
+            Err(error) => {
+                facts.problem(piece.source, &format!("CSV rows that could not be read: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+/// The rows of a text that hold a signature, one behind the other.
+#[derive(Default)]
+struct Gathered {
+    bytes: Vec<u8>,
+    /// Where each begins: here, in the piece, and on which line of the entry.
+    places: Vec<(usize, usize, u64)>,
+}
+
+impl Gathered {
+    /// Of a piece; and how many rows it has. Doubled quotes hide no signature: these have quotes only at their ends.
+    fn of(piece: &Piece<'_>, delimiter: u8) -> (Self, u64) {
+        let mut gathered = Self::default();
+        let mut signs = Signs::of(piece.bytes);
+        let mut framer = CsvFramer { delimiter, ..CsvFramer::default() };
+        let (mut start, mut counted, mut line, mut rows) = (0, 0, piece.first_line, 0);
+        let mut header = piece.context.is_none();
+        while start < piece.bytes.len() {
+            let end = framer.next(piece.bytes).unwrap_or(piece.bytes.len());
+            let row = piece.bytes.get(start..end).unwrap_or_default();
+            if !row.trim_ascii().is_empty() && !std::mem::take(&mut header) {
+                rows += 1;
+                if signs.within(start..end) {
+                    let before = piece.bytes.get(counted..start).unwrap_or_default();
+                    line += memchr::memchr_iter(b'\n', before).count() as u64;
+                    counted = start;
+                    gathered.places.push((gathered.bytes.len(), start, line));
+                    gathered.bytes.extend_from_slice(row);
+                }
+            }
+            start = end;
+        }
+        (gathered, rows)
+    }
+
+    /// Where in the piece, and on which line of the entry, the row stands that is here at `at`.
+    fn place(&self, at: u64) -> (usize, u64) {
+        let after = self.places.partition_point(|(here, ..)| *here as u64 <= at);
+        after.checked_sub(1).and_then(|index| self.places.get(index)).map_or((0, 0), |(_, begins, line)| (*begins, *line))
+    }
+}
+
+fn reader(text: &[u8], has_header: bool, delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(has_header).flexible(true).delimiter(delimiter).from_reader(text)
 }
 
 /// Day first or month first, as one clear date of the column decides for all; only looked for when the
 /// first date is not clear.
 fn date_order(piece: &Piece<'_>, columns: &[String], delimiter: u8) -> Option<DateOrder> {
     let at = columns.iter().position(|column| column == "TimeGenerated")?;
-    let mut reader = rows_of(piece, delimiter);
+    let mut reader = reader(piece.bytes, piece.context.is_none(), delimiter);
     let mut record = csv::ByteRecord::new();
     let mut first = true;
     while reader.read_byte_record(&mut record).unwrap_or(false) {
@@ -105,8 +189,7 @@ fn delimiter(header: &[u8]) -> u8 {
 }
 
 fn header(line: &[u8], delimiter: u8) -> Vec<String> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(line);
+    let mut reader = reader(line, false, delimiter);
     let mut record = csv::ByteRecord::new();
     if !reader.read_byte_record(&mut record).unwrap_or(false) {
         return Vec::new();
@@ -126,8 +209,8 @@ struct CsvFramer {
 }
 
 impl CsvFramer {
-    fn boundary(&mut self, buffer: &[u8], first: bool) -> Option<usize> {
-        let mut boundary = None;
+    /// The end of the next row, when it is there.
+    fn next(&mut self, buffer: &[u8]) -> Option<usize> {
         let rest = buffer.get(self.scanned..).unwrap_or_default();
         for found in memchr::memchr2_iter(b'"', b'\n', rest) {
             let at = self.scanned + found;
@@ -143,14 +226,12 @@ impl CsvFramer {
                     self.in_quotes = true;
                 }
             } else if !self.in_quotes {
-                boundary = Some(at + 1);
-                if first {
-                    return boundary;
-                }
+                self.scanned = at + 1;
+                return Some(at + 1);
             }
         }
         self.scanned = buffer.len();
-        boundary
+        None
     }
 }
 
@@ -159,7 +240,11 @@ impl Framer for CsvFramer {
         if at_end {
             return buffer.len();
         }
-        let Some(boundary) = self.boundary(buffer, false) else { return 0 };
+        let mut last = None;
+        while let Some(end) = self.next(buffer) {
+            last = Some(end);
+        }
+        let Some(boundary) = last else { return 0 };
         if self.header.is_none() {
             let end = memchr::memchr(b'\n', buffer).unwrap_or(boundary);
             self.header = buffer.get(..end).map(Arc::from);
@@ -172,7 +257,7 @@ impl Framer for CsvFramer {
     fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
         self.scanned = 0;
         self.closed = None;
-        let boundary = self.boundary(buffer, true)?;
+        let boundary = self.next(buffer)?;
         self.scanned = 0;
         Some(boundary)
     }

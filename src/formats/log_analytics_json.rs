@@ -102,7 +102,7 @@ fn row(json: &[u8], columns: &[String], piece: &Piece<'_>, (line, at): (u64, u64
             other => other.to_string(),
         })
         .collect();
-    let cell = |name: &str| -> Option<&str> {
+    let cell = |name: &'static str| -> Option<&str> {
         let at = names.iter().position(|column| column.eq_ignore_ascii_case(name))?;
         texts.get(at).map(String::as_str)
     };

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use rayon::prelude::*;
 use regex::Regex;
 
 use super::pseudonyms::Pseudonyms;
@@ -233,13 +234,20 @@ fn mask(text: &str, masked: &mut u64) -> Option<String> {
 
 /// Masks secrets in all texts of a diagnosis, and puts pseudonyms in the place of names and addresses when wanted.
 pub fn redact(diagnosis: &mut Diagnosis, pseudonyms: Option<&mut Pseudonyms>) {
-    let mut masked = 0;
-    texts::each(diagnosis, &mut |text| {
-        if let Some(shown) = mask(text, &mut masked) {
+    let hide = |text: &mut String, masked: &mut _| {
+        if let Some(shown) = mask(text, masked) {
             *text = shown;
         }
+    };
+    let mut masked = 0;
+    texts::before_findings(diagnosis, &mut |text| hide(text, &mut masked));
+    texts::after_findings(diagnosis, &mut |text| hide(text, &mut masked));
+    let of_findings = diagnosis.findings.par_iter_mut().map(|finding| {
+        let mut masked = 0;
+        texts::of_finding(finding, &mut |text| hide(text, &mut masked));
+        masked
     });
-    diagnosis.redaction.secrets = masked;
+    diagnosis.redaction.secrets = masked + of_findings.sum::<u64>();
     if let Some(pseudonyms) = pseudonyms {
         texts::each(diagnosis, &mut |text| pseudonyms.replace(text));
         texts::each_id(diagnosis, &mut |id| pseudonyms.replace_id(id));

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::detectors::Finding;
 use crate::diagnosis::Diagnosis;
 
 fn boxed(text: &mut Box<str>, with: &mut impl FnMut(&mut String)) {
@@ -27,8 +28,38 @@ fn value(value: &mut Value, with: &mut impl FnMut(&mut String)) {
     }
 }
 
+/// Calls something with every text of a finding; its id is not among them.
+pub(super) fn of_finding(finding: &mut Finding, with: &mut impl FnMut(&mut String)) {
+    with(&mut finding.title);
+    for subject in &mut finding.subjects {
+        with(&mut subject.name);
+    }
+    for evidence in &mut finding.evidence {
+        shared(&mut evidence.source, with);
+        if let Some(pointer) = &mut evidence.pointer {
+            boxed(pointer, with);
+        }
+        boxed(&mut evidence.excerpt, with);
+    }
+    finding.details.values_mut().for_each(|detail| value(detail, with));
+    with(&mut finding.cause);
+    with(&mut finding.fix.text);
+    finding.fix.commands.iter_mut().for_each(&mut *with);
+    finding.fix.manifests.iter_mut().for_each(&mut *with);
+    finding.verify.iter_mut().for_each(&mut *with);
+    finding.explained_by.iter_mut().for_each(|link| with(&mut link.because));
+}
+
 /// Calls something with every text; ids are not among them.
 pub(super) fn each(diagnosis: &mut Diagnosis, with: &mut impl FnMut(&mut String)) {
+    // Pseudonyms are numbered in this order.
+    before_findings(diagnosis, with);
+    diagnosis.findings.iter_mut().for_each(|finding| of_finding(finding, with));
+    after_findings(diagnosis, with);
+}
+
+/// Calls something with every text that stands before the findings.
+pub(super) fn before_findings(diagnosis: &mut Diagnosis, with: &mut impl FnMut(&mut String)) {
     diagnosis.inputs.iter_mut().for_each(&mut *with);
     with(&mut diagnosis.summary);
     with(&mut diagnosis.headline);
@@ -52,26 +83,10 @@ pub(super) fn each(diagnosis: &mut Diagnosis, with: &mut impl FnMut(&mut String)
     for verdict in &mut diagnosis.verdicts {
         with(&mut verdict.reason);
     }
-    for finding in &mut diagnosis.findings {
-        with(&mut finding.title);
-        for subject in &mut finding.subjects {
-            with(&mut subject.name);
-        }
-        for evidence in &mut finding.evidence {
-            shared(&mut evidence.source, with);
-            if let Some(pointer) = &mut evidence.pointer {
-                boxed(pointer, with);
-            }
-            boxed(&mut evidence.excerpt, with);
-        }
-        finding.details.values_mut().for_each(|detail| value(detail, with));
-        with(&mut finding.cause);
-        with(&mut finding.fix.text);
-        finding.fix.commands.iter_mut().for_each(&mut *with);
-        finding.fix.manifests.iter_mut().for_each(&mut *with);
-        finding.verify.iter_mut().for_each(&mut *with);
-        finding.explained_by.iter_mut().for_each(|link| with(&mut link.because));
-    }
+}
+
+/// Calls something with every text that stands after the findings.
+pub(super) fn after_findings(diagnosis: &mut Diagnosis, with: &mut impl FnMut(&mut String)) {
     for root in &mut diagnosis.root_causes {
         [&mut root.title, &mut root.why, &mut root.first_step].into_iter().for_each(&mut *with);
     }

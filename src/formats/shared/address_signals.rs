@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use super::line::{Surroundings, Unwrapped};
-use super::pattern::{named, pattern, search};
+use super::pattern::{has, named, pattern, search};
 use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
 
 /// A text that holds none of these says nothing about addresses. Part of the prefilter of all lines, so each
@@ -65,10 +65,9 @@ pattern!(ROW, r"\(x(?P<count>\d+) over \w+\)\s+kubelet(?:, (?P<node>[a-z0-9][a-z
 
 /// Which text it is, and what it names itself.
 fn signal(text: &str) -> Option<(Signal, String)> {
-    let has = |words: &str| text.contains(words);
     // Objects carry the status of a network container, too: those are read as objects.
-    let of_an_object = has("\"status\"") && has("\"networkContainers\"");
-    if has("waiting on Azure CNS") {
+    let of_an_object = has!(text, "\"status\"") && has!(text, "\"networkContainers\"");
+    if has!(text, "waiting on Azure CNS") {
         let status = search(&STATUS, text);
         let told = match named(status.as_ref(), "status") {
             status if status.starts_with("NCUpdateSubnetFull") => Signal::SubnetFull,
@@ -80,55 +79,58 @@ fn signal(text: &str) -> Option<(Signal, String)> {
     if let Some(found) = search(&RANGE, text) {
         return Some((Signal::RangeSetFull, named(Some(&found), "range").to_owned()));
     }
-    if has("o available address") {
+    if has!(text, "o available address") {
         return Some((Signal::NoAvailableAddresses, String::new()));
     }
-    if has("IPs available in pool") || has("IPAM allocated only") {
+    if has!(text, "IPs available in pool") || has!(text, "IPAM allocated only") {
         return Some((Signal::CalicoFull, String::new()));
     }
-    if has("Could not allocate IP in range") {
+    if has!(text, "Could not allocate IP in range") {
         return Some((
             Signal::WhereaboutsFull,
             named(search(&WHEREABOUTS, text).as_ref(), "range").to_owned(),
         ));
     }
-    if has("NCUpdateSubnetFull") && !of_an_object && !has("\"status\"") {
+    if has!(text, "NCUpdateSubnetFull") && !of_an_object && !has!(text, "\"status\"") {
         return Some((Signal::SubnetFull, String::new()));
     }
-    if has("NCUpdateUnauthorized") && !of_an_object && !has("\"status\"") {
+    if has!(text, "NCUpdateUnauthorized") && !of_an_object && !has!(text, "\"status\"") {
         return Some((Signal::CnsUnauthorised, String::new()));
     }
-    if has("127.0.0.1:10090") || has("localhost:10090") {
-        let refused =
-            has("connection refused") || has("i/o timeout") || has("deadline exceeded") || has("EOF");
+    if has!(text, "127.0.0.1:10090") || has!(text, "localhost:10090") {
+        let refused = has!(text, "connection refused")
+            || has!(text, "i/o timeout")
+            || has!(text, "deadline exceeded")
+            || has!(text, "EOF");
         return refused.then(|| (Signal::CnsUnreachable, String::new()));
     }
-    if has("CIDRNotAvailable") {
+    if has!(text, "CIDRNotAvailable") {
         return Some((Signal::CidrNotAvailable, String::new()));
     }
-    if has("Pre-allocated IPs") {
+    if has!(text, "Pre-allocated IPs") {
         let found = search(&PREALLOCATED, text)?;
         let parts = ["need", "have", "range", "name"].map(|part| named(Some(&found), part));
         return Some((Signal::InsufficientSubnetSize, parts.join(" ")));
     }
-    if has("SubnetIsFull") || (has("enough capacity for") && has("IP addresses")) {
+    if has!(text, "SubnetIsFull") || (has!(text, "enough capacity for") && has!(text, "IP addresses")) {
         let found = search(&CAPACITY, text);
         let parts = ["name", "range", "count"].map(|part| named(found.as_ref(), part));
         return Some((Signal::NodeSubnetFull, parts.join(" ").trim().to_owned()));
     }
-    if has("SubnetIsDelegated") || (has("delegated subnet") && has("cannot be used")) {
+    if has!(text, "SubnetIsDelegated") || (has!(text, "delegated subnet") && has!(text, "cannot be used")) {
         return Some((Signal::SubnetDelegated, String::new()));
     }
-    if has("CidrOverlapExisting") || has("CIDROverlapVNET") || has("IPOutOfServiceCIDR") {
+    if has!(text, "CidrOverlapExisting") || has!(text, "CIDROverlapVNET") || has!(text, "IPOutOfServiceCIDR")
+    {
         let found = search(&OVERLAP, text);
         let parts = ["own", "other"].map(|part| named(found.as_ref(), part));
         return Some((Signal::CidrOverlap, parts.join(" ").trim().to_owned()));
     }
-    if has("networks found in /etc/cni") || has("NetworkPluginNotReady") {
+    if has!(text, "networks found in /etc/cni") || has!(text, "NetworkPluginNotReady") {
         return Some((Signal::CniNotReady, String::new()));
     }
     // Any binary may be missing: only one of a CNI is looked for in its folder.
-    if has("find plugin \"") && has("in path [") {
+    if has!(text, "find plugin \"") && has!(text, "in path [") {
         return Some((Signal::CniNotReady, String::new()));
     }
     None

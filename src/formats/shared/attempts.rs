@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::pattern::{named, pattern, search};
+use super::pattern::{has, named, pattern, search};
 use crate::facts::{Failure, Speaker};
 
 // `dial tcp 10.0.0.1:443: i/o timeout`; some lines lack the second colon, and addresses may be masked.
@@ -32,82 +32,80 @@ pattern!(UPSTREAM, r"plugin/errors: \d+ (?P<name>\S+) (?P<type>[A-Z0-9]+): ");
 
 /// How it failed, by the words of Go, of Windows and of curl.
 fn failure(text: &str) -> Option<Failure> {
-    let has = |words: &str| text.contains(words);
     Some(match () {
-        () if has("x509: certificate signed by unknown authority") || has("x509: \u{201c}") => {
+        () if has!(text, "x509: certificate signed by unknown authority") || has!(text, "x509: \u{201c}") => {
             Failure::TlsUntrusted
         }
-        () if has("x509: certificate is valid for")
-            || has("doesn't contain any IP SANs")
-            || has("x509: certificate is not valid for any names") =>
+        () if has!(text, "x509: certificate is valid for")
+            || has!(text, "doesn't contain any IP SANs")
+            || has!(text, "x509: certificate is not valid for any names") =>
         {
             Failure::TlsWrongName
         }
-        () if has("x509: certificate has expired") => Failure::TlsExpired,
-        () if has("only unsupported versions") || has("protocol version not supported") => {
+        () if has!(text, "x509: certificate has expired") => Failure::TlsExpired,
+        () if has!(text, "only unsupported versions") || has!(text, "protocol version not supported") => {
             Failure::TlsVersion
         }
-        () if has("TLS handshake timeout") => Failure::TlsTimeout,
-        () if has("no such host") || has("No such host") => Failure::NameUnknown,
-        () if has("server misbehaving")
-            || has("Temporary failure in name resolution")
-            || (has("lookup ") && (has("i/o timeout") || has("Try again"))) =>
+        () if has!(text, "TLS handshake timeout") => Failure::TlsTimeout,
+        () if has!(text, "no such host") || has!(text, "No such host") => Failure::NameUnknown,
+        () if has!(text, "server misbehaving")
+            || has!(text, "Temporary failure in name resolution")
+            || (has!(text, "lookup ") && (has!(text, "i/o timeout") || has!(text, "Try again"))) =>
         {
             Failure::ResolverFailed
         }
-        () if has("i/o timeout")
-            || has("connection timed out")
-            || has("did not properly respond")
-            || has("n'a pas répondu")
-            || has("n\u{2019}a pas répondu") =>
+        () if has!(text, "i/o timeout")
+            || has!(text, "connection timed out")
+            || has!(text, "did not properly respond")
+            || has!(text, "n'a pas répondu")
+            || has!(text, "n\u{2019}a pas répondu") =>
         {
             Failure::Timeout
         }
-        () if has("connection refused")
-            || has("actively refused")
-            || has("was refused - did")
-            || has("l'a expressément refusée") =>
+        () if has!(text, "connection refused")
+            || has!(text, "actively refused")
+            || has!(text, "was refused - did")
+            || has!(text, "l'a expressément refusée") =>
         {
             Failure::Refused
         }
-        () if has("no route to host") || has("network is unreachable") => Failure::NoRoute,
-        () if has("connection reset by peer") => Failure::Reset,
+        () if has!(text, "no route to host") || has!(text, "network is unreachable") => Failure::NoRoute,
+        () if has!(text, "connection reset by peer") => Failure::Reset,
         // Windows answers in its own language: a message of `connectex` that is not a refusal is mostly a timeout.
-        () if has("connectex: ") => Failure::Timeout,
-        () if has("Could not resolve host")
-            || has("could not resolve host")
-            || has("getaddrinfo ENOTFOUND") =>
+        () if has!(text, "connectex: ") => Failure::Timeout,
+        () if has!(text, "Could not resolve host")
+            || has!(text, "could not resolve host")
+            || has!(text, "getaddrinfo ENOTFOUND") =>
         {
             Failure::NameUnknown
         }
-        () if has("getaddrinfo EAI_AGAIN") => Failure::ResolverFailed,
+        () if has!(text, "getaddrinfo EAI_AGAIN") => Failure::ResolverFailed,
         // What only a person's client says with these words; programs say them of anything.
         () if !of_client(text) => return None,
-        () if has("request canceled while waiting for connection")
-            || has("Client.Timeout exceeded")
-            || has("context deadline exceeded")
-            || has("Unable to reach the api server") =>
+        () if has!(text, "request canceled while waiting for connection")
+            || has!(text, "Client.Timeout exceeded")
+            || has!(text, "context deadline exceeded")
+            || has!(text, "Unable to reach the api server") =>
         {
             Failure::Timeout
         }
-        () if has(": EOF") || has("unexpected EOF") || has("client connection lost") => Failure::Reset,
+        () if has!(text, ": EOF") || has!(text, "unexpected EOF") || has!(text, "client connection lost") => {
+            Failure::Reset
+        }
         () => return None,
     })
 }
 
 /// The words that kubectl, helm, terraform and the like put before an error that they show to people.
 pub(super) fn of_client(text: &str) -> bool {
-    const CLIENT: [&str; 8] = [
-        "Unable to connect to the server",
-        "Error from server",
-        "The connection to the server",
-        "couldn't get current server API group list",
-        "Unable to reach the api server",
-        "Kubernetes cluster unreachable",
-        "error: You must be logged in",
-        "couldn't get resource list for",
-    ];
-    CLIENT.iter().any(|words| text.contains(words))
+    has!(text, "Unable to connect to the server")
+        || has!(text, "Error from server")
+        || has!(text, "The connection to the server")
+        || has!(text, "couldn't get current server API group list")
+        || has!(text, "Unable to reach the api server")
+        || has!(text, "Kubernetes cluster unreachable")
+        || has!(text, "error: You must be logged in")
+        || has!(text, "couldn't get resource list for")
 }
 
 /// What CoreDNS asks without anybody's wish: its own check for loops (HINFO of a random name), and names that the
@@ -121,10 +119,10 @@ fn is_search_noise(name: &str, kind: &str) -> bool {
 pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
     let failure = failure(text)?;
     // What was not reached then is the proxy, whatever the words say of it.
-    let failure = if text.contains("proxyconnect") { Failure::Proxy } else { failure };
+    let failure = if has!(text, "proxyconnect") { Failure::Proxy } else { failure };
     let number = |text: &str| text.parse::<u16>().unwrap_or(0);
     let url = search(&ASKED, text);
-    let scheme = |port: u16| if port == 0 && text.contains("https://") { 443 } else { port };
+    let scheme = |port: u16| if port == 0 && has!(text, "https://") { 443 } else { port };
     if let Some(found) = search(&LOOKED_UP, text) {
         let port = scheme(number(named(url.as_ref(), "port")));
         let failure = if failure == Failure::NameUnknown { failure } else { Failure::ResolverFailed };
@@ -160,8 +158,8 @@ pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
     // TLS errors name no address, but the request does; so do a client's own words.
     let told = failure.of_tls()
         || failure.of_dns()
-        || text.contains("dial tcp")
-        || text.contains("connectex")
+        || has!(text, "dial tcp")
+        || has!(text, "connectex")
         || of_client(text);
     told.then(|| {
         let host = named(url.as_ref(), "host").trim_matches(['[', ']']).to_owned();
@@ -193,7 +191,7 @@ pub(super) fn of_log(path: &str) -> bool {
 pub(super) fn speaker(text: &str, path: &str, host: bool) -> Speaker {
     let of = |words: &[&str]| words.iter().any(|word| path.contains(word));
     // The API server answered: what it could not reach is its own affair.
-    if text.contains("Error from server") && text.contains("dial tcp") {
+    if has!(text, "Error from server") && has!(text, "dial tcp") {
         return Speaker::ControlPlane;
     }
     if of_client(text) && !of_log(path) {
@@ -202,13 +200,13 @@ pub(super) fn speaker(text: &str, path: &str, host: bool) -> Speaker {
     if of(&TUNNEL) {
         return Speaker::Tunnel;
     }
-    if text.contains("plugin/errors") || text.contains("unreachable backend: ") {
+    if has!(text, "plugin/errors") || has!(text, "unreachable backend: ") {
         return Speaker::Dns;
     }
     if of(&CONTROL_PLANE) {
         return Speaker::ControlPlane;
     }
-    if host || of(&NODE) || text.contains("kubelet") || text.contains("register node with API server") {
+    if host || of(&NODE) || has!(text, "kubelet") || has!(text, "register node with API server") {
         return Speaker::Node;
     }
     Speaker::Unknown

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::line::{self, Surroundings};
 use crate::facts::time::{self, When};
-use crate::facts::{EventKey, EventSeen, Facts, fingerprint};
+use crate::facts::{EventSeen, Facts, fingerprint};
 use crate::formats::Piece;
 
 /// An event of either API group. The scheduler writes `eventTime` and `series`; others count.
@@ -97,13 +97,11 @@ impl Event {
         let count =
             self.count.or(series.and_then(|series| series.count)).or(self.deprecated_count).unwrap_or(1);
         facts.events.add(EventSeen {
-            key: EventKey {
-                normal: self.r#type.as_deref() == Some("Normal"),
-                reason: self.reason.as_deref().unwrap_or_default().into(),
-                kind: kind.into(),
-                namespace: namespace.into(),
-                name: name.into(),
-            },
+            normal: self.r#type.as_deref() == Some("Normal"),
+            reason: self.reason.as_deref().unwrap_or_default(),
+            kind,
+            namespace,
+            name,
             count,
             times: [first, last],
             node: node.as_deref(),

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr3};
 
+use super::brackets;
+
 use crate::bundle::Framer;
 
 /// Keys whose arrays hold the records of a document, and the depth at which they stand: Kubernetes lists,
@@ -55,6 +57,18 @@ enum Between {
     Unfinished,
 }
 
+/// How far a run over whole blocks came.
+enum Ran {
+    /// To less than a block before the end of the buffer.
+    ToEnd,
+    /// To a block that is no orderly JSON.
+    ToDamage,
+    /// To the end of the document.
+    OutOfDocument,
+    /// To where it was told to stop.
+    Stopped,
+}
+
 impl Scanner {
     /// Continues within an array of records whose head is `context`.
     pub(in crate::formats) fn within(context: &[u8]) -> Self {
@@ -75,7 +89,18 @@ impl Scanner {
 
     /// Scans on to the end of `buffer`, or until `on` says stop (`false`).
     pub(in crate::formats) fn run(&mut self, buffer: &[u8], mut on: impl FnMut(Found) -> bool) {
+        // Up to here the text is read byte by byte.
+        let mut carefully = 0;
         while let Some(&byte) = buffer.get(self.position) {
+            if self.depth > 0 && self.position >= carefully {
+                match self.blocks(buffer, &mut on) {
+                    Ran::Stopped => return,
+                    Ran::ToEnd => carefully = buffer.len(),
+                    Ran::ToDamage => carefully = self.position + brackets::BLOCK,
+                    Ran::OutOfDocument => {}
+                }
+                continue;
+            }
             let going = if self.in_string {
                 if !self.string(buffer) {
                     return;
@@ -94,6 +119,27 @@ impl Scanner {
                 return;
             }
         }
+    }
+
+    /// Within a document, 64 bytes at a time.
+    fn blocks(&mut self, buffer: &[u8], on: &mut impl FnMut(Found) -> bool) -> Ran {
+        while let Some(bytes) = buffer.get(self.position..).and_then(<[u8]>::first_chunk) {
+            let start = self.position;
+            let Some(block) = brackets::block(bytes, self.in_string) else { return Ran::ToDamage };
+            for at in brackets::positions(block.brackets) {
+                self.position = start + at;
+                let byte = bytes.get(at).copied().unwrap_or_default();
+                let going = self.inside(buffer, byte, on);
+                // The rest of the block is another document's, or for another time.
+                if self.depth == 0 || !going {
+                    self.in_string = false;
+                    return if going { Ran::OutOfDocument } else { Ran::Stopped };
+                }
+            }
+            self.position = start + block.length;
+            self.in_string = block.in_string;
+        }
+        Ran::ToEnd
     }
 
     /// Within a string. `false` when the buffer ends first.
@@ -293,7 +339,25 @@ pub(in crate::formats) fn value_end(json: &[u8], from: usize) -> Option<usize> {
         b'"' => string_end(json, from),
         b'{' | b'[' => {
             let mut depth = 0_usize;
-            let mut at = from;
+            let (mut at, mut in_string) = (from, false);
+            while let Some(bytes) = json.get(at..).and_then(<[u8]>::first_chunk) {
+                let Some(block) = brackets::block(bytes, in_string) else { break };
+                for found in brackets::positions(block.brackets) {
+                    if matches!(bytes.get(found), Some(b'{' | b'[')) {
+                        depth += 1;
+                    } else {
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(at + found + 1);
+                        }
+                    }
+                }
+                at += block.length;
+                in_string = block.in_string;
+            }
+            if in_string {
+                at = string_end(json, at - 1)?;
+            }
             loop {
                 match json.get(at)? {
                     b'"' => {
@@ -412,6 +476,37 @@ mod tests {
             true
         });
         found
+    }
+
+    /// What a scanner finds when it never sees a whole block: byte by byte.
+    fn carefully(text: &[u8]) -> Vec<Found> {
+        let mut scanner = Scanner::default();
+        let mut found = Vec::new();
+        for end in 0..=text.len() {
+            scanner.run(&text[..end], |one| {
+                found.push(one);
+                true
+            });
+        }
+        found
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn blocks_and_bytes_find_the_same(
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                "{\"items\":[", "{\"a\":", "\"b\\\"]\\\\\"", "[1,", "]", "}", ",", "\n", "{", "\"",
+                "\"a rather long text that reaches from one block into the next one, and on\"", "        ", "x", "\\",
+            ]), 0..60),
+        ) {
+            let text = parts.concat();
+            let mut found = Vec::new();
+            Scanner::default().run(text.as_bytes(), |one| {
+                found.push(one);
+                true
+            });
+            proptest::prop_assert_eq!(found, carefully(text.as_bytes()));
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::pattern::has;
+
 use crate::facts::{Class, Request, Scope, Target, split_thing};
 
 /// `… is forbidden: User "u" cannot verb resource "r" in API group "g" in the namespace "n": reason`,
@@ -102,7 +104,7 @@ pub(in crate::formats) fn denied(text: &str) -> Option<Denied> {
 }
 
 fn refused(text: &str) -> Option<Denied> {
-    if text.contains("RBAC")
+    if has!(text, "RBAC")
         && let Some(found) = AUTHORIZER.as_ref()?.captures(text)
     {
         let get = |name: &str| found.name(name).map(|m| m.as_str());
@@ -121,7 +123,7 @@ fn refused(text: &str) -> Option<Denied> {
         let name = get("name").filter(|name| !name.is_empty()).map(Into::into);
         return Some(Denied { user, groups, request, name, reason: None, class, by_authorizer: true });
     }
-    if text.contains("Forbidden (user=") {
+    if has!(text, "Forbidden (user=") {
         let found = KUBELET.as_ref()?.captures(text)?;
         let get = |name: &str| found.name(name).map_or("", |m| m.as_str().trim_matches('"'));
         let target = Target::Resource {
@@ -143,7 +145,8 @@ fn refused(text: &str) -> Option<Denied> {
             by_authorizer: false,
         });
     }
-    newer(text).or_else(|| older(text))
+    // Every age of the API says so; the expressions are looked for only where they can match.
+    if has!(text, " cannot ") { newer(text).or_else(|| older(text)) } else { None }
 }
 
 fn newer(text: &str) -> Option<Denied> {
@@ -236,20 +239,21 @@ pub(in crate::formats) fn authorizer_class(user: &str, verb: &str, reason: Optio
 
 /// What kind of refusal it is when the authorizer said yes and the answer was 403 all the same.
 pub(in crate::formats) fn admission_class(message: &str) -> Class {
-    let says = |text: &str| message.contains(text);
-    if says("attempting to grant RBAC permissions not currently held") {
+    if has!(message, "attempting to grant RBAC permissions not currently held") {
         Class::Escalation
-    } else if says("violates PodSecurity") {
+    } else if has!(message, "violates PodSecurity") {
         Class::PodSecurity
-    } else if says("exceeded quota") || says("failed quota") {
+    } else if has!(message, "exceeded quota") || has!(message, "failed quota") {
         Class::Quota
-    } else if says("because it is being terminated") {
+    } else if has!(message, "because it is being terminated") {
         Class::NamespaceTerminating
-    } else if says("admission webhook") || says("ValidatingAdmissionPolicy") {
+    } else if has!(message, "admission webhook") || has!(message, "ValidatingAdmissionPolicy") {
         Class::Webhook
-    } else if says("error looking up service account") {
+    } else if has!(message, "error looking up service account") {
         Class::ServiceAccountMissing
-    } else if says("is not allowed to modify") || says("is not allowed to") && says("node") {
+    } else if has!(message, "is not allowed to modify")
+        || has!(message, "is not allowed to") && has!(message, "node")
+    {
         Class::Node
     } else {
         Class::Admission
@@ -259,8 +263,8 @@ pub(in crate::formats) fn admission_class(message: &str) -> Class {
 /// Admission refusals as a client logs them, without a user: only those whose text is unmistakable.
 pub(in crate::formats) fn admission_text(text: &str) -> Option<Class> {
     let class = admission_class(text);
-    (class != Class::Admission && text.contains("forbidden: ")
-        || class == Class::Webhook && text.contains("denied the request"))
+    (class != Class::Admission && has!(text, "forbidden: ")
+        || class == Class::Webhook && has!(text, "denied the request"))
     .then_some(class)
     .filter(|class| *class != Class::Admission)
 }

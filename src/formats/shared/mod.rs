@@ -3,6 +3,7 @@
 mod address_signals;
 mod attempts;
 pub(in crate::formats) mod audit;
+mod brackets;
 pub(in crate::formats) mod bystander;
 pub(in crate::formats) mod command;
 pub(in crate::formats) mod events;

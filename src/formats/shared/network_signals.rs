@@ -9,7 +9,7 @@ use regex::Regex;
 use super::attempts::{attempt, of_api, of_client, speaker};
 use super::line::{Surroundings, Unwrapped};
 use super::operation_signals;
-use super::pattern::{named, pattern, search};
+use super::pattern::{has, named, pattern, search};
 use crate::facts::{AttemptKey, AttemptSeen, Facts, Signal, SignalKey, SignalSeen};
 
 /// A text that holds none of these says nothing about the network. Part of the prefilter of all lines.
@@ -64,47 +64,47 @@ pattern!(
 
 /// Texts that are no attempt: which, and what they name themselves.
 fn signal(text: &str) -> Option<(Signal, String)> {
-    let has = |words: &str| text.contains(words);
-    if has("calico-packet") {
+    if has!(text, "calico-packet") {
         let found = search(&PACKET, text)?;
         let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));
         return Some((Signal::PolicyDropped, parts.join(" ").trim().to_owned()));
     }
-    if has("olicy denied") && has("DROPPED") {
+    if has!(text, "olicy denied") && has!(text, "DROPPED") {
         let found = search(&CILIUM, text)?;
         let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));
         return Some((Signal::PolicyDropped, parts.join(" ")));
     }
-    if has("syncing proxy rules")
-        || (has("iptables-restore") && (has("Failed") || has("failed") || has("rror")))
+    if has!(text, "syncing proxy rules")
+        || (has!(text, "iptables-restore")
+            && (has!(text, "Failed") || has!(text, "failed") || has!(text, "rror")))
     {
         return Some((Signal::KubeProxyFailing, String::new()));
     }
-    if has("conntrack: table full") {
+    if has!(text, "conntrack: table full") {
         return Some((Signal::ConntrackFull, String::new()));
     }
-    if has("calling webhook") {
+    if has!(text, "calling webhook") {
         let found = search(&WEBHOOK, text);
         return Some((
             Signal::WebhookFailing,
             [named(found.as_ref(), "name"), named(found.as_ref(), "host")].join(" ").trim().to_owned(),
         ));
     }
-    let tunnel = has("No agent available")
-        || (has("proxy error from") && has("while dialing"))
-        || (has("tunnel-uds") && has("broken pipe"));
-    if tunnel || has("ing backend") {
+    let tunnel = has!(text, "No agent available")
+        || (has!(text, "proxy error from") && has!(text, "while dialing"))
+        || (has!(text, "tunnel-uds") && has!(text, "broken pipe"));
+    if tunnel || has!(text, "ing backend") {
         // Agents say it themselves, of single connections and on healthy clusters.
         let node = attempt(text).map(|(_, host, ..)| host).unwrap_or_default();
         return (of_client(text) || tunnel).then_some((Signal::TunnelFailing, node));
     }
-    if has("etcdserver: mvcc: database space exceeded") {
+    if has!(text, "etcdserver: mvcc: database space exceeded") {
         return Some((Signal::EtcdFull, String::new()));
     }
-    if has("etcdserver: request timed out") || has("etcdserver: leader changed") {
+    if has!(text, "etcdserver: request timed out") || has!(text, "etcdserver: leader changed") {
         return Some((Signal::EtcdSlow, String::new()));
     }
-    if has("VMExtensionError") || has("exit status=") {
+    if has!(text, "VMExtensionError") || has!(text, "exit status=") {
         let code = search(&CSE, text);
         let name = search(&NAMED_CSE, text);
         let own = match named(name.as_ref(), "name") {
@@ -116,28 +116,31 @@ fn signal(text: &str) -> Option<(Signal, String)> {
         return (told && code != "0")
             .then(|| (Signal::ProvisioningFailed, format!("{code} {own}").trim().to_owned()));
     }
-    if has("oo many requests") {
+    if has!(text, "oo many requests") {
         // The client's own patience, and a budget of disruptions, are told elsewhere.
-        let other =
-            has("disruption budget") || has("Eviction") || has("evict") || has("client-side throttling");
-        let of_azure = has("Status=429") || has("this subscription") || has("HighCostGet");
+        let other = has!(text, "disruption budget")
+            || has!(text, "Eviction")
+            || has!(text, "evict")
+            || has!(text, "client-side throttling");
+        let of_azure =
+            has!(text, "Status=429") || has!(text, "this subscription") || has!(text, "HighCostGet");
         // `(TooManyRequests)` is the reason of the API server's own status.
-        let of_server = has("asked us to try again later")
-            || has("(TooManyRequests)")
-            || has("server has received too many requests") && (of_client(text) || has("kube"));
+        let of_server = has!(text, "asked us to try again later")
+            || has!(text, "(TooManyRequests)")
+            || has!(text, "server has received too many requests") && (of_client(text) || has!(text, "kube"));
         let signal = if of_azure { Signal::ArmThrottled } else { Signal::ApiThrottled };
         return (!other && (of_azure || of_server)).then(|| (signal, String::new()));
     }
-    if has("network for sandbox") {
+    if has!(text, "network for sandbox") {
         return Some((Signal::CniFailing, String::new()));
     }
-    if has("provide credentials") {
+    if has!(text, "provide credentials") {
         return Some((Signal::NoCredentials, String::new()));
     }
-    if has("detected for zone") && has("Loop") {
+    if has!(text, "detected for zone") && has!(text, "Loop") {
         return Some((Signal::DnsLoop, String::new()));
     }
-    if has("Corefile:") && has("rror during parsing") {
+    if has!(text, "Corefile:") && has!(text, "rror during parsing") {
         return Some((Signal::CorefileBroken, String::new()));
     }
     None
@@ -177,7 +180,7 @@ pub(super) fn read(
     }
     let Some((failure, host, port, resolver)) = attempt(shown) else { return false };
     // A probe of a pod is told by its event.
-    let probe = ["probe failed", "Probe failed", "prober.go"].iter().any(|word| shown.contains(word));
+    let probe = has!(shown, "probe failed") || has!(shown, "Probe failed") || has!(shown, "prober.go");
     if host.is_empty() && !of_client(shown) && !failure.of_dns() || probe && around.pod.is_none() {
         return false;
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::attempts::of_log;
-use super::pattern::{named, pattern, search};
+use super::pattern::{has, named, pattern, search};
 use crate::facts::Signal;
 
 /// A text that holds none of these says nothing of the kind. Part of the prefilter of all lines, so each has letters
@@ -94,8 +94,7 @@ const UNREACHED: &[(&str, &str)] = &[
 
 /// A failed pull: how, and of which image.
 fn pull(text: &str) -> Option<(Signal, String)> {
-    let has = |words: &str| text.contains(words);
-    if !["ailed", "rror"].iter().any(|word| has(word)) {
+    if !(has!(text, "ailed") || has!(text, "rror")) {
         return None;
     }
     // `Failed to pull image: rpc error: …` names none: an image stands in quotes, or has the form of one.
@@ -105,22 +104,31 @@ fn pull(text: &str) -> Option<(Signal, String)> {
         (quoted || image.contains(['/', ':', '.'])).then(|| image.to_owned())
     })?;
     // Its progress is told in the same words.
-    if has("Successfully pulled") || has("Back-off pulling") || image.is_empty() {
+    if has!(text, "Successfully pulled") || has!(text, "Back-off pulling") || image.is_empty() {
         return None;
     }
-    if has("401 Unauthorized") || has("authentication required") || has("pull access denied") {
+    if has!(text, "401 Unauthorized")
+        || has!(text, "authentication required")
+        || has!(text, "pull access denied")
+    {
         return Some((Signal::ImageUnauthorised, image));
     }
-    if has("403 Forbidden") || has("is not allowed access") || has("unexpected status: 403") {
+    if has!(text, "403 Forbidden")
+        || has!(text, "is not allowed access")
+        || has!(text, "unexpected status: 403")
+    {
         return Some((Signal::ImageForbidden, image));
     }
-    if let Some((_, how)) = UNREACHED.iter().find(|(words, _)| has(words)) {
+    if let Some((_, how)) = UNREACHED.iter().find(|(words, _)| text.contains(words)) {
         return Some((Signal::ImageUnreachable, format!("{image} {how}")));
     }
-    if has("no match for platform") {
+    if has!(text, "no match for platform") {
         return Some((Signal::ImageMissing, format!("{image} platform")));
     }
-    let missing = has(": not found") || has("manifest unknown") || has("NotFound") || has("name unknown");
+    let missing = has!(text, ": not found")
+        || has!(text, "manifest unknown")
+        || has!(text, "NotFound")
+        || has!(text, "name unknown");
     missing.then_some((Signal::ImageMissing, image))
 }
 
@@ -146,22 +154,21 @@ pub(super) fn counts(signal: Signal, path: &str, host: bool) -> bool {
 
 /// Which text it is, and what it names itself.
 pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
-    let has = |words: &str| text.contains(words);
     let plain = |signal: Signal| Some((signal, String::new()));
-    if has("ull image") || has("pull and unpack") || has("PullImage") {
+    if has!(text, "ull image") || has!(text, "pull and unpack") || has!(text, "PullImage") {
         return pull(text);
     }
-    if has("getting credentials") {
+    if has!(text, "getting credentials") {
         let why = text.split_once("getting credentials: ").map_or("", |(_, why)| why);
         return Some((Signal::CredentialPlugin, why.chars().take(120).collect()));
     }
-    if has("no configuration has been provided") {
+    if has!(text, "no configuration has been provided") {
         return plain(Signal::NoKubeconfig);
     }
-    if has("minor version skew") {
+    if has!(text, "minor version skew") {
         return plain(Signal::VersionSkew);
     }
-    if has("cannot assign requested address") {
+    if has!(text, "cannot assign requested address") {
         // A server that can't bind its own address is something else, and so is a host without IPv6.
         let host = search(&DIALLED, text);
         let ip: Option<IpAddr> = named(host.as_ref(), "ip").trim_matches(['[', ']']).parse().ok();
@@ -169,15 +176,15 @@ pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
             IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
             IpAddr::V6(_) => false,
         });
-        return outside.filter(|_| !has("bind: ")).map(|ip| (Signal::SnatExhausted, ip.to_string()));
+        return outside.filter(|_| !has!(text, "bind: ")).map(|ip| (Signal::SnatExhausted, ip.to_string()));
     }
-    if has("NetworkLinkFailed")
-        || has("multiple zones with overlapping")
-        || has("econcile private dns failed")
+    if has!(text, "NetworkLinkFailed")
+        || has!(text, "multiple zones with overlapping")
+        || has!(text, "econcile private dns failed")
     {
         return Some((Signal::PrivateZoneFailed, "link".to_owned()));
     }
-    if has("DNSZoneMissingPermission") || has("read and write to custom private dns zone") {
+    if has!(text, "DNSZoneMissingPermission") || has!(text, "read and write to custom private dns zone") {
         return Some((Signal::PrivateZoneFailed, "permission".to_owned()));
     }
     if let Some(found) = search(&AZURE, text) {
@@ -187,46 +194,51 @@ pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
             [named(Some(&found), "code"), named(action.as_ref(), "action"), named(scope.as_ref(), "scope")];
         return Some((Signal::AzureRefused, parts.join(" ").trim().to_owned()));
     }
-    if has("bootstrap client cert") && has("expired") {
+    if has!(text, "bootstrap client cert") && has!(text, "expired") {
         return plain(Signal::KubeletCertificateExpired);
     }
-    if has("disruption budget") || has("Eviction blocked by") || has("UnsatisfiablePDB") {
-        let refused = has("iolate") || has("blocked") || has("Unsatisfiable");
+    if has!(text, "disruption budget") || has!(text, "Eviction blocked by") || has!(text, "UnsatisfiablePDB")
+    {
+        let refused = has!(text, "iolate") || has!(text, "blocked") || has!(text, "Unsatisfiable");
         return refused
             .then(|| (Signal::DrainBlocked, named(search(&EVICTED, text).as_ref(), "pod").to_owned()));
     }
-    if has("SubCode: Throttled") || (has("ManagedClusterHandler") && has("limit has been exceeded")) {
+    if has!(text, "SubCode: Throttled")
+        || (has!(text, "ManagedClusterHandler") && has!(text, "limit has been exceeded"))
+    {
         return plain(Signal::AksThrottled);
     }
-    if has("Status=429") || has("HighCostGet") || has("RequestsThrottled") {
+    if has!(text, "Status=429") || has!(text, "HighCostGet") || has!(text, "RequestsThrottled") {
         return plain(Signal::ArmThrottled);
     }
     if let Some(found) = search(&SCALE, text) {
         return Some((Signal::ScaleUpFailed, named(Some(&found), "code").to_owned()));
     }
-    if has("Failed to fix node group sizes") {
+    if has!(text, "Failed to fix node group sizes") {
         return plain(Signal::ScaleUpFailed);
     }
     if let Some(found) = search(&RUN_COMMAND, text) {
         return Some((Signal::RunCommandFailed, named(Some(&found), "code").to_owned()));
     }
-    let metrics = has("FailedDiscoveryCheck") && has("metrics.k8s.io");
+    let metrics = has!(text, "FailedDiscoveryCheck") && has!(text, "metrics.k8s.io");
     if metrics
-        || has("Metrics API not available")
-        || (has("list for metrics.k8s.io") && has("unable to handle"))
+        || has!(text, "Metrics API not available")
+        || (has!(text, "list for metrics.k8s.io") && has!(text, "unable to handle"))
     {
         return plain(Signal::MetricsUnavailable);
     }
-    if has("of memory: Kill") {
+    if has!(text, "of memory: Kill") {
         return Some((Signal::OutOfMemory, named(search(&KILLED, text).as_ref(), "name").to_owned()));
     }
-    if has("PLEG is not healthy") || has("pthread_create failed") {
+    if has!(text, "PLEG is not healthy") || has!(text, "pthread_create failed") {
         return plain(Signal::NodeStruggles);
     }
-    if has("localdns.service") && (has("Failed") || has("failed") || has("Main process exited")) {
+    if has!(text, "localdns.service")
+        && (has!(text, "Failed") || has!(text, "failed") || has!(text, "Main process exited"))
+    {
         return plain(Signal::LocalDnsFailed);
     }
-    if has("plugin/kubernetes") && has("Unauthorized") {
+    if has!(text, "plugin/kubernetes") && has!(text, "Unauthorized") {
         return plain(Signal::DnsUnauthorised);
     }
     None

@@ -13,6 +13,17 @@ macro_rules! pattern {
 }
 pub(in crate::formats) use pattern;
 
+/// Whether a text holds some words. The searcher for the words is built once: a chain of such questions goes over each
+/// line that may matter, and building it costs more than the search.
+macro_rules! has {
+    ($text:expr, $words:literal) => {{
+        static WORDS: std::sync::LazyLock<memchr::memmem::Finder<'static>> =
+            std::sync::LazyLock::new(|| memchr::memmem::Finder::new($words));
+        WORDS.find($text.as_bytes()).is_some()
+    }};
+}
+pub(in crate::formats) use has;
+
 /// The first match.
 pub(in crate::formats) fn search<'a>(
     pattern: &LazyLock<Option<Regex>>,

@@ -10,8 +10,8 @@ use super::audit::{self, AuditEvent};
 use super::line::{self, Surroundings};
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Condition, EventKey, EventSeen, Facts, FlowKey, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus,
-    Origin, Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
+    Condition, EventSeen, Facts, FlowKey, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus, Origin,
+    Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
 };
 
 /// The tables that are read.
@@ -35,6 +35,11 @@ pub(in crate::formats) enum Table {
 }
 
 impl Table {
+    /// Rows of it count only when their text holds a signature.
+    pub(in crate::formats) fn is_text(self) -> bool {
+        matches!(self, Self::ContainerLog | Self::ContainerLogV2 | Self::Syslog)
+    }
+
     /// The table that has these columns; the first match is the most particular one.
     pub(in crate::formats) fn of(columns: &[String]) -> Option<Self> {
         let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
@@ -81,7 +86,7 @@ pub(in crate::formats) fn column_name(name: &str) -> String {
 /// One row: its table and a way to get cells by column name.
 pub(in crate::formats) struct Row<'a> {
     pub(in crate::formats) table: Table,
-    pub(in crate::formats) cell: &'a dyn Fn(&str) -> Option<&'a str>,
+    pub(in crate::formats) cell: &'a dyn Fn(&'static str) -> Option<&'a str>,
     pub(in crate::formats) source: &'a Arc<str>,
     pub(in crate::formats) line: u64,
     /// Where in the entry it begins: many rows may share a line.
@@ -122,11 +127,11 @@ impl DateOrder {
 
 impl<'a> Row<'a> {
     /// A cell that says something: `az` writes `None` for null.
-    fn get(&self, column: &str) -> &'a str {
+    fn get(&self, column: &'static str) -> &'a str {
         (self.cell)(column).filter(|value| !matches!(*value, "None" | "null")).unwrap_or_default()
     }
 
-    fn when(&self, column: &str, facts: &mut Facts) -> Option<When> {
+    fn when(&self, column: &'static str, facts: &mut Facts) -> Option<When> {
         let text = self.get(column);
         if text.is_empty() {
             return None;
@@ -150,14 +155,20 @@ impl<'a> Row<'a> {
         match self.table {
             Table::KubeEvents => self.event(facts),
             Table::KubePodInventory => self.pod(facts),
-            Table::ContainerLog => self.text("LogEntry", facts),
-            Table::ContainerLogV2 => self.text("LogMessage", facts),
+            Table::ContainerLog => {
+                self.text("LogEntry", facts);
+            }
+            Table::ContainerLogV2 => {
+                self.text("LogMessage", facts);
+            }
             Table::AzureDiagnostics => self.control_plane("log_s", facts),
             Table::AksControlPlane => self.control_plane("Message", facts),
             Table::AksAudit => self.audit(facts),
             Table::KubeServices => self.service(facts),
             Table::KubeNodeInventory => self.node(facts),
-            Table::Syslog => self.text("SyslogMessage", facts),
+            Table::Syslog => {
+                self.text("SyslogMessage", facts);
+            }
             Table::FirewallRule => self.firewall_rule(facts),
             Table::FirewallDns => self.firewall_dns(facts),
             Table::FirewallLegacy => self.firewall_legacy(facts),
@@ -173,13 +184,11 @@ impl<'a> Row<'a> {
         let message = self.get("Message");
         let node = Some(self.get("Computer")).filter(|node| !node.is_empty());
         facts.events.add(EventSeen {
-            key: EventKey {
-                normal: self.get("KubeEventType") == "Normal",
-                reason: self.get("Reason").into(),
-                kind: kind.into(),
-                namespace: namespace.into(),
-                name: name.into(),
-            },
+            normal: self.get("KubeEventType") == "Normal",
+            reason: self.get("Reason"),
+            kind,
+            namespace,
+            name,
             count,
             times: [first, last],
             node,
@@ -344,35 +353,31 @@ impl<'a> Row<'a> {
         Origin { form: Form::Inventory, weight, source: self.source, line: self.line, at: self.at }
     }
 
-    fn text(&self, column: &str, facts: &mut Facts) {
+    fn text(&self, column: &'static str, facts: &mut Facts) -> bool {
         let text = self.get(column);
-        let around = Surroundings {
-            when: self.when_lazily(text, facts),
-            node: Some(self.get("Computer")).filter(|node| !node.is_empty()),
-            at: self.at,
-            ..Surroundings::default()
-        };
-        line::consider(text.as_bytes(), around, self.source, self.line, facts);
-    }
-
-    /// Times cost more than the search: only texts that may matter get theirs parsed.
-    fn when_lazily(&self, text: &str, facts: &mut Facts) -> Option<When> {
+        // Times cost more than the search: only texts that may matter get theirs parsed.
         let matters = line::holds_signature(text.as_bytes());
-        if matters { self.when("TimeGenerated", facts) } else { None }
+        if matters {
+            let around = Surroundings {
+                when: self.when("TimeGenerated", facts),
+                node: Some(self.get("Computer")).filter(|node| !node.is_empty()),
+                at: self.at,
+                ..Surroundings::default()
+            };
+            line::understand(text.as_bytes(), around, self.source, self.line, facts);
+        }
+        matters
     }
 
-    fn control_plane(&self, column: &str, facts: &mut Facts) {
+    fn control_plane(&self, column: &'static str, facts: &mut Facts) {
         let text = self.get(column);
         match self.get("Category") {
             category if category.starts_with("kube-audit") => facts.api_server.audit_events += 1,
             "kube-apiserver" => facts.api_server.log_lines += 1,
             _ => {}
         }
-        self.text(column, facts);
-        if text.trim_start().starts_with('{')
-            && text.contains("\"auditID\"")
-            && !line::holds_signature(text.as_bytes())
-        {
+        let told = self.text(column, facts);
+        if text.trim_start().starts_with('{') && !told && text.contains("\"auditID\"") {
             let stamp = text.find("\"requestReceivedTimestamp\":\"").and_then(|at| text.get(at + 28..));
             if let Some((when, _)) = stamp.and_then(|stamp| time::rfc3339(stamp.as_bytes())) {
                 facts.saw(Some(when));
@@ -388,7 +393,7 @@ impl<'a> Row<'a> {
         if !status.contains("403") && !status.contains("401") {
             return;
         }
-        let parse = |column: &str| serde_json::from_str(self.get(column)).ok();
+        let parse = |column: &'static str| serde_json::from_str(self.get(column)).ok();
         let event = AuditEvent {
             audit_id: Some(self.get("AuditId").into()),
             request_uri: Some(self.get("RequestUri").into()),
@@ -463,37 +468,34 @@ fn table_time(text: &str, order: Option<DateOrder>) -> TableTime {
     if let Some((when, _)) = time::rfc3339(text.as_bytes()) {
         return TableTime::Known(when);
     }
-    let spaced: String =
-        text.chars().map(|c| if matches!(c, '\u{202f}' | '\u{a0}') { ' ' } else { c }).collect();
-    let numbers: Vec<i64> = spaced
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|part| !part.is_empty())
-        .take(6)
-        .filter_map(|part| part.parse().ok())
-        .collect();
-    let [a, b, year, hour, minute, second] = numbers.as_slice() else { return TableTime::None };
-    if !(1970..=2200).contains(year) || *hour > 23 || *minute > 59 || *second > 60 {
+    let mut numbers = [0_i64; 6];
+    let parts = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let parsed = numbers.iter_mut().zip(parts.map_while(|part| part.parse().ok()));
+    let count = parsed.map(|(slot, number)| *slot = number).count();
+    let [a, b, year, hour, minute, second] = numbers;
+    if count < 6 || !(1970..=2200).contains(&year) || hour > 23 || minute > 59 || second > 60 {
         return TableTime::None;
     }
-    let upper = spaced.to_ascii_uppercase();
-    let (am, pm) = (upper.contains("AM"), upper.contains("PM"));
-    let (month, day) = match (am || pm, *a > 12, *b > 12) {
-        (true, ..) | (false, false, true) => (*a, *b),
-        (false, true, _) => (*b, *a),
-        (false, false, false) if a == b || order == Some(DateOrder::MonthFirst) => (*a, *b),
-        (false, false, false) if order == Some(DateOrder::DayFirst) => (*b, *a),
+    let bytes = text.as_bytes();
+    let says = |half: &[u8]| bytes.windows(2).any(|two| two.eq_ignore_ascii_case(half));
+    let (am, pm) = (says(b"am"), says(b"pm"));
+    let (month, day) = match (am || pm, a > 12, b > 12) {
+        (true, ..) | (false, false, true) => (a, b),
+        (false, true, _) => (b, a),
+        (false, false, false) if a == b || order == Some(DateOrder::MonthFirst) => (a, b),
+        (false, false, false) if order == Some(DateOrder::DayFirst) => (b, a),
         (false, false, false) => return TableTime::DayOrMonth,
     };
-    let hour = match (am, pm, *hour) {
+    let hour = match (am, pm, hour) {
         (true, _, 12) => 0,
         (_, true, hour) if hour < 12 => hour + 12,
         (_, _, hour) => hour,
     };
-    let fraction = spaced.rsplit(['.', ',']).next().filter(|_| spaced.matches(['.', ',']).count() > 0);
-    let fraction: String =
-        fraction.unwrap_or_default().chars().take_while(char::is_ascii_digit).take(3).collect();
-    let micros = if fraction.len() == 3 { fraction.parse::<i64>().unwrap_or(0) * 1000 } else { 0 };
-    time::civil(*year, month, day, hour * 3600 + minute * 60 + second, micros)
+    let fraction = text.rsplit_once(['.', ',']).map_or("", |(_, fraction)| fraction);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).take(3).count();
+    let millis = fraction.get(..digits).filter(|_| digits == 3).and_then(|text| text.parse::<i64>().ok());
+    let micros = millis.unwrap_or(0) * 1000;
+    time::civil(year, month, day, hour * 3600 + minute * 60 + second, micros)
         .map_or(TableTime::None, TableTime::Known)
 }
 
