@@ -29,9 +29,13 @@ browser pictures='':
     cargo build --release
     node tests/browser/run.mjs target/release/kubetriage {{pictures}}
 
-# Measure against unpacking, on a generated bundle of 3 GB
+# Measure against unpacking and everything else a user would do; writes docs/performance.md
 bench *arguments:
-    cargo bench --bench bundle -- --runs 3 {{arguments}}
+    cargo bench --bench bundle -- --runs 3 --page docs/performance.md {{arguments}}
+
+# Measure the rooms one by one
+bench-parts *arguments:
+    cargo bench --bench parts -- {{arguments}}
 
 # Make a report of the sample bundle
 demo:

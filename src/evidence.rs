@@ -111,6 +111,10 @@ impl Examples {
     /// Adds one, keeping the smallest.
     pub fn add(&mut self, evidence: Evidence) {
         if let Err(at) = self.0.binary_search(&evidence) {
+            // Most things are seen once.
+            if self.0.is_empty() {
+                self.0.reserve_exact(1);
+            }
             self.0.insert(at, evidence);
             self.0.truncate(EXAMPLES);
         }

@@ -144,6 +144,9 @@ struct PoolState {
     holding: usize,
 }
 
+/// Most buffers kept for the next blocks.
+const SPARE: usize = 16;
+
 /// Most nested zips held at a time, whatever the number of threads.
 const HOLDS: usize = 2;
 
@@ -196,7 +199,8 @@ impl Pool {
         state.in_flight = state.in_flight.saturating_sub(buffer.bytes.len());
         buffer.bytes.truncate(BLOCK_BYTES);
         buffer.bytes.shrink_to(BLOCK_BYTES);
-        if state.free.len() < 64 {
+        // What waited while objects were read is not needed again: its memory is theirs.
+        if state.free.len() < SPARE {
             state.free.push(buffer.bytes);
         }
         drop(state);

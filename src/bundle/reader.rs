@@ -23,7 +23,7 @@ use super::stream::{Filling, Packed};
 ///
 /// Objects and tables take longer to read than to inflate, logs the other way round: what waits here while the first are
 /// worked on keeps the workers busy while the second come in.
-const IN_FLIGHT_BYTES: usize = 80 << 20;
+const IN_FLIGHT_BYTES: usize = 40 << 20;
 
 /// Decides what an entry is, from its first block.
 pub trait Recogniser: Sync {

@@ -40,7 +40,7 @@ pub struct Cluster {
     pub unreached: Vec<reachability::Unreached>,
     /// Newest absolute time of the bundle, in microseconds since 1970.
     pub anchor: Option<i64>,
-    /// About when the logs end: a time that at least two of them reach, since a single text may name any date.
+    /// About when the logs end: a time that two of them reach, or the newest that a recognised format tells.
     pub logs_end: Option<i64>,
     /// Made when they are first asked for.
     addresses: OnceLock<reach::Addresses>,

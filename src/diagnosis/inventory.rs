@@ -71,6 +71,14 @@ pub struct Inventory {
     pub calico_pools: Vec<PoolUse>,
 }
 
+/// The newest time of the bundle. A container that ended counts here, and nowhere else: a single pod's clock shall not
+/// decide what is over.
+fn newest(cluster: &Cluster) -> Option<i64> {
+    let pods = cluster.facts.objects.pods.iter();
+    let ended = pods.flat_map(|(_, seen)| seen.object.container_ends()).filter_map(|when| when.resolve(None));
+    cluster.anchor.max(ended.max())
+}
+
 impl Inventory {
     pub(super) fn of(cluster: &Cluster, inputs: &[String]) -> Self {
         let facts = &cluster.facts;
@@ -136,7 +144,7 @@ impl Inventory {
                 .collect(),
             other_objects: facts.other_kinds.iter().map(|(kind, count)| (kind.to_string(), *count)).collect(),
             versions,
-            newest: cluster.anchor.map(time::rfc3339_text),
+            newest: newest(cluster).map(time::rfc3339_text),
             audit_events: facts.api_server.audit_events,
             audit_span: facts
                 .api_server

@@ -31,7 +31,7 @@ pub struct EventTally {
     /// First and last.
     pub span: Span,
     /// The node that reported it, when it did.
-    pub node: Option<Box<str>>,
+    pub node: Option<Text>,
     /// The messages.
     pub examples: Examples,
 }

@@ -253,8 +253,6 @@ pub struct Certificate {
 pub enum Measure {
     /// Bytes that the API server's store has on its disk.
     StoreSize,
-    /// Bytes that it may have.
-    StoreLimit,
     /// Objects of one resource in the store.
     Objects,
 }

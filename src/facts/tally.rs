@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
+use foldhash::fast::FixedState;
+
 use super::time::When;
 
 /// How many different sightings are counted exactly; above it the count is an estimate (within about 1 %).
@@ -19,7 +21,7 @@ pub fn fingerprint(value: impl Hash) -> u64 {
 /// order, and how dense they lie tells how many there were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sightings {
-    seen: HashMap<u64, Option<When>, BuildHasherDefault<DefaultHasher>>,
+    seen: HashMap<u64, Option<When>, FixedState>,
     /// Fingerprints at or above this were dropped; `None` while all are kept.
     bound: Option<u64>,
 }
@@ -133,12 +135,25 @@ impl<K: Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
     }
 
     /// Adds all of another map, joining the values of equal keys.
-    pub fn merge(&mut self, other: Self, mut join: impl FnMut(&mut V, V)) {
+    ///
+    /// `join` must not care which of two values comes first. Values of keys that only one map has are moved as they are.
+    pub fn merge(&mut self, mut other: Self, mut join: impl FnMut(&mut V, V)) {
+        if other.map.len() > self.map.len() {
+            std::mem::swap(self, &mut other);
+        }
         self.overflow += other.overflow;
+        let mut fresh = Vec::new();
         for (key, value) in other.map {
-            if let Some(slot) = self.slot(key) {
-                join(slot, value);
+            match self.map.get_mut(&key) {
+                Some(kept) => join(kept, value),
+                None => fresh.push((key, value)),
             }
+        }
+        // Made in one go of what is sorted, a map has no half-empty nodes.
+        self.map.append(&mut fresh.into_iter().collect());
+        while self.map.len() > N {
+            self.map.pop_last();
+            self.overflow += 1;
         }
     }
 }

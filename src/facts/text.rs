@@ -9,9 +9,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::{Arc, LazyLock};
 
-use foldhash::quality::FixedState;
+use arcstr::ArcStr;
+use foldhash::quality::RandomState;
 use serde::{Deserialize, Deserializer};
 
 /// Letters, digits and hyphens: safe as an anchor, a file name and an object name.
@@ -32,15 +32,13 @@ const REMEMBERED: usize = 20_000;
 /// Longer strings (messages) seldom repeat.
 const SHARED_BYTES: usize = 80;
 
-static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
-
 thread_local! {
-    static SEEN: RefCell<HashSet<Arc<str>, FixedState>> = RefCell::new(HashSet::with_hasher(FixedState::default()));
+    static SEEN: RefCell<HashSet<ArcStr, RandomState>> = RefCell::new(HashSet::with_hasher(RandomState::default()));
 }
 
 /// An immutable string that is shared with its equals of the same thread.
 #[derive(Clone, Eq)]
-pub struct Text(Arc<str>);
+pub struct Text(ArcStr);
 
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -51,7 +49,7 @@ impl Hash for Text {
 // Most comparisons are of a string with itself.
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || *self.0 == *other.0
+        ArcStr::ptr_eq(&self.0, &other.0) || *self.0 == *other.0
     }
 }
 
@@ -63,7 +61,7 @@ impl PartialOrd for Text {
 
 impl Ord for Text {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) { std::cmp::Ordering::Equal } else { self.0.cmp(&other.0) }
+        if ArcStr::ptr_eq(&self.0, &other.0) { std::cmp::Ordering::Equal } else { self.0.cmp(&other.0) }
     }
 }
 
@@ -73,17 +71,17 @@ impl Text {
             return Self::default();
         }
         if text.len() > SHARED_BYTES {
-            return Self(Arc::from(text));
+            return Self(ArcStr::from(text));
         }
         SEEN.with_borrow_mut(|seen| {
             if let Some(known) = seen.get(text) {
-                return Self(Arc::clone(known));
+                return Self(known.clone());
             }
             if seen.len() >= REMEMBERED {
                 seen.clear();
             }
-            let new: Arc<str> = Arc::from(text);
-            seen.insert(Arc::clone(&new));
+            let new = ArcStr::from(text);
+            seen.insert(new.clone());
             Self(new)
         })
     }
@@ -91,7 +89,7 @@ impl Text {
 
 impl Default for Text {
     fn default() -> Self {
-        Self(Arc::clone(&EMPTY))
+        Self(ArcStr::new())
     }
 }
 
@@ -172,6 +170,6 @@ mod tests {
     #[test]
     fn equal_strings_are_one() {
         let (a, b) = (Text::from("kube-system"), Text::from("kube-system".to_owned()));
-        assert!(Arc::ptr_eq(&a.0, &b.0));
+        assert!(ArcStr::ptr_eq(&a.0, &b.0));
     }
 }

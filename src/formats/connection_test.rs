@@ -39,7 +39,7 @@ pattern!(WGET, r"^wget: (?:can't connect to remote host \((?P<host>[^)]+)\): (?P
 pattern!(NXDOMAIN, r"^\*\* server can't find (?P<name>[A-Za-z0-9_.-]+?)\.?: (?P<why>[A-Z]+)");
 pattern!(NO_SERVERS, r"^;; (?:connection timed out; no servers could be reached|communications error to (?P<server>[0-9a-fA-F.:]+)#53: timed out)");
 pattern!(DIG, r"^;; ->>HEADER<<- opcode: QUERY, status: (?P<why>[A-Z]+)");
-pattern!(SERVER, r"^(?:Server:\s+|;; SERVER: )(?P<server>[0-9a-fA-F.:]+)");
+pattern!(SERVER, r"^(?:Server:\s+|;; SERVER: )(?P<server>[0-9a-fA-F.:]+)(?:[\s#(]|$)");
 pattern!(QUESTION, r"^;(?P<name>[A-Za-z0-9_.-]+)\.\s+IN\s+A");
 pattern!(URL, r"https?://(?P<host>\[[0-9a-fA-F:]+\]|[$A-Za-z0-9_.{}-]+)(?::(?P<port>[$A-Za-z0-9_{}]+))?(?P<path>/[^\s'\x22]*)?");
 pattern!(CONNECT, r"-connect (?P<host>\[?[A-Za-z0-9_.:-]+?\]?):(?P<port>\d+)");
@@ -169,7 +169,11 @@ fn asked(command: &str) -> &str {
         !matches!(tool, "nslookup" | "dig" | "host")
     });
     words.next();
-    words.find(|word| !word.starts_with(['-', '+', '@'])).unwrap_or_default().trim_end_matches('.')
+    // Types and classes may stand before the name, bare or behind an option.
+    let mut words = words.skip_while(|word| {
+        word.starts_with(['-', '+', '@']) || matches!(word.to_ascii_uppercase().as_str(), "A" | "AAAA" | "IN" | "CNAME" | "ANY")
+    });
+    words.next().unwrap_or_default().trim_end_matches('.')
 }
 
 /// The lines of an output that say how a connection went.
@@ -198,57 +202,130 @@ fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, Told)> 
     found
 }
 
-/// The addresses that an output tells of the name that was asked for, with the number of the line.
-fn answers(text: &str, command: &str) -> Vec<(u64, Answer)> {
-    let mut found: Vec<(u64, Answer)> = Vec::new();
-    let plain = |name: &str| -> Box<str> { name.trim_end_matches('.').to_lowercase().into() };
-    let (mut asked, mut server): (Box<str>, Box<str>) = (plain(asked(command)), "".into());
-    // `Name:` and `Address:` stand in pairs; the first address is the server's own.
-    let mut name: Option<Box<str>> = None;
-    let mut list = false;
-    for (number, line) in (0..).zip(text.lines()) {
-        if line.len() > 2000 {
-            continue;
-        }
-        let line = line.trim_end();
-        // Windows writes more addresses below the first.
-        let more = list.then(|| line.trim().parse::<IpAddr>().ok()).flatten();
-        list = false;
-        let mut add = |of: &str, address: IpAddr, asked: &str| {
-            let name = plain(of);
-            let asked = if asked.is_empty() { name.clone() } else { plain(asked) };
-            let message = excerpt(line.as_bytes());
-            found.push((number, Answer { asked, name, address: Some(address), server: server.clone(), in_cluster: false, message }));
+/// A name that a DNS server can be asked for: a command may hold what its shell puts a name for.
+fn is_name(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Reads the answers of one output after the other.
+struct Answers {
+    found: Vec<(u64, Answer)>,
+    /// Answers of `dig` that still lack their server, which is told after them.
+    without_server: usize,
+    /// The name that the command asks for; empty when the output tells it.
+    command: Box<str>,
+    asked: Box<str>,
+    /// Names that the asked one is an alias of, itself among them.
+    aliases: Vec<Box<str>>,
+    server: Box<str>,
+    /// `Name:` and `Address:` stand in pairs.
+    name: Option<Box<str>>,
+    /// More addresses may stand below.
+    list: bool,
+}
+
+fn plain(name: &str) -> Box<str> {
+    name.trim_end_matches('.').to_lowercase().into()
+}
+
+impl Answers {
+    fn new(command: &str) -> Self {
+        let command = plain(Some(asked(command)).filter(|name| is_name(name)).unwrap_or_default());
+        let mut answers = Self {
+            found: Vec::new(),
+            without_server: 0,
+            command,
+            asked: "".into(),
+            aliases: Vec::new(),
+            server: "".into(),
+            name: None,
+            list: false,
         };
-        if let Some(one) = search(&CONNECTED, line) {
-            // curl tells where it went: another question than that of a command before it.
-            let of = named(Some(&one), "name");
-            if let Ok(address) = named(Some(&one), "address").parse() {
-                add(of, address, of);
-            }
-        } else if let Some(one) = search(&ALIAS, line) {
-            if asked.is_empty() {
-                asked = plain(named(Some(&one), "name"));
-            }
-        } else if let Some(one) = search(&RECORD, line) {
-            if let Ok(address) = named(Some(&one), "address").parse() {
-                add(named(Some(&one), "name"), address, &asked);
-            }
-        } else if let Some(one) = search(&SERVER, line) {
-            (name, server) = (None, named(Some(&one), "server").into());
-        } else if let Some(one) = search(&NAME, line) {
-            name = Some(plain(named(Some(&one), "name")));
-        } else if let (Some(of), Some(address)) = (&name, more) {
-            add(of, address, &asked);
-            list = true;
-        } else if let (Some(of), Some(one)) = (&name, search(&ADDRESS, line))
-            && let Ok(address) = named(Some(&one), "address").parse()
-        {
-            add(of, address, &asked);
-            list = true;
+        answers.begin();
+        answers
+    }
+
+    /// Another output begins: nothing of the one before holds for it.
+    fn begin(&mut self) {
+        self.asked.clone_from(&self.command);
+        self.aliases.clear();
+        self.aliases.extend((!self.asked.is_empty()).then(|| self.asked.clone()));
+        self.server = "".into();
+        self.name = None;
+        self.without_server = self.found.len();
+    }
+
+    /// Takes a name as the one that was asked for, when none is known yet.
+    fn asks(&mut self, name: &str) {
+        if self.asked.is_empty() {
+            self.asked = plain(name);
+            self.aliases.push(self.asked.clone());
         }
     }
-    found
+
+    fn add(&mut self, number: u64, line: &str, name: Box<str>, address: IpAddr) {
+        let asked = if self.asked.is_empty() { name.clone() } else { self.asked.clone() };
+        let message = excerpt(line.as_bytes());
+        let (server, address) = (self.server.clone(), Some(address));
+        self.found.push((number, Answer { asked, name, address, server, in_cluster: false, message }));
+    }
+
+    fn line(&mut self, number: u64, line: &str) {
+        // Windows writes more addresses below the first.
+        let more = std::mem::take(&mut self.list).then(|| line.trim().parse::<IpAddr>().ok()).flatten();
+        if let Some(one) = search(&CONNECTED, line) {
+            // curl tells where it went: another question than that of a command before it.
+            let name = plain(named(Some(&one), "name"));
+            if let Ok(address) = named(Some(&one), "address").parse() {
+                let asked = std::mem::replace(&mut self.asked, name.clone());
+                self.add(number, line, name, address);
+                self.asked = asked;
+            }
+        } else if line.starts_with("Server:") || line.starts_with("; <<>>") || line.starts_with(";; ->>HEADER") {
+            self.begin();
+            self.server = named(search(&SERVER, line).as_ref(), "server").into();
+        } else if let Some(one) = search(&SERVER, line) {
+            // `dig` tells it behind its answer.
+            let server: Box<str> = named(Some(&one), "server").into();
+            let late = self.found.iter_mut().skip(self.without_server);
+            late.for_each(|(_, answer)| answer.server.clone_from(&server));
+        } else if let Some(one) = search(&QUESTION, line) {
+            self.asks(named(Some(&one), "name"));
+        } else if let Some(one) = search(&ALIAS, line) {
+            let (name, other) = (plain(named(Some(&one), "name")), plain(named(Some(&one), "other")));
+            self.asks(&name);
+            if self.aliases.contains(&name) {
+                self.aliases.push(other);
+            }
+        } else if let Some(one) = search(&RECORD, line) {
+            // Addresses of other names are those of name servers. A search list may have made the name longer.
+            let name = plain(named(Some(&one), "name"));
+            self.asks(&name);
+            let longer = name.strip_prefix(&*self.asked).is_some_and(|rest| rest.starts_with('.'));
+            if let Ok(address) = named(Some(&one), "address").parse()
+                && (longer || self.aliases.contains(&name))
+            {
+                self.add(number, line, name, address);
+            }
+        } else if let Some(one) = search(&NAME, line) {
+            self.name = Some(plain(named(Some(&one), "name")));
+        } else if let Some(name) = self.name.clone() {
+            let first = || named(search(&ADDRESS, line).as_ref(), "address").parse().ok();
+            if let Some(address) = more.or_else(first) {
+                self.add(number, line, name, address);
+                self.list = true;
+            }
+        }
+    }
+}
+
+/// The addresses that an output tells of the name that was asked for, with the number of the line.
+fn answers(text: &str, command: &str) -> Vec<(u64, Answer)> {
+    let mut answers = Answers::new(command);
+    for (number, line) in (0..).zip(text.lines()).filter(|(_, line)| line.len() <= 2000) {
+        answers.line(number, line.trim_end());
+    }
+    answers.found
 }
 
 /// Whose address a file holds, by its name: without a word on it, nobody's.
@@ -516,13 +593,17 @@ mod tests {
             ("Server:\t10.0.0.10\nAddress:\t10.0.0.10:53\n\nprod-1.hcp.westeurope.azmk8s.io\tcanonical name = prod-1.0f.privatelink.westeurope.azmk8s.io\nName:\tprod-1.0f.privatelink.westeurope.azmk8s.io\nAddress: 10.1.0.4\n", "", "prod-1.hcp.westeurope.azmk8s.io", "prod-1.0f.privatelink.westeurope.azmk8s.io", "10.1.0.4"),
             ("Server:    10.0.0.10\nAddress 1: 10.0.0.10 kube-dns.kube-system.svc.cluster.local\n\nName:      kubernetes.default\nAddress 1: 10.0.0.1 kubernetes.default.svc.cluster.local\n", "", "kubernetes.default", "kubernetes.default", "10.0.0.1"),
             ("Server:  dns.contoso.example\r\nAddress:  10.2.0.4\r\n\r\nName:    a.example\r\nAddresses:  2001:db8::1\r\n          10.1.0.4\r\n", "", "a.example", "a.example", "10.1.0.4"),
-            ("a.example has address 10.1.0.4\n", "host b.example", "b.example", "a.example", "10.1.0.4"),
+            ("b.example is an alias for a.example.\na.example has address 10.1.0.4\n", "host b.example", "b.example", "a.example", "10.1.0.4"),
             (";; ANSWER SECTION:\na.example.\t60\tIN\tCNAME\tb.example.\nb.example.\t60\tIN\tA\t10.1.0.4\n", "", "a.example", "b.example", "10.1.0.4"),
+            // The command's name is what its shell makes of it; the servers of the domain are another matter.
+            (";; ANSWER SECTION:\na.example.\t60\tIN\tA\t10.1.0.4\n;; ADDITIONAL SECTION:\nns1.example.\t60\tIN\tA\t10.2.0.4\n", "dig $(cat name)", "a.example", "a.example", "10.1.0.4"),
+            ("Server:  UnKnown\nAddress:  10.2.0.4\n\nName:    b.example\nAddress:  10.1.0.9\n\nServer:  UnKnown\nAddress:  10.2.0.4\n\nName:    a.example\nAddress:  10.1.0.4\n", "", "a.example", "a.example", "10.1.0.4"),
             ("*   Trying 10.1.0.4:443...\n* Connected to a.example (10.1.0.4) port 443 (#0)\n", "", "a.example", "a.example", "10.1.0.4"),
         ] {
             let told: Vec<_> = answers(text, command).into_iter().map(|(_, one)| (one.asked.to_string(), one.name.to_string(), one.address)).collect();
             assert_eq!(told.last(), Some(&(asked.to_owned(), name.to_owned(), address.parse().ok())), "{text}");
-            assert!(told.iter().all(|(.., address)| *address != "10.0.0.10".parse().ok()), "{text}");
+            let servers = ["10.0.0.10", "10.2.0.4"].map(|server| server.parse().ok());
+            assert!(told.iter().all(|(.., address)| !servers.contains(address)), "{text}");
         }
     }
 

@@ -59,16 +59,16 @@ impl Format for LogAnalyticsCsv {
         };
         if table.is_text() {
             let (gathered, rows) = Gathered::of(piece, delimiter);
-            each_row(piece, &gathered.bytes, false, delimiter, facts, |record, position, facts| {
-                let (begins, line) = gathered.place(position.byte());
+            each_row(piece, &gathered.bytes, false, delimiter, facts, |record, start, facts| {
+                let (begins, line) = gathered.place(start.at);
                 read(record, line, begins as u64, facts);
             });
             return rows;
         }
         let mut rows = 0;
-        each_row(piece, piece.bytes, piece.context.is_none(), delimiter, facts, |record, position, facts| {
+        each_row(piece, piece.bytes, piece.context.is_none(), delimiter, facts, |record, start, facts| {
             rows += 1;
-            read(record, piece.first_line + position.line().saturating_sub(1), position.byte(), facts);
+            read(record, piece.first_line + start.line.saturating_sub(1), start.at, facts);
         });
         rows
     }
@@ -93,6 +93,13 @@ impl Columns<'_> {
     }
 }
 
+/// Where a row begins in its text: byte, and line from 1.
+#[derive(Clone, Copy)]
+struct RowStart {
+    at: u64,
+    line: u64,
+}
+
 /// Goes over the rows of a text; what can't be read ends it, and is said.
 fn each_row(
     piece: &Piece<'_>,
@@ -100,14 +107,21 @@ fn each_row(
     has_header: bool,
     delimiter: u8,
     facts: &mut Facts,
-    mut row: impl FnMut(&csv::ByteRecord, &csv::Position, &mut Facts),
+    mut row: impl FnMut(&csv::ByteRecord, RowStart, &mut Facts),
 ) {
     let mut reader = reader(text, has_header, delimiter);
     let mut record = csv::ByteRecord::new();
-    let start = csv::Position::new();
     loop {
         match reader.read_byte_record(&mut record) {
-            Ok(true) => row(&record, record.position().unwrap_or(&start), facts),
+            Ok(true) => {
+                let (at, line) = record.position().map_or((0, 1), |at| (at.byte(), at.line()));
+                // A row ends at its carriage return for the reader: the line feed stands before the next one.
+                let rest = usize::try_from(at).ok().and_then(|at| text.get(at..)).unwrap_or_default();
+                let breaks = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+                let (skipped, lines) =
+                    breaks.fold((0, 0), |(bytes, lines), byte| (bytes + 1, lines + u64::from(*byte == b'\n')));
+                row(&record, RowStart { at: at + skipped, line: line + lines }, facts);
+            }
             Ok(false) => return,
             Err(error) => {
                 facts.problem(piece.source, &format!("CSV rows that could not be read: {error}"));
@@ -278,6 +292,42 @@ mod tests {
         assert_eq!(framer.cut(&text[..12], false), 4);
         assert_eq!(framer.context().as_deref(), Some(&b"a,b"[..]));
         assert_eq!(framer.cut(&text[4..], false), text.len() - 4);
+    }
+
+    #[test]
+    fn rows_of_windows_files_stand_where_they_stand() {
+        let text = b"TimeGenerated,LogMessage,PodName\r\na,hello,x\r\nb,\"dial tcp 1.2.3.4:1: i/o timeout\r\nmore\",y\r\nc,hello,z\r\nd,dial tcp 1.2.3.4:2: i/o timeout,z\r\n";
+        let source: Arc<str> = Arc::from("logs.csv");
+        let entry = crate::bundle::Entry { path: Arc::clone(&source), modified: None };
+        let piece = Piece {
+            source: &source,
+            entry: &entry,
+            bytes: text,
+            context: None,
+            first_line: 1,
+            offset: 0,
+            whole: true,
+            recognised: true,
+            cut_short: false,
+            node: None,
+            command: None,
+            in_cluster: false,
+        };
+        let mut facts = Facts::default();
+        assert_eq!(FORMAT.read(&piece, &mut facts), 4);
+        let mut lines: Vec<u64> = facts
+            .attempts
+            .map
+            .iter()
+            .flat_map(|(_, tally)| tally.examples.as_slice().iter().map(|one| one.line))
+            .collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [3, 6]);
+        let (gathered, rows) = Gathered::of(&piece, b',');
+        assert_eq!((gathered.places.len(), rows), (2, 4));
+        let mut seen = Vec::new();
+        each_row(&piece, text, true, b',', &mut facts, |_, start, _| seen.push((start.at, start.line)));
+        assert_eq!(seen.iter().map(|(_, line)| *line).collect::<Vec<_>>(), [2, 3, 5, 6]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A line is `name{label="value",…} number [milliseconds]`; comments begin with `# HELP` and `# TYPE`. Of the API
 //! server's only what tells of its store is kept: its size and the number of its objects (CATALOG E4 names the
-//! metrics of each version).
+//! metrics of each version). What an etcd tells of itself is left alone: applications have etcds, too.
 
 use memchr::memmem;
 
@@ -20,9 +20,7 @@ fn measure(name: &[u8]) -> Option<Measure> {
     Some(match name {
         b"apiserver_storage_size_bytes"
         | b"apiserver_storage_db_total_size_in_bytes"
-        | b"etcd_db_total_size_in_bytes"
-        | b"etcd_mvcc_db_total_size_in_bytes" => Measure::StoreSize,
-        b"etcd_server_quota_backend_bytes" => Measure::StoreLimit,
+        | b"etcd_db_total_size_in_bytes" => Measure::StoreSize,
         b"apiserver_storage_objects" | b"apiserver_resource_objects" | b"etcd_object_counts" => Measure::Objects,
         _ => return None,
     })
@@ -108,7 +106,7 @@ impl Format for Metrics {
                         |group| format!("{plain}.{}", String::from_utf8_lossy(group)),
                     )
                 }
-                Measure::StoreSize | Measure::StoreLimit => String::new(),
+                Measure::StoreSize => String::new(),
             };
             if let Some(slot) = facts.nodes.metrics.slot(Place { source: piece.source.clone(), line: number }) {
                 *slot = Metric {

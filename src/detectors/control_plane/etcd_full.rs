@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["api-server-throttles", "admission-webhook-failing"],
     doc: Doc {
         meaning: "The API server keeps all objects in etcd. Past its limit (8 GB) etcd takes no more writes: nothing can be made or changed, only read and deleted. Well before, with thousands of events, Helm secrets, jobs or custom resources, it answers late.",
-        decision: "'etcdserver: mvcc: database space exceeded': confirmed. 'etcdserver: request timed out' or a changed leader: likely when seen more than five times and still at the end of the logs; told as passing otherwise. From metrics (apiserver_storage_size_bytes and its older names, apiserver_storage_objects): 95 % of the limit and more is confirmed as nearly full, 60 % as filling up, more than 2 GB as large. The limit is etcd_server_quota_backend_bytes where the metrics tell it, else the 8 GiB of AKS.",
+        decision: "'etcdserver: mvcc: database space exceeded': confirmed. 'etcdserver: request timed out' or a changed leader: likely when seen more than five times and still at the end of the logs; told as passing otherwise. From metrics (apiserver_storage_size_bytes and its older names, apiserver_storage_objects): 95 % of the limit and more is confirmed as nearly full, 60 % as filling up, more than 2 GB as large. The limit is the 8 GiB of AKS; on other clusters it is not known, and only a large store is told.",
         action: "Delete what is not needed; ask Azure for help if the API server answers no more.",
         reference: "AKS: troubleshoot API server and etcd problems.",
     },
@@ -40,7 +40,7 @@ const STORE: Need = Need {
 /// How large the store is, and what is most in it.
 struct Store {
     bytes: u64,
-    limit: u64,
+    limit: Option<u64>,
     /// Resources with the most objects, the most first.
     most: Vec<(String, u64)>,
     evidence: Vec<Evidence>,
@@ -51,7 +51,6 @@ fn store(cluster: &Cluster) -> Option<Store> {
     let of = |measure: Measure| metrics.iter().filter(move |(_, one)| one.measure == Some(measure));
     // Several API servers and several members of etcd tell of the same store.
     let largest = of(Measure::StoreSize).max_by_key(|(place, one)| (one.value, std::cmp::Reverse(*place)))?;
-    let quota = of(Measure::StoreLimit).map(|(_, one)| one.value).filter(|limit| *limit > 0).min();
     let mut counts: BTreeMap<&str, (u64, &Place, &str)> = BTreeMap::new();
     for (place, one) in of(Measure::Objects) {
         let entry = counts.entry(&one.of).or_insert((one.value, place, &one.name));
@@ -67,7 +66,8 @@ fn store(cluster: &Cluster) -> Option<Store> {
     evidence.extend(most.iter().take(3).map(|(name, (count, place, metric))| at(place, &format!("{metric}, {name}"), &count.to_string())));
     Some(Store {
         bytes: largest.1.value,
-        limit: quota.unwrap_or(LIMIT),
+        // Other clusters are set up with limits of their own.
+        limit: cluster.is_aks().then_some(LIMIT),
         most: most.into_iter().map(|(name, (count, ..))| (name.to_owned(), count)).collect(),
         evidence,
     })
@@ -78,9 +78,15 @@ impl Store {
         format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
     }
 
-    /// Hundredths of the limit.
+    /// Hundredths of the limit, where it is known.
     fn share(&self) -> u64 {
-        self.bytes.saturating_mul(100) / self.limit.max(1)
+        self.limit.map_or(0, |limit| self.bytes.saturating_mul(100) / limit.max(1))
+    }
+
+    /// `7.8 GiB of 8.0 GiB`.
+    fn size(&self) -> String {
+        let limit = self.limit.map_or_else(String::new, |limit| format!(" of {}", Self::gib(limit)));
+        format!("{}{limit}", Self::gib(self.bytes))
     }
 
     /// `events 84000, secrets 12000`.
@@ -91,7 +97,7 @@ impl Store {
     /// ` The store has …`, for the cause of another finding.
     fn in_words(&self) -> String {
         let most = if self.most.is_empty() { String::new() } else { format!(" Most numerous: {}.", self.most()) };
-        format!(" Its database has {} of {}.{most}", Self::gib(self.bytes), Self::gib(self.limit))
+        format!(" Its database has {}.{most}", self.size())
     }
 }
 
@@ -107,9 +113,9 @@ fn clean_up() -> Vec<String> {
 /// The finding of a store that is large by its metrics alone.
 fn large(store: &Store) -> Option<Finding> {
     let (severity, title) = match store.share() {
-        95.. => (Severity::Critical, format!("etcd is nearly full: {} of {}", Store::gib(store.bytes), Store::gib(store.limit))),
-        60.. => (Severity::Medium, format!("etcd fills up: {} of {}", Store::gib(store.bytes), Store::gib(store.limit))),
-        _ if store.bytes > LARGE => (Severity::Low, format!("etcd is large: {} of {}", Store::gib(store.bytes), Store::gib(store.limit))),
+        95.. => (Severity::Critical, format!("etcd is nearly full: {}", store.size())),
+        60.. => (Severity::Medium, format!("etcd fills up: {}", store.size())),
+        _ if store.bytes > LARGE => (Severity::Low, format!("etcd is large: {}", store.size())),
         _ => return None,
     };
     let says = Says {
@@ -143,7 +149,8 @@ fn judge(cluster: &Cluster) -> Outcome {
             (false, true) => (Severity::Low, Confidence::Possible),
         };
         full_now |= full && !passed;
-        told.evidence.extend(store.iter().flat_map(|store| store.evidence.clone()));
+        let first = told.evidence.iter().take(1).cloned().collect::<Vec<_>>();
+        told.show_first(first.into_iter().chain(store.iter().flat_map(|store| store.evidence.clone())));
         let size = store.as_ref().map_or_else(String::new, Store::in_words);
         let says = Says {
             severity,
@@ -165,7 +172,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         findings.extend(store.as_ref().and_then(large));
     }
     let ruled_out = store.filter(|_| findings.is_empty()).map(|store| {
-        format!("its database has {} of {}", Store::gib(store.bytes), Store::gib(store.limit))
+        format!("it is not full: its database has {}", store.size())
     });
     Outcome { findings, ruled_out, ..Outcome::default() }
 }

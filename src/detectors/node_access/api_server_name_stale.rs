@@ -7,7 +7,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{at, is_private};
 use crate::cluster::reachability::{What, is_api_name};
-use crate::detectors::told::{Says, Told, aks_named, aks_subject};
+use crate::detectors::told::{Says, aks_named, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{AzureKind, Key};
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "Nodes and clients find the API server by its name, pods by the service kubernetes, whose endpoints the API server writes itself. On AKS both lead to the same address. After a stop and start, or when a private endpoint is made anew, the address changes: a DNS record, a cache or a hosts file that still has the old one leads nowhere.",
-        decision: "The endpoints of default/kubernetes are compared with what nslookup, dig, host or curl answered for the name of the API server, and with the records of its private DNS zone. No address in common: likely; confirmed when attempts to reach the API server by the name or the other address failed. A public answer beside private endpoints is not judged: API Server VNet Integration looks like that.",
+        decision: "The endpoints of default/kubernetes are compared with what nslookup, dig, host or curl answered for the name of the API server, and with the records of its private DNS zone. No address in common: likely when it was asked in the cluster or the zone says it, and confirmed when attempts to reach the API server by the name or the other address were not answered; possible where nothing tells who asked, since clients of other networks may have a private endpoint and a zone of their own. A public answer beside private endpoints is not judged: API Server VNet Integration looks like that.",
         action: "Correct the record, or clear what remembers the old address.",
         reference: "AKS: create a private cluster; start and stop a cluster.",
     },
@@ -46,12 +46,20 @@ struct Answered {
     addresses: BTreeSet<IpAddr>,
     evidence: Vec<Evidence>,
     by: String,
+    /// It holds for the nodes: asked in the cluster, or told by the zone.
+    of_cluster: bool,
+    of_zone: bool,
+}
+
+/// The names of the API server, where Azure describes the cluster.
+fn known_names(cluster: &Cluster) -> Option<[&String; 2]> {
+    let known = cluster.azure.cluster().map(|aks| [&aks.fqdn, &aks.private_fqdn]);
+    known.filter(|names| names.iter().any(|name| !name.is_empty()))
 }
 
 /// Whether a name is of the API server of this cluster, as far as the bundle tells.
 fn is_own(cluster: &Cluster, name: &str) -> bool {
-    let known = cluster.azure.cluster().map(|aks| [&aks.fqdn, &aks.private_fqdn]);
-    match known.filter(|names| names.iter().any(|name| !name.is_empty())) {
+    match known_names(cluster) {
         Some(names) => names.iter().any(|own| own.eq_ignore_ascii_case(name)),
         None => is_api_name(name),
     }
@@ -66,6 +74,7 @@ fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
         one.addresses.insert(address);
         let words = format!("{} has address {address}", answer.asked);
         one.evidence.push(Evidence { excerpt: answer.message.clone(), ..at(place, &words, "") });
+        one.of_cluster |= answer.in_cluster;
         if one.by.is_empty() {
             one.by = if answer.server.is_empty() { "a lookup".to_owned() } else { format!("the DNS server {}", answer.server) };
         }
@@ -83,6 +92,7 @@ fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
             one.addresses.insert(address);
             one.evidence.push(at(place, &format!("record {}", record.name), &format!("A {address}")));
             one.by = format!("the private DNS zone {zone}");
+            (one.of_cluster, one.of_zone) = (true, true);
         }
     }
     all
@@ -100,7 +110,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     let answers = answers(cluster);
     // Without a description of the cluster two names may be of two clusters.
     let clusters: BTreeSet<&str> = answers.keys().filter_map(|(name, _)| name.split('.').next()).collect();
-    if clusters.len() > 1 {
+    if clusters.len() > 1 && known_names(cluster).is_none() {
         return Outcome { undecided: Some("the bundle has answers for several API servers, and nothing tells which is this cluster's".to_owned()), ..Outcome::default() };
     }
     let mut findings = Vec::new();
@@ -124,24 +134,37 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn differs(cluster: &Cluster, key: &Key, own: &BTreeSet<IpAddr>, name: &str, found: &BTreeSet<IpAddr>, answered: Answered) -> Option<Finding> {
+    // A server that answers with the wrong certificate is there: that is another fault.
     let mut told = crate::detectors::told::attempts(cluster, |one| {
         let aimed = |host: &String| host.eq_ignore_ascii_case(name) || host.parse().is_ok_and(|ip: IpAddr| found.contains(&ip));
-        (one.what == What::ApiServer && !one.failure.of_dns() && one.hosts.iter().any(aimed)).then_some(())
+        let unanswered = !one.failure.of_dns() && !one.failure.of_tls();
+        (one.what == What::ApiServer && unanswered && one.hosts.iter().any(aimed)).then_some(())
     })
     .remove(&())
-    .unwrap_or_else(Told::default);
-    let failing = told.count > 0 && !cluster.is_over(told.span);
+    .filter(|told| !cluster.is_over(told.span))
+    .unwrap_or_default();
+    let failing = told.count > 0;
+    // Elsewhere a second private endpoint with a zone of its own is a right way to the same server.
+    let sure = answered.of_cluster && known_names(cluster).is_some();
     let mut shown_first = answered.evidence;
     shown_first.truncate(3);
     shown_first.extend(common::api_endpoints_evidence(cluster, key));
     told.show_first(shown_first);
     let failures = if failing { format!(" Attempts to reach it failed{}.", told.when()) } else { String::new() };
-    let zone = answered.by.starts_with("the private DNS zone");
+    let zone = answered.of_zone;
     let says = Says {
-        severity: if failing { Severity::Critical } else { Severity::High },
-        confidence: if failing { Confidence::Confirmed } else { Confidence::Likely },
+        severity: match (sure, failing) {
+            (true, true) => Severity::Critical,
+            (true, false) => Severity::High,
+            (false, _) => Severity::Medium,
+        },
+        confidence: match (sure, failing) {
+            (true, true) => Confidence::Confirmed,
+            (true, false) => Confidence::Likely,
+            (false, _) => Confidence::Possible,
+        },
         unit: if failing { "failed attempt" } else { "answer" },
-        cause: format!("{} says that {name} is {}; the API server itself is at {} (endpoints of default/kubernetes). Who asks by the name asks the wrong address.{failures}", crate::detectors::told::capital(&answered.by), shown(found), shown(own)),
+        cause: format!("{} says that {name} is {}; the API server itself is at {} (endpoints of default/kubernetes). Who asks by the name asks the wrong address{}.{failures}", crate::detectors::told::capital(&answered.by), shown(found), shown(own), if sure { "" } else { ", unless a second private endpoint leads there, as for clients of other networks" }),
         fix: if zone {
             "The record of the zone is old. Let AKS write it anew; in a zone that you keep yourself, correct it.".to_owned()
         } else {

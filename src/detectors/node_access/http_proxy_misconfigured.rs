@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AksCluster, HttpProxy, range};
 use crate::detectors::needs::AKS;
-use crate::detectors::told::{Says, Told, aks_named, aks_subject, listed};
+use crate::cluster::reachability::{Unreached, Who};
+use crate::detectors::told::{Says, Told, aks_named, aks_subject, attempts, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -28,7 +28,7 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "A cluster with an HTTP proxy configuration tells its nodes and its pods to send HTTP and HTTPS to that proxy, but for a list of exceptions. What stays in the network must be among these: the API server, pods, services, and Azure's own addresses for DNS and identity. AKS adds them itself; a proxy URL or an exception that it can't use is not corrected.",
-        decision: "Read from httpProxyConfig of the cluster. Confirmed: an httpProxy whose URL is not http://, a URL with a user and a password, an exception such as *.corp.example (a star before a domain is not supported), pools of Windows nodes or availability sets (not supported), and attempts that failed at the proxy itself. Likely: effectiveNoProxy, the list with what AKS adds, lacks the API server, a range of pods or services, 169.254.169.254 or 168.63.129.16. Possible: no exception for names of services, such as .svc and .cluster.local, which AKS does not add. A configuration that is switched off is not judged.",
+        decision: "Read from httpProxyConfig of the cluster. Confirmed: an httpProxy whose URL is not http://, a URL with a user and a password, an exception such as *.corp.example (a star before a domain is not supported), pools of Windows nodes or availability sets (not supported), and attempts of nodes that failed at the proxy itself. Likely: attempts of pods that failed at a proxy, which may be one of their own; effectiveNoProxy, the list with what AKS adds, lacks the API server, a range of pods or services, 169.254.169.254 or 168.63.129.16. Possible: no exception for names of services, such as .svc and .cluster.local, which AKS does not add. A configuration that is switched off is not judged.",
         action: "Correct the configuration and update the cluster: nodes are made anew with it.",
         reference: "AKS: HTTP proxy support. Azure/AKS issues 205 and 3174 on names of services.",
     },
@@ -41,8 +41,9 @@ const METADATA: &str = "169.254.169.254";
 /// Host and port of a URL, and whether it names a user.
 fn host_of(url: &str) -> (&str, bool) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').map_or((authority, false), |(_, host)| (host, true))
+    // A password may hold any sign: what stands before the last `@` is never shown.
+    let (host, with_user) = rest.rsplit_once('@').map_or((rest, false), |(_, host)| (host, true));
+    (host.split(['/', '?', '#']).next().unwrap_or_default(), with_user)
 }
 
 /// Whether a list of exceptions takes out a name: by itself, or by a domain that it is in.
@@ -65,8 +66,9 @@ fn covers_range(list: &[String], wanted: IpNet) -> bool {
 
 /// What must not go to the proxy and does.
 fn missing(aks: &AksCluster, proxy: &HttpProxy) -> Vec<String> {
-    let names = [&aks.fqdn, &aks.private_fqdn];
-    let mut all: Vec<String> = names
+    // Nodes of a private cluster know the private name alone.
+    let name = if aks.private_fqdn.is_empty() { &aks.fqdn } else { &aks.private_fqdn };
+    let mut all: Vec<String> = [name]
         .into_iter()
         .filter(|name| !name.is_empty() && !covers_name(&proxy.effective, name))
         .cloned()
@@ -182,25 +184,38 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
 
 /// Nodes or pods that did not get past the proxy.
 fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<Finding> {
-    use crate::cluster::reachability::Who;
-    let mut told = crate::detectors::told::attempts(cluster, |one| {
-        let inside = matches!(one.who, Who::Node(_) | Who::Pod(_) | Who::Unknown);
-        (inside && one.failure == Failure::Proxy).then_some(())
-    })
-    .remove(&())?;
-    let passed = cluster.is_over(told.span);
     let hosts: Vec<&str> = proxy.urls.iter().map(|(_, url)| host_of(url).0).collect();
+    let bare: Vec<&str> = hosts.iter().map(|host| host.rsplit_once(':').map_or(*host, |(host, _)| host)).collect();
+    let by_address = bare.iter().all(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok());
+    // A failure names the address that was dialled: one of another proxy is not this one's.
+    let is_own = |host: &String| bare.iter().any(|own| own.eq_ignore_ascii_case(host));
+    let fits = |one: &Unreached| one.failure == Failure::Proxy && (one.hosts.iter().any(is_own) || !by_address);
+    let tried = |nodes: bool| {
+        attempts(cluster, |one| {
+            let who = if nodes { matches!(one.who, Who::Node(_)) } else { matches!(one.who, Who::Pod(_)) };
+            (who && fits(one)).then_some(())
+        })
+        .remove(&())
+    };
+    // Pods may have a proxy of their own in their environment; nodes have this one.
+    let (mut told, of_nodes) = match (tried(true), tried(false)) {
+        (Some(told), _) => (told, true),
+        (None, told) => (told?, false),
+    };
+    let passed = cluster.is_over(told.span);
+    let sure = of_nodes || told.hosts.iter().any(is_own);
     told.show_first(proxy.urls.first().and_then(|(field, url)| aks.evidence(&format!("httpProxyConfig.{field}"), host_of(url).0)));
+    let who = if of_nodes { "Nodes" } else { "Pods" };
     let says = Says {
         severity: if passed { Severity::Medium } else { Severity::Critical },
-        confidence: if passed { Confidence::Likely } else { Confidence::Confirmed },
+        confidence: if passed || !sure { Confidence::Likely } else { Confidence::Confirmed },
         unit: "failed attempt",
-        cause: format!("Nodes or pods are told to use the proxy {} and don't get past it{}{}.", listed(hosts.into_iter(), 2), told.reached_for_in_brackets(), told.when()),
+        cause: format!("{who} are told to use the proxy {} and don't get past it{}{}.", listed(hosts.into_iter(), 2), told.reached_for_in_brackets(), told.when()),
         fix: "See that the proxy runs, that the nodes' subnet may reach its port, and that its name is known to the DNS servers of the network.".to_owned(),
         commands: vec!["nc -vz -w 5 PROXY_HOST PROXY_PORT   # on a node".to_owned()],
         verify: vec!["curl -sI -x http://PROXY_HOST:PROXY_PORT https://mcr.microsoft.com/v2/ | head -n 1   # on a node: 200".to_owned()],
     };
-    told.finding(&DETECTOR, "not-passed", "Nodes or pods don't get past the cluster's HTTP proxy".to_owned(), says)
+    told.finding(&DETECTOR, "not-passed", format!("{who} don't get past the cluster's HTTP proxy"), says)
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
@@ -211,12 +226,6 @@ fn judge(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     };
-    // A host by its address is known to need no name.
-    let by_address = proxy.urls.iter().all(|(_, url)| host_of(url).0.rsplit_once(':').is_some_and(|(host, _)| host.parse::<IpAddr>().is_ok()));
-    let unresolved = (!by_address)
-        .then(|| common::of_nodes(cluster, |one| one.failure.of_dns()))
-        .flatten()
-        .is_some();
     let mut findings: Vec<Finding> = wrongs(aks, proxy).into_iter().filter_map(|wrong| {
         let told = Told { count: 1, evidence: vec![aks.evidence(&format!("httpProxyConfig.{}", wrong.field), &wrong.words)?], ..Told::default() };
         let says = Says {
@@ -236,9 +245,6 @@ fn judge(cluster: &Cluster) -> Outcome {
     findings.extend(not_passed(cluster, aks, proxy));
     for finding in &mut findings {
         finding.subjects.extend(aks_subject(cluster));
-        if unresolved && finding.id.ends_with("not-passed") {
-            finding.cause.push_str(" Names are not resolved on nodes either: look at DNS first.");
-        }
     }
     let authority = if proxy.has_authority { "with its own certificate authority" } else { "without a certificate authority of its own" };
     Outcome {
@@ -262,5 +268,6 @@ mod tests {
         assert!(covers_range(&list("10.0.0.0/8"), range("10.0.0.0/16").unwrap()));
         assert!(!covers_range(&list("10.0.0.0/24"), range("10.0.0.0/16").unwrap()));
         assert_eq!(host_of("http://ada:secret@proxy.example:3128/"), ("proxy.example:3128", true));
+        assert_eq!(host_of("https://ada:S3cr3t#1/@proxy.example:3128/x"), ("proxy.example:3128", true));
     }
 }

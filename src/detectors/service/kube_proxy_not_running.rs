@@ -1,6 +1,6 @@
 //! kube-proxy does not run on a node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::common::{self, PODS};
 use crate::cluster::Cluster;
@@ -62,13 +62,14 @@ fn judge(cluster: &Cluster) -> Outcome {
     // A daemon set has one pod on every node that can run pods.
     let listed = proxies(cluster).all(|(_, seen)| seen.form >= Form::Inventory || !seen.object.spec.node_name.is_empty());
     if !nodes.is_empty() && listed && nodes.len() > 1 {
+        let system = cluster.facts.objects.pods.iter().filter(|(pod, _)| &*pod.namespace == "kube-system");
+        let with_system: HashSet<&str> = system.map(|(_, pod)| &*pod.object.spec.node_name).collect();
         for (key, seen) in cluster.facts.objects.nodes.iter() {
             let labels = &seen.object.metadata.labels;
             let virtual_node = labels.get("type").is_some_and(|value| &**value == "virtual-kubelet");
             let windows = labels.get("kubernetes.io/os").is_some_and(|value| &**value == "windows");
             // The pods of this node may not be in the bundle at all.
-            let mut system = cluster.facts.objects.pods.iter().filter(|(pod, _)| &*pod.namespace == "kube-system");
-            if !system.any(|(_, pod)| *pod.object.spec.node_name == *key.name) {
+            if !with_system.contains(&*key.name) {
                 continue;
             }
             if nodes.contains(&*key.name) || !ready_node(&key.name) || virtual_node || windows {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::fill::Fill;
 use crate::facts::text::Text;
+use crate::facts::time::{When, rfc3339};
 
 /// `null` is the same as missing.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
@@ -804,6 +805,14 @@ impl Pod {
         found.sort_unstable();
         found.dedup();
         found.into_iter()
+    }
+
+    /// When containers of the pod ended: now, or before their last restart.
+    pub fn container_ends(&self) -> impl Iterator<Item = When> {
+        let statuses = self.status.container_statuses.iter();
+        let ended =
+            statuses.flat_map(|one| [&one.state, &one.last_state]).filter_map(|one| one.terminated.as_ref());
+        ended.filter_map(|one| Some(rfc3339(one.finished_at.as_bytes())?.0))
     }
 
     /// Its address was masked by the collector: there is one, and it can't be compared.

@@ -4,7 +4,8 @@
 //! little. The fullest form wins, then the newest version, then the weightiest, then the first place.
 //! Nothing depends on the order in which copies come.
 
-use std::cmp::Reverse;
+use std::borrow::Borrow;
+use std::cmp::{Ordering, Reverse};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -63,6 +64,49 @@ impl Key {
         } else {
             format!("{}/{}", self.namespace, self.name)
         }
+    }
+}
+
+/// A key, or its two parts as they lie somewhere: objects are looked up without making a key.
+trait Parts {
+    fn parts(&self) -> (&str, &str);
+}
+
+impl Parts for Key {
+    fn parts(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+}
+
+impl Parts for (&str, &str) {
+    fn parts(&self) -> (&str, &str) {
+        *self
+    }
+}
+
+impl PartialEq for dyn Parts + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn Parts + '_ {}
+
+impl PartialOrd for dyn Parts + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for dyn Parts + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl<'a> Borrow<dyn Parts + 'a> for Key {
+    fn borrow(&self) -> &(dyn Parts + 'a) {
+        self
     }
 }
 
@@ -215,7 +259,8 @@ impl<T: Object> Seen<T> {
 /// All objects of one kind, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store<T> {
-    map: BTreeMap<Key, Seen<T>>,
+    // In boxes, so that the half-empty nodes of a map that grew in order waste little.
+    map: BTreeMap<Key, Box<Seen<T>>>,
     /// More came than are kept.
     overflowed: bool,
 }
@@ -246,10 +291,10 @@ impl<T: Object> Store<T> {
             places,
             claims: BTreeMap::new(),
         };
-        self.join(key, seen);
+        self.join(key, Box::new(seen));
     }
 
-    fn join(&mut self, key: Key, seen: Seen<T>) {
+    fn join(&mut self, key: Key, seen: Box<Seen<T>>) {
         if self.map.len() >= OBJECTS && !self.map.contains_key(&key) {
             self.overflowed = true;
             if self.map.last_key_value().is_some_and(|(largest, _)| key > *largest) {
@@ -261,19 +306,25 @@ impl<T: Object> Store<T> {
             Entry::Vacant(slot) => {
                 slot.insert(seen);
             }
-            Entry::Occupied(mut slot) => slot.get_mut().join(seen),
+            Entry::Occupied(mut slot) => slot.get_mut().join(*seen),
         }
     }
 
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
         self.overflowed |= other.overflowed;
-        if self.map.is_empty() {
-            self.map = other.map;
-            return;
-        }
+        let mut fresh = Vec::new();
         for (key, seen) in other.map {
-            self.join(key, seen);
+            match self.map.get_mut(&key) {
+                Some(kept) => kept.join(*seen),
+                None => fresh.push((key, seen)),
+            }
+        }
+        // Made in one go of what is sorted, a map has no half-empty nodes.
+        self.map.append(&mut fresh.into_iter().collect());
+        while self.map.len() > OBJECTS {
+            self.map.pop_last();
+            self.overflowed = true;
         }
     }
 }
@@ -328,17 +379,17 @@ impl<T: Object + Fill> Store<T> {
 impl<T> Store<T> {
     /// One object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<&Seen<T>> {
-        self.map.get(&Key::new(namespace, name))
+        self.map.get::<dyn Parts>(&(namespace, name)).map(AsRef::as_ref)
     }
 
     /// All, by namespace and name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Seen<T>)> {
-        self.map.iter()
+        self.map.iter().map(|(key, seen)| (key, seen.as_ref()))
     }
 
     /// All, to be changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Seen<T>> {
-        self.map.values_mut()
+        self.map.values_mut().map(AsMut::as_mut)
     }
 
     /// Whether there were more than are kept.

@@ -125,7 +125,10 @@ pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
     let scheme = |port: u16| if port == 0 && has!(text, "https://") { 443 } else { port };
     if let Some(found) = search(&LOOKED_UP, text) {
         let port = scheme(number(named(url.as_ref(), "port")));
-        let failure = if failure == Failure::NameUnknown { failure } else { Failure::ResolverFailed };
+        let failure = match failure {
+            Failure::NameUnknown | Failure::Proxy => failure,
+            _ => Failure::ResolverFailed,
+        };
         return Some((
             failure,
             named(Some(&found), "host").to_owned(),
