@@ -89,8 +89,13 @@ fn fold(threads: usize, receiver: &crossbeam_channel::Receiver<Block>, timings: 
         }
         facts
     };
+    let all = |folded: Vec<Facts>| folded.into_iter().reduce(Facts::merge).unwrap_or_default();
+    // The rooms that follow work on the same threads: what these give back is theirs to take.
+    if rayon::current_num_threads() == threads {
+        return all(rayon::broadcast(|_| work()));
+    }
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-        Ok(pool) => pool.broadcast(|_| work()).into_iter().fold(Facts::default(), Facts::merge),
+        Ok(pool) => pool.install(|| all(rayon::broadcast(|_| work()))),
         // No threads to be had: the work is done here.
         Err(_) => work(),
     }

@@ -1,6 +1,9 @@
 //! Blocks of text on their way from the readers to the workers, and the memory they may take.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use memmap2::MmapMut;
 
 /// Bytes of a block: large enough that the cost per block is nothing, small enough to stay in cache.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
@@ -75,10 +78,51 @@ impl Drop for Block {
     }
 }
 
+/// Memory that goes back to the system as soon as it is given up: what blocks took shall be there for what was read of
+/// them, and an allocator may keep it.
+enum Memory {
+    Mapped(MmapMut),
+    /// Nothing, or what the allocator gave where the system maps no memory.
+    Plain(Vec<u8>),
+}
+
+impl Memory {
+    /// So many zeros.
+    fn zeros(length: usize) -> Self {
+        MmapMut::map_anon(length).map_or_else(|_| Self::Plain(vec![0; length]), Self::Mapped)
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::Plain(Vec::new())
+    }
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(memory) => memory,
+            Self::Plain(memory) => memory,
+        }
+    }
+}
+
+impl DerefMut for Memory {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Mapped(memory) => memory,
+            Self::Plain(memory) => memory,
+        }
+    }
+}
+
 /// Initialised memory with a fill mark, so that reused buffers need no clearing.
 #[derive(Default)]
 pub(super) struct Buffer {
-    bytes: Vec<u8>,
+    bytes: Memory,
     filled: usize,
 }
 
@@ -94,7 +138,13 @@ impl Buffer {
     /// Room for more, growing by a block when full.
     pub(super) fn spare(&mut self) -> &mut [u8] {
         if self.filled == self.bytes.len() {
-            self.bytes.resize(self.filled + BLOCK_BYTES, 0);
+            // By half, so that a document of many blocks is not copied for each of them.
+            let blocks = self.filled / BLOCK_BYTES;
+            let mut larger = Memory::zeros((blocks + 1 + blocks / 2) * BLOCK_BYTES);
+            if let Some(same) = larger.get_mut(..self.filled) {
+                same.copy_from_slice(&self.bytes);
+            }
+            self.bytes = larger;
         }
         self.bytes.get_mut(self.filled..).unwrap_or_default()
     }
@@ -138,7 +188,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct PoolState {
-    free: Vec<Vec<u8>>,
+    free: Vec<Memory>,
     in_flight: usize,
     /// Threads that hold a nested zip.
     holding: usize,
@@ -171,7 +221,7 @@ impl Pool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = state.free.pop();
         drop(state);
-        Buffer { bytes: bytes.unwrap_or_else(|| vec![0; BLOCK_BYTES]), filled: 0 }
+        Buffer { bytes: bytes.unwrap_or_else(|| Memory::zeros(BLOCK_BYTES)), filled: 0 }
     }
 
     /// Waits until fewer than [`HOLDS`] nested zips are held.
@@ -194,13 +244,11 @@ impl Pool {
         state.in_flight += bytes;
     }
 
-    fn give_back(&self, mut buffer: Buffer) {
+    fn give_back(&self, buffer: Buffer) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.in_flight = state.in_flight.saturating_sub(buffer.bytes.len());
-        buffer.bytes.truncate(BLOCK_BYTES);
-        buffer.bytes.shrink_to(BLOCK_BYTES);
-        // What waited while objects were read is not needed again: its memory is theirs.
-        if state.free.len() < SPARE {
+        // What waited while objects were read is not needed again, nor is room for a long record.
+        if state.free.len() < SPARE && buffer.bytes.len() == BLOCK_BYTES {
             state.free.push(buffer.bytes);
         }
         drop(state);

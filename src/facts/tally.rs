@@ -1,5 +1,6 @@
 //! Counts that do not depend on the order in which blocks are read.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
@@ -142,15 +143,12 @@ impl<K: Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
             std::mem::swap(self, &mut other);
         }
         self.overflow += other.overflow;
-        let mut fresh = Vec::new();
         for (key, value) in other.map {
-            match self.map.get_mut(&key) {
-                Some(kept) => join(kept, value),
-                None => fresh.push((key, value)),
+            match self.map.entry(key) {
+                Entry::Occupied(mut kept) => join(kept.get_mut(), value),
+                Entry::Vacant(slot) => drop(slot.insert(value)),
             }
         }
-        // Made in one go of what is sorted, a map has no half-empty nodes.
-        self.map.append(&mut fresh.into_iter().collect());
         while self.map.len() > N {
             self.map.pop_last();
             self.overflow += 1;

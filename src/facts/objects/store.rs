@@ -313,15 +313,12 @@ impl<T: Object> Store<T> {
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
         self.overflowed |= other.overflowed;
-        let mut fresh = Vec::new();
         for (key, seen) in other.map {
-            match self.map.get_mut(&key) {
-                Some(kept) => kept.join(*seen),
-                None => fresh.push((key, seen)),
+            match self.map.entry(key) {
+                Entry::Occupied(mut kept) => kept.get_mut().join(*seen),
+                Entry::Vacant(slot) => drop(slot.insert(seen)),
             }
         }
-        // Made in one go of what is sorted, a map has no half-empty nodes.
-        self.map.append(&mut fresh.into_iter().collect());
         while self.map.len() > OBJECTS {
             self.map.pop_last();
             self.overflowed = true;
