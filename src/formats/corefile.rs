@@ -17,7 +17,8 @@ impl Format for Corefile {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let text = String::from_utf8_lossy(head.bytes);
+        // The first server block tells; comments may stand before it.
+        let text = String::from_utf8_lossy(head.bytes.get(..16 << 10).unwrap_or(head.bytes));
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let Some(first) = lines.next() else { return 0 };
         let opens = first.ends_with('{') && first.len() < 300 && (first.starts_with('.') || first.contains(':') || first.contains('.'));

@@ -28,6 +28,9 @@ impl Format for LogAnalyticsCsv {
             return 0;
         }
         let delimiter = delimiter(first);
+        if !first.contains(&delimiter) {
+            return 0;
+        }
         let columns = header(first, delimiter);
         if columns.len() >= 2 && Table::of(&columns).is_some() { 94 } else { 0 }
     }

@@ -1,5 +1,7 @@
 //! `resolv.conf`: `nameserver`, `search`, `options`, `domain`, and nothing else.
 
+use memchr::memmem;
+
 use super::{Format, Head, Piece, share_of_lines};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{Facts, Place, Resolver};
@@ -17,9 +19,10 @@ impl Format for ResolvConf {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let known = share_of_lines(head.bytes, 100, |line| line.starts_with(b"#") || line.starts_with(b";") || keyword(line).is_some());
-        let names = head.bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"nameserver "));
-        if names && known == 100 { 90 } else { 0 }
+        let names = memmem::find_iter(head.bytes, b"nameserver ")
+            .any(|at| at == 0 || head.bytes.get(at - 1) == Some(&b'\n'));
+        let known = || share_of_lines(head.bytes, 100, |line| line.starts_with(b"#") || line.starts_with(b";") || keyword(line).is_some());
+        if names && known() == 100 { 90 } else { 0 }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {

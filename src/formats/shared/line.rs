@@ -47,7 +47,7 @@ const SIGNATURES: &[&str] = &[
 
 /// Finds the next signature. The literals are in groups, each small enough for the searcher that uses vector
 /// instructions: two of its passes are much faster than one of an automaton.
-struct Prefilter(Vec<Group>);
+pub(super) struct Prefilter(Vec<Group>);
 
 enum Group {
     Packed(Searcher),
@@ -72,6 +72,20 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
     Prefilter(all.chunks(all.len().div_ceil(groups).max(1)).map(Group::new).collect())
 });
 
+/// The signatures of one module: a text that holds none of them is none of its affair, and its questions need not be
+/// asked.
+pub(super) struct Own(LazyLock<Prefilter>);
+
+impl Own {
+    pub(super) const fn new(make: fn() -> Prefilter) -> Self {
+        Self(LazyLock::new(make))
+    }
+
+    pub(super) fn concerns(&self, text: &str) -> bool {
+        self.0.find(text.as_bytes(), 0).is_some()
+    }
+}
+
 impl Group {
     fn new(literals: &[&str]) -> Self {
         let packed =
@@ -95,6 +109,11 @@ impl Group {
 }
 
 impl Prefilter {
+    /// Of few literals.
+    pub(super) fn of(literals: &[&str]) -> Self {
+        Self(literals.chunks(GROUP).map(Group::new).collect())
+    }
+
     /// The next signature at or after `from`: where it starts and ends.
     fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
         self.0.iter().filter_map(|group| group.find(text, from)).min()

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use super::attempts::{attempt, of_api, of_client, speaker};
-use super::line::{Surroundings, Unwrapped};
+use super::line::{Own, Prefilter, Surroundings, Unwrapped};
 use super::operation_signals;
 use super::pattern::{has, named, pattern, search};
 use crate::facts::{AttemptKey, AttemptSeen, Facts, Signal, SignalKey, SignalSeen};
@@ -47,6 +47,8 @@ pub(super) const SIGNATURES: &[&str] = &[
     "tunnel-uds",
 ];
 
+static OWN: Own = Own::new(|| Prefilter::of(SIGNATURES));
+
 pattern!(CSE, r"(?:exit status=|ExitCode: ?)(?P<code>\d{1,3})\b");
 pattern!(NAMED_CSE, r"(?:VMExtensionError_(?P<name>[A-Za-z0-9]+)|(?P<old>[A-Za-z0-9]+)VMExtensionError)\b");
 pattern!(
@@ -64,6 +66,15 @@ pattern!(
 
 /// Texts that are no attempt: which, and what they name themselves.
 fn signal(text: &str) -> Option<(Signal, String)> {
+    if OWN.concerns(text) {
+        return known(text);
+    }
+    debug_assert!(known(text).is_none(), "no signature of this module stands in: {text}");
+    None
+}
+
+/// The questions, one after the other.
+fn known(text: &str) -> Option<(Signal, String)> {
     if has!(text, "calico-packet") {
         let found = search(&PACKET, text)?;
         let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));

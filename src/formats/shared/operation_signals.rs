@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::attempts::of_log;
+use super::line::{Own, Prefilter};
 use super::pattern::{has, named, pattern, search};
 use crate::facts::Signal;
 
@@ -52,6 +53,8 @@ pub(super) const SIGNATURES: &[&str] = &[
     "localdns.service",
     "plugin/kubernetes",
 ];
+
+static OWN: Own = Own::new(|| Prefilter::of(SIGNATURES));
 
 pattern!(
     IMAGE,
@@ -154,6 +157,15 @@ pub(super) fn counts(signal: Signal, path: &str, host: bool) -> bool {
 
 /// Which text it is, and what it names itself.
 pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
+    if OWN.concerns(text) {
+        return known(text);
+    }
+    debug_assert!(known(text).is_none(), "no signature of this module stands in: {text}");
+    None
+}
+
+/// The questions, one after the other.
+fn known(text: &str) -> Option<(Signal, String)> {
     let plain = |signal: Signal| Some((signal, String::new()));
     if has!(text, "ull image") || has!(text, "pull and unpack") || has!(text, "PullImage") {
         return pull(text);
