@@ -88,5 +88,6 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
     };
     let told = looping.told;
     let title = format!("{named} of {namespace}/{owner} ends again and again ({})", counted(told.pods.len(), "pod"));
-    told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)
+    let finding = told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
+    Some(super::with_known_start(finding, looping.restarts))
 }

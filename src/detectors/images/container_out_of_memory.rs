@@ -82,5 +82,6 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], ended: E
         verify: vec![format!("kubectl get pod -n {} | grep {}   # RESTARTS grows no more", shell(namespace), shell(owner))],
     };
     let title = format!("{named} of {namespace}/{owner} is ended for want of memory ({})", counted(told.pods.len(), "pod"));
-    told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)
+    let finding = told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
+    Some(super::with_known_start(finding, ended.restarts))
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Seen, Signal, time};
 
+use super::Finding;
 use super::Need;
 use super::told::{self, Told};
 
@@ -67,6 +68,14 @@ fn ended_at(status: &ContainerStatus) -> Option<(i64, i64)> {
     let last = status.last_state.terminated.as_ref().or(status.state.terminated.as_ref())?;
     let at = time::rfc3339(last.finished_at.as_bytes()).and_then(|(at, _)| at.resolve(None))?;
     Some((at, at))
+}
+
+/// A pod tells when its container ended last: after several restarts nobody knows when that began.
+fn with_known_start(mut finding: Finding, restarts: u32) -> Finding {
+    if restarts > 1 {
+        finding.first_seen = None;
+    }
+    finding
 }
 
 /// A container that ended, or was ended, for want of memory.
