@@ -84,6 +84,12 @@ impl Confidence {
 pub fn excerpt(text: &[u8]) -> Box<str> {
     let trimmed = text.trim_ascii();
     let cut = trimmed.get(..EXCERPT_BYTES).unwrap_or(trimmed);
+    // Most text is short and valid, and told so faster than it is mended.
+    if cut.len() == trimmed.len()
+        && let Ok(valid) = std::str::from_utf8(cut)
+    {
+        return valid.into();
+    }
     let mut shown = String::from_utf8_lossy(cut).into_owned();
     if cut.len() < trimmed.len() {
         // A cut inside a multi-byte character leaves one replacement character: drop it.

@@ -5,6 +5,7 @@
 //! merge, [`cluster`] reasons, [`detectors`] judge, [`diagnosis`] explains, [`report`] renders.
 
 pub mod bundle;
+mod bytes;
 pub mod cli;
 pub mod cluster;
 pub mod detectors;

@@ -4,9 +4,9 @@
 
 mod common;
 
-/// In the order in which they may be used. `facts` is the vocabulary in which `formats` write.
-const ROOMS: [&str; 9] =
-    ["evidence", "bundle", "facts", "formats", "cluster", "detectors", "diagnosis", "report", "cli"];
+/// In the order in which they may be used. `bytes` is a tool of all, `facts` the vocabulary in which `formats` write.
+const ROOMS: [&str; 10] =
+    ["bytes", "evidence", "bundle", "facts", "formats", "cluster", "detectors", "diagnosis", "report", "cli"];
 
 #[test]
 fn no_room_uses_a_room_after_it() {

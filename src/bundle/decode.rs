@@ -69,6 +69,9 @@ fn without_mark(head: &[u8]) -> Option<&'static Encoding> {
 /// A text with bytes above 127 that are hardly ever UTF-8 is of a code page: of 850 when most of them
 /// lie where 1252 has only signs.
 fn code_page(head: &[u8]) -> Option<Step> {
+    if std::str::from_utf8(head).is_ok() {
+        return None;
+    }
     let (mut wrong, mut low, mut right) = (0_usize, 0, 0);
     for chunk in head.utf8_chunks() {
         right += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count();

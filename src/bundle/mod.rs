@@ -5,6 +5,7 @@
 //! Reader threads inflate and cut; the workers that understand the blocks run elsewhere (see
 //! [`crate::scan`]), with back-pressure by bytes between the two.
 
+mod ahead;
 mod archive;
 mod block;
 mod containers;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zip::ZipArchive;
 
+use super::ahead::Ahead;
 use super::archive::{self, Container};
 use super::block::{BLOCK_BYTES, Block, Entry, Pool};
 use super::containers;
@@ -237,8 +238,13 @@ impl Reader<'_> {
             Job::File { path, members_under, .. } => match File::open(path) {
                 Ok(file) => {
                     let modified = file.metadata().ok().and_then(|meta| seconds(meta.modified().ok()?));
-                    let mut packed = Packed { inner: file, progress: self.progress };
-                    self.stream(&place(members_under, modified), &mut packed);
+                    let place = place(members_under, modified);
+                    let ahead = if is_long_archive(&file) { Ahead::of(file) } else { Err(file) };
+                    let progress = self.progress;
+                    match ahead {
+                        Ok(ahead) => self.stream(&place, &mut Packed { inner: ahead, progress }),
+                        Err(file) => self.stream(&place, &mut Packed { inner: file, progress }),
+                    }
                 }
                 Err(error) => self.unreadable(job.shown(), &error),
             },
@@ -483,6 +489,18 @@ impl Reader<'_> {
             });
         }
     }
+}
+
+/// Whether the inflating of a file takes long enough that its reading is worth a thread.
+fn is_long_archive(mut file: &File) -> bool {
+    const LONG: u64 = 8 << 20;
+    if !file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() >= LONG) {
+        return false;
+    }
+    let mut head = [0; 16];
+    let known =
+        file.read_exact(&mut head).is_ok() && archive::detect(&head).is_some_and(containers::is_compression);
+    file.rewind().is_ok() && known
 }
 
 fn seconds(time: std::time::SystemTime) -> Option<i64> {

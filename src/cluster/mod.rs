@@ -49,7 +49,7 @@ pub struct Cluster {
 impl Cluster {
     /// Freezes the facts and builds the indexes.
     pub fn freeze(mut facts: Facts) -> Self {
-        facts.objects.settle();
+        facts.settle();
         let anchor = facts.span.newest().or(facts.text_span.newest());
         let logs_end = logs_end(&facts, anchor);
         let ((denials, joined, misses), (ledger, (groups, services), policies, (azure, unreached))) =

@@ -1,7 +1,8 @@
 //! Names and addresses as ends of a connection: pods, workloads, services, addresses.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::Cluster;
 use super::policy::{End, Protocol, Socket};

@@ -3,8 +3,10 @@
 //! A timeout, a refusal, an unknown name and a certificate that is not trusted mean different things, and so does who
 //! speaks (CATALOG §0): nothing is judged here, that is the detectors' part.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::azure::{self, Azure};
 use super::speaker::is_of_pod;
@@ -120,11 +122,22 @@ pub fn is_over(last: i64, logs_end: Option<i64>) -> bool {
     logs_end.is_some_and(|end| end - last > OVER)
 }
 
+/// Nobody but the path of the entry may tell whose attempt it is.
+fn told_by_entry(key: &AttemptKey) -> bool {
+    key.speaker == Speaker::Unknown && key.pod.1.is_empty()
+}
+
+/// The words of a path that may be the name of a pod.
+fn words(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['/', '!', '_']).map(|part| part.split(".log").next().unwrap_or(part))
+}
+
 struct Places<'a> {
     /// Names and addresses of the API server.
     api: HashSet<String>,
     services: HashMap<IpAddr, &'a Key>,
     pods: HashMap<IpAddr, &'a Key>,
+    /// Pods whose name is a word of an entry's path.
     by_name: HashMap<&'a str, Vec<&'a Key>>,
     /// The speaker of each entry that was asked for.
     of_entry: HashMap<String, Option<Key>>,
@@ -167,11 +180,16 @@ impl<'a> Places<'a> {
                 places.services.insert(ip, key);
             }
         }
+        let asked = facts.attempts.map.iter().filter(|(key, _)| told_by_entry(key));
+        let entries: HashSet<&str> = asked.map(|(key, _)| &*key.source).collect();
+        let named: HashSet<&str> = entries.into_iter().flat_map(words).collect();
         for (key, seen) in objects.pods.iter() {
             if !seen.object.spec.host_network {
                 places.pods.extend(seen.object.addresses().map(|ip| (ip, key)));
             }
-            places.by_name.entry(&key.name).or_default().push(key);
+            if named.contains(&*key.name) {
+                places.by_name.entry(&key.name).or_default().push(key);
+            }
         }
         places
     }
@@ -218,8 +236,7 @@ impl<'a> Places<'a> {
         if let Some(known) = self.of_entry.get(path) {
             return known.clone();
         }
-        let parts = path.split(['/', '!', '_']).map(|part| part.split(".log").next().unwrap_or(part));
-        let found = parts
+        let found = words(path)
             .filter_map(|name| self.by_name.get(name))
             .flatten()
             .find(|pod| is_of_pod(path, pod))

@@ -1,6 +1,6 @@
 //! One denied request appears as an audit event and as an access log line: joined by audit id.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::facts::{Class, Denial, DenialKey, Facts, Sightings};
 

@@ -1,6 +1,8 @@
 //! Label selectors, and pods by what selectors see of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::facts::{Form, Key, LabelSelector, Labels, Objects, Requirement, Text};
 
@@ -75,7 +77,7 @@ impl Groups {
     /// Groups the pods of a bundle.
     pub fn new(objects: &Objects) -> Self {
         let mut groups = Self::default();
-        let mut known: HashMap<(Text, Option<String>), usize> = HashMap::new();
+        let mut known: HashMap<(&Text, Option<&Labels>), usize> = HashMap::new();
         for (key, seen) in objects.pods.iter() {
             if seen.object.ended() {
                 continue;
@@ -83,8 +85,7 @@ impl Groups {
             let labels = &seen.object.metadata.labels;
             // A row of a table shows labels only when asked to.
             let told = seen.form >= Form::Inventory || !labels.is_empty();
-            let print = told.then(|| pairs(labels));
-            let at = *known.entry((key.namespace.clone(), print)).or_insert_with(|| {
+            let at = *known.entry((&key.namespace, told.then_some(labels))).or_insert_with(|| {
                 let at = groups.all.len();
                 groups.of_namespace.entry(key.namespace.clone()).or_default().push(at);
                 for (name, value) in labels.iter() {

@@ -186,13 +186,14 @@ pub(super) fn attempts<K: Ord>(
     found
 }
 
-/// Events, by a key that the caller makes of each; those without one are left out.
+/// Events of a reason, by a key that the caller makes of each; those without one are left out.
 pub(super) fn events<K: Ord>(
     cluster: &Cluster,
+    reason: &str,
     key: impl Fn(&EventKey, &EventTally) -> Option<K>,
 ) -> BTreeMap<K, Told> {
     let mut found: BTreeMap<K, Told> = BTreeMap::new();
-    for (own, tally) in cluster.facts.events.map.iter() {
+    for (own, tally) in cluster.facts.events.of_reason(reason) {
         if let Some(key) = key(own, tally) {
             found.entry(key).or_default().add_event(cluster, own, tally);
         }

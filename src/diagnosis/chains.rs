@@ -4,7 +4,9 @@
 //! are about is related (the same object, a pod and its node, a service and the pods that it selects, the whole
 //! cluster) and their times agree; the relation is printed with the link.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Explanation, Finding, SubjectRef};

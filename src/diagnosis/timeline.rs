@@ -93,7 +93,7 @@ impl Timeline {
             facts.objects.pods.iter().flat_map(|(_, seen)| seen.object.status.container_statuses.iter());
         let restarts: Vec<i64> = ended
             .filter_map(|status| status.last_state.terminated.as_ref())
-            .filter_map(|one| time::rfc3339(one.finished_at.as_bytes()).and_then(|(when, _)| at(when)))
+            .filter_map(|one| at(When::At(one.finished_at.0?)))
             .collect();
         let lanes = [
             ("requests refused (401, 403)", refused),

@@ -3,7 +3,6 @@
 //! A timeout, a refusal, a name that is not known and a certificate that is not trusted mean different things
 //! (CATALOG §0), and so does who speaks: a workstation, a pod, a kubelet.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::tally::{BoundedMap, Sightings};
@@ -91,7 +90,7 @@ pub enum Speaker {
 }
 
 /// An attempt, as far as its line tells.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey {
     /// How it failed.
     pub failure: Failure,
@@ -168,15 +167,6 @@ impl Attempts {
         if tally.examples.wants(&source, seen.line) {
             tally.examples.add(Evidence::line(&source, seen.line, seen.text));
         }
-    }
-
-    /// Where connections to a port were refused.
-    pub fn refused(&self, ip: IpAddr, port: u16) -> impl Iterator<Item = &Evidence> {
-        let host = ip.to_string();
-        let all = self.map.iter().filter(move |(key, _)| {
-            key.failure == Failure::Refused && key.port == port && *key.host == *host
-        });
-        all.flat_map(|(_, tally)| tally.examples.as_slice())
     }
 
     /// Adds all of another.

@@ -9,7 +9,7 @@ use crate::evidence::{Evidence, Examples};
 
 /// What makes two events the same. Warnings sort first, so that they are the ones kept when there are
 /// too many.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey {
     /// `type: Normal`.
     pub normal: bool,
@@ -91,9 +91,15 @@ impl Events {
             tally.node = node.map(Into::into);
         }
         if tally.examples.wants(seen.source, seen.line) {
-            let pointer = format!("Event {} {}/{}", seen.kind, seen.namespace, seen.name);
+            let pointer = ["Event ", seen.kind, " ", seen.namespace, "/", seen.name].concat();
             tally.examples.add(Evidence::field(seen.source, seen.line, pointer, seen.message));
         }
+    }
+
+    /// Those of a reason, warnings first.
+    pub fn of_reason<'a>(&'a self, reason: &'a str) -> impl Iterator<Item = (&'a EventKey, &'a EventTally)> {
+        let of = move |normal| self.map.equal(move |key| (key.normal, &*key.reason).cmp(&(normal, reason)));
+        [false, true].into_iter().flat_map(of)
     }
 
     /// Adds all of another.

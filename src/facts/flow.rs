@@ -7,7 +7,7 @@ use super::time::{Span, When};
 use crate::evidence::{Evidence, Examples};
 
 /// What makes two records of a firewall the same.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// It was let pass. Refused ones sort first, so that they are kept when there are too many.
     pub allowed: bool,

@@ -175,6 +175,26 @@ impl Facts {
         *self.coverage.entry(source).problems.entry(what.to_owned()).or_default() += 1;
     }
 
+    /// Puts everything in order: what follows asks and adds nothing.
+    pub fn settle(&mut self) {
+        let (objects, events) = (&mut self.objects, &mut self.events);
+        let (signals, attempts) = (&mut self.signals, &mut self.attempts);
+        rayon::scope(|scope| {
+            scope.spawn(|_| objects.settle());
+            scope.spawn(|_| signals.map.settle());
+            scope.spawn(|_| attempts.map.settle());
+            events.map.settle();
+        });
+        self.denials.map.settle();
+        self.access.map.settle();
+        self.flows.map.settle();
+        self.collected.settle();
+        self.other_kinds.settle();
+        self.address_books.books.settle();
+        self.azure.resources.settle();
+        self.nodes.settle();
+    }
+
     /// Adds all of another: the order does not matter.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {

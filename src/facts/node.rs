@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::tally::BoundedMap;
 
 /// Where a file or an output begins.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Entry.
     pub source: Arc<str>,
@@ -301,6 +301,11 @@ macro_rules! node_facts {
                         *kept = more;
                     }
                 });)*
+            }
+
+            /// Puts all in order.
+            pub fn settle(&mut self) {
+                $(self.$field.settle();)*
             }
 
             /// What there is and how many of it, for people.

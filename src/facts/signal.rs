@@ -124,7 +124,7 @@ impl Signal {
 }
 
 /// A text about a pod or a node, as far as the line says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignalKey {
     /// Which.
     pub signal: Signal,

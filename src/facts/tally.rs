@@ -1,10 +1,13 @@
 //! Counts that do not depend on the order in which blocks are read.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
-use foldhash::fast::FixedState;
+use either::Either;
+use foldhash::fast::{FixedState, RandomState};
+use indexmap::map::Entry;
+use indexmap::{Equivalent, IndexMap};
 
 use super::time::When;
 
@@ -108,31 +111,51 @@ impl Sightings {
 }
 
 /// A map that keeps its smallest keys: what is kept, and with what value, does not depend on order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// It is filled by hash and put in order once, when all is in: most records are one more of what was seen before.
+#[derive(Clone, Debug)]
 pub struct BoundedMap<K, V, const N: usize> {
-    map: BTreeMap<K, V>,
-    /// Additions to keys that were dropped or refused.
-    overflow: u64,
+    map: IndexMap<K, V, RandomState>,
+    /// The keys stand in order, and there are no more than `N`.
+    settled: bool,
+    /// Larger keys were dropped or refused.
+    largest: Option<K>,
 }
 
-impl<K: Ord, V, const N: usize> Default for BoundedMap<K, V, N> {
+/// Above this part of its bound a map is cut back to it.
+const SLACK: usize = 4;
+
+impl<K, V, const N: usize> Default for BoundedMap<K, V, N> {
     fn default() -> Self {
-        Self { map: BTreeMap::new(), overflow: 0 }
+        Self { map: IndexMap::default(), settled: true, largest: None }
     }
 }
 
-impl<K: Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
+impl<K: Hash + Ord, V: PartialEq, const N: usize> PartialEq for BoundedMap<K, V, N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.map == other.map && self.overflowed() == other.overflowed()
+    }
+}
+
+impl<K: Hash + Ord, V: Eq, const N: usize> Eq for BoundedMap<K, V, N> {}
+
+impl<K: Clone + Hash + Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
     /// The value of a key, made when missing; `None` when the map is full of smaller keys.
     pub fn slot(&mut self, key: K) -> Option<&mut V> {
-        if self.map.len() >= N && !self.map.contains_key(&key) {
-            let refused = self.map.last_key_value().is_some_and(|(largest, _)| key > *largest);
-            self.overflow += 1;
-            if refused {
-                return None;
-            }
-            self.map.pop_last();
+        if self.largest.as_ref().is_some_and(|largest| key > *largest) {
+            return None;
         }
-        Some(self.map.entry(key).or_default())
+        if self.map.len() >= N + N / SLACK && !self.map.contains_key(&key) {
+            self.shrink();
+            return self.slot(key);
+        }
+        Some(match self.map.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(slot) => {
+                self.settled = false;
+                slot.insert(V::default())
+            }
+        })
     }
 
     /// Adds all of another map, joining the values of equal keys.
@@ -142,42 +165,83 @@ impl<K: Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
         if other.map.len() > self.map.len() {
             std::mem::swap(self, &mut other);
         }
-        self.overflow += other.overflow;
+        if other.largest.is_some()
+            && self.largest.as_ref().is_none_or(|ours| other.largest.as_ref() < Some(ours))
+        {
+            self.largest = other.largest;
+            let largest = self.largest.as_ref();
+            self.map.retain(|key, _| Some(key) <= largest);
+        }
+        self.settled &= other.map.is_empty();
         for (key, value) in other.map {
+            if self.largest.as_ref().is_some_and(|largest| key > *largest) {
+                continue;
+            }
             match self.map.entry(key) {
                 Entry::Occupied(mut kept) => join(kept.get_mut(), value),
                 Entry::Vacant(slot) => drop(slot.insert(value)),
             }
         }
-        while self.map.len() > N {
-            self.map.pop_last();
-            self.overflow += 1;
+        self.shrink();
+    }
+
+    /// Puts the keys in order: what comes next are questions.
+    pub fn settle(&mut self) {
+        if !self.settled {
+            self.shrink();
+            self.map.sort_unstable_keys();
+            self.settled = true;
         }
+    }
+
+    /// Drops the largest keys beyond the bound.
+    fn shrink(&mut self) {
+        if self.map.len() <= N {
+            return;
+        }
+        let mut keys: Vec<&K> = self.map.keys().collect();
+        let (_, largest, _) = keys.select_nth_unstable(N.saturating_sub(1));
+        let largest = largest.clone();
+        self.map.retain(|key, _| *key <= largest);
+        self.largest = Some(largest);
     }
 }
 
-impl<K: Ord, V, const N: usize> BoundedMap<K, V, N> {
+impl<K: Hash + Ord, V, const N: usize> BoundedMap<K, V, N> {
     /// In the order of keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
-        self.map.iter()
+        if self.settled {
+            return Either::Left(self.map.iter());
+        }
+        let mut all: Vec<_> = self.map.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all.truncate(N);
+        Either::Right(all.into_iter())
+    }
+
+    /// The keys of which `order` says that they are equal to what is looked for. It must follow the order of keys.
+    pub fn equal(&self, order: impl Fn(&K) -> Ordering) -> impl Iterator<Item = (&K, &V)> {
+        if !self.settled {
+            return Either::Left(self.iter().filter(move |(key, _)| order(key) == Ordering::Equal));
+        }
+        let from = self.map.partition_point(|key, _| order(key) == Ordering::Less);
+        let to = self.map.partition_point(|key, _| order(key) != Ordering::Greater);
+        Either::Right(self.map.get_range(from..to).into_iter().flatten())
     }
 
     /// The value of a key.
-    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
+    pub fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&V> {
         self.map.get(key)
     }
 
     /// Whether more keys came than are kept.
     pub fn overflowed(&self) -> bool {
-        self.overflow > 0
+        self.largest.is_some() || self.map.len() > N
     }
 
     /// How many keys are kept.
     pub fn len(&self) -> usize {
-        self.map.len()
+        self.map.len().min(N)
     }
 
     /// Whether nothing was counted.
@@ -283,5 +347,10 @@ mod tests {
         }
         assert_eq!(a.iter().collect::<Vec<_>>(), b.iter().collect::<Vec<_>>());
         assert_eq!(a.iter().map(|(_, n)| *n).sum::<u64>(), 20);
+        let tens = |key: &u32| (key / 5).cmp(&1);
+        let unsettled: Vec<u32> = a.equal(tens).map(|(key, _)| *key).collect();
+        a.settle();
+        assert_eq!(a.equal(tens).map(|(key, _)| *key).collect::<Vec<_>>(), unsettled);
+        assert_eq!(unsettled, [5, 6, 7, 8, 9]);
     }
 }

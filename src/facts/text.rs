@@ -3,7 +3,7 @@
 //! A cluster has 50,000 pods and a few hundred different label keys, reasons, namespaces and node names:
 //! shared, they cost nothing.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
@@ -25,6 +25,11 @@ pub fn slug(text: &str) -> String {
         }
     }
     slug.trim_end_matches('-').to_owned()
+}
+
+/// Bytes as text, what is no UTF-8 replaced: `String::from_utf8_lossy`, which takes long over text that is valid.
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// How many strings a thread remembers; past that it forgets all and begins anew.

@@ -2,6 +2,7 @@
 
 use super::{Format, Head, Piece, share_of_lines};
 use crate::facts::{self, Facts, Place};
+use crate::facts::text::lossy;
 
 pub(super) struct Conntrack;
 pub(super) const FORMAT: Conntrack = Conntrack;
@@ -29,7 +30,7 @@ impl Format for Conntrack {
         for line in piece.bytes.split(|byte| *byte == b'\n') {
             if is_counter(line) {
                 records += 1;
-                let text = String::from_utf8_lossy(line);
+                let text = lossy(line);
                 let count = |key: &str| -> u64 {
                     text.split_whitespace().find_map(|word| word.strip_prefix(key)?.parse().ok()).unwrap_or(0)
                 };

@@ -5,6 +5,7 @@ use super::shared::line;
 use super::{Format, Head, Piece, text};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{Count, Counted, Facts, Place};
+use crate::facts::text::lossy;
 
 pub(super) struct CountingCommand;
 pub(super) const FORMAT: CountingCommand = CountingCommand;
@@ -67,7 +68,7 @@ fn numbers(text: &[u8], command: Option<&str>) -> Vec<(Count, u64)> {
             pending = None;
             continue;
         }
-        let shown = String::from_utf8_lossy(line);
+        let shown = lossy(line);
         let shown = shown.trim();
         if shown.is_empty() {
             continue;

@@ -14,6 +14,7 @@ use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::time::{self, When};
 use crate::facts::{Facts, Lease, LeaseStore, Place, StoreKey};
+use crate::facts::text::lossy;
 
 pub(super) struct HostLocalListing;
 pub(super) const FORMAT: HostLocalListing = HostLocalListing;
@@ -214,9 +215,9 @@ fn without_colour(line: &[u8]) -> Cow<'_, str> {
     static COLOUR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b\[[0-9;]*[A-Za-z]").ok());
     match COLOUR.as_ref() {
         Some(colour) if line.contains(&0x1b) => {
-            Cow::Owned(String::from_utf8_lossy(&colour.replace_all(line, &b""[..])).into_owned())
+            Cow::Owned(lossy(&colour.replace_all(line, &b""[..])).into_owned())
         }
-        _ => String::from_utf8_lossy(line),
+        _ => lossy(line),
     }
 }
 

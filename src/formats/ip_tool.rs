@@ -97,7 +97,7 @@ fn of_json(json: &[u8], state: &mut IpState) -> bool {
         if json.get(at) == Some(&b']') {
             return false;
         }
-        let Some(end) = super::shared::json::value_end(json, at) else { return true };
+        let Some(end) = crate::bytes::json::value_end(json, at) else { return true };
         if let Ok(item) = serde_json::from_slice::<Item>(json.get(at..end).unwrap_or_default()) {
             add(item, state);
         }

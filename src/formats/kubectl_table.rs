@@ -17,6 +17,7 @@ use crate::facts::{
     IntOrString, PodDisruptionBudget, PodSpec, PodStatus, RoleRef, ServiceOf, Service, ServiceAccount, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
     Subject, Subset, Terminated, Text, Waiting, Workload, WorkloadSpec, fingerprint,
 };
+use crate::facts::text::lossy;
 
 pub(super) struct KubectlTable;
 pub(super) const FORMAT: KubectlTable = KubectlTable;
@@ -150,7 +151,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             return;
         }
-        let text = String::from_utf8_lossy(line);
+        let text = lossy(line);
         if is_remark(line) || (self.table.is_none() && self.nnc.is_none()) {
             self.remark(line, &text, number);
         } else if let Some(nnc) = &self.nnc {

@@ -11,6 +11,8 @@ use super::shared::audit;
 use super::shared::events::Event;
 use super::{Format, Head, Piece, text};
 use crate::bundle::Framer;
+use crate::bytes::json;
+use crate::facts::text::lossy;
 use crate::facts::{Facts, Origin, kind_of_group, time};
 
 pub(super) struct KubernetesJson;
@@ -240,7 +242,7 @@ impl Reader<'_, '_> {
         match self.facts.objects.parse(&kind, json, &origin) {
             Ok(true) => {}
             Ok(false) => self.facts.not_kept(&kind),
-            Err(error) => self.problem(&format!("{kind} objects that could not be understood ({:?} error)", error.classify())),
+            Err(error) => self.problem(&format!("{kind} objects that could not be understood ({error} error)")),
         }
         if kind == "Pod" {
             // A pod that was just made or that just changed is the newest absolute time of many bundles.
@@ -254,7 +256,7 @@ impl Reader<'_, '_> {
     }
 
     fn event(&mut self, json: &[u8], line: u64) {
-        let Ok(event) = serde_json::from_slice::<Event>(json) else {
+        let Ok(event) = json::read::<Event>(&lossy(json)) else {
             self.problem("events that could not be understood");
             return;
         };

@@ -2,13 +2,14 @@
 //! someone pasted. Quoted cells may hold line breaks, so blocks are cut outside quotes.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
+use super::shared::csv_rows::CsvRows;
 use super::shared::line::Signs;
 use super::shared::rows::{DateOrder, Row, Table, column_name};
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
 use crate::facts::Facts;
+use crate::facts::text::lossy;
 
 pub(super) struct LogAnalyticsCsv;
 pub(super) const FORMAT: LogAnalyticsCsv = LogAnalyticsCsv;
@@ -37,7 +38,7 @@ impl Format for LogAnalyticsCsv {
 
     fn framer(&self, head: &Head<'_>) -> Box<dyn Framer> {
         let first = head.bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        Box::new(CsvFramer { delimiter: delimiter(first), ..CsvFramer::default() })
+        Box::new(CsvRows::new(delimiter(first)))
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
@@ -55,7 +56,7 @@ impl Format for LogAnalyticsCsv {
                 let cell = |name| text.get(record.range(column(name)?)?);
                 Row { table, cell: &cell, source, line, at, order }.read(facts);
             } else {
-                let cells: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
+                let cells: Vec<_> = record.iter().map(lossy).collect();
                 let cell = |name| cells.get(column(name)?).map(AsRef::as_ref);
                 Row { table, cell: &cell, source, line, at, order }.read(facts);
             }
@@ -147,11 +148,11 @@ impl Gathered {
     fn of(piece: &Piece<'_>, delimiter: u8) -> (Self, u64) {
         let mut gathered = Self::default();
         let mut signs = Signs::of(piece.bytes);
-        let mut framer = CsvFramer { delimiter, ..CsvFramer::default() };
+        let mut ends = CsvRows::new(delimiter);
         let (mut start, mut counted, mut line, mut rows) = (0, 0, piece.first_line, 0);
         let mut header = piece.context.is_none();
         while start < piece.bytes.len() {
-            let end = framer.next(piece.bytes).unwrap_or(piece.bytes.len());
+            let end = ends.next(piece.bytes).unwrap_or(piece.bytes.len());
             let row = piece.bytes.get(start..end).unwrap_or_default();
             if !row.trim_ascii().is_empty() && !std::mem::take(&mut header) {
                 rows += 1;
@@ -187,7 +188,7 @@ fn date_order(piece: &Piece<'_>, columns: &[String], delimiter: u8) -> Option<Da
     let mut record = csv::ByteRecord::new();
     let mut first = true;
     while reader.read_byte_record(&mut record).unwrap_or(false) {
-        let order = DateOrder::of(&String::from_utf8_lossy(record.get(at).unwrap_or_default()));
+        let order = DateOrder::of(&lossy(record.get(at).unwrap_or_default()));
         if first && order == DateOrder::Certain {
             return None;
         }
@@ -211,91 +212,14 @@ fn header(line: &[u8], delimiter: u8) -> Vec<String> {
     if !reader.read_byte_record(&mut record).unwrap_or(false) {
         return Vec::new();
     }
-    record.iter().map(|cell| column_name(&String::from_utf8_lossy(cell))).collect()
-}
-
-/// Cuts after a line break that is not within quotes; the header goes with every block.
-#[derive(Debug, Default)]
-struct CsvFramer {
-    delimiter: u8,
-    scanned: usize,
-    in_quotes: bool,
-    /// Where the last quoted cell closed: a quote right after it was a doubled one.
-    closed: Option<usize>,
-    header: Option<Arc<[u8]>>,
-}
-
-impl CsvFramer {
-    /// The end of the next row, when it is there.
-    fn next(&mut self, buffer: &[u8]) -> Option<usize> {
-        let rest = buffer.get(self.scanned..).unwrap_or_default();
-        for found in memchr::memchr2_iter(b'"', b'\n', rest) {
-            let at = self.scanned + found;
-            if buffer.get(at) == Some(&b'"') {
-                let before = at.checked_sub(1).and_then(|at| buffer.get(at)).copied();
-                if self.in_quotes {
-                    self.in_quotes = false;
-                    self.closed = Some(at);
-                } else if before.is_none_or(|byte| byte == self.delimiter || byte == b'\n')
-                    || self.closed.is_some_and(|closed| closed + 1 == at)
-                {
-                    // Elsewhere a quote is a letter like any other.
-                    self.in_quotes = true;
-                }
-            } else if !self.in_quotes {
-                self.scanned = at + 1;
-                return Some(at + 1);
-            }
-        }
-        self.scanned = buffer.len();
-        None
-    }
-}
-
-impl Framer for CsvFramer {
-    fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
-        if at_end {
-            return buffer.len();
-        }
-        let mut last = None;
-        while let Some(end) = self.next(buffer) {
-            last = Some(end);
-        }
-        let Some(boundary) = last else { return 0 };
-        if self.header.is_none() {
-            let end = memchr::memchr(b'\n', buffer).unwrap_or(boundary);
-            self.header = buffer.get(..end).map(Arc::from);
-        }
-        self.scanned -= boundary;
-        self.closed = None;
-        boundary
-    }
-
-    fn resume(&mut self, buffer: &[u8]) -> Option<usize> {
-        self.scanned = 0;
-        self.closed = None;
-        let boundary = self.next(buffer)?;
-        self.scanned = 0;
-        Some(boundary)
-    }
-
-    fn context(&self) -> Option<Arc<[u8]>> {
-        self.header.clone()
-    }
+    record.iter().map(|cell| column_name(&lossy(cell))).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    #[test]
-    fn a_cell_with_line_breaks_is_not_torn() {
-        let text = b"a,b\n1,\"x\ny \"\"q\"\"\nz\"\n2,w\n";
-        let mut framer = CsvFramer { delimiter: b',', ..CsvFramer::default() };
-        assert_eq!(framer.cut(&text[..12], false), 4);
-        assert_eq!(framer.context().as_deref(), Some(&b"a,b"[..]));
-        assert_eq!(framer.cut(&text[4..], false), text.len() - 4);
-    }
+    use super::*;
 
     #[test]
     fn rows_of_windows_files_stand_where_they_stand() {
@@ -331,13 +255,6 @@ mod tests {
         let mut seen = Vec::new();
         each_row(&piece, text, true, b',', &mut facts, |_, start, _| seen.push((start.at, start.line)));
         assert_eq!(seen.iter().map(|(_, line)| *line).collect::<Vec<_>>(), [2, 3, 5, 6]);
-    }
-
-    #[test]
-    fn a_stray_quote_within_a_bare_cell_is_a_letter() {
-        let text = b"a,b\n1,5\" disk\n2,x\n3,y\n";
-        let mut framer = CsvFramer { delimiter: b',', ..CsvFramer::default() };
-        assert_eq!(framer.cut(text, false), text.len());
     }
 
     #[test]

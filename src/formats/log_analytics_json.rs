@@ -81,7 +81,7 @@ fn columns(head: &[u8]) -> Vec<String> {
     };
     let rest = head.get(at..).unwrap_or_default();
     let Some(open) = memchr::memchr(b'[', rest) else { return Vec::new() };
-    let Some(end) = super::shared::json::value_end(rest, open) else { return Vec::new() };
+    let Some(end) = crate::bytes::json::value_end(rest, open) else { return Vec::new() };
     let list: Vec<Column> = serde_json::from_slice(rest.get(open..end).unwrap_or_default()).unwrap_or_default();
     list.into_iter().map(|column| column_name(&column.name)).collect()
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Format, Head, Piece};
 use crate::bundle::Framer;
 use crate::facts::{Facts, PacketFilter, Place};
+use crate::facts::text::lossy;
 
 pub(super) struct PacketFilters;
 pub(super) const FORMAT: PacketFilters = PacketFilters;
@@ -48,7 +49,7 @@ impl Format for PacketFilters {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let tool = piece.context.map_or_else(|| tool(piece.bytes), |context| String::from_utf8_lossy(context).into_owned());
+        let tool = piece.context.map_or_else(|| tool(piece.bytes), |context| lossy(context).into_owned());
         let mut found = PacketFilter { node: piece.node.map(Into::into), tool: tool.into(), ..PacketFilter::default() };
         for line in piece.bytes.split(|byte| *byte == b'\n') {
             note(line.trim_ascii(), &mut found);
@@ -103,7 +104,7 @@ fn note(line: &[u8], found: &mut PacketFilter) {
         found.services.insert(service.into());
     }
     if has("has no endpoints") && found.no_endpoints.len() < NAMED {
-        let text = String::from_utf8_lossy(line);
+        let text = lossy(line);
         // `--comment "shop/cart:http has no endpoints"`, or `/* shop/cart:http has no endpoints */`.
         if let Some(before) = text.split(" has no endpoints").next() {
             let name = before.rsplit(['"', ' ']).next().unwrap_or_default();

@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::shared::bystander;
 use super::shared::command;
-use super::shared::json::value_end;
+use crate::bytes::json::value_end;
 use super::shared::line;
 use super::shared::table::Header;
 use super::{
@@ -20,6 +20,7 @@ use super::{
 use crate::bundle::Framer;
 use crate::evidence::excerpt;
 use crate::facts::Facts;
+use crate::facts::text::lossy;
 
 pub(super) struct Text;
 pub(super) const FORMAT: Text = Text;
@@ -169,7 +170,7 @@ fn segments(text: &[u8]) -> Vec<Segment> {
             && command.ends_with('\\')
         {
             command.pop();
-            command.push_str(String::from_utf8_lossy(raw).trim());
+            command.push_str(lossy(raw).trim());
             (last.start, last.line) = (end, number + 1);
             at = end;
             continue;
@@ -179,7 +180,7 @@ fn segments(text: &[u8]) -> Vec<Segment> {
                 || memchr::memchr(b'%', raw).is_some()
                 || memchr::memmem::find(raw, b"node").is_some());
         if promising {
-            let shown = String::from_utf8_lossy(raw);
+            let shown = lossy(raw);
             let shown = shown.trim_end();
             let named = NODE.as_ref().and_then(|regex| regex.captures(shown));
             let named = named.and_then(|found| found.name("node")).map(|node| node.as_str().to_owned());

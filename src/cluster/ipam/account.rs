@@ -1,9 +1,10 @@
 //! What became of each address: the one rule for all sources.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use ipnet::IpNet;
 
 use super::places::{Known, Nodes, ranges};
@@ -344,9 +345,7 @@ pub(super) fn of_node(
         if holds_address(pod) {
             books.pods += 1;
             books.running += usize::from(&*pod.status.phase == "Running");
-            let later = started(pod, context.anchor)
-                .zip(newest)
-                .is_some_and(|(start, newest)| start > newest + grace);
+            let later = started(pod).zip(newest).is_some_and(|(start, newest)| start > newest + grace);
             let later = later && !matched.contains(&(&pod.metadata.namespace, &pod.metadata.name));
             books.newer_pods += usize::from(later);
         } else if waits(pod) {

@@ -1,8 +1,9 @@
 //! Azure CNI: its pool and endpoints on the node, the books of Azure CNS, and what the control plane gave.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use foldhash::{HashMap, HashMapExt, HashSet};
 use ipnet::IpNet;
 
 use super::account::{Context, Entry, Source, Where, of_node};

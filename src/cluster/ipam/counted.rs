@@ -2,8 +2,10 @@
 //!
 //! A number has no names, so what it shows is at most likely.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::account::{Context, of_node};
 use super::{Books, Counts, Ipam};

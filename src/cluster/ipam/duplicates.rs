@@ -1,8 +1,10 @@
 //! Addresses with two owners: two live pods, two sandboxes in one CNI's state, or one that the endpoint
 //! state gives to a pod while Azure CNS thinks that it is free.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::account::Context;
 use crate::evidence::Evidence;

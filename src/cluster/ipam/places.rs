@@ -1,8 +1,9 @@
 //! Of which node a file is: by the text around it, its path, its addresses, or the pods in it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use ipnet::IpNet;
 
 use super::pods::Pods;

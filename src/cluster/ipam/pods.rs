@@ -1,9 +1,11 @@
 //! Pods by address and by node.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::facts::{Facts, Pod, time};
+use foldhash::{HashMap, HashMapExt};
+
+use crate::facts::{Facts, Pod};
 
 /// Pods by address and by node.
 pub(super) struct Pods<'a> {
@@ -31,7 +33,7 @@ impl<'a> Pods<'a> {
             let pod = &seen.object;
             of_system |= &*pod.metadata.namespace == "kube-system";
             pods.by_node.entry(&pod.spec.node_name).or_default().push(pod);
-            pods.newest = pods.newest.max(started(pod, anchor));
+            pods.newest = pods.newest.max(started(pod));
             if holds_address(pod) {
                 for ip in pod.addresses() {
                     if let Some(other) = pods.by_ip.insert(ip, pod) {
@@ -71,9 +73,8 @@ impl<'a> Pods<'a> {
 }
 
 /// When the kubelet took a pod.
-pub(super) fn started(pod: &Pod, anchor: Option<i64>) -> Option<i64> {
-    let stamp = |text: &str| time::rfc3339(text.as_bytes())?.0.resolve(anchor);
-    stamp(&pod.status.start_time).max(stamp(&pod.metadata.creation_timestamp))
+pub(super) fn started(pod: &Pod) -> Option<i64> {
+    pod.status.start_time.0.max(pod.metadata.creation_timestamp.0)
 }
 
 /// Scheduled, and without an address.

@@ -95,7 +95,7 @@ pub(super) fn of(facts: &Facts) -> Engine {
 
 /// On AKS every engine is a daemon of kube-system: where all other daemons of it are seen, none runs.
 fn none_on_aks(facts: &Facts) -> Option<Engine> {
-    let system = || facts.objects.pods.iter().filter(|(key, _)| &*key.namespace == "kube-system");
+    let system = || facts.objects.pods.of_namespace("kube-system");
     let has = |start: &str| system().any(|(key, _)| key.name.starts_with(start));
     let aks = facts.objects.nodes.iter().any(|(key, _)| key.name.starts_with("aks-"));
     let seen = aks && has("kube-proxy") && has("coredns") && has("konnectivity-agent");

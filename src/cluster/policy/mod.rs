@@ -11,8 +11,10 @@ mod engine;
 mod opening;
 mod ports;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use foldhash::HashMap;
 
 pub use compiled::{Direction, Peer, Policy, Port, Protocol, Rule, Spec, Which};
 pub use engine::{Engine, Kind};

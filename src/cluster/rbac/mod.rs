@@ -5,9 +5,9 @@
 
 mod nearest;
 
-use std::collections::HashMap;
-
 pub use nearest::{Miss, Step, nearest};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::facts::{Binding, Objects, PolicyRule, Role, Scope, Subject, Target};
 

@@ -17,7 +17,7 @@ pub use readiness::{Unready, Why, why_not_ready};
 
 use super::policy::{Protocol, named_ports};
 use super::selector::Groups;
-use crate::facts::{Facts, Form, IntOrString, Key, LabelSelector, Pod, Seen, Service, ServicePort, time};
+use crate::facts::{Facts, Form, IntOrString, Key, LabelSelector, Pod, Seen, Service, ServicePort};
 
 /// A port of a service and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -389,8 +389,7 @@ impl Follow<'_> {
         }
         let settled = state.ready.iter().filter_map(|key| self.pod(key)).all(|pod| {
             let ready = pod.status.conditions.iter().find(|one| &*one.r#type == "Ready");
-            let since = ready.and_then(|one| time::rfc3339(one.last_transition_time.as_bytes()));
-            let since = since.and_then(|(when, _)| when.resolve(self.anchor));
+            let since = ready.and_then(|one| one.last_transition_time.0);
             since.zip(self.anchor).is_some_and(|(since, now)| now - since > PATIENCE)
         });
         let addresses = state.ready.iter().filter_map(|key| self.pod(key)).flat_map(Pod::addresses);
@@ -411,8 +410,7 @@ impl Follow<'_> {
         if !wanted || self.seen.form == Form::Inventory {
             return;
         }
-        let since = time::rfc3339(service.metadata.creation_timestamp.as_bytes());
-        let since = since.and_then(|(when, _)| when.resolve(self.anchor));
+        let since = service.metadata.creation_timestamp.0;
         let young = since.zip(self.anchor).is_some_and(|(since, now)| now - since < PATIENCE);
         if !young {
             state.faults.push(Fault::LoadBalancerPending { since });

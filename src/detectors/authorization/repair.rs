@@ -467,9 +467,9 @@ fn missing_role(missed: &Missed<'_>) -> Option<Fix> {
 fn account(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
     let first = missed.first()?;
     let (namespace, name) = missed.group.identity.service_account()?;
-    let pods = cluster.facts.objects.pods.iter().filter(|(key, seen)| {
+    let pods = cluster.facts.objects.pods.of_namespace(namespace).filter(|(_, seen)| {
         let own = &*seen.object.spec.service_account_name;
-        &*key.namespace == namespace && (own == name || own.is_empty() && name == "default")
+        own == name || own.is_empty() && name == "default"
     });
     let mut owners: Vec<(String, String)> = pods
         .filter_map(|(_, seen)| {

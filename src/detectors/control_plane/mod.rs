@@ -18,11 +18,11 @@ use super::told::{self, Told};
 
 /// Pods of the tunnel between the API server and the nodes: konnectivity, or what came before it.
 fn tunnel_agents(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> {
-    cluster.facts.objects.pods.iter().filter(|(key, _)| {
+    cluster.facts.objects.pods.of_namespace("kube-system").filter(|(key, _)| {
         let agent = ["konnectivity-agent-", "tunnelfront-", "aks-link-"]
             .iter()
             .any(|name| key.name.starts_with(name));
-        &*key.namespace == "kube-system" && agent && !key.name.starts_with("konnectivity-agent-autoscaler")
+        agent && !key.name.starts_with("konnectivity-agent-autoscaler")
     })
 }
 

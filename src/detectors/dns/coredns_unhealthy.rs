@@ -26,10 +26,10 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Pods of CoreDNS.
 fn pods(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> {
-    cluster.facts.objects.pods.iter().filter(|(key, seen)| {
+    cluster.facts.objects.pods.of_namespace("kube-system").filter(|(key, seen)| {
         let autoscaler = key.name.starts_with("coredns-autoscaler");
         let labelled = seen.object.metadata.labels.get("k8s-app").is_some_and(|value| &**value == "kube-dns");
-        &*key.namespace == "kube-system" && !autoscaler && (labelled || key.name.starts_with("coredns-"))
+        !autoscaler && (labelled || key.name.starts_with("coredns-"))
     })
 }
 

@@ -66,7 +66,7 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 /// When a container ended last, twice, as a span.
 fn ended_at(status: &ContainerStatus) -> Option<(i64, i64)> {
     let last = status.last_state.terminated.as_ref().or(status.state.terminated.as_ref())?;
-    let at = time::rfc3339(last.finished_at.as_bytes()).and_then(|(at, _)| at.resolve(None))?;
+    let at = last.finished_at.0?;
     Some((at, at))
 }
 

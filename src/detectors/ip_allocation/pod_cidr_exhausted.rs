@@ -35,7 +35,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         count += tally.count();
         span = time::joined(span, tally.span.resolve(cluster.anchor));
     }
-    for (key, tally) in cluster.facts.events.map.iter().filter(|(key, _)| &*key.reason == "CIDRNotAvailable") {
+    for (key, tally) in cluster.facts.events.of_reason("CIDRNotAvailable") {
         evidence.extend(tally.examples.as_slice().iter().take(1).cloned());
         nodes.push(key.name.to_string());
         count = count.max(tally.count);

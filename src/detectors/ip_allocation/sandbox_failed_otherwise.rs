@@ -1,6 +1,10 @@
 //! Sandboxes that could not be made, for another reason than addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use foldhash::HashSet;
 
 use super::common::{self, some};
 use crate::cluster::Cluster;
@@ -37,6 +41,11 @@ const OF_ADDRESSES: &[&str] = &[
     "cni plugin not initialized",
     "NetworkPluginNotReady",
 ];
+
+fn is_of_addresses(text: &str) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(OF_ADDRESSES).ok());
+    WORDS.as_ref().is_some_and(|words| words.is_match(text))
+}
 
 /// Known reasons: what the message has, in words, and what to do.
 const REASONS: &[(&str, &str, &str)] = &[
@@ -101,17 +110,17 @@ struct Group {
 fn judge(cluster: &Cluster) -> Outcome {
     let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
     let signals = cluster.facts.signals.map.iter().filter(|(key, _)| key.signal.refuses_a_pod());
-    let refused: BTreeSet<(&str, &str)> = signals.map(|(key, _)| (&*key.namespace, &*key.pod)).collect();
-    for (key, tally) in cluster.facts.events.map.iter() {
-        if &*key.reason != "FailedCreatePodSandBox" || &*key.kind != "Pod" {
+    let refused: HashSet<(&str, &str)> = signals.map(|(key, _)| (&*key.namespace, &*key.pod)).collect();
+    for (key, tally) in cluster.facts.events.of_reason("FailedCreatePodSandBox") {
+        if &*key.kind != "Pod" {
             continue;
         }
+        let others: Vec<&Evidence> = tally.examples.as_slice().iter().filter(|one| one.excerpt.len() > 40 && !is_of_addresses(&one.excerpt)).collect();
+        let Some(first) = others.first() else { continue };
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
         if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some()) {
             continue;
         }
-        let others: Vec<&Evidence> = tally.examples.as_slice().iter().filter(|one| !OF_ADDRESSES.iter().any(|text| one.excerpt.contains(text)) && one.excerpt.len() > 40).collect();
-        let Some(first) = others.first() else { continue };
         // A message that was cut before its reason may be about addresses: another text may have said so.
         if refused.contains(&(&*key.namespace, &*key.name)) {
             continue;

@@ -43,7 +43,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     for one in &cluster.unreached {
         let of_node = matches!(one.who, Who::Node(_)) && one.what != What::ApiServer && !one.ended;
         let nowhere = matches!(one.failure, Failure::Timeout | Failure::NoRoute | Failure::TlsUntrusted | Failure::NameUnknown | Failure::ResolverFailed | Failure::Refused | Failure::Reset);
-        if let Some(requirement) = one.hosts.iter().find_map(|host| needed(host)).filter(|_| of_node && nowhere) {
+        if of_node && nowhere && let Some(requirement) = one.hosts.iter().find_map(|host| needed(host)) {
             purposes.push(requirement.purpose);
             told.add_attempt(one);
         }

@@ -40,8 +40,8 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (code, told) in errors {
         findings.extend(of_azure(cluster, &code, told));
     }
-    let waiting = told::events(cluster, |key, tally| {
-        if &*key.reason != "NotTriggerScaleUp" || &*key.kind != "Pod" {
+    let waiting = told::events(cluster, "NotTriggerScaleUp", |key, tally| {
+        if &*key.kind != "Pod" {
             return None;
         }
         let words = tally.examples.as_slice().last().map_or("", |one| &*one.excerpt);

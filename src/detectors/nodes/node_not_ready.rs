@@ -53,14 +53,14 @@ fn judge(cluster: &Cluster) -> Outcome {
         let node = &seen.object;
         let Some(ready) = node.status.conditions.iter().find(|one| &*one.r#type == "Ready").filter(|one| &*one.status != "True") else { continue };
         let (kind, words) = why(node, ready);
-        let made = time::rfc3339(node.metadata.creation_timestamp.as_bytes()).and_then(|(at, _)| at.resolve(None));
+        let made = node.metadata.creation_timestamp.0;
         // A node that starts says what it waits for; one that went silent had started.
         let young = made.zip(cluster.anchor).is_some_and(|(made, now)| now - made < STARTING && now >= made);
         let starting = young && kind != "silent";
         let (told, shown) = groups.entry((kind, starting)).or_insert_with(|| (Told::default(), words));
         told.count += 1;
         told.nodes.insert(key.name.to_string());
-        let since = time::rfc3339(ready.last_transition_time.as_bytes()).and_then(|(at, _)| at.resolve(None));
+        let since = ready.last_transition_time.0;
         told.span = time::joined(told.span, since.map(|at| (at, at)));
         told.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|mut place| {
             place.excerpt = excerpt(format!("Ready is {}: {} {}", ready.status, ready.reason, ready.message).as_bytes());
@@ -92,7 +92,7 @@ fn finding(cluster: &Cluster, kind: &str, starting: bool, why: &str, mut told: T
     } else {
         ""
     };
-    let repair = cluster.facts.events.map.iter().any(|(key, _)| matches!(&*key.reason, "NodeRebootStart" | "NodeReimageStart" | "NodeRedeployStart") && told.nodes.contains(&*key.name));
+    let repair = ["NodeRebootStart", "NodeReimageStart", "NodeRedeployStart"].iter().any(|reason| cluster.facts.events.of_reason(reason).any(|(key, _)| told.nodes.contains(&*key.name)));
     let repaired = if repair { " AKS tries to repair: events tell of a reboot or reimage." } else { "" };
     let since = told.span.map_or_else(String::new, |(first, _)| format!(" since {}", time::show(first)));
     let fix = match kind {

@@ -1,8 +1,10 @@
 //! Nothing listens on a port of a container that runs.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use foldhash::{HashMap, HashMapExt};
 use regex::Regex;
 
 use super::common::{self, PODS};
@@ -10,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::cluster::service::State;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{EventKey, EventTally, Key, time};
+use crate::facts::{EventKey, EventTally, Failure, Key, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-not-listening",
@@ -47,27 +49,41 @@ fn refused_port(text: &str) -> Option<u16> {
 
 /// Events that say that a probe of a pod was refused.
 fn refused_probes(cluster: &Cluster) -> impl Iterator<Item = (&EventKey, &EventTally, u16, &Evidence)> {
-    let events = cluster.facts.events.map.iter().filter(|(key, _)| &*key.reason == "Unhealthy" && &*key.kind == "Pod");
+    let events = cluster.facts.events.of_reason("Unhealthy").filter(|(key, _)| &*key.kind == "Pod");
     events.filter_map(|(key, tally)| {
         let found = tally.examples.as_slice().iter().find_map(|one| Some((refused_port(&one.excerpt)?, one)))?;
         Some((key, tally, found.0, found.1))
     })
 }
 
-/// Where connections to a port of the pods of a service were refused.
-pub(super) fn refusals(cluster: &Cluster, state: &State, port: u16) -> Vec<Evidence> {
-    let of_pods = refused_probes(cluster).filter(|(key, _, own, _)| {
-        *own == port && state.pods.binary_search(&Key::new(&*key.namespace, &*key.name)).is_ok()
-    });
-    let mut found: Vec<Evidence> = of_pods.map(|(.., evidence)| evidence.clone()).collect();
-    for pod in &state.pods {
-        let Some(seen) = cluster.facts.objects.pods.get(&pod.namespace, &pod.name) else { continue };
-        for ip in seen.object.addresses() {
-            found.extend(cluster.facts.attempts.refused(ip, port).cloned());
+/// Where connections to ports of pods were refused: looked up once for all services.
+pub(super) struct Refusals<'a> {
+    /// By namespace and name of the pod, and port.
+    probes: HashMap<(&'a str, &'a str, u16), Vec<&'a Evidence>>,
+    attempts: HashMap<(IpAddr, u16), Vec<&'a Evidence>>,
+}
+
+impl<'a> Refusals<'a> {
+    pub(super) fn of(cluster: &'a Cluster) -> Self {
+        let mut found = Self { probes: HashMap::new(), attempts: HashMap::new() };
+        for (key, _, port, evidence) in refused_probes(cluster) {
+            found.probes.entry((&key.namespace, &key.name, port)).or_default().push(evidence);
         }
+        for (key, tally) in cluster.facts.attempts.map.iter().filter(|(key, _)| key.failure == Failure::Refused) {
+            if let Ok(ip) = key.host.parse() {
+                found.attempts.entry((ip, key.port)).or_default().extend(tally.examples.as_slice());
+            }
+        }
+        found
     }
-    found.truncate(EXAMPLES);
-    found
+
+    /// Those to a port of the pods of a service.
+    pub(super) fn at(&self, cluster: &Cluster, state: &State, port: u16) -> Vec<Evidence> {
+        let of_pods = state.pods.iter().filter_map(|pod| self.probes.get(&(&*pod.namespace, &*pod.name, port)));
+        let pods = state.pods.iter().filter_map(|pod| cluster.facts.objects.pods.get(&pod.namespace, &pod.name));
+        let of_addresses = pods.flat_map(|seen| seen.object.addresses()).filter_map(|ip| self.attempts.get(&(ip, port)));
+        of_pods.chain(of_addresses).flatten().copied().take(EXAMPLES).cloned().collect()
+    }
 }
 
 #[derive(Default)]

@@ -33,7 +33,7 @@ const KUBE_PROXY: Need = Need {
 };
 
 fn proxies(cluster: &Cluster) -> impl Iterator<Item = (&Key, &crate::facts::Seen<crate::facts::Pod>)> {
-    cluster.facts.objects.pods.iter().filter(|(key, _)| &*key.namespace == "kube-system" && key.name.starts_with("kube-proxy-") && key.name.len() <= 16 + 8)
+    cluster.facts.objects.pods.of_namespace("kube-system").filter(|(key, _)| key.name.starts_with("kube-proxy-") && key.name.len() <= 16 + 8)
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
@@ -62,7 +62,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     // A daemon set has one pod on every node that can run pods.
     let listed = proxies(cluster).all(|(_, seen)| seen.form >= Form::Inventory || !seen.object.spec.node_name.is_empty());
     if !nodes.is_empty() && listed && nodes.len() > 1 {
-        let system = cluster.facts.objects.pods.iter().filter(|(pod, _)| &*pod.namespace == "kube-system");
+        let system = cluster.facts.objects.pods.of_namespace("kube-system");
         let with_system: HashSet<&str> = system.map(|(_, pod)| &*pod.object.spec.node_name).collect();
         for (key, seen) in cluster.facts.objects.nodes.iter() {
             let labels = &seen.object.metadata.labels;

@@ -40,8 +40,8 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn event<'a>(cluster: &'a Cluster, service: &Key) -> Option<(&'a EventKey, &'a EventTally)> {
-    cluster.facts.events.map.iter().find(|(key, _)| {
-        &*key.kind == "Service" && &*key.reason == "SyncLoadBalancerFailed" && *key.namespace == *service.namespace && *key.name == *service.name
+    cluster.facts.events.of_reason("SyncLoadBalancerFailed").find(|(key, _)| {
+        &*key.kind == "Service" && *key.namespace == *service.namespace && *key.name == *service.name
     })
 }
 

@@ -1,7 +1,7 @@
 //! The target port of a service is not among those that its pods declare.
 
 use super::common::{self, PODS, SERVICES};
-use super::container_not_listening::refusals;
+use super::container_not_listening::Refusals;
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, PortState, State, probed_ports};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
@@ -24,8 +24,9 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
+    let refusals = Refusals::of(cluster);
     common::each(cluster, |key, state, fault| match fault {
-        Fault::PortUndeclared(port) => finding(cluster, key, state, port),
+        Fault::PortUndeclared(port) => finding(cluster, &refusals, key, state, port),
         _ => None,
     })
     .into()
@@ -41,12 +42,12 @@ fn answers_elsewhere(cluster: &Cluster, state: &State, port: &PortState) -> bool
     })
 }
 
-fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Option<Finding> {
+fn finding(cluster: &Cluster, refusals: &Refusals<'_>, key: &Key, state: &State, port: &PortState) -> Option<Finding> {
     let declared = common::declared(port);
     let mut evidence = vec![common::service_at(cluster, key, &format!("port {} targets {}", common::port_shown(port), port.target))?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {declared}")));
-    let refused = port.resolved.first().map(|number| refusals(cluster, state, *number)).unwrap_or_default();
+    let refused = port.resolved.first().map(|number| refusals.at(cluster, state, *number)).unwrap_or_default();
     evidence.extend(refused.iter().take(3).cloned());
     if refused.is_empty() && !answers_elsewhere(cluster, state, port) {
         return None;

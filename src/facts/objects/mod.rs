@@ -7,7 +7,10 @@ mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bytes::json;
+use crate::facts::text::lossy;
 pub use shapes::*;
+
 pub use store::{Contradiction, Form, Key, Object, Origin, Seen, Store};
 
 macro_rules! stores {
@@ -91,13 +94,16 @@ macro_rules! stores {
                 }
             }
 
-            /// Parses an object of a kept kind from JSON and adds it. `false` when the kind is not kept.
+            /// Parses an object of a kept kind from JSON and adds it. `false` when the kind is not kept;
+            /// an error is a word: `Syntax`, `Eof`, `Data`.
             pub fn parse(
                 &mut self, kind: &str, json: &[u8], origin: &Origin<'_>,
-            ) -> Result<bool, serde_json::Error> {
+            ) -> Result<bool, &'static str> {
+                // Text that is known to be valid is not checked string by string.
+                let text = lossy(json);
                 match kind {
                     $($($kind)|+ => {
-                        let object: $type = serde_json::from_slice(json)?;
+                        let object: $type = json::read(&text).map_err(|error| error.class())?;
                         self.$field.add(object, origin);
                         Ok(true)
                     })*
@@ -213,6 +219,9 @@ impl Objects {
     /// A row of a table does not say whether a pod uses the address of its node; a pod that has that
     /// very address does, and so do two pods of one node with the same address.
     fn infer_host_network(&mut self) {
+        if self.pods.iter().all(|(_, seen)| seen.form >= Form::Describe) {
+            return;
+        }
         let mut nodes: BTreeSet<String> = BTreeSet::new();
         for (_, seen) in self.nodes.iter() {
             nodes.extend(seen.object.status.addresses.iter().map(|own| own.address.to_string()));

@@ -5,12 +5,14 @@
 //! networking.k8s.io/v1) and of `nodenetworkconfigs.acn.azure.com/v1alpha`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
 use super::fill::Fill;
 use crate::facts::text::Text;
-use crate::facts::time::{When, rfc3339};
+use crate::facts::time::{When, rfc1123, rfc3339};
 
 /// `null` is the same as missing.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
@@ -38,7 +40,7 @@ macro_rules! shape {
 pub type List<T> = Box<[T]>;
 
 /// Labels and selectors, by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Labels(Box<[(Text, Text)]>);
 
 impl Labels {
@@ -61,6 +63,11 @@ impl Labels {
 
 impl FromIterator<(Text, Text)> for Labels {
     fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
+        let pairs: Vec<_> = pairs.into_iter().collect();
+        // Most are in order as they come.
+        if pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Self(pairs.into());
+        }
         // A map of 11 slots each would be most of a pod's memory.
         Self(pairs.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
     }
@@ -68,7 +75,25 @@ impl FromIterator<(Text, Text)> for Labels {
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        BTreeMap::<Text, Text>::deserialize(from).map(|map| map.into_iter().collect())
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Labels;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a map of strings")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Labels, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry::<Text, Text>()? {
+                    pairs.push(pair);
+                }
+                Ok(pairs.into_iter().collect())
+            }
+        }
+
+        from.deserialize_map(Visitor)
     }
 }
 
@@ -80,9 +105,9 @@ shape! {
         /// Empty for cluster-scoped objects.
         namespace: Text,
         /// Grows with each change.
-        resource_version: Text,
+        resource_version: Version,
         /// RFC 3339.
-        creation_timestamp: Text,
+        creation_timestamp: Stamp,
         /// Set while the object is being deleted.
         deletion_timestamp: Text,
         /// Labels.
@@ -173,7 +198,7 @@ shape! {
         /// One per container.
         container_statuses: List<ContainerStatus>,
         /// When the kubelet took it.
-        start_time: Text,
+        start_time: Stamp,
     }
 }
 shape! {
@@ -192,7 +217,7 @@ shape! {
         /// A sentence.
         message: Text,
         /// RFC 3339.
-        last_transition_time: Text,
+        last_transition_time: Stamp,
     }
 }
 shape! {
@@ -222,7 +247,7 @@ shape! {
 }
 shape! {
     /// How a container ended.
-    Terminated { reason: Text, exit_code: i64, message: Text, finished_at: Text }
+    Terminated { reason: Text, exit_code: i64, message: Text, finished_at: Stamp }
 }
 shape! {
     /// `Node`.
@@ -755,9 +780,53 @@ pub struct Address(pub Option<ipnet::IpNet>);
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = Text::deserialize(from)?;
-        let alone = || text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
-        Ok(Self(text.parse().ok().or_else(alone)))
+        from.deserialize_str(OfText(|text: &str| {
+            let alone = || text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
+            Self(text.parse().ok().or_else(alone))
+        }))
+    }
+}
+
+/// A time of an object, RFC 3339, in microseconds since 1970, without a string of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp(pub Option<i64>);
+
+impl From<&str> for Stamp {
+    fn from(text: &str) -> Self {
+        // `kubectl describe` writes `Mon, 23 Nov 2026 08:00:00 +0000`.
+        let when = rfc3339(text.as_bytes()).map(|(when, _)| when).or_else(|| rfc1123(text));
+        Self(when.and_then(|when| when.resolve(None)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(OfText(|text: &str| text.into()))
+    }
+}
+
+/// A version of an object, which grows with each change; 0 where it is no number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Version(pub u64);
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(OfText(|text: &str| Self(text.parse().unwrap_or_default())))
+    }
+}
+
+/// Makes something of a string, which is not kept.
+struct OfText<F>(F);
+
+impl<T, F: FnOnce(&str) -> T> serde::de::Visitor<'_> for OfText<F> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok((self.0)(text))
     }
 }
 
@@ -812,7 +881,7 @@ impl Pod {
         let statuses = self.status.container_statuses.iter();
         let ended =
             statuses.flat_map(|one| [&one.state, &one.last_state]).filter_map(|one| one.terminated.as_ref());
-        ended.filter_map(|one| Some(rfc3339(one.finished_at.as_bytes())?.0))
+        ended.filter_map(|one| one.finished_at.0.map(When::At))
     }
 
     /// Its address was masked by the collector: there is one, and it can't be compared.

@@ -8,6 +8,7 @@ use std::borrow::Borrow;
 use std::cmp::{Ordering, Reverse};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::fill::Fill;
@@ -280,7 +281,7 @@ impl<T: Object> Store<T> {
     pub fn add(&mut self, object: T, origin: &Origin<'_>) {
         let meta = object.meta();
         let key = Key::new(meta.namespace.clone(), meta.name.clone());
-        let version = meta.resource_version.parse().unwrap_or(0);
+        let version = meta.resource_version.0;
         let places = vec![(Arc::clone(origin.source), origin.line, origin.at)];
         let seen = Seen {
             object,
@@ -346,21 +347,19 @@ impl<T: Object + Fill> Store<T> {
     /// Once everything is read: rows that do not tell their namespace are given to the only object of
     /// that name, and what lesser forms know completes the best one.
     pub(super) fn settle(&mut self) {
-        let placed: BTreeMap<Text, Option<Key>> =
-            self.map.keys().filter(|key| !key.namespace.is_empty()).fold(BTreeMap::new(), |mut all, key| {
-                all.entry(key.name.clone())
-                    .and_modify(|one| *one = None)
-                    .or_insert_with(|| Some(key.clone()));
-                all
-            });
-        let homeless: Vec<Key> = if placed.is_empty() {
-            Vec::new()
-        } else {
-            self.map.keys().take_while(|key| key.namespace.is_empty()).cloned().collect()
-        };
-        for key in homeless {
-            let Some(Some(home)) = placed.get(&key.name) else { continue };
-            if let Some(mut seen) = self.map.remove(&key) {
+        let homeless: Vec<Key> =
+            self.map.keys().take_while(|key| key.namespace.is_empty()).cloned().collect();
+        // The objects of those names that tell their namespace: none yet, one, or several.
+        let mut homes: BTreeMap<&str, Option<Option<Key>>> =
+            homeless.iter().map(|key| (&*key.name, None)).collect();
+        for key in self.map.keys().skip(homeless.len()).take_while(|_| !homeless.is_empty()) {
+            if let Some(home) = homes.get_mut(&*key.name) {
+                *home = Some(if home.is_none() { Some(key.clone()) } else { None });
+            }
+        }
+        for key in &homeless {
+            let Some(Some(Some(home))) = homes.get(&*key.name) else { continue };
+            if let Some(mut seen) = self.map.remove(key) {
                 seen.object.meta_mut().namespace = home.namespace.clone();
                 self.join(home.clone(), seen);
             }
@@ -382,6 +381,15 @@ impl<T> Store<T> {
     /// All, by namespace and name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Key, &Seen<T>)> {
         self.map.iter().map(|(key, seen)| (key, seen.as_ref()))
+    }
+
+    /// Those of a namespace, by name.
+    pub fn of_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'a Key, &'a Seen<T>)> {
+        let first = (namespace, "");
+        let from: (Bound<&dyn Parts>, Bound<&dyn Parts>) = (Bound::Included(&first), Bound::Unbounded);
+        let all =
+            self.map.range::<dyn Parts, _>(from).take_while(move |(key, _)| &*key.namespace == namespace);
+        all.map(|(key, seen)| (key, seen.as_ref()))
     }
 
     /// All, to be changed.

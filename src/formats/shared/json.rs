@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr3};
 
-use super::brackets;
-
 use crate::bundle::Framer;
+use crate::bytes::json::{string_end, value_end};
+use crate::bytes::{blocks, brackets};
 
 /// Keys whose arrays hold the records of a document, and the depth at which they stand: Kubernetes lists,
 /// Event Hub and storage records; Log Analytics rows within `tables[]`. Deeper arrays of these names are
@@ -96,7 +96,7 @@ impl Scanner {
                 match self.blocks(buffer, &mut on) {
                     Ran::Stopped => return,
                     Ran::ToEnd => carefully = buffer.len(),
-                    Ran::ToDamage => carefully = self.position + brackets::BLOCK,
+                    Ran::ToDamage => carefully = self.position + blocks::BLOCK,
                     Ran::OutOfDocument => {}
                 }
                 continue;
@@ -126,7 +126,7 @@ impl Scanner {
         while let Some(bytes) = buffer.get(self.position..).and_then(<[u8]>::first_chunk) {
             let start = self.position;
             let Some(block) = brackets::block(bytes, self.in_string) else { return Ran::ToDamage };
-            for at in brackets::positions(block.brackets) {
+            for at in blocks::positions(block.brackets) {
                 self.position = start + at;
                 let byte = bytes.get(at).copied().unwrap_or_default();
                 let going = self.inside(buffer, byte, on);
@@ -330,68 +330,6 @@ impl Framer for JsonFramer {
 
     fn context(&self) -> Option<Arc<[u8]>> {
         self.context.clone()
-    }
-}
-
-/// The end of a JSON value that starts at `from`; `None` when it is cut.
-pub(in crate::formats) fn value_end(json: &[u8], from: usize) -> Option<usize> {
-    match json.get(from)? {
-        b'"' => string_end(json, from),
-        b'{' | b'[' => {
-            let mut depth = 0_usize;
-            let (mut at, mut in_string) = (from, false);
-            while let Some(bytes) = json.get(at..).and_then(<[u8]>::first_chunk) {
-                let Some(block) = brackets::block(bytes, in_string) else { break };
-                for found in brackets::positions(block.brackets) {
-                    if matches!(bytes.get(found), Some(b'{' | b'[')) {
-                        depth += 1;
-                    } else {
-                        depth -= 1;
-                        if depth == 0 {
-                            return Some(at + found + 1);
-                        }
-                    }
-                }
-                at += block.length;
-                in_string = block.in_string;
-            }
-            if in_string {
-                at = string_end(json, at - 1)?;
-            }
-            loop {
-                match json.get(at)? {
-                    b'"' => {
-                        at = string_end(json, at)?;
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => {
-                        depth -= 1;
-                        if depth == 0 {
-                            return Some(at + 1);
-                        }
-                    }
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
-        _ => {
-            let rest = json.get(from..)?;
-            let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b'\n'))?;
-            Some(from + length)
-        }
-    }
-}
-
-fn string_end(json: &[u8], from: usize) -> Option<usize> {
-    let mut at = from + 1;
-    loop {
-        let found = memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
-        match json.get(at + found)? {
-            b'"' => return Some(at + found + 1),
-            _ => at += found + 2,
-        }
     }
 }
 

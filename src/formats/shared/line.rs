@@ -18,6 +18,7 @@ use super::message::{self, plain};
 use super::network_signals;
 use super::operation_signals;
 use super::pattern::has;
+use crate::facts::text::lossy;
 use crate::facts::time::{self, When};
 use crate::facts::{
     Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint, from_uri,
@@ -310,7 +311,7 @@ fn with_beginning<'a>(lines: &[&'a str], at: usize, from: usize) -> Option<Cow<'
 pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
     note_times(piece, facts);
     let foreign = !piece.bytes.is_ascii();
-    let mut plain = String::from_utf8_lossy(piece.bytes).into_owned();
+    let mut plain = lossy(piece.bytes).into_owned();
     if foreign {
         plain = plain
             .replace(['\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'], "\"")
@@ -487,7 +488,7 @@ pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
             let rest = rest.get(fraction + 1..).unwrap_or_default();
             let mut words = rest.splitn(3, |byte| *byte == b' ');
             let (name, _program, message) = (words.next(), words.next(), words.next());
-            host = name.map(|name| String::from_utf8_lossy(name).into_owned());
+            host = name.map(|name| lossy(name).into_owned());
             let Some(length) = message.map(<[u8]>::len) else { break };
             timed = true;
             text = rest_of(&text, length);

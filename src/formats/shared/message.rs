@@ -10,6 +10,7 @@ use regex::Regex;
 
 use super::pattern::has;
 
+use crate::facts::text::lossy;
 use crate::facts::{Class, Request, Scope, Target, split_thing};
 
 /// `… is forbidden: User "u" cannot verb resource "r" in API group "g" in the namespace "n": reason`,
@@ -73,7 +74,7 @@ static QUOTE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\\+"|\\+u
 
 /// Text without the escapes of the JSON, logfmt or HTML around it.
 pub(in crate::formats) fn plain(text: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(text);
+    let text = lossy(text);
     if !text.contains(['\\', '&']) {
         return text;
     }

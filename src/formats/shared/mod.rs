@@ -3,9 +3,9 @@
 mod address_signals;
 mod attempts;
 pub(in crate::formats) mod audit;
-mod brackets;
 pub(in crate::formats) mod bystander;
 pub(in crate::formats) mod command;
+pub(in crate::formats) mod csv_rows;
 pub(in crate::formats) mod events;
 pub(in crate::formats) mod go_encoded;
 pub(in crate::formats) mod json;
