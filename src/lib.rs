@@ -23,7 +23,7 @@ use std::time::Instant;
 use bundle::{Block, EntryReport, Input, Inputs, Limits, OpenError, Progress};
 use cluster::Cluster;
 use diagnosis::Diagnosis;
-use facts::Facts;
+use facts::{Facts, Window};
 use timings::{Part, Timings};
 
 /// How a bundle is read.
@@ -33,6 +33,8 @@ pub struct Options {
     pub threads: Option<usize>,
     /// What a bundle may cost.
     pub limits: Limits,
+    /// What logs and events tell of another time is left out.
+    pub window: Window,
     /// Where the time goes, when somebody wants to know.
     pub timings: Option<Arc<Timings>>,
 }
@@ -65,7 +67,7 @@ pub fn scan(inputs: &Inputs, options: &Options, progress: &Progress) -> Facts {
             };
             inputs.read(&options.limits, &formats::ByContent, threads, progress, &send)
         });
-        let folded = fold(threads, &receiver, options.timings.as_deref());
+        let folded = fold(threads, &receiver, options);
         let reports = readers.join().unwrap_or_else(|_| vec![lost_readers()]);
         covered(folded, reports)
     })
@@ -78,9 +80,10 @@ fn lost_readers() -> EntryReport {
 }
 
 /// Folds blocks on a pool of workers.
-fn fold(threads: usize, receiver: &crossbeam_channel::Receiver<Block>, timings: Option<&Timings>) -> Facts {
+fn fold(threads: usize, receiver: &crossbeam_channel::Receiver<Block>, options: &Options) -> Facts {
+    let timings = options.timings.as_deref();
     let work = || {
-        let mut facts = Facts::default();
+        let mut facts = Facts { window: options.window, ..Facts::default() };
         while let Ok(block) = receiver.recv() {
             let since = timings.map(|_| Instant::now());
             read_safely(&block, &mut facts);

@@ -131,6 +131,17 @@ fn main() -> Result<ExitCode> {
         pack(&folder, &zip)?;
         page.parallel = races.parallel(&folder, &zip)?;
         page.questions = races.questions(&folder)?;
+        let (logs, rest) = (args.out.join("logs.tar.gz"), args.out.join("rest.tar.gz"));
+        pack_part(&folder, &logs, &["contoso/logs"])?;
+        pack_part(&folder, &rest, &["contoso/json", "contoso/insights"])?;
+        page.parts = races.parts(&logs, &rest)?;
+        // As if the customer had sent the logs of a fortnight, not of a day.
+        let ten = args.out.join("ten.tar.gz");
+        join(&ten, std::iter::once(&bundle).chain(std::iter::repeat_n(&logs, 12)))?;
+        page.ten = Some(races.ten(&ten)?);
+        for part in [&logs, &rest, &ten] {
+            fs::remove_file(part).with_context(|| format!("cannot remove {}", part.display()))?;
+        }
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         fs::remove_file(&zip).with_context(|| format!("cannot remove {}", zip.display()))?;
         page.small = Some(races.small()?);
@@ -169,6 +180,22 @@ fn unpack(bundle: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let status = Command::new("tar").arg("xzf").arg(bundle).arg("-C").arg(folder).status();
     ensure!(status.context("cannot run tar")?.success(), "unpacking failed");
+    Ok(())
+}
+
+/// Some of the files as an archive of their own.
+fn pack_part(folder: &Path, archive: &Path, parts: &[&str]) -> Result<()> {
+    let status = Command::new("tar").arg("czf").arg(archive).arg("-C").arg(folder).args(parts).status();
+    ensure!(status.context("cannot run tar")?.success(), "packing a part failed");
+    Ok(())
+}
+
+/// Archives one behind the other, as gzip and tar allow.
+fn join<'a>(archive: &Path, parts: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
+    let mut out = File::create(archive).with_context(|| format!("cannot create {}", archive.display()))?;
+    for part in parts {
+        io::copy(&mut File::open(part)?, &mut out)?;
+    }
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Page {
     archive: Vec<Contestant>,
     pub(crate) parallel: Vec<Contestant>,
     pub(crate) questions: Vec<Contestant>,
+    pub(crate) parts: Vec<Contestant>,
+    pub(crate) ten: Option<Contestant>,
     pub(crate) small: Option<Contestant>,
     pub(crate) big: Option<Big>,
 }
@@ -60,6 +62,8 @@ impl Page {
             archive,
             parallel: Vec::new(),
             questions: Vec::new(),
+            parts: Vec::new(),
+            ten: None,
             small: None,
             big: None,
         }
@@ -80,6 +84,15 @@ impl Page {
             most("wall against the bare inflate", WALL_TO_INFLATE, own.against(inflate, wall), " ×", 2);
             most("CPU against the bare inflate", CPU_TO_INFLATE, own.against(inflate, cpu), " ×", 2);
             most("peak memory", PEAK, own.median(peak), " MiB", 0);
+            if let Some(ten) = &self.ten {
+                most(
+                    "peak memory, with its logs twelve times more (ten times the size)",
+                    PEAK,
+                    ten.median(peak),
+                    " MiB",
+                    0,
+                );
+            }
         }
         let n = self.processors as f64;
         let wanted = SPEED_UP * n;
@@ -177,7 +190,7 @@ impl Page {
             self.machine(),
             self.goal_table()
         );
-        for table in [&self.parallel, &self.questions] {
+        for table in [&self.parallel, &self.parts, &self.questions] {
             if !table.is_empty() {
                 let _ = write!(out, "\n{}", Self::plain_table(table));
             }
@@ -194,6 +207,7 @@ impl Page {
             .replace("{goals}", self.goal_table().trim_end())
             .replace("{archive}", self.archive_table().trim_end())
             .replace("{parallel}", Self::plain_table(&self.parallel).trim_end())
+            .replace("{parts}", Self::plain_table(&self.parts).trim_end())
             .replace("{questions}", Self::plain_table(&self.questions).trim_end())
             .replace("{big}", self.big_words().trim_end())
     }

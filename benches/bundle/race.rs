@@ -110,6 +110,27 @@ impl Races<'_> {
         self.run(all)
     }
 
+    /// The archive in two: its logs, and its objects and tables; each against the bare inflate of it.
+    pub(crate) fn parts(&self, logs: &Path, rest: &Path) -> Result<Vec<Contestant>> {
+        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        let bare = |name: &str, archive: &Path| {
+            let arguments = words(["--inflate", &archive.to_string_lossy()]);
+            Self::contestant(name, own.clone(), arguments)
+        };
+        self.run(vec![
+            self.report("its logs alone", logs),
+            bare("bare inflate of them", logs),
+            self.report("its objects and tables alone", rest),
+            bare("bare inflate of these", rest),
+        ])
+    }
+
+    /// An archive of ten times the size, once.
+    pub(crate) fn ten(&self, archive: &Path) -> Result<Contestant> {
+        let ran = Races { runs: 1, ..*self }.run(vec![self.report("ten times the size", archive)])?;
+        ran.into_iter().next().context("it ran")
+    }
+
     /// What a run costs that has nothing to read.
     pub(crate) fn small(&self) -> Result<Contestant> {
         let file = self.out.join("empty.json");

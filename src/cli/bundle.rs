@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Exit, output, progress, sizes};
+use super::{Exit, output, progress, sizes, times};
 use crate::bundle::{self, Input, Limits, Progress};
 use crate::cluster::Cluster;
 use crate::diagnosis::Diagnosis;
-use crate::facts::{Outward, Place, Whose};
+use crate::facts::{Outward, Place, Whose, Window};
 use crate::report::{self, Pseudonyms, Replace};
 use crate::timings::{Part, Timings, timed};
 use crate::{Options, scan};
@@ -21,6 +21,14 @@ pub(super) struct Arguments {
     /// Archive, folder or file, `-` for the standard input, or several of these (one cluster's pieces)
     #[arg(required = true, value_name = "BUNDLE")]
     bundles: Vec<String>,
+
+    /// Leave out what logs and events tell of the time before: 2026-11-23, 2026-11-23T08:00 (UTC without a zone)
+    #[arg(long, value_name = "TIME", value_parser = times::since)]
+    since: Option<i64>,
+
+    /// Leave out what they tell of the time after; of a day, after its end
+    #[arg(long, value_name = "TIME", value_parser = times::until)]
+    until: Option<i64>,
 
     /// Public address of the client that can't reach the API server (as `curl ifconfig.me` shows it there); may be repeated
     #[arg(long, value_name = "IP")]
@@ -120,6 +128,10 @@ impl Arguments {
             output::complain("error: the standard input can be given once only");
             return Ok(None);
         }
+        if self.since.zip(self.until).is_some_and(|(since, until)| since > until) {
+            output::complain("error: --since is after --until: nothing happened then");
+            return Ok(None);
+        }
         let opened = bundle::open(&inputs)?;
         let options = self.options();
         if let Some(threads) = options.threads {
@@ -165,6 +177,7 @@ impl Arguments {
         Options {
             timings: self.timings.then(Arc::default),
             threads: self.threads,
+            window: Window { since: self.since, until: self.until },
             limits: Limits {
                 entries: limits.max_entries,
                 depth: limits.max_depth,

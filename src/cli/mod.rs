@@ -10,6 +10,7 @@ mod progress;
 mod reach;
 mod report;
 mod sizes;
+mod times;
 
 use clap::{CommandFactory, Parser, Subcommand};
 

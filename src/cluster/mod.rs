@@ -51,7 +51,9 @@ impl Cluster {
     pub fn freeze(mut facts: Facts) -> Self {
         facts.settle();
         let anchor = facts.span.newest().or(facts.text_span.newest());
-        let logs_end = logs_end(&facts, anchor);
+        // What comes after the time that is asked for says nothing of what went on in it.
+        let logs_end =
+            logs_end(&facts, anchor).map(|end| facts.window.until.map_or(end, |until| until.min(end)));
         let ((denials, joined, misses), (ledger, (groups, services), policies, (azure, unreached))) =
             rayon::join(
                 || {

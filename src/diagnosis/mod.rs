@@ -28,6 +28,7 @@ pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
+use crate::facts::{Facts, time};
 use crate::timings::{Part, Timings, timed};
 
 /// The shape of the JSON output.
@@ -153,6 +154,9 @@ pub struct Diagnosis {
     pub timeline: Option<Timeline>,
     /// What to ask for.
     pub ask_for: Vec<Ask>,
+    /// The part of time that was asked for, when not all of it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowView>,
     /// What was too much to keep: counts that are therefore too low.
     pub too_much: Vec<String>,
     /// Faults of this tool: detectors that failed.
@@ -249,6 +253,7 @@ impl Diagnosis {
             root_causes,
             timeline,
             ask_for,
+            window: WindowView::of(&cluster.facts),
             too_much: too_much(cluster),
             internal_errors,
             redaction: Redaction::default(),
@@ -259,6 +264,31 @@ impl Diagnosis {
     /// The worst severity among findings that are at least likely.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().filter(|f| f.confidence >= Confidence::Likely).map(|f| f.severity).max()
+    }
+}
+
+/// The part of time that was asked for with `--since` and `--until`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct WindowView {
+    /// RFC 3339; nothing before it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// RFC 3339; nothing after it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Records of logs and events that tell of another time.
+    pub left_out: u64,
+}
+
+impl WindowView {
+    fn of(facts: &Facts) -> Option<Self> {
+        let window = facts.window;
+        let text = |at: i64| time::rfc3339_text(at);
+        (!window.is_all()).then(|| Self {
+            since: window.since.map(text),
+            until: window.until.map(text),
+            left_out: facts.left_out,
+        })
     }
 }
 

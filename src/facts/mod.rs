@@ -18,6 +18,7 @@ mod signal;
 mod tally;
 pub mod text;
 pub mod time;
+mod window;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub use signal::{Signal, SignalKey, SignalSeen, SignalTally, Signals};
 pub use tally::{BoundedMap, BoundedSet, Sightings, fingerprint};
 pub use text::Text;
 use time::{Span, When};
+pub use window::Window;
 
 use crate::evidence::{Evidence, Examples};
 
@@ -119,6 +121,10 @@ pub struct Facts {
     pub coverage: Coverage,
     /// All absolute times seen in recognised formats: the newest anchors those without a year.
     pub span: Span,
+    /// The time that is asked for, and how many records of another were left out.
+    pub window: Window,
+    /// See [`Facts::window`].
+    pub left_out: u64,
     /// Those seen in other text: the anchor when there is no better one, since a text may name any date.
     pub text_span: Span,
 }
@@ -229,6 +235,7 @@ impl Facts {
         self.api_server.audit_span.merge(other.api_server.audit_span);
         self.coverage.merge(other.coverage);
         self.span.merge(other.span);
+        self.left_out += other.left_out;
         self.text_span.merge(other.text_span);
         self
     }

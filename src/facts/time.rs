@@ -37,6 +37,20 @@ impl When {
     }
 }
 
+impl When {
+    /// The time itself, or without its year that of the year in which it lies nearest to another, in microseconds.
+    pub fn nearest(self, to: i64) -> Option<i64> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Yearless(at) => {
+                let year = Offset::UTC.to_datetime(Timestamp::from_microsecond(to).ok()?).year();
+                let years = [year - 1, year, year + 1].into_iter();
+                years.filter_map(|year| with_year(at, year)).min_by_key(|moved| moved.abs_diff(to))
+            }
+        }
+    }
+}
+
 fn with_year(yearless: i64, year: i16) -> Option<i64> {
     let at = Offset::UTC.to_datetime(Timestamp::from_microsecond(yearless).ok()?);
     let moved = at.with().year(year).build().ok()?;

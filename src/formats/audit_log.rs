@@ -48,6 +48,10 @@ static GROUP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("audit.k8
 /// `{"kind":"Event","apiVersion":"audit.k8s.io/v1",…`: of an event only refusals count. Whatever else stands in the file
 /// is read like any line.
 fn interest(line: &[u8]) -> Interest {
+    // As the API server writes it.
+    if line.starts_with(b"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/") {
+        return Interest::Refusals;
+    }
     let head = line.get(..120).unwrap_or(line);
     let event = head.starts_with(b"{") && GROUP.find(head).is_some();
     if event { Interest::Refusals } else { Interest::All }

@@ -509,7 +509,7 @@ fn note(piece: &Piece<'_>, number: u64, line: &str, server: &str, told: Told, fa
         source: piece.source.clone(),
     };
     let print = fingerprint((piece.source, number));
-    facts.attempts.add(AttemptSeen { key, print, stated: 1, times: [None, None], line: number, text: line.as_bytes() });
+    facts.attempted(AttemptSeen { key, print, stated: 1, times: [None, None], line: number, text: line.as_bytes() });
 }
 
 fn note_address(piece: &Piece<'_>, address: IpAddr, whose: Whose, from: &str, facts: &mut Facts) {

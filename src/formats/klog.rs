@@ -65,10 +65,13 @@ const TAIL: usize = 16;
 fn interest(line: &[u8]) -> Interest {
     let line = line.trim_ascii_end();
     let tail = line.get(line.len().saturating_sub(TAIL)..).unwrap_or(line);
-    let status = STATUS.find(tail).and_then(|at| tail.get(at + 6..));
+    let plain = tail.last_chunk::<9>().and_then(|end| end.strip_prefix(b" resp="));
+    let status = plain.or_else(|| STATUS.find(tail).and_then(|at| tail.get(at + 6..)));
     let told = matches!(status, Some([b'1'..=b'3', _, _] | b"404" | b"409"));
     let head = line.get(..HEAD).unwrap_or(line);
-    if told && NAME.find(head).is_some() { Interest::Nothing } else { Interest::All }
+    // Behind a header without anything before it, whose process has up to seven digits.
+    let named = || line.get(30..).is_some_and(|rest| rest.starts_with(ACCESS.as_bytes())) || NAME.find(head).is_some();
+    if told && named() { Interest::Nothing } else { Interest::All }
 }
 
 #[cfg(test)]

@@ -356,7 +356,7 @@ impl Reader<'_, '_> {
 
     fn event(&mut self, told: &Told<'_>) {
         let node = Some(told.node).filter(|node| !node.is_empty());
-        self.facts.events.add(EventSeen {
+        self.facts.happened(EventSeen {
             normal: told.normal,
             reason: told.reason,
             kind: told.kind,

@@ -259,7 +259,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let count = times.unwrap_or_else(|| row.get("COUNT")).parse().unwrap_or(1);
         // `kubelet, aks-1`: the host of the source.
         let node = row.get("SOURCE").split_once(", ").map(|(_, node)| node).filter(|_| row.get("SOURCE").starts_with("kubelet"));
-        self.facts.events.add(EventSeen {
+        self.facts.happened(EventSeen {
             normal: row.get("TYPE") == "Normal",
             reason: row.get("REASON"),
             kind,

@@ -4,6 +4,10 @@
 //! kubectl sorts keys, so `kind: List` comes after the items, which carry their own kind. Raw API lists
 //! (`PodList`) say it first, and their items have none.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::shared::go_encoded;
 use super::shared::json::{Found, JsonFramer, Scanner, fields, kind, plain_string};
 use super::shared::line::{self, Surroundings};
@@ -94,6 +98,8 @@ impl Format for KubernetesJson {
         reader.records
     }
 }
+
+static CREATED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"creationTimestamp\""));
 
 /// Line numbers of growing offsets.
 pub(super) struct LineCounter<'a> {
@@ -246,7 +252,7 @@ impl Reader<'_, '_> {
         }
         if kind == "Pod" {
             // A pod that was just made or that just changed is the newest absolute time of many bundles.
-            let stamp = memchr::memmem::find(json, b"\"creationTimestamp\"").and_then(|at| {
+            let stamp = CREATED.find(json).and_then(|at| {
                 let rest = json.get(at + 19..)?;
                 let quote = memchr::memchr(b'"', rest)?;
                 time::rfc3339(rest.get(quote + 1..)?)

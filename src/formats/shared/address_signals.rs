@@ -186,7 +186,7 @@ pub(super) fn read(
         .or_else(|| told.map(|found| named(Some(&found), "node").to_owned()))
         .or_else(|| unwrapped.host.clone())
         .unwrap_or_else(|| named(row.as_ref(), "node").to_owned());
-    facts.signals.add(SignalSeen {
+    facts.signalled(SignalSeen {
         key: SignalKey {
             signal,
             namespace: namespace.into(),

@@ -184,7 +184,7 @@ pub(in crate::formats) fn refusal(
     };
     let id = event.audit_id.as_deref().unwrap_or_default();
     let print = if id.is_empty() { fingerprint((source, line)) } else { fingerprint(id) };
-    facts.denials.add(Observation {
+    facts.denied(Observation {
         key: DenialKey { class, identity, request },
         carrier: Carrier::Audit,
         print,
@@ -254,7 +254,7 @@ fn cut(json: &[u8], source: &Arc<str>, line: u64, facts: &mut Facts) -> bool {
         (Some(told), _) => told.class,
         _ => message::authorizer_class(&user, verb, None),
     };
-    facts.denials.add(Observation {
+    facts.denied(Observation {
         key: DenialKey { class, identity: Identity::User(user.into()), request },
         carrier: Carrier::Audit,
         print: fingerprint(id),

@@ -96,7 +96,7 @@ impl Event {
             .or_else(|| self.reporting_instance.clone().filter(|_| kind == "Pod" && self.is_of_kubelet()));
         let count =
             self.count.or(series.and_then(|series| series.count)).or(self.deprecated_count).unwrap_or(1);
-        facts.events.add(EventSeen {
+        facts.happened(EventSeen {
             normal: self.r#type.as_deref() == Some("Normal"),
             reason: self.reason.as_deref().unwrap_or_default(),
             kind,

@@ -623,7 +623,7 @@ fn refusal(
         observation.name = told.name.as_deref();
         observation.groups = &told.groups;
         observation.reason = told.reason.as_deref();
-        facts.denials.add(observation);
+        facts.denied(observation);
         return true;
     }
     if let Some(class) = message::admission_text(shown) {
@@ -634,7 +634,7 @@ fn refusal(
         observation.key.request.target = target;
         observation.name = name.as_deref();
         observation.reason = reason.map(|(_, reason)| reason);
-        facts.denials.add(observation);
+        facts.denied(observation);
         return true;
     }
     false
@@ -659,11 +659,8 @@ fn access(
 ) {
     let (request, name) = from_uri(seen.verb, seen.uri);
     let class = if seen.code == 401 { Class::Unauthenticated } else { Class::Unattributed };
-    if seen.code == 403 {
-        facts.api_server.forbidden_lines += 1;
-    }
     let agent = seen.agent.split_once(" kubernetes/").map_or(seen.agent, |(program, _)| program);
-    facts.access.add(Observation {
+    let admitted = facts.accessed(Observation {
         key: DenialKey { class, identity: Identity::Client(agent.into()), request },
         carrier: Carrier::AccessLog,
         print: if seen.id.is_empty() { print } else { fingerprint(seen.id) },
@@ -680,6 +677,9 @@ fn access(
         line,
         text: &unwrapped.text,
     });
+    if admitted && seen.code == 403 {
+        facts.api_server.forbidden_lines += 1;
+    }
 }
 
 /// `"HTTP" verb="LIST" URI="…" … resp=403`.

@@ -186,7 +186,7 @@ pub(super) fn read(
     };
     if let Some((signal, detail)) = signal(shown).or_else(operation) {
         let key = SignalKey { signal, namespace, pod, node, detail: detail.into() };
-        facts.signals.add(SignalSeen { key, print, stated, times, source, line: number, text: line });
+        facts.signalled(SignalSeen { key, print, stated, times, source, line: number, text: line });
         return true;
     }
     let Some((failure, host, port, resolver)) = attempt(shown) else { return false };
@@ -207,7 +207,7 @@ pub(super) fn read(
         pod: (namespace, pod),
         source: Arc::clone(source),
     };
-    facts.attempts.add(AttemptSeen { key, print, stated, times, line: number, text: line });
+    facts.attempted(AttemptSeen { key, print, stated, times, line: number, text: line });
     true
 }
 

@@ -183,7 +183,7 @@ impl<'a> Row<'a> {
         let (kind, name, namespace) = (self.get("ObjectKind"), self.get("Name"), self.get("Namespace"));
         let message = self.get("Message");
         let node = Some(self.get("Computer")).filter(|node| !node.is_empty());
-        facts.events.add(EventSeen {
+        facts.happened(EventSeen {
             normal: self.get("KubeEventType") == "Normal",
             reason: self.get("Reason"),
             kind,
@@ -320,7 +320,7 @@ impl<'a> Row<'a> {
             key.port,
             key.rule
         );
-        facts.flows.add(key, print, when, self.source, self.line, text.as_bytes());
+        facts.flowed(key, print, when, self.source, self.line, text.as_bytes());
     }
 
     fn firewall_dns(&self, facts: &mut Facts) {
@@ -336,7 +336,7 @@ impl<'a> Row<'a> {
         };
         let print = fingerprint((when, &key.target, &key.source, self.get("SourcePort")));
         let text = format!("{} {} {}", key.target, code, self.get("ErrorMessage"));
-        facts.flows.add(key, print, when, self.source, self.line, text.as_bytes());
+        facts.flowed(key, print, when, self.source, self.line, text.as_bytes());
     }
 
     fn firewall_legacy(&self, facts: &mut Facts) {
@@ -346,7 +346,7 @@ impl<'a> Row<'a> {
             return;
         };
         let when = self.when("TimeGenerated", facts);
-        facts.flows.add(key, fingerprint((when, text)), when, self.source, self.line, text.as_bytes());
+        facts.flowed(key, fingerprint((when, text)), when, self.source, self.line, text.as_bytes());
     }
 
     fn origin(&self, weight: usize) -> Origin<'_> {

@@ -1,0 +1,78 @@
+//! `--since` and `--until`: what logs and events tell of another time is left out, and said.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod common;
+
+use std::path::Path;
+
+use kubetriage::bundle::Input;
+use kubetriage::diagnosis::Diagnosis;
+use kubetriage::facts::{Window, time};
+use kubetriage::{Options, diagnose};
+
+/// Two days on which two service accounts are refused, told by klog lines without a year, by audit events and by events.
+const KLOG: &str = "\
+I1122 09:00:00.000000       1 httplog.go:132] \"HTTP\" verb=\"LIST\" URI=\"/api/v1/namespaces/shop/pods\" latency=\"1ms\" userAgent=\"old/1 kubernetes/1\" audit-ID=\"a1\" srcIP=\"10.0.0.4:5\" resp=403
+I1123 09:00:00.000000       1 httplog.go:132] \"HTTP\" verb=\"LIST\" URI=\"/api/v1/namespaces/shop/pods\" latency=\"1ms\" userAgent=\"new/1 kubernetes/1\" audit-ID=\"a2\" srcIP=\"10.0.0.4:5\" resp=403
+";
+
+fn audit(id: &str, day: &str, user: &str) -> String {
+    format!(
+        "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":\"Metadata\",\"auditID\":\"{id}\",\"stage\":\"ResponseComplete\",\"requestURI\":\"/api/v1/namespaces/shop/pods\",\"verb\":\"list\",\"user\":{{\"username\":\"system:serviceaccount:shop:{user}\"}},\"objectRef\":{{\"resource\":\"pods\",\"namespace\":\"shop\",\"apiVersion\":\"v1\"}},\"responseStatus\":{{\"metadata\":{{}},\"code\":403}},\"requestReceivedTimestamp\":\"{day}T09:00:00.000000Z\",\"annotations\":{{\"authorization.k8s.io/decision\":\"forbid\",\"authorization.k8s.io/reason\":\"\"}}}}\n"
+    )
+}
+
+fn event(name: &str, first: &str, last: &str) -> String {
+    format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{{\"name\":\"{name}\",\"namespace\":\"shop\"}},\"type\":\"Warning\",\"reason\":\"FailedCreatePodSandBox\",\"message\":\"Failed to create pod sandbox: rpc error: code = DeadlineExceeded desc = context deadline exceeded\",\"involvedObject\":{{\"kind\":\"Pod\",\"namespace\":\"shop\",\"name\":\"{name}\"}},\"count\":7,\"firstTimestamp\":\"{first}\",\"lastTimestamp\":\"{last}\"}}\n"
+    )
+}
+
+fn bundle(folder: &Path) {
+    std::fs::write(folder.join("apiserver.log"), KLOG).unwrap();
+    let audits = audit("a1", "2026-11-22", "old") + &audit("a2", "2026-11-23", "new");
+    std::fs::write(folder.join("audit.log"), audits).unwrap();
+    let events = [
+        event("over", "2026-11-22T08:00:00Z", "2026-11-22T10:00:00Z"),
+        event("on", "2026-11-22T08:00:00Z", "2026-11-23T10:00:00Z"),
+    ];
+    std::fs::write(folder.join("events.json"), events.concat()).unwrap();
+}
+
+fn diagnosed(since: Option<&str>, until: Option<&str>) -> (Diagnosis, String) {
+    let folder = tempfile::tempdir().unwrap();
+    bundle(folder.path());
+    let at = |text: &str| time::rfc3339(text.as_bytes()).unwrap().0.resolve(None).unwrap();
+    let window = Window { since: since.map(at), until: until.map(at) };
+    let options = Options { window, ..Options::default() };
+    let found = diagnose(&[Input::Path(folder.path().to_owned())], &options).unwrap();
+    let text = serde_json::to_string(&found.findings).unwrap();
+    (found, text)
+}
+
+#[test]
+fn without_a_window_both_days_count() {
+    let (found, text) = diagnosed(None, None);
+    assert!(found.window.is_none());
+    assert!(text.contains("shop:old") && text.contains("shop:new"), "{text}");
+    assert!(text.contains("shop/over") && text.contains("shop/on"), "{text}");
+}
+
+#[test]
+fn since_leaves_out_the_day_before_in_all_kinds_of_logs() {
+    let (found, text) = diagnosed(Some("2026-11-23T00:00:00Z"), None);
+    let window = found.window.unwrap();
+    assert_eq!((window.since.as_deref(), window.until), (Some("2026-11-23T00:00:00Z"), None));
+    // The access line, the audit event, the event, and the text of its message.
+    assert!(window.left_out >= 3, "{}", window.left_out);
+    assert!(!text.contains("shop:old") && text.contains("shop:new"), "{text}");
+    assert!(!text.contains("shop/over") && text.contains("shop/on"), "{text}");
+}
+
+#[test]
+fn until_leaves_out_the_day_after_and_what_went_on_then_is_not_over() {
+    let (_, text) = diagnosed(None, Some("2026-11-22T23:59:59Z"));
+    assert!(text.contains("shop:old") && !text.contains("shop:new"), "{text}");
+    assert!(text.contains("shop/over") && text.contains("shop/on"), "{text}");
+}
