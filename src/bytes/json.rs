@@ -206,13 +206,20 @@ impl<'de> Reader<'de> {
         if zeros || !first.is_some_and(u8::is_ascii_digit) {
             return Err(Error::Syntax);
         }
+        if digits == "-0" {
+            return visitor.visit_f64(-0.0);
+        }
         if let Ok(number) = digits.parse::<u64>() {
             return visitor.visit_u64(number);
         }
         if let Ok(number) = digits.parse::<i64>() {
             return visitor.visit_i64(number);
         }
+        let fraction = digits.split_once('.').map(|(_, fraction)| fraction.as_bytes().first());
         let number: f64 = digits.parse().map_err(|_| Error::Syntax)?;
+        if !number.is_finite() || fraction.is_some_and(|first| !first.is_some_and(u8::is_ascii_digit)) {
+            return Err(Error::Syntax);
+        }
         visitor.visit_f64(number)
     }
 
@@ -536,6 +543,9 @@ mod tests {
             ("{\"a\": \"x\", }", "Syntax"),
             ("{\"b\": [1, 2,]}", "Syntax"),
             ("{\"b\": [01]}", "Syntax"),
+            ("{\"e\": 1.}", "Syntax"),
+            ("{\"e\": 1.e5}", "Syntax"),
+            ("{\"e\": 1e999}", "Syntax"),
             ("{\"b\": [1 2]}", "Syntax"),
             ("{\"d\": nul}", "Syntax"),
             ("{\"a\": 5}", "Data"),

@@ -9,7 +9,7 @@ pub(super) fn since(text: &str) -> Result<i64, String> {
     moment(text).map(|(first, _)| first)
 }
 
-/// The last moment that a text names: of a day its end.
+/// The last moment that a text names: of a day its end, else the time itself.
 pub(super) fn until(text: &str) -> Result<i64, String> {
     moment(text).map(|(_, last)| last)
 }
@@ -19,8 +19,12 @@ fn moment(text: &str) -> Result<(i64, i64), String> {
         return Ok((exact.as_microsecond(), exact.as_microsecond()));
     }
     let utc = |at: DateTime| Some(Offset::UTC.to_timestamp(at).ok()?.as_microsecond());
-    if let Ok(day) = text.parse::<Date>()
-        && text.len() == "2026-11-23".len()
+    // A zone by its name would be passed over.
+    let civil = !text.contains('[');
+    let with_clock = text.contains(['T', 't', ' ']);
+    if civil
+        && !with_clock
+        && let Ok(day) = text.parse::<Date>()
     {
         let next = day
             .checked_add(1.day())
@@ -30,7 +34,10 @@ fn moment(text: &str) -> Result<(i64, i64), String> {
             return Ok((both.0, both.1 - 1));
         }
     }
-    if let Some(at) = text.parse::<DateTime>().ok().and_then(utc) {
+    if civil
+        && with_clock
+        && let Some(at) = text.parse::<DateTime>().ok().and_then(utc)
+    {
         return Ok((at, at));
     }
     Err(format!(
@@ -50,6 +57,8 @@ mod tests {
         assert_eq!(until("1970-01-02 01:00:00"), Ok(day + day / 24));
         assert_eq!(since("1970-01-02T01:00:00+01:00"), Ok(day));
         assert_eq!(since("1970-01-02T01:00:00Z"), Ok(day + day / 24));
+        assert_eq!(until("19700102"), until("1970-01-02"));
+        assert!(since("1970-01-02T01:00[Europe/Berlin]").is_err() && until("1970-01-02[UTC]").is_err());
         assert!(since("yesterday").is_err() && since("24h").is_err() && since("").is_err());
     }
 }

@@ -144,10 +144,7 @@ pub(super) const FIREWALL: Need = Need {
     what: "the firewall's records of refused connections, or its rules",
     why: "they are compared with what nodes must reach",
     command: "az monitor log-analytics query -w WORKSPACE --analytics-query \"union AZFWApplicationRule, AZFWNetworkRule | where Action == 'Deny'\" -o json > firewall.json",
-    met: |cluster| {
-        cluster.facts.flows.map.iter().next().is_some()
-            || cluster.azure.firewalls.iter().any(|one| one.has_rules)
-    },
+    met: |cluster| cluster.facts.flows.read > 0 || cluster.azure.firewalls.iter().any(|one| one.has_rules),
 };
 
 /// Virtual networks with their DNS servers.

@@ -239,8 +239,13 @@ impl Diagnosis {
         let timeline = Timeline::of(cluster, &root_causes, &findings);
         let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
         let inventory = Inventory::of(cluster, &inputs);
-        let (headline, summary) =
+        let window = WindowView::of(&cluster.facts);
+        let (headline, mut summary) =
             summary::paragraph(&findings, &root_causes, &verdicts, &inventory, &coverage);
+        if let Some(window) = &window {
+            summary.push(' ');
+            summary.push_str(&window.words());
+        }
         Self {
             schema: SCHEMA,
             tool: Tool { name: "kubetriage", version: env!("CARGO_PKG_VERSION") },
@@ -253,7 +258,7 @@ impl Diagnosis {
             root_causes,
             timeline,
             ask_for,
-            window: WindowView::of(&cluster.facts),
+            window,
             too_much: too_much(cluster),
             internal_errors,
             redaction: Redaction::default(),
@@ -276,11 +281,25 @@ pub struct WindowView {
     /// RFC 3339; nothing after it counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Records of logs and events that tell of another time.
+    /// Signs of trouble and events of another time; an event and what its message tells count each.
     pub left_out: u64,
 }
 
 impl WindowView {
+    /// For people.
+    pub fn words(&self) -> String {
+        let shown =
+            |text: &str| time::rfc3339(text.as_bytes()).and_then(|(at, _)| at.resolve(None)).map(time::show);
+        let from = self.since.as_deref().and_then(shown).map_or_else(String::new, |at| format!(" from {at}"));
+        let to = self.until.as_deref().and_then(shown).map_or_else(String::new, |at| format!(" to {at}"));
+        let left_out = match self.left_out {
+            0 => String::new(),
+            1 => "; 1 sign of trouble of another time was left out".to_owned(),
+            n => format!("; {n} signs of trouble of another time were left out"),
+        };
+        format!("Of logs and events, only what happened{from}{to} counts{left_out}.")
+    }
+
     fn of(facts: &Facts) -> Option<Self> {
         let window = facts.window;
         let text = |at: i64| time::rfc3339_text(at);

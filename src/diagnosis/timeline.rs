@@ -77,7 +77,9 @@ pub struct Timeline {
 impl Timeline {
     pub(super) fn of(cluster: &Cluster, roots: &[RootCause], findings: &[Finding]) -> Option<Self> {
         let facts = &cluster.facts;
-        let at = |when: When| when.resolve(cluster.anchor);
+        // What began before the time that is asked for, and objects, tell of other times, too.
+        let asked = |at: &i64| facts.window.admits([Some(When::At(*at)), None]);
+        let at = |when: When| when.resolve(cluster.anchor).filter(asked);
         let refused: Vec<i64> =
             cluster.denials.iter().flat_map(|(_, denial)| denial.requests.times()).filter_map(at).collect();
         let attempts = facts.attempts.map.iter().flat_map(|(_, tally)| tally.sightings.times());
@@ -88,6 +90,7 @@ impl Timeline {
         let events: Vec<i64> = warnings
             .filter_map(|(_, tally)| tally.span.resolve(cluster.anchor))
             .flat_map(|(first, last)| if first == last { vec![first] } else { vec![first, last] })
+            .filter(asked)
             .collect();
         let ended =
             facts.objects.pods.iter().flat_map(|(_, seen)| seen.object.status.container_statuses.iter());

@@ -202,6 +202,8 @@ pub struct Observation<'a> {
     pub by_audit_id: bool,
     /// When.
     pub when: Option<When>,
+    /// When last, where an event tells of several.
+    pub last: Option<When>,
     /// The record says who refused; otherwise an authorizer is only the likeliest.
     pub sure: bool,
     /// Object name.
@@ -243,9 +245,7 @@ impl Denials {
         }
         denial.sure |= seen.sure;
         denial.own |= seen.impersonator.is_none();
-        if let Some(when) = seen.when {
-            denial.span.add(when);
-        }
+        [seen.when, seen.last].into_iter().flatten().for_each(|when| denial.span.add(when));
         let keep = |text: &str| -> Option<Box<str>> {
             (!text.is_empty()).then(|| text.chars().take(300).collect::<String>().into_boxed_str())
         };

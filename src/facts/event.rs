@@ -67,14 +67,15 @@ pub struct EventSeen<'a> {
 pub struct Events {
     /// By kind.
     pub map: BoundedMap<EventKey, EventTally, 100_000>,
-    /// Event objects and rows read.
+    /// Event objects and rows read, those of another time than is asked for included.
     pub read: u64,
+    /// First and last time that any of these tells.
+    pub seen: Span,
 }
 
 impl Events {
     /// Counts one.
     pub fn add(&mut self, seen: EventSeen<'_>) {
-        self.read += 1;
         let key = EventKey {
             normal: seen.normal,
             reason: seen.reason.into(),
@@ -105,6 +106,7 @@ impl Events {
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
         self.read += other.read;
+        self.seen.merge(other.seen);
         self.map.merge(other.map, |kept, more| {
             kept.count = kept.count.max(more.count);
             kept.span.merge(more.span);

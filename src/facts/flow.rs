@@ -39,6 +39,8 @@ pub struct FlowTally {
 pub struct Flows {
     /// By kind.
     pub map: BoundedMap<FlowKey, FlowTally, 50_000>,
+    /// Records read, those of another time than is asked for included.
+    pub read: u64,
 }
 
 impl Flows {
@@ -64,6 +66,7 @@ impl Flows {
 
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
+        self.read += other.read;
         self.map.merge(other.map, |kept, more| {
             kept.sightings.merge(more.sightings);
             kept.span.merge(more.span);

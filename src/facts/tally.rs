@@ -131,6 +131,7 @@ impl<K, V, const N: usize> Default for BoundedMap<K, V, N> {
     }
 }
 
+// Of maps that are settled, or have room: one that is to be cut may have more than another.
 impl<K: Hash + Ord, V: PartialEq, const N: usize> PartialEq for BoundedMap<K, V, N> {
     fn eq(&self, other: &Self) -> bool {
         self.map == other.map && self.overflowed() == other.overflowed()
@@ -145,7 +146,7 @@ impl<K: Clone + Hash + Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
         if self.largest.as_ref().is_some_and(|largest| key > *largest) {
             return None;
         }
-        if self.map.len() >= N + N / SLACK && !self.map.contains_key(&key) {
+        if self.map.len() >= N + (N / SLACK).max(1) && !self.map.contains_key(&key) {
             self.shrink();
             return self.slot(key);
         }

@@ -31,13 +31,16 @@ impl Window {
         self.since.is_none_or(|since| *last >= since) && self.until.is_none_or(|until| *first <= until)
     }
 
-    /// A time without its year is of the year in which it lies nearest.
+    /// A time without its year is of the year in which it lies nearest to what is asked for: with one end, to a season
+    /// from it, so that most of a year is on the side that is asked for.
     fn placed(&self, when: When) -> Option<i64> {
-        let near = match (self.since, self.until) {
+        const SEASON: i64 = 92 * 86_400 * 1_000_000;
+        when.nearest(match (self.since, self.until) {
             (Some(since), Some(until)) => since / 2 + until / 2,
-            (since, until) => since.or(until)?,
-        };
-        when.nearest(near)
+            (Some(since), None) => since.saturating_add(SEASON),
+            (None, Some(until)) => until.saturating_sub(SEASON),
+            (None, None) => return None,
+        })
     }
 }
 
@@ -51,7 +54,7 @@ impl Facts {
 
     /// A refused request.
     pub fn denied(&mut self, seen: Observation<'_>) -> bool {
-        let admitted = self.admits([seen.when, None]);
+        let admitted = self.admits([seen.when, seen.last]);
         if admitted {
             self.denials.add(seen);
         }
@@ -87,6 +90,9 @@ impl Facts {
 
     /// An event: one that began before the time that is asked for, and went on in it, counts whole.
     pub fn happened(&mut self, seen: EventSeen<'_>) -> bool {
+        // They were there, and collected then, whether they count or not.
+        self.events.read += 1;
+        seen.times.into_iter().flatten().for_each(|when| self.events.seen.add(when));
         let admitted = self.admits(seen.times);
         if admitted {
             self.events.add(seen);
@@ -104,6 +110,7 @@ impl Facts {
         line: u64,
         text: &[u8],
     ) -> bool {
+        self.flows.read += 1;
         let admitted = self.admits([when, None]);
         if admitted {
             self.flows.add(key, print, when, source, line, text);
@@ -142,5 +149,10 @@ mod tests {
         assert!(klog(b"1224 20:52:03.889309"));
         assert!(klog(b"0105 20:52:03.889309"), "the January after it");
         assert!(!klog(b"1123 20:52:03.889309"));
+        let spring = Window { since: Some(at("2026-05-01T00:00:00Z")), until: None };
+        assert!(spring.admits([time::klog(b"1123 20:52:03.889309"), None]), "the rest of the year");
+        let autumn = Window { since: None, until: Some(at("2026-11-23T00:00:00Z")) };
+        assert!(autumn.admits([time::klog(b"0501 20:52:03.889309"), None]));
+        assert!(!autumn.admits([time::klog(b"1124 20:52:03.889309"), None]));
     }
 }

@@ -262,13 +262,17 @@ fn sections(text: &[u8]) -> Vec<Section> {
         let rest = text.get(at..).unwrap_or_default();
         let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
         let line = rest.get(..length).unwrap_or_default();
-        let this = begin(line);
+        let with_address = rest.get(length..).unwrap_or_default().starts_with(b"Address");
+        let this = match begin(line) {
+            // A header of HTTP says `Server:`, too.
+            Begin::Lookup if !with_address => Begin::Other,
+            this => this,
+        };
         let goes_on = match kind {
             // A described object holds anything, and ends where another thing begins.
             Begin::Describe => matches!(this, Begin::Describe | Begin::Other | Begin::Logs | Begin::Lookup),
             Begin::Lookup => {
-                this == Begin::Other
-                    || this == Begin::Describe && rest.get(length..).unwrap_or_default().starts_with(b"Address")
+                this == Begin::Other || this == Begin::Describe && with_address
             }
             // The items of a list, and the key that follows them.
             Begin::Yaml => this == Begin::Yaml || yaml_line(line),
@@ -444,6 +448,15 @@ mod tests {
 
     fn parts(text: &str) -> Vec<&str> {
         sections(text.as_bytes()).into_iter().map(|section| text[section.start..section.end].lines().next().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_header_of_http_begins_no_lookup() {
+        assert_eq!(parts("HTTP/2 403\nServer: nginx\nDate: today\n"), ["HTTP/2 403"]);
+        assert_eq!(
+            parts("asking\nServer:\t10.0.0.10\nAddress:\t10.0.0.10:53\n\nName:\tcart\nAddress: 10.0.0.4\n"),
+            ["asking", "Server:\t10.0.0.10"]
+        );
     }
 
     #[test]

@@ -155,6 +155,9 @@ fn facts(page: &mut Page, diagnosis: &Diagnosis) {
         ));
     }
     page.fact("Logs", &told.join("; "));
+    if let Some(window) = &diagnosis.window {
+        page.fact("Time", &window.words());
+    }
     let text = coverage.bytes - coverage.not_text_bytes;
     let left = text.saturating_sub(coverage.recognised_bytes + coverage.no_use_bytes);
     page.fact(

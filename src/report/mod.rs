@@ -110,6 +110,7 @@ pub fn inspection_json(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         "inventory": diagnosis.inventory,
         "coverage": diagnosis.coverage,
         "ask_for": diagnosis.ask_for,
+        "window": diagnosis.window,
         "too_much": diagnosis.too_much,
     });
     let mut json = serde_json::to_string_pretty(&view).map_err(|error| RenderError(error.to_string()))?;

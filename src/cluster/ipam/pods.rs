@@ -45,9 +45,8 @@ impl<'a> Pods<'a> {
         }
         pods.listed = of_system && facts.has_list("Pod");
         // Events are collected along with the pods.
-        let events =
-            facts.events.map.iter().filter_map(|(_, tally)| tally.span.resolve(anchor)).map(|(_, last)| last);
-        pods.newest = pods.newest.map(|newest| events.max().map_or(newest, |last| last.max(newest)));
+        let events = facts.events.seen.resolve(anchor).map(|(_, last)| last);
+        pods.newest = pods.newest.map(|newest| events.map_or(newest, |last| last.max(newest)));
         pods
     }
 

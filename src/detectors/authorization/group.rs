@@ -86,7 +86,8 @@ impl Group<'_> {
         let told_in = self.denials.iter().flat_map(|(_, denial)| denial.examples.as_slice());
         let ends = told_in.filter_map(|place| {
             let entry = cluster.facts.coverage.entries.get(&place.source)?;
-            entry.span.resolve(cluster.anchor).map(|(_, end)| end)
+            let end = entry.span.resolve(cluster.anchor).map(|(_, end)| end)?;
+            Some(cluster.facts.window.until.map_or(end, |until| end.min(until)))
         });
         // Previous logs of a container end with it; its next log is another entry, so the bundle's end
         // counts too, after a longer silence; a handful of refusals is no loop that would go on.

@@ -94,7 +94,7 @@ impl Store {
         self.most.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// ` The store has …`, for the cause of another finding.
+    /// ` Its database has …`, for the cause of another finding.
     fn in_words(&self) -> String {
         let most = if self.most.is_empty() { String::new() } else { format!(" Most numerous: {}.", self.most()) };
         format!(" Its database has {}.{most}", self.size())

@@ -3,11 +3,11 @@
 
 use super::shapes::{
     ApiService, Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, FlowSchema,
-    ForeignPolicy, Ingress, IntOrString, IpPool, IpamBlock, Labels, Meta, Namespace, NetworkPolicy, Node,
-    NodeNetworkConfig, Pod, PodDisruptionBudget, Role, Service, ServiceAccount, WebhookConfiguration,
-    Workload,
+    ForeignPolicy, Ingress, IpPool, IpamBlock, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig, Pod,
+    PodDisruptionBudget, Role, Service, ServiceAccount, WebhookConfiguration, Workload,
 };
 use super::store::Object;
+use super::values::{IntOrString, Labels};
 
 type Claims = Vec<(&'static str, String)>;
 

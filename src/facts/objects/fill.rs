@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::shapes::{Address, DnsTexts, IntOrString, Labels, List, Stamp, Version};
+use super::values::{Address, DnsTexts, IntOrString, Labels, List, Stamp, Version};
 use crate::facts::text::Text;
 
 /// A shape whose empty fields can be filled.

@@ -4,6 +4,7 @@ mod claims;
 mod fill;
 mod shapes;
 mod store;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use crate::facts::text::lossy;
 pub use shapes::*;
 
 pub use store::{Contradiction, Form, Key, Object, Origin, Seen, Store};
+pub use values::*;
 
 macro_rules! stores {
     ($($(#[$doc:meta])* $field:ident : $type:ident = $($kind:literal),+;)*) => {

@@ -5,14 +5,13 @@
 //! networking.k8s.io/v1) and of `nodenetworkconfigs.acn.azure.com/v1alpha`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer};
 
 use super::fill::Fill;
+use super::values::{Address, DnsTexts, IntOrString, Labels, List, Stamp, Version};
 use crate::facts::text::Text;
-use crate::facts::time::{When, rfc1123, rfc3339};
+use crate::facts::time::When;
 
 /// `null` is the same as missing.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
@@ -34,67 +33,6 @@ macro_rules! shape {
             fn fill(&mut self, _from: &Self) { $(self.$field.fill(&_from.$field);)* }
         }
     };
-}
-
-/// A list without room to grow: half of a pod's memory would be such room.
-pub type List<T> = Box<[T]>;
-
-/// Labels and selectors, by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Labels(Box<[(Text, Text)]>);
-
-impl Labels {
-    /// In the order of keys.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Text)> {
-        self.0.iter().map(|(key, value)| (key, value))
-    }
-
-    /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Text> {
-        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(key)).ok()?;
-        self.0.get(at).map(|(_, value)| value)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl FromIterator<(Text, Text)> for Labels {
-    fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
-        let pairs: Vec<_> = pairs.into_iter().collect();
-        // Most are in order as they come.
-        if pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
-            return Self(pairs.into());
-        }
-        // A map of 11 slots each would be most of a pod's memory.
-        Self(pairs.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
-    }
-}
-
-impl<'de> Deserialize<'de> for Labels {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Labels;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a map of strings")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Labels, M::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry::<Text, Text>()? {
-                    pairs.push(pair);
-                }
-                Ok(pairs.into_iter().collect())
-            }
-        }
-
-        from.deserialize_map(Visitor)
-    }
 }
 
 shape! {
@@ -336,16 +274,6 @@ shape! {
 shape! {
     /// An address that leads to the service from outside.
     LoadBalancerIngress { ip: Text, hostname: Text }
-}
-
-/// A port by number or by name.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum IntOrString {
-    /// A number.
-    Int(i64),
-    /// A name.
-    Name(Text),
 }
 
 shape! {
@@ -772,90 +700,6 @@ shape! {
 shape! {
     /// `operator-status`.
     CiliumOperator { error: Text }
-}
-
-/// An address or a range, without a string of its own: a cluster has a million of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Address(pub Option<ipnet::IpNet>);
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(OfText(|text: &str| {
-            let alone = || text.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
-            Self(text.parse().ok().or_else(alone))
-        }))
-    }
-}
-
-/// A time of an object, RFC 3339, in microseconds since 1970, without a string of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp(pub Option<i64>);
-
-impl From<&str> for Stamp {
-    fn from(text: &str) -> Self {
-        // `kubectl describe` writes `Mon, 23 Nov 2026 08:00:00 +0000`.
-        let when = rfc3339(text.as_bytes()).map(|(when, _)| when).or_else(|| rfc1123(text));
-        Self(when.and_then(|when| when.resolve(None)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Stamp {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(OfText(|text: &str| text.into()))
-    }
-}
-
-/// A version of an object, which grows with each change; 0 where it is no number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Version(pub u64);
-
-impl<'de> Deserialize<'de> for Version {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(OfText(|text: &str| Self(text.parse().unwrap_or_default())))
-    }
-}
-
-/// Makes something of a string, which is not kept.
-struct OfText<F>(F);
-
-impl<T, F: FnOnce(&str) -> T> serde::de::Visitor<'_> for OfText<F> {
-    type Value = T;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a string")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<T, E> {
-        Ok((self.0)(text))
-    }
-}
-
-/// The keys of a config map that `CoreDNS` reads, `Corefile`, `*.server`, `*.override`, each with its text, and those
-/// that it does not read although they lie beside; other data of config maps are not kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DnsTexts(pub Box<[(Text, Text)]>);
-
-/// Longest text kept of such a key.
-const DNS_TEXT_BYTES: usize = 16 << 10;
-
-impl<'de> Deserialize<'de> for DnsTexts {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let data = BTreeMap::<Text, Option<Text>>::deserialize(from)?;
-        let configures =
-            |text: &str| text.contains('{') && (text.contains("forward ") || text.contains("errors"));
-        let kept = data.into_iter().filter_map(|(key, text)| {
-            let text = text.unwrap_or_default();
-            let own = &*key == "Corefile" || key.ends_with(".server") || key.ends_with(".override");
-            // A key with another ending is not read: that it looks like a server block is what matters.
-            let stray = text.len() < DNS_TEXT_BYTES && configures(&text);
-            (own || stray).then(|| {
-                let end = (0..=text.len().min(DNS_TEXT_BYTES)).rev().find(|at| text.is_char_boundary(*at));
-                let cut = text.get(..end.unwrap_or(0)).unwrap_or_default().into();
-                (key, if text.len() > DNS_TEXT_BYTES { cut } else { text })
-            })
-        });
-        Ok(Self(kept.take(200).collect()))
-    }
 }
 
 impl Pod {

@@ -190,6 +190,7 @@ pub(in crate::formats) fn refusal(
         print,
         by_audit_id: true,
         when,
+        last: None,
         sure: told.is_some() || decision.is_some() || class != Class::MissingRule,
         name: name.as_deref(),
         agent: event.user_agent.as_deref(),
@@ -262,6 +263,7 @@ fn cut(json: &[u8], source: &Arc<str>, line: u64, facts: &mut Facts) -> bool {
         when: after("requestReceivedTimestamp")
             .and_then(|at| time::rfc3339(at.as_bytes()))
             .map(|(when, _)| when),
+        last: None,
         sure: true,
         name: name.as_deref(),
         agent: after("userAgent"),

@@ -578,15 +578,17 @@ pub(in crate::formats) fn understand(
         access_before_1_20(&shown, &unwrapped, print, source, number, facts);
         return true;
     }
-    refusal(&shown, line, print, &unwrapped, source, number, facts)
+    refusal(&shown, line, print, around, &unwrapped, source, number, facts)
         || address_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
         || network_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
 }
 
+#[allow(clippy::too_many_arguments)]
 fn refusal(
     shown: &str,
     line: &[u8],
     print: u64,
+    around: Surroundings<'_>,
     unwrapped: &Unwrapped<'_>,
     source: &Arc<str>,
     number: u64,
@@ -602,6 +604,7 @@ fn refusal(
         print,
         by_audit_id: false,
         when: unwrapped.when,
+        last: around.last,
         sure: true,
         name: None,
         agent: None,
@@ -666,6 +669,7 @@ fn access(
         print: if seen.id.is_empty() { print } else { fingerprint(seen.id) },
         by_audit_id: !seen.id.is_empty(),
         when: unwrapped.when,
+        last: None,
         sure: false,
         name: name.as_deref(),
         agent: Some(seen.agent),
