@@ -34,6 +34,22 @@ pub struct FlowTally {
     pub examples: Examples,
 }
 
+/// One record of a firewall.
+pub struct FlowSeen<'a> {
+    /// Which flow.
+    pub key: FlowKey,
+    /// Fingerprint of the record.
+    pub print: u64,
+    /// When.
+    pub when: Option<When>,
+    /// Entry.
+    pub source: &'a Arc<str>,
+    /// Line.
+    pub line: u64,
+    /// The record in words.
+    pub text: &'a [u8],
+}
+
 /// All flows, 50,000 kinds at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flows {
@@ -45,22 +61,14 @@ pub struct Flows {
 
 impl Flows {
     /// Counts one.
-    pub fn add(
-        &mut self,
-        key: FlowKey,
-        print: u64,
-        when: Option<When>,
-        source: &Arc<str>,
-        line: u64,
-        text: &[u8],
-    ) {
-        let Some(tally) = self.map.slot(key) else { return };
-        tally.sightings.add(print, when);
-        if let Some(when) = when {
+    pub fn add(&mut self, seen: FlowSeen<'_>) {
+        let Some(tally) = self.map.slot(seen.key) else { return };
+        tally.sightings.add(seen.print, seen.when);
+        if let Some(when) = seen.when {
             tally.span.add(when);
         }
-        if tally.examples.wants(source, line) {
-            tally.examples.add(Evidence::line(source, line, text));
+        if tally.examples.wants(seen.source, seen.line) {
+            tally.examples.add(Evidence::line(seen.source, seen.line, seen.text));
         }
     }
 

@@ -28,7 +28,7 @@ pub use azure::{AzureFacts, AzureKind, AzureResource};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
 pub use event::{EventKey, EventSeen, EventTally, Events};
-pub use flow::{FlowKey, FlowTally, Flows};
+pub use flow::{FlowKey, FlowSeen, FlowTally, Flows};
 pub use lease::{Lease, LeaseStore, LeaseStores, StoreKey};
 pub use node::*;
 pub use objects::*;

@@ -1,9 +1,7 @@
 //! The part of time that is asked for: what a log or an event tells of another time is left out.
 
-use std::sync::Arc;
-
 use super::time::When;
-use super::{AttemptSeen, EventSeen, Facts, FlowKey, Observation, SignalSeen};
+use super::{AttemptSeen, EventSeen, Facts, FlowSeen, Observation, SignalSeen};
 
 /// From when to when, both included, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,19 +99,11 @@ impl Facts {
     }
 
     /// A connection that a firewall saw.
-    pub fn flowed(
-        &mut self,
-        key: FlowKey,
-        print: u64,
-        when: Option<When>,
-        source: &Arc<str>,
-        line: u64,
-        text: &[u8],
-    ) -> bool {
+    pub fn flowed(&mut self, seen: FlowSeen<'_>) -> bool {
         self.flows.read += 1;
-        let admitted = self.admits([when, None]);
+        let admitted = self.admits([seen.when, None]);
         if admitted {
-            self.flows.add(key, print, when, source, line, text);
+            self.flows.add(seen);
         }
         admitted
     }

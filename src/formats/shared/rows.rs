@@ -10,8 +10,8 @@ use super::audit::{self, AuditEvent};
 use super::line::{self, Surroundings};
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Condition, EventSeen, Facts, FlowKey, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus, Origin,
-    Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
+    Condition, EventSeen, Facts, FlowKey, FlowSeen, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus,
+    Origin, Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
 };
 
 /// The tables that are read.
@@ -320,7 +320,7 @@ impl<'a> Row<'a> {
             key.port,
             key.rule
         );
-        facts.flowed(key, print, when, self.source, self.line, text.as_bytes());
+        self.flow(key, print, when, &text, facts);
     }
 
     fn firewall_dns(&self, facts: &mut Facts) {
@@ -336,7 +336,7 @@ impl<'a> Row<'a> {
         };
         let print = fingerprint((when, &key.target, &key.source, self.get("SourcePort")));
         let text = format!("{} {} {}", key.target, code, self.get("ErrorMessage"));
-        facts.flowed(key, print, when, self.source, self.line, text.as_bytes());
+        self.flow(key, print, when, &text, facts);
     }
 
     fn firewall_legacy(&self, facts: &mut Facts) {
@@ -346,7 +346,12 @@ impl<'a> Row<'a> {
             return;
         };
         let when = self.when("TimeGenerated", facts);
-        facts.flowed(key, fingerprint((when, text)), when, self.source, self.line, text.as_bytes());
+        self.flow(key, fingerprint((when, text)), when, text, facts);
+    }
+
+    fn flow(&self, key: FlowKey, print: u64, when: Option<When>, text: &str, facts: &mut Facts) {
+        let (source, line, text) = (self.source, self.line, text.as_bytes());
+        facts.flowed(FlowSeen { key, print, when, source, line, text });
     }
 
     fn origin(&self, weight: usize) -> Origin<'_> {
