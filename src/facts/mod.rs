@@ -78,8 +78,6 @@ pub struct ApiServerLog {
     pub audit_events: u64,
     /// Lines of its text log read.
     pub log_lines: u64,
-    /// Access log lines with status 403.
-    pub forbidden_lines: u64,
     /// Of audit events.
     pub audit_span: Span,
 }
@@ -231,7 +229,6 @@ impl Facts {
         self.failed.merge(other.failed);
         self.api_server.audit_events += other.api_server.audit_events;
         self.api_server.log_lines += other.api_server.log_lines;
-        self.api_server.forbidden_lines += other.api_server.forbidden_lines;
         self.api_server.audit_span.merge(other.api_server.audit_span);
         self.coverage.merge(other.coverage);
         self.span.merge(other.span);

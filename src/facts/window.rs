@@ -42,7 +42,7 @@ impl Window {
     }
 }
 
-/// What is seen at a time goes in through these: each says whether it was taken.
+/// What is seen at a time goes in through these.
 impl Facts {
     fn admits(&mut self, times: [Option<When>; 2]) -> bool {
         let admitted = self.window.admits(times);
@@ -51,61 +51,49 @@ impl Facts {
     }
 
     /// A refused request.
-    pub fn denied(&mut self, seen: Observation<'_>) -> bool {
-        let admitted = self.admits([seen.when, seen.last]);
-        if admitted {
+    pub fn denied(&mut self, seen: Observation<'_>) {
+        if self.admits([seen.when, seen.last]) {
             self.denials.add(seen);
         }
-        admitted
     }
 
     /// A refused request as the access log tells it.
-    pub fn accessed(&mut self, seen: Observation<'_>) -> bool {
-        let admitted = self.admits([seen.when, None]);
-        if admitted {
+    pub fn accessed(&mut self, seen: Observation<'_>) {
+        if self.admits([seen.when, None]) {
             self.access.add(seen);
         }
-        admitted
     }
 
     /// A failed attempt to reach something.
-    pub fn attempted(&mut self, seen: AttemptSeen<'_>) -> bool {
-        let admitted = self.admits(seen.times);
-        if admitted {
+    pub fn attempted(&mut self, seen: AttemptSeen<'_>) {
+        if self.admits(seen.times) {
             self.attempts.add(seen);
         }
-        admitted
     }
 
     /// A known error text.
-    pub fn signalled(&mut self, seen: SignalSeen<'_>) -> bool {
-        let admitted = self.admits(seen.times);
-        if admitted {
+    pub fn signalled(&mut self, seen: SignalSeen<'_>) {
+        if self.admits(seen.times) {
             self.signals.add(seen);
         }
-        admitted
     }
 
     /// An event: one that began before the time that is asked for, and went on in it, counts whole.
-    pub fn happened(&mut self, seen: EventSeen<'_>) -> bool {
+    pub fn happened(&mut self, seen: EventSeen<'_>) {
         // They were there, and collected then, whether they count or not.
         self.events.read += 1;
         seen.times.into_iter().flatten().for_each(|when| self.events.seen.add(when));
-        let admitted = self.admits(seen.times);
-        if admitted {
+        if self.admits(seen.times) {
             self.events.add(seen);
         }
-        admitted
     }
 
     /// A connection that a firewall saw.
-    pub fn flowed(&mut self, seen: FlowSeen<'_>) -> bool {
+    pub fn flowed(&mut self, seen: FlowSeen<'_>) {
         self.flows.read += 1;
-        let admitted = self.admits([seen.when, None]);
-        if admitted {
+        if self.admits([seen.when, None]) {
             self.flows.add(seen);
         }
-        admitted
     }
 }
 

@@ -663,7 +663,7 @@ fn access(
     let (request, name) = from_uri(seen.verb, seen.uri);
     let class = if seen.code == 401 { Class::Unauthenticated } else { Class::Unattributed };
     let agent = seen.agent.split_once(" kubernetes/").map_or(seen.agent, |(program, _)| program);
-    let admitted = facts.accessed(Observation {
+    facts.accessed(Observation {
         key: DenialKey { class, identity: Identity::Client(agent.into()), request },
         carrier: Carrier::AccessLog,
         print: if seen.id.is_empty() { print } else { fingerprint(seen.id) },
@@ -681,9 +681,6 @@ fn access(
         line,
         text: &unwrapped.text,
     });
-    if admitted && seen.code == 403 {
-        facts.api_server.forbidden_lines += 1;
-    }
 }
 
 /// `"HTTP" verb="LIST" URI="…" … resp=403`.
