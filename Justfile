@@ -1,16 +1,20 @@
 # Formatting and lints
 check:
-    cargo fmt --all --check
-    cargo clippy --all-targets -- -D warnings
-    .ci/licences
+    git ls-files -z '*.rs' | xargs -0 rustfmt --check --edition 2024
+    cargo clippy --workspace --all-targets -- -D warnings
 
-# All tests
+# Licences, sources, duplicates and advisories of the dependencies (fetches the list of advisories)
+deny:
+    cargo deny --workspace check
+
+# All tests but those of the real bundles
 test:
     cargo test
+    cargo test --package kubetriage-standards
 
 # Accept the reports of the sample bundles as they are now: read the difference first
 golden:
-    KUBETRIAGE_GOLDEN=1 cargo test --test golden --test catalogue
+    KUBETRIAGE_GOLDEN=1 cargo test --test it golden catalogue
     git --no-pager diff --stat samples
 
 # Make the generated documents anew
@@ -30,16 +34,17 @@ browser pictures='':
     node tests/browser/run.mjs target/release/kubetriage {{pictures}}
 
 # Measure against unpacking and everything else a user would do; writes docs/performance.md
-bench *arguments:
-    cargo bench --bench bundle -- --runs 3 --page docs/performance.md {{arguments}}
+bench *arguments='--page docs/performance.md':
+    cargo build --release --workspace
+    target/release/bench-bundle {{arguments}}
 
 # Measure the rooms one by one
 bench-parts *arguments:
-    cargo bench --bench parts -- {{arguments}}
+    cargo bench --package kubetriage-benches --bench parts -- {{arguments}}
 
 # Make a report of the sample bundle
 demo:
-    cargo run --release -- report samples/bundles/contoso-shop
+    cargo run -- report samples/bundles/contoso-shop
 
 # What CI runs
 ci:

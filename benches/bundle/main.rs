@@ -9,9 +9,9 @@
 //! from one machine to another, seconds don't.
 //!
 //! ```text
-//! cargo bench --bench bundle -- --page docs/performance.md      all of it, and the page that tells it
-//! cargo bench --bench bundle -- --size 200MB --runs 5 --check   the archive alone; exit code 1 when a goal is missed
-//! cargo bench --bench bundle -- --generate-only                 only make target/bench/bundle-3GB-1.tar.gz
+//! just bench --page docs/performance.md      all of it, and the page that tells it
+//! just bench --size 200MB --runs 5 --check   the archive alone; exit code 1 when a goal is missed
+//! just bench --generate-only                 only make target/bench/bundle-3GB-1.tar.gz
 //! ```
 //!
 //! Every record of the bundle (a request, a pod, a row) is a pure function of the seed and its number, so the
@@ -92,18 +92,9 @@ struct Args {
     /// Inflate FILE and throw it away: how this program measures a bare inflate, in a process of its own
     #[arg(long, value_name = "FILE", hide = true)]
     inflate: Option<PathBuf>,
-    /// What `cargo bench` passes
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
-/// Runs what was asked for. Without any argument it does nothing: that is how `cargo test --all-targets`
-/// calls it, and nobody running the tests wants 3 GB made; `cargo bench` always passes one.
 fn main() -> Result<ExitCode> {
-    if std::env::args_os().len() == 1 {
-        println!("bundle: not measuring; run it with `cargo bench --bench bundle`");
-        return Ok(ExitCode::SUCCESS);
-    }
     let args = Args::parse();
     if let Some(file) = &args.inflate {
         return measure::inflate(file).map(|_| ExitCode::SUCCESS);
@@ -121,7 +112,8 @@ fn main() -> Result<ExitCode> {
     // Finds a broken bundle before it is timed, and leaves it in the page cache, so that all start alike.
     let unpacked = measure::inflate(&bundle)?;
     let packed = fs::metadata(&bundle).with_context(|| format!("cannot read {}", bundle.display()))?.len();
-    let races = Races { out: &args.out, runs: args.runs, threads: args.threads };
+    let program = program()?;
+    let races = Races { out: &args.out, program: &program, runs: args.runs, threads: args.threads };
     let archive = races.archive(&bundle)?;
     let mut page = Page::new(&bundle, unpacked, packed, args.runs, archive);
     if let Some(file) = &args.page {
@@ -160,6 +152,18 @@ fn size_name(size: u64) -> String {
         mb if mb.is_multiple_of(1000) => format!("{}GB", mb / 1000),
         mb => format!("{mb}MB"),
     }
+}
+
+/// The kubetriage beside this program: built by the same cargo, with the same profile.
+fn program() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = own.with_file_name(format!("kubetriage{}", std::env::consts::EXE_SUFFIX));
+    ensure!(
+        program.exists(),
+        "{} is not there: run `cargo build --release --workspace` first",
+        program.display()
+    );
+    Ok(program)
 }
 
 /// Has something made by a process of its own, unless it is there: see `Contestant::run`.

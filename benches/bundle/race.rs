@@ -13,6 +13,8 @@ use crate::measure::{Contestant, Cost};
 pub(crate) struct Races<'a> {
     /// Where commands may write.
     pub(crate) out: &'a Path,
+    /// The kubetriage that runs.
+    pub(crate) program: &'a Path,
     /// How often each command runs.
     pub(crate) runs: u32,
     /// Passed on to kubetriage.
@@ -50,7 +52,7 @@ impl Races<'_> {
             arguments.extend(["-o".into(), self.out.join(file).into()]);
         }
         arguments.extend(self.threads.iter().flat_map(|n| ["--threads".into(), n.to_string().into()]));
-        Self::contestant(name, env!("CARGO_BIN_EXE_kubetriage"), arguments)
+        Self::contestant(name, self.program, arguments)
     }
 
     /// kubetriage on the archive, and what a user would do with it instead.

@@ -149,10 +149,9 @@ pub fn find(id: &str) -> Option<&'static Detector> {
     all().find(|detector| detector.id == id)
 }
 
-/// Names the detectors of a chapter: one line each is all that a new one needs.
+/// The table of a chapter's detectors, in the order in which equals are told.
 macro_rules! detectors {
     ($($module:ident),* $(,)?) => {
-        $(mod $module;)*
         /// The detectors of this chapter.
         pub const DETECTORS: &[&super::Detector] = &[$(&$module::DETECTOR),*];
     };

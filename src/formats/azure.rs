@@ -34,9 +34,13 @@ impl Format for Azure {
         let lower = text.to_ascii_lowercase();
         let has = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
         let kubernetes = has("\"apiversion\": \"v1\"") || has("\"apiversion\":\"v1\"") || has("audit.k8s.io");
-        let by_type = has("\"microsoft.network/") || has("\"microsoft.containerservice/managedclusters\"") || has("\"#microsoft.network");
-        let by_id = has("/providers/microsoft.network/") || has("/providers/microsoft.containerservice/managedclusters");
-        let by_shape = (has("\"agentpoolprofiles\"") && (has("\"networkprofile\"") || has("\"noderesourcegroup\"")))
+        let by_type = has("\"microsoft.network/")
+            || has("\"microsoft.containerservice/managedclusters\"")
+            || has("\"#microsoft.network");
+        let by_id = has("/providers/microsoft.network/")
+            || has("/providers/microsoft.containerservice/managedclusters");
+        let by_shape = (has("\"agentpoolprofiles\"")
+            && (has("\"networkprofile\"") || has("\"noderesourcegroup\"")))
             || has("\"securityrules\"")
             || has("\"defaultsecurityrules\"")
             || has("\"disablebgproutepropagation\"")
@@ -67,7 +71,10 @@ impl Format for Azure {
         let value = match serde_json::from_slice::<Value>(piece.bytes) {
             Ok(value) => lowered(value, DEPTH),
             Err(error) => {
-                let what = format!("Azure resource that could not be understood ({:?} error): it may be cut", error.classify());
+                let what = format!(
+                    "Azure resource that could not be understood ({:?} error): it may be cut",
+                    error.classify()
+                );
                 facts.problem(piece.source, &what);
                 return 0;
             }
@@ -160,7 +167,8 @@ fn resources(value: Value, found: &mut Vec<AzureResource>, depth: u8) {
                 Some(kind) => {
                     let name = text("name").to_owned();
                     // A network lists its subnets whole.
-                    let within = (kind == AzureKind::VirtualNetwork).then(|| map.get("subnets").cloned()).flatten();
+                    let within =
+                        (kind == AzureKind::VirtualNetwork).then(|| map.get("subnets").cloned()).flatten();
                     let value = Value::Object(map);
                     found.push(AzureResource { kind: Some(kind), id: id.into(), name: name.into(), value });
                     if let Some(within) = within {
@@ -182,23 +190,47 @@ fn resources(value: Value, found: &mut Vec<AzureResource>, depth: u8) {
 
 fn kind(map: &Map<String, Value>, id: &str, r#type: &str) -> Option<AzureKind> {
     let has = |key: &str| map.contains_key(key);
-    let within = |part: &str| r#type.ends_with(part) || (r#type.is_empty() && id.contains(&format!("/{part}/")));
+    let within =
+        |part: &str| r#type.ends_with(part) || (r#type.is_empty() && id.contains(&format!("/{part}/")));
     Some(match () {
-        () if has("agentpoolprofiles") && (has("networkprofile") || has("noderesourcegroup")) => AzureKind::Cluster,
+        () if has("agentpoolprofiles") && (has("networkprofile") || has("noderesourcegroup")) => {
+            AzureKind::Cluster
+        }
         () if within("managedclusters") => AzureKind::Cluster,
-        () if has("virtualnetworkpeerings") || within("virtualnetworks") && has("addressspace") => AzureKind::VirtualNetwork,
-        () if within("subnets") || (has("addressprefix") || has("addressprefixes")) && (has("ipconfigurations") || has("delegations") || has("privateendpointnetworkpolicies")) => AzureKind::Subnet,
+        () if has("virtualnetworkpeerings") || within("virtualnetworks") && has("addressspace") => {
+            AzureKind::VirtualNetwork
+        }
+        () if within("subnets")
+            || (has("addressprefix") || has("addressprefixes"))
+                && (has("ipconfigurations")
+                    || has("delegations")
+                    || has("privateendpointnetworkpolicies")) =>
+        {
+            AzureKind::Subnet
+        }
         () if has("securityrules") || has("defaultsecurityrules") => AzureKind::SecurityGroup,
         () if has("disablebgproutepropagation") || within("routetables") => AzureKind::RouteTable,
-        () if has("value") && map.get("value").and_then(Value::as_array).is_some_and(|routes| routes.first().is_some_and(|route| route.get("nexthoptype").is_some())) => AzureKind::EffectiveRoutes,
+        () if has("value")
+            && map.get("value").and_then(Value::as_array).is_some_and(|routes| {
+                routes.first().is_some_and(|route| route.get("nexthoptype").is_some())
+            }) =>
+        {
+            AzureKind::EffectiveRoutes
+        }
         () if within("virtualnetworklinks") => AzureKind::ZoneLink,
-        () if has("privatelinkserviceconnections") || within("privateendpoints") => AzureKind::PrivateEndpoint,
-        () if has("arecords") || has("aaaarecords") || r#type.contains("privatednszones/") => AzureKind::RecordSet,
+        () if has("privatelinkserviceconnections") || within("privateendpoints") => {
+            AzureKind::PrivateEndpoint
+        }
+        () if has("arecords") || has("aaaarecords") || r#type.contains("privatednszones/") => {
+            AzureKind::RecordSet
+        }
         () if within("privatednszones") => AzureKind::PrivateZone,
         () if within("loadbalancers") => AzureKind::LoadBalancer,
         () if within("publicipaddresses") => AzureKind::PublicAddress,
         () if within("networkinterfaces") => AzureKind::Interface,
-        () if within("azurefirewalls") || within("firewallpolicies") || within("rulecollectiongroups") => AzureKind::Firewall,
+        () if within("azurefirewalls") || within("firewallpolicies") || within("rulecollectiongroups") => {
+            AzureKind::Firewall
+        }
         () => return None,
     })
 }
@@ -215,11 +247,16 @@ mod tests {
 
     #[test]
     fn both_dialects_read_alike() {
-        let cli = read(r#"{"id":"/subscriptions/s/resourcegroups/RG/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","agentPoolProfiles":[],"nodeResourceGroup":"MC_x","apiServerAccessProfile":{"authorizedIpRanges":["1.2.3.4/32"]}}"#);
-        let arm = read(r#"[{"id":"/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","type":"Microsoft.ContainerService/ManagedClusters","properties":{"agentPoolProfiles":[],"nodeResourceGroup":"MC_x","apiServerAccessProfile":{"authorizedIPRanges":["1.2.3.4/32"]}}}]"#);
+        let cli = read(
+            r#"{"id":"/subscriptions/s/resourcegroups/RG/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","agentPoolProfiles":[],"nodeResourceGroup":"MC_x","apiServerAccessProfile":{"authorizedIpRanges":["1.2.3.4/32"]}}"#,
+        );
+        let arm = read(
+            r#"[{"id":"/subscriptions/s/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","type":"Microsoft.ContainerService/ManagedClusters","properties":{"agentPoolProfiles":[],"nodeResourceGroup":"MC_x","apiServerAccessProfile":{"authorizedIPRanges":["1.2.3.4/32"]}}}]"#,
+        );
         assert_eq!((cli.len(), arm.len()), (1, 1));
         assert_eq!(cli[0].id, arm[0].id);
-        let ranges = |resource: &AzureResource| resource.value["apiserveraccessprofile"]["authorizedipranges"].clone();
+        let ranges =
+            |resource: &AzureResource| resource.value["apiserveraccessprofile"]["authorizedipranges"].clone();
         assert_eq!(ranges(&cli[0]), ranges(&arm[0]));
         assert_eq!(arm[0].text("noderesourcegroup"), "MC_x");
     }
@@ -235,7 +272,9 @@ mod tests {
 
     #[test]
     fn effective_routes_are_known_by_their_rows() {
-        let found = read(r#"{"value":[{"addressPrefix":["0.0.0.0/0"],"nextHopType":"VirtualAppliance","nextHopIpAddress":["10.0.0.4"],"source":"User","state":"Active"}]}"#);
+        let found = read(
+            r#"{"value":[{"addressPrefix":["0.0.0.0/0"],"nextHopType":"VirtualAppliance","nextHopIpAddress":["10.0.0.4"],"source":"User","state":"Active"}]}"#,
+        );
         assert_eq!(found[0].kind, Some(AzureKind::EffectiveRoutes));
     }
 }

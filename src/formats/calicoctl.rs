@@ -27,9 +27,12 @@ impl Format for Calicoctl {
     fn score(&self, head: &Head<'_>) -> u8 {
         let has = |word: &str| memchr::memmem::find(head.bytes, word.as_bytes()).is_some();
         let show = has("GROUPING") && has("IPS TOTAL") && has("IPS IN USE");
-        let check = has("Checking IPAM for inconsistencies") || has("allocated in IPAM but not actually in use");
+        let check =
+            has("Checking IPAM for inconsistencies") || has("allocated in IPAM but not actually in use");
         let begins = head.bytes.trim_ascii_start();
-        let bare = begins.starts_with(b"+--") || begins.starts_with(b"| GROUPING") || begins.starts_with(b"Checking IPAM");
+        let bare = begins.starts_with(b"+--")
+            || begins.starts_with(b"| GROUPING")
+            || begins.starts_with(b"Checking IPAM");
         match (show || check, bare) {
             (true, true) => 88,
             // Among other things: a transcript is split first.

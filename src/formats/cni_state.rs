@@ -54,7 +54,8 @@ impl Format for CniState {
             records += book.entries.len() as u64;
             if book.left_out > 0 {
                 let what = "addresses of Azure CNI's state that could not be understood, or too many of them";
-                *facts.coverage.entry(piece.source).problems.entry(what.to_owned()).or_default() += book.left_out;
+                *facts.coverage.entry(piece.source).problems.entry(what.to_owned()).or_default() +=
+                    book.left_out;
             }
             let place = Place { source: piece.source.clone(), line: piece.first_line };
             if let Some(slot) = facts.address_books.books.slot((place, at)) {
@@ -85,7 +86,9 @@ fn book(records: Records) -> AddressBook {
 fn vnet(state: &Value) -> Option<AddressBook> {
     let interfaces = state.get("Network").filter(|network| network.get("ExternalInterfaces").is_some())?;
     let mut book = book(Records::AzureVnet);
-    for (_, network) in members(interfaces, "ExternalInterfaces").flat_map(|(_, one)| members(one, "Networks")) {
+    for (_, network) in
+        members(interfaces, "ExternalInterfaces").flat_map(|(_, one)| members(one, "Networks"))
+    {
         for (_, endpoint) in members(network, "Endpoints") {
             for address in endpoint.get("IPAddresses").and_then(Value::as_array).into_iter().flatten() {
                 book.add(text(address, "IP"), |ip| Held {

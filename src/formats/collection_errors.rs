@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::Evidence;
-use crate::facts::{FailedCollection, Facts};
+use crate::facts::{Facts, FailedCollection};
 use crate::formats::shared::line::{self, Surroundings};
 
 pub(super) struct CollectionErrors;
@@ -47,7 +47,8 @@ impl Format for CollectionErrors {
         let what = if what.is_empty() { "the bundle" } else { what };
         let mut found: Vec<(String, String)> = Vec::new();
         match &value {
-            Value::Array(items) => found.extend(items.iter().filter_map(Value::as_str).map(|why| (String::new(), why.to_owned()))),
+            Value::Array(items) => found
+                .extend(items.iter().filter_map(Value::as_str).map(|why| (String::new(), why.to_owned()))),
             Value::Object(map) => {
                 for (namespace, why) in map {
                     let why = why.as_str().map_or_else(|| why.to_string(), ToOwned::to_owned);

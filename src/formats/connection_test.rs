@@ -13,7 +13,8 @@ use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Answer, AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, Speaker, Whose, fingerprint,
+    Answer, AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, Speaker, Whose,
+    fingerprint,
 };
 
 pub(super) struct ConnectionTest;
@@ -34,26 +35,57 @@ pattern!(
     REACHED,
     r"^(?:\* Connected to (?P<host>[A-Za-z0-9_.:-]+) \([^)]*\) port (?P<port>\d+)|Connection to (?P<host2>[A-Za-z0-9_.:-]+) (?P<port2>\d+) port \[tcp/[^\]]*\] succeeded|Ncat: Connected to (?P<host3>[A-Za-z0-9_.:-]+):(?P<port3>\d+)|(?P<host4>[A-Za-z0-9_.-]+) \([^)]*:(?P<port4>\d+)\) open)"
 );
-pattern!(TELNET, r"^telnet: (?:Unable to connect to remote host|connect to address (?P<host>\S+)): (?P<why>.+)$");
-pattern!(WGET, r"^wget: (?:can't connect to remote host \((?P<host>[^)]+)\): (?P<why>.+)|(?P<slow>download timed out)|bad address '(?P<name>[^':]+)(?::\d+)?')");
+pattern!(
+    TELNET,
+    r"^telnet: (?:Unable to connect to remote host|connect to address (?P<host>\S+)): (?P<why>.+)$"
+);
+pattern!(
+    WGET,
+    r"^wget: (?:can't connect to remote host \((?P<host>[^)]+)\): (?P<why>.+)|(?P<slow>download timed out)|bad address '(?P<name>[^':]+)(?::\d+)?')"
+);
 pattern!(NXDOMAIN, r"^\*\* server can't find (?P<name>[A-Za-z0-9_.-]+?)\.?: (?P<why>[A-Z]+)");
-pattern!(NO_SERVERS, r"^;; (?:connection timed out; no servers could be reached|communications error to (?P<server>[0-9a-fA-F.:]+)#53: timed out)");
+pattern!(
+    NO_SERVERS,
+    r"^;; (?:connection timed out; no servers could be reached|communications error to (?P<server>[0-9a-fA-F.:]+)#53: timed out)"
+);
 pattern!(DIG, r"^;; ->>HEADER<<- opcode: QUERY, status: (?P<why>[A-Z]+)");
 pattern!(SERVER, r"^(?:Server:\s+|;; SERVER: )(?P<server>[0-9a-fA-F.:]+)(?:[\s#(]|$)");
 pattern!(QUESTION, r"^;(?P<name>[A-Za-z0-9_.-]+)\.\s+IN\s+A");
-pattern!(URL, r"https?://(?P<host>\[[0-9a-fA-F:]+\]|[$A-Za-z0-9_.{}-]+)(?::(?P<port>[$A-Za-z0-9_{}]+))?(?P<path>/[^\s'\x22]*)?");
+pattern!(
+    URL,
+    r"https?://(?P<host>\[[0-9a-fA-F:]+\]|[$A-Za-z0-9_.{}-]+)(?::(?P<port>[$A-Za-z0-9_{}]+))?(?P<path>/[^\s'\x22]*)?"
+);
 pattern!(CONNECT, r"-connect (?P<host>\[?[A-Za-z0-9_.:-]+?\]?):(?P<port>\d+)");
 pattern!(NOT_AFTER, r"^\s*(?:notAfter=|NotAfter: )(?P<date>[A-Z][a-z]{2} +\d{1,2} [\d:]{8} \d{4})");
 // A name and its address: `Address: 1.2.3.4`, busybox's `Address 1: 1.2.3.4 name`, and `host`, `dig`, curl in their words.
 pattern!(NAME, r"^Name:\s+(?P<name>[A-Za-z0-9_.-]+?)\.?$");
-pattern!(ADDRESS, r"^Address(?:es)?(?: \d+)?:\s+(?P<address>[0-9a-fA-F.:]+)(?:\s+(?P<name>[A-Za-z0-9_.-]+))?$");
-pattern!(ALIAS, r"^(?P<name>[A-Za-z0-9_.-]+?)\.?(?:\s+canonical name = |\s+is an alias for |\.\s+\d+\s+IN\s+CNAME\s+)(?P<other>[A-Za-z0-9_.-]+?)\.?$");
-pattern!(RECORD, r"^(?P<name>[A-Za-z0-9_.-]+?)\.?(?: has (?:IPv6 )?address |\s+\d+\s+IN\s+A{1,4}\s+)(?P<address>[0-9a-fA-F.:]+)$");
-pattern!(CONNECTED, r"^\* (?:Connected to|Failed to connect to) (?P<name>[A-Za-z0-9_.-]+) \((?P<address>[0-9a-fA-F.:]+)\) port \d+");
+pattern!(
+    ADDRESS,
+    r"^Address(?:es)?(?: \d+)?:\s+(?P<address>[0-9a-fA-F.:]+)(?:\s+(?P<name>[A-Za-z0-9_.-]+))?$"
+);
+pattern!(
+    ALIAS,
+    r"^(?P<name>[A-Za-z0-9_.-]+?)\.?(?:\s+canonical name = |\s+is an alias for |\.\s+\d+\s+IN\s+CNAME\s+)(?P<other>[A-Za-z0-9_.-]+?)\.?$"
+);
+pattern!(
+    RECORD,
+    r"^(?P<name>[A-Za-z0-9_.-]+?)\.?(?: has (?:IPv6 )?address |\s+\d+\s+IN\s+A{1,4}\s+)(?P<address>[0-9a-fA-F.:]+)$"
+);
+pattern!(
+    CONNECTED,
+    r"^\* (?:Connected to|Failed to connect to) (?P<name>[A-Za-z0-9_.-]+) \((?P<address>[0-9a-fA-F.:]+)\) port \d+"
+);
 pattern!(VERIFY, r"^(?:verify error:num=(?P<number>\d+)|Verify return code: (?P<code>\d+))");
 
 /// Words that stand in every output with an address that was found.
-const FOUND: &[&str] = &["Non-authoritative answer", "canonical name = ", " has address ", " is an alias for ", "\tIN\tA\t", " IN A "];
+const FOUND: &[&str] = &[
+    "Non-authoritative answer",
+    "canonical name = ",
+    " has address ",
+    " is an alias for ",
+    "\tIN\tA\t",
+    " IN A ",
+];
 
 /// Names of AKS API servers, in all clouds.
 const API_NAMES: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
@@ -105,7 +137,8 @@ fn aim(command: &str) -> (String, u16) {
     }
     let Some(found) = search(&URL, command) else { return (String::new(), 0) };
     let get = |name: &str| found.name(name).map_or("", |part| part.as_str());
-    let host = if get("host").contains("KUBERNETES_SERVICE_HOST") { "kubernetes.default.svc" } else { get("host") };
+    let host =
+        if get("host").contains("KUBERNETES_SERVICE_HOST") { "kubernetes.default.svc" } else { get("host") };
     let otherwise = if command.contains("https://") { 443 } else { 80 };
     (host.to_owned(), get("port").parse().unwrap_or(otherwise))
 }
@@ -114,7 +147,9 @@ fn aim(command: &str) -> (String, u16) {
 fn told(text: &str, command: &str, asked: &str) -> Option<Told> {
     let number = |text: &str| text.parse::<u16>().unwrap_or(0);
     if let Some(found) = search(&REACHED, text) {
-        let part = |names: [&str; 4]| names.iter().find_map(|name| found.name(name)).map_or("", |part| part.as_str());
+        let part = |names: [&str; 4]| {
+            names.iter().find_map(|name| found.name(name)).map_or("", |part| part.as_str())
+        };
         return Some(Told::Reached {
             host: part(["host", "host2", "host3", "host4"]).to_owned(),
             port: number(part(["port", "port2", "port3", "port4"])),
@@ -142,7 +177,11 @@ fn told(text: &str, command: &str, asked: &str) -> Option<Told> {
         }
         let (host, port) = aim(command);
         let host = if get("host").is_empty() { host } else { get("host").to_owned() };
-        return failed(if get("slow").is_empty() { failure(get("why"))? } else { Failure::Timeout }, &host, port);
+        return failed(
+            if get("slow").is_empty() { failure(get("why"))? } else { Failure::Timeout },
+            &host,
+            port,
+        );
     }
     if let Some(found) = search(&NXDOMAIN, text) {
         let unknown = found.name("why").is_some_and(|why| why.as_str() == "NXDOMAIN");
@@ -171,7 +210,8 @@ fn asked(command: &str) -> &str {
     words.next();
     // Types and classes may stand before the name, bare or behind an option.
     let mut words = words.skip_while(|word| {
-        word.starts_with(['-', '+', '@']) || matches!(word.to_ascii_uppercase().as_str(), "A" | "AAAA" | "IN" | "CNAME" | "ANY")
+        word.starts_with(['-', '+', '@'])
+            || matches!(word.to_ascii_uppercase().as_str(), "A" | "AAAA" | "IN" | "CNAME" | "ANY")
     });
     words.next().unwrap_or_default().trim_end_matches('.')
 }
@@ -183,9 +223,10 @@ fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, Told)> 
     let mut question = asked(command).to_owned();
     // `dig` prints its answer before the question.
     if question.is_empty() {
-        question = text.lines().find_map(|line| search(&QUESTION, line)).map_or_else(String::new, |one| {
-            one.name("name").map_or("", |name| name.as_str()).to_owned()
-        });
+        question = text
+            .lines()
+            .find_map(|line| search(&QUESTION, line))
+            .map_or_else(String::new, |one| one.name("name").map_or("", |name| name.as_str()).to_owned());
     }
     let later = text.lines().find_map(|line| search(&SERVER, line));
     if let Some(one) = later.as_ref().and_then(|one| one.name("server")) {
@@ -281,7 +322,10 @@ impl Answers {
                 self.add(number, line, name, address);
                 self.asked = asked;
             }
-        } else if line.starts_with("Server:") || line.starts_with("; <<>>") || line.starts_with(";; ->>HEADER") {
+        } else if line.starts_with("Server:")
+            || line.starts_with("; <<>>")
+            || line.starts_with(";; ->>HEADER")
+        {
             self.begin();
             self.server = named(search(&SERVER, line).as_ref(), "server").into();
         } else if let Some(one) = search(&SERVER, line) {
@@ -366,15 +410,31 @@ impl Format for ConnectionTest {
 
         let has = |word: &str| memchr::memmem::find(head.bytes, word.as_bytes()).is_some();
         let tools = [
-            "curl: (", "nc: connect", "* Trying ", "telnet: ", "wget: ", "** server can't find", ";; ->>HEADER",
-            "no servers could be reached", "CONNECTED(0", "* Connected to ", "port [tcp/", "verify error:num", "notAfter=",
+            "curl: (",
+            "nc: connect",
+            "* Trying ",
+            "telnet: ",
+            "wget: ",
+            "** server can't find",
+            ";; ->>HEADER",
+            "no servers could be reached",
+            "CONNECTED(0",
+            "* Connected to ",
+            "port [tcp/",
+            "verify error:num",
+            "notAfter=",
         ];
-        let looked_up = FOUND.iter().any(|words| has(words)) || (has("Server:") && has("Name:") && has("Address"));
-        if !(looked_up || tools.iter().any(|tool| has(tool))) || super::text::prompted(head.bytes) || super::text::mixed(head.bytes) {
+        let looked_up =
+            FOUND.iter().any(|words| has(words)) || (has("Server:") && has("Name:") && has("Address"));
+        if !(looked_up || tools.iter().any(|tool| has(tool)))
+            || super::text::prompted(head.bytes)
+            || super::text::mixed(head.bytes)
+        {
             return 0;
         }
         let text = String::from_utf8_lossy(head.bytes);
-        let certificates = text.lines().any(|line| search(&NOT_AFTER, line).is_some() || search(&VERIFY, line).is_some());
+        let certificates =
+            text.lines().any(|line| search(&NOT_AFTER, line).is_some() || search(&VERIFY, line).is_some());
         let answered = !answers(&text, "").is_empty();
         if certificates || answered || !lines(&text, "").is_empty() { 62 } else { 0 }
     }
@@ -393,7 +453,13 @@ impl Format for ConnectionTest {
             if piece.command.is_some() {
                 return 1;
             }
-            note_address(piece, address, by_name(&piece.entry.path), "a file that holds an address and nothing else", facts);
+            note_address(
+                piece,
+                address,
+                by_name(&piece.entry.path),
+                "a file that holds an address and nothing else",
+                facts,
+            );
             return 1;
         }
         line::scan_prose(piece, facts);
@@ -466,7 +532,8 @@ fn date(text: &str) -> Option<i64> {
     let mut clock = clock.split(':').map(|part| part.parse::<i64>().ok());
     let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
     let month = time::month(month.as_bytes())?;
-    let at = time::civil(year.parse().ok()?, month, day.parse().ok()?, hours * 3600 + minutes * 60 + seconds, 0)?;
+    let at =
+        time::civil(year.parse().ok()?, month, day.parse().ok()?, hours * 3600 + minutes * 60 + seconds, 0)?;
     match at {
         When::At(micros) => Some(micros),
         When::Yearless(_) => None,
@@ -503,13 +570,22 @@ fn note(piece: &Piece<'_>, number: u64, line: &str, server: &str, told: Told, fa
         port,
         resolver: if server.is_empty() { "".into() } else { format!("{server}:53").into() },
         speaker,
-        of_api: piece.command.is_some_and(|command| command.contains("/api/v1") || command.contains("KUBERNETES_SERVICE")),
+        of_api: piece
+            .command
+            .is_some_and(|command| command.contains("/api/v1") || command.contains("KUBERNETES_SERVICE")),
         node: piece.node.unwrap_or_default().into(),
         pod: Default::default(),
         source: piece.source.clone(),
     };
     let print = fingerprint((piece.source, number));
-    facts.attempted(AttemptSeen { key, print, stated: 1, times: [None, None], line: number, text: line.as_bytes() });
+    facts.attempted(AttemptSeen {
+        key,
+        print,
+        stated: 1,
+        times: [None, None],
+        line: number,
+        text: line.as_bytes(),
+    });
 }
 
 fn note_address(piece: &Piece<'_>, address: IpAddr, whose: Whose, from: &str, facts: &mut Facts) {
@@ -523,7 +599,10 @@ fn note_address(piece: &Piece<'_>, address: IpAddr, whose: Whose, from: &str, fa
 /// that a mirror told.
 pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) {
     let Some(command) = piece.command else { return };
-    if !["curl", "wget", "dig", "Invoke-WebRequest", "irm ", "nslookup"].iter().any(|tool| command.contains(tool)) {
+    if !["curl", "wget", "dig", "Invoke-WebRequest", "irm ", "nslookup"]
+        .iter()
+        .any(|tool| command.contains(tool))
+    {
         return;
     }
     if MIRRORS.iter().any(|mirror| command.contains(mirror)) {
@@ -571,16 +650,52 @@ mod tests {
     fn every_tool_says_how_it_went_in_its_own_words() {
         let failed = |failure, host: &str, port| Told::Failed { failure, host: host.to_owned(), port };
         for (text, command, expected) in [
-            ("curl: (28) Failed to connect to 10.0.0.1 port 443 after 130 ms: Connection timed out", "", failed(Failure::Timeout, "10.0.0.1", 443)),
-            ("curl: (7) Failed to connect to 10.1.0.7 port 8080: Connection refused", "", failed(Failure::Refused, "10.1.0.7", 8080)),
-            ("* connect to 20.1.2.3 port 443 failed: Timed out", "", failed(Failure::Timeout, "20.1.2.3", 443)),
-            ("curl: (60) SSL certificate problem: unable to get local issuer certificate", "curl https://mcr.microsoft.com/v2/", failed(Failure::TlsUntrusted, "mcr.microsoft.com", 443)),
-            ("nc: connect to mcr.microsoft.com port 443 (tcp) failed: Connection timed out", "", failed(Failure::Timeout, "mcr.microsoft.com", 443)),
+            (
+                "curl: (28) Failed to connect to 10.0.0.1 port 443 after 130 ms: Connection timed out",
+                "",
+                failed(Failure::Timeout, "10.0.0.1", 443),
+            ),
+            (
+                "curl: (7) Failed to connect to 10.1.0.7 port 8080: Connection refused",
+                "",
+                failed(Failure::Refused, "10.1.0.7", 8080),
+            ),
+            (
+                "* connect to 20.1.2.3 port 443 failed: Timed out",
+                "",
+                failed(Failure::Timeout, "20.1.2.3", 443),
+            ),
+            (
+                "curl: (60) SSL certificate problem: unable to get local issuer certificate",
+                "curl https://mcr.microsoft.com/v2/",
+                failed(Failure::TlsUntrusted, "mcr.microsoft.com", 443),
+            ),
+            (
+                "nc: connect to mcr.microsoft.com port 443 (tcp) failed: Connection timed out",
+                "",
+                failed(Failure::Timeout, "mcr.microsoft.com", 443),
+            ),
             ("wget: bad address 'cart.shop.svc'", "", failed(Failure::NameUnknown, "cart.shop.svc", 0)),
-            ("** server can't find a.privatelink.westeurope.azmk8s.io: NXDOMAIN", "", failed(Failure::NameUnknown, "a.privatelink.westeurope.azmk8s.io", 0)),
-            (";; connection timed out; no servers could be reached", "nslookup a.example", failed(Failure::ResolverFailed, "a.example", 0)),
-            ("Connection to 10.0.0.4 443 port [tcp/https] succeeded!", "", Told::Reached { host: "10.0.0.4".into(), port: 443 }),
-            ("* Connected to api.example (20.1.2.3) port 443 (#0)", "", Told::Reached { host: "api.example".into(), port: 443 }),
+            (
+                "** server can't find a.privatelink.westeurope.azmk8s.io: NXDOMAIN",
+                "",
+                failed(Failure::NameUnknown, "a.privatelink.westeurope.azmk8s.io", 0),
+            ),
+            (
+                ";; connection timed out; no servers could be reached",
+                "nslookup a.example",
+                failed(Failure::ResolverFailed, "a.example", 0),
+            ),
+            (
+                "Connection to 10.0.0.4 443 port [tcp/https] succeeded!",
+                "",
+                Told::Reached { host: "10.0.0.4".into(), port: 443 },
+            ),
+            (
+                "* Connected to api.example (20.1.2.3) port 443 (#0)",
+                "",
+                Told::Reached { host: "api.example".into(), port: 443 },
+            ),
         ] {
             assert_eq!(one(text, command), expected, "{text}");
         }
@@ -589,19 +704,80 @@ mod tests {
     #[test]
     fn every_tool_tells_an_address_in_its_own_words() {
         for (text, command, asked, name, address) in [
-            ("Server:\t\t168.63.129.16\nAddress:\t168.63.129.16#53\n\nNon-authoritative answer:\nName:\tprod-1.hcp.westeurope.azmk8s.io\nAddress: 20.1.2.3\n", "", "prod-1.hcp.westeurope.azmk8s.io", "prod-1.hcp.westeurope.azmk8s.io", "20.1.2.3"),
-            ("Server:\t10.0.0.10\nAddress:\t10.0.0.10:53\n\nprod-1.hcp.westeurope.azmk8s.io\tcanonical name = prod-1.0f.privatelink.westeurope.azmk8s.io\nName:\tprod-1.0f.privatelink.westeurope.azmk8s.io\nAddress: 10.1.0.4\n", "", "prod-1.hcp.westeurope.azmk8s.io", "prod-1.0f.privatelink.westeurope.azmk8s.io", "10.1.0.4"),
-            ("Server:    10.0.0.10\nAddress 1: 10.0.0.10 kube-dns.kube-system.svc.cluster.local\n\nName:      kubernetes.default\nAddress 1: 10.0.0.1 kubernetes.default.svc.cluster.local\n", "", "kubernetes.default", "kubernetes.default", "10.0.0.1"),
-            ("Server:  dns.contoso.example\r\nAddress:  10.2.0.4\r\n\r\nName:    a.example\r\nAddresses:  2001:db8::1\r\n          10.1.0.4\r\n", "", "a.example", "a.example", "10.1.0.4"),
-            ("b.example is an alias for a.example.\na.example has address 10.1.0.4\n", "host b.example", "b.example", "a.example", "10.1.0.4"),
-            (";; ANSWER SECTION:\na.example.\t60\tIN\tCNAME\tb.example.\nb.example.\t60\tIN\tA\t10.1.0.4\n", "", "a.example", "b.example", "10.1.0.4"),
+            (
+                "Server:\t\t168.63.129.16\nAddress:\t168.63.129.16#53\n\nNon-authoritative answer:\nName:\tprod-1.hcp.westeurope.azmk8s.io\nAddress: 20.1.2.3\n",
+                "",
+                "prod-1.hcp.westeurope.azmk8s.io",
+                "prod-1.hcp.westeurope.azmk8s.io",
+                "20.1.2.3",
+            ),
+            (
+                "Server:\t10.0.0.10\nAddress:\t10.0.0.10:53\n\nprod-1.hcp.westeurope.azmk8s.io\tcanonical name = prod-1.0f.privatelink.westeurope.azmk8s.io\nName:\tprod-1.0f.privatelink.westeurope.azmk8s.io\nAddress: 10.1.0.4\n",
+                "",
+                "prod-1.hcp.westeurope.azmk8s.io",
+                "prod-1.0f.privatelink.westeurope.azmk8s.io",
+                "10.1.0.4",
+            ),
+            (
+                "Server:    10.0.0.10\nAddress 1: 10.0.0.10 kube-dns.kube-system.svc.cluster.local\n\nName:      kubernetes.default\nAddress 1: 10.0.0.1 kubernetes.default.svc.cluster.local\n",
+                "",
+                "kubernetes.default",
+                "kubernetes.default",
+                "10.0.0.1",
+            ),
+            (
+                "Server:  dns.contoso.example\r\nAddress:  10.2.0.4\r\n\r\nName:    a.example\r\nAddresses:  2001:db8::1\r\n          10.1.0.4\r\n",
+                "",
+                "a.example",
+                "a.example",
+                "10.1.0.4",
+            ),
+            (
+                "b.example is an alias for a.example.\na.example has address 10.1.0.4\n",
+                "host b.example",
+                "b.example",
+                "a.example",
+                "10.1.0.4",
+            ),
+            (
+                ";; ANSWER SECTION:\na.example.\t60\tIN\tCNAME\tb.example.\nb.example.\t60\tIN\tA\t10.1.0.4\n",
+                "",
+                "a.example",
+                "b.example",
+                "10.1.0.4",
+            ),
             // The command's name is what its shell makes of it; the servers of the domain are another matter.
-            (";; ANSWER SECTION:\na.example.\t60\tIN\tA\t10.1.0.4\n;; ADDITIONAL SECTION:\nns1.example.\t60\tIN\tA\t10.2.0.4\n", "dig $(cat name)", "a.example", "a.example", "10.1.0.4"),
-            ("Server:  UnKnown\nAddress:  10.2.0.4\n\nName:    b.example\nAddress:  10.1.0.9\n\nServer:  UnKnown\nAddress:  10.2.0.4\n\nName:    a.example\nAddress:  10.1.0.4\n", "", "a.example", "a.example", "10.1.0.4"),
-            ("*   Trying 10.1.0.4:443...\n* Connected to a.example (10.1.0.4) port 443 (#0)\n", "", "a.example", "a.example", "10.1.0.4"),
+            (
+                ";; ANSWER SECTION:\na.example.\t60\tIN\tA\t10.1.0.4\n;; ADDITIONAL SECTION:\nns1.example.\t60\tIN\tA\t10.2.0.4\n",
+                "dig $(cat name)",
+                "a.example",
+                "a.example",
+                "10.1.0.4",
+            ),
+            (
+                "Server:  UnKnown\nAddress:  10.2.0.4\n\nName:    b.example\nAddress:  10.1.0.9\n\nServer:  UnKnown\nAddress:  10.2.0.4\n\nName:    a.example\nAddress:  10.1.0.4\n",
+                "",
+                "a.example",
+                "a.example",
+                "10.1.0.4",
+            ),
+            (
+                "*   Trying 10.1.0.4:443...\n* Connected to a.example (10.1.0.4) port 443 (#0)\n",
+                "",
+                "a.example",
+                "a.example",
+                "10.1.0.4",
+            ),
         ] {
-            let told: Vec<_> = answers(text, command).into_iter().map(|(_, one)| (one.asked.to_string(), one.name.to_string(), one.address)).collect();
-            assert_eq!(told.last(), Some(&(asked.to_owned(), name.to_owned(), address.parse().ok())), "{text}");
+            let told: Vec<_> = answers(text, command)
+                .into_iter()
+                .map(|(_, one)| (one.asked.to_string(), one.name.to_string(), one.address))
+                .collect();
+            assert_eq!(
+                told.last(),
+                Some(&(asked.to_owned(), name.to_owned(), address.parse().ok())),
+                "{text}"
+            );
             let servers = ["10.0.0.10", "10.2.0.4"].map(|server| server.parse().ok());
             assert!(told.iter().all(|(.., address)| !servers.contains(address)), "{text}");
         }
@@ -611,7 +787,10 @@ mod tests {
     fn the_guides_own_command_aims_at_the_api_server() {
         let command = "curl -sSk -H \"Authorization: Bearer $KUBE_TOKEN\" https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods";
         assert_eq!(aim(command), ("kubernetes.default.svc".to_owned(), 443));
-        assert_eq!(asked("kubectl exec a -- nslookup -debug kubernetes.default. 10.0.0.10"), "kubernetes.default");
+        assert_eq!(
+            asked("kubectl exec a -- nslookup -debug kubernetes.default. 10.0.0.10"),
+            "kubernetes.default"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `conntrack -L` (connections) and `conntrack -S` (counters per processor).
 
 use super::{Format, Head, Piece, share_of_lines};
-use crate::facts::{self, Facts, Place};
 use crate::facts::text::lossy;
+use crate::facts::{self, Facts, Place};
 
 pub(super) struct Conntrack;
 pub(super) const FORMAT: Conntrack = Conntrack;
@@ -53,7 +53,11 @@ impl Format for Conntrack {
 /// `tcp      6 86399 ESTABLISHED src=… dst=…`, with or without the family before it.
 fn is_entry(line: &[u8]) -> bool {
     let has = |word: &str| memchr::memmem::find(line, word.as_bytes()).is_some();
-    [&b"tcp "[..], b"udp ", b"icmp ", b"ipv4 ", b"ipv6 ", b"unknown ", b"icmpv6 ", b"sctp "].iter().any(|start| line.starts_with(start)) && has(" src=") && has(" dst=")
+    [&b"tcp "[..], b"udp ", b"icmp ", b"ipv4 ", b"ipv6 ", b"unknown ", b"icmpv6 ", b"sctp "]
+        .iter()
+        .any(|start| line.starts_with(start))
+        && has(" src=")
+        && has(" dst=")
 }
 
 /// `cpu=0   found=12 invalid=3 …`.

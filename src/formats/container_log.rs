@@ -109,9 +109,13 @@ impl Framer for CriFramer {
         let mut end = buffer.len();
         // A part that is followed by more is at the end of few blocks only.
         for _ in 0..1000 {
-            let Some(newline) = buffer.get(..end).and_then(|head| memchr::memrchr(b'\n', head)) else { break };
-            let start = buffer.get(..newline).and_then(|head| memchr::memrchr(b'\n', head)).map_or(0, |at| at + 1);
-            let whole = parts(buffer.get(start..newline).unwrap_or_default()).is_none_or(|(_, more, _)| !more);
+            let Some(newline) = buffer.get(..end).and_then(|head| memchr::memrchr(b'\n', head)) else {
+                break;
+            };
+            let start =
+                buffer.get(..newline).and_then(|head| memchr::memrchr(b'\n', head)).map_or(0, |at| at + 1);
+            let whole =
+                parts(buffer.get(start..newline).unwrap_or_default()).is_none_or(|(_, more, _)| !more);
             if whole {
                 return newline + 1;
             }

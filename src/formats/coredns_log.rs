@@ -24,5 +24,5 @@ fn looks(line: &[u8]) -> bool {
         return true;
     }
     // `.:53`, `CoreDNS-1.9.3`, `linux/amd64, go1.18.2, 45b0a11`.
-     line.starts_with(b"CoreDNS-") || line.starts_with(b".:53") || line.starts_with(b"linux/")
+    line.starts_with(b"CoreDNS-") || line.starts_with(b".:53") || line.starts_with(b"linux/")
 }

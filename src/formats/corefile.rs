@@ -21,8 +21,11 @@ impl Format for Corefile {
         let text = String::from_utf8_lossy(head.bytes.get(..16 << 10).unwrap_or(head.bytes));
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let Some(first) = lines.next() else { return 0 };
-        let opens = first.ends_with('{') && first.len() < 300 && (first.starts_with('.') || first.contains(':') || first.contains('.'));
-        let plugins = ["forward ", "errors", "cache", "kubernetes ", "bind ", "proxy ", "hosts", "whoami", "log"];
+        let opens = first.ends_with('{')
+            && first.len() < 300
+            && (first.starts_with('.') || first.contains(':') || first.contains('.'));
+        let plugins =
+            ["forward ", "errors", "cache", "kubernetes ", "bind ", "proxy ", "hosts", "whoami", "log"];
         let known = lines.take(30).any(|line| plugins.iter().any(|plugin| line.starts_with(plugin)));
         if opens && known && !first.starts_with('{') { 85 } else { 0 }
     }
@@ -92,7 +95,10 @@ mod tests {
         let text = ".:53 {\n    errors\n    kubernetes cluster.local in-addr.arpa {\n      pods insecure\n    }\n    forward . /etc/resolv.conf {\n      max_concurrent 1000\n    }\n}\ncorp.example:53 {\n  forward . 10.1.0.4 10.1.0.5\n}\n";
         let blocks = server_blocks(text);
         assert_eq!(blocks.len(), 2);
-        assert_eq!(blocks[0].plugins.iter().map(|p| &**p).collect::<Vec<_>>(), ["errors", "kubernetes", "forward"]);
+        assert_eq!(
+            blocks[0].plugins.iter().map(|p| &**p).collect::<Vec<_>>(),
+            ["errors", "kubernetes", "forward"]
+        );
         assert_eq!(blocks[1].forwards[0].1.len(), 2);
         assert_eq!(&*blocks[1].zones[0], "corp.example:53");
     }

@@ -4,8 +4,8 @@
 use super::shared::line;
 use super::{Format, Head, Piece, text};
 use crate::bundle::{Framer, Whole};
-use crate::facts::{Count, Counted, Facts, Place};
 use crate::facts::text::lossy;
+use crate::facts::{Count, Counted, Facts, Place};
 
 pub(super) struct CountingCommand;
 pub(super) const FORMAT: CountingCommand = CountingCommand;
@@ -20,7 +20,8 @@ impl Format for CountingCommand {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let pure = head.bytes.len() < super::HEAD_BYTES && score(head.bytes, None) > 0 && !text::mixed(head.bytes);
+        let pure =
+            head.bytes.len() < super::HEAD_BYTES && score(head.bytes, None) > 0 && !text::mixed(head.bytes);
         if pure { 60 } else { 0 }
     }
 
@@ -79,7 +80,10 @@ fn numbers(text: &[u8], command: Option<&str>) -> Vec<(Count, u64)> {
         }
         if let Some((value, state)) = uniq(shown) {
             let command = "grep InUse azure-vnet-ipam.json | sort | uniq -c".into();
-            found.push((Count { node: node.as_deref().map(Into::into), what: Some(state), value, command }, at));
+            found.push((
+                Count { node: node.as_deref().map(Into::into), what: Some(state), value, command },
+                at,
+            ));
             continue;
         }
         if let (Some((what, command)), Ok(value)) = (&pending, shown.parse::<u64>()) {
@@ -174,6 +178,9 @@ mod tests {
     fn counts_of_every_node_in_turn() {
         let text = "node aks-1\n     14     \"InUse\": false\n     16     \"InUse\": true\n";
         let node = Some("aks-1".to_owned());
-        assert_eq!(all(text), [(Some(Counted::NotInUse), 14, node.clone()), (Some(Counted::InUse), 16, node)]);
+        assert_eq!(
+            all(text),
+            [(Some(Counted::NotInUse), 14, node.clone()), (Some(Counted::InUse), 16, node)]
+        );
     }
 }

@@ -45,11 +45,16 @@ impl Format for Crictl {
         let text = head.bytes.trim_ascii_start();
         let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         let sandboxes = has("SANDBOX_READY") || has("SANDBOX_NOTREADY");
-        let containers = has("\"containers\"") && (has("\"podSandboxId\"") || has("CONTAINER_RUNNING") || has("CONTAINER_EXITED"));
+        let containers = has("\"containers\"")
+            && (has("\"podSandboxId\"") || has("CONTAINER_RUNNING") || has("CONTAINER_EXITED"));
         let images = has("\"images\"") && has("\"repoTags\"");
         let info = has("\"runtimeHandlers\"") || (has("\"RuntimeReady\"") && has("\"NetworkReady\""));
         // Nodes speak of runtime handlers, too: objects of the API name their version.
-        if text.starts_with(b"{") && !has("\"apiVersion\"") && (sandboxes || containers || images || info) { 93 } else { 0 }
+        if text.starts_with(b"{") && !has("\"apiVersion\"") && (sandboxes || containers || images || info) {
+            93
+        } else {
+            0
+        }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {

@@ -3,9 +3,9 @@
 
 use memchr::memmem;
 
+use super::kubernetes_json::LineCounter;
 use super::shared::json::{Found, JsonFramer, Scanner};
 use super::shared::line::{self, Surroundings};
-use super::kubernetes_json::LineCounter;
 use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Lines};
 use crate::facts::Facts;
@@ -36,12 +36,17 @@ impl Format for DiagnosticRecords {
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
         let audit = memmem::find_iter(piece.bytes, b"\\\"auditID\\\"").count() as u64;
         facts.api_server.audit_events += audit;
-        facts.api_server.log_lines +=
-            (memmem::find_iter(piece.bytes, b"\"category\":\"kube-apiserver\"").count()
-                + memmem::find_iter(piece.bytes, b"\"category\": \"kube-apiserver\"").count()) as u64;
+        facts.api_server.log_lines += (memmem::find_iter(piece.bytes, b"\"category\":\"kube-apiserver\"")
+            .count()
+            + memmem::find_iter(piece.bytes, b"\"category\": \"kube-apiserver\"").count())
+            as u64;
         if piece.context.is_none() && !wrapped(piece.bytes) {
             line::scan(piece, facts);
-            return piece.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count() as u64;
+            return piece
+                .bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.trim_ascii().is_empty())
+                .count() as u64;
         }
         let mut lines = LineCounter::new(piece);
         let mut records = 0;

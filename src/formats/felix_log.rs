@@ -17,6 +17,7 @@ fn looks(line: &[u8]) -> bool {
     }
     let Some((_, length)) = time::rfc3339(line) else { return false };
     let rest = line.get(length..).unwrap_or_default();
-    let severities = [&b" [INFO]["[..], b" [WARNING][", b" [ERROR][", b" [DEBUG][", b" [FATAL][", b" [PANIC]["];
+    let severities =
+        [&b" [INFO]["[..], b" [WARNING][", b" [ERROR][", b" [DEBUG][", b" [FATAL][", b" [PANIC]["];
     severities.iter().any(|severity| rest.starts_with(severity))
 }

@@ -12,9 +12,9 @@ use regex::bytes::Regex;
 
 use super::{Format, Head, Piece};
 use crate::bundle::{Framer, Whole};
+use crate::facts::text::lossy;
 use crate::facts::time::{self, When};
 use crate::facts::{Facts, Lease, LeaseStore, Place, StoreKey};
-use crate::facts::text::lossy;
 
 pub(super) struct HostLocalListing;
 pub(super) const FORMAT: HostLocalListing = HostLocalListing;
@@ -73,11 +73,13 @@ impl Format for HostLocalListing {
                             let network = of.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
                             let network = if network == "networks" { "" } else { network };
                             let place = format!("{} (listing at line {section})", piece.source);
-                            store = Some(StoreKey { place: Arc::from(place.as_str()), network: network.into() });
+                            store =
+                                Some(StoreKey { place: Arc::from(place.as_str()), network: network.into() });
                         }
                         let Some(key) = &store else { continue };
                         if !facts.leases.stores.contains_key(key) {
-                            let new = LeaseStore { node: piece.node.map(Into::into), ..LeaseStore::default() };
+                            let new =
+                                LeaseStore { node: piece.node.map(Into::into), ..LeaseStore::default() };
                             facts.leases.stores.insert(key.clone(), new);
                         }
                         let Some(leases) = facts.leases.stores.get_mut(key) else { continue };
@@ -103,7 +105,9 @@ pub(super) fn score(text: &[u8], command: Option<&str>) -> u8 {
         match Line::parse(line) {
             Some(Line::Leases { found, .. }) => {
                 leases += found.len();
-                in_store |= found.iter().any(|(_, path)| path.as_deref().is_some_and(|path| path.contains("networks/")));
+                in_store |= found
+                    .iter()
+                    .any(|(_, path)| path.as_deref().is_some_and(|path| path.contains("networks/")));
             }
             Some(Line::Marker) => markers += 1,
             Some(Line::Itself) => {}
@@ -135,7 +139,10 @@ type Found = (IpAddr, Option<String>);
 
 enum Line {
     Section(String),
-    Leases { found: Vec<Found>, written: Option<When> },
+    Leases {
+        found: Vec<Found>,
+        written: Option<When>,
+    },
     /// `lock` or `last_reserved_ip.0`.
     Marker,
     /// `.` and `..`.
@@ -150,17 +157,17 @@ impl Line {
             return None;
         }
         if let Some(path) = text.strip_suffix(':')
-            && path.contains('/') && !path.contains(' ') {
-                return Some(Self::Section(path.trim_matches(['\'', '"']).to_owned()));
-            }
+            && path.contains('/')
+            && !path.contains(' ')
+        {
+            return Some(Self::Section(path.trim_matches(['\'', '"']).to_owned()));
+        }
         let detailed = MODE.as_ref()?.is_match(text.as_bytes());
         let words: Vec<&str> = text.split_whitespace().collect();
         if detailed {
             let name = words.last()?.trim_matches(['\'', '"']);
             return match lease(name) {
-                Some((ip, path)) => {
-                    Some(Self::Leases { found: vec![(ip, path)], written: written(&words) })
-                }
+                Some((ip, path)) => Some(Self::Leases { found: vec![(ip, path)], written: written(&words) }),
                 None if matches!(name, "." | "..") => Some(Self::Itself),
                 None => is_marker(name).then_some(Self::Marker),
             };
@@ -195,16 +202,19 @@ fn lease(name: &str) -> Option<(IpAddr, Option<String>)> {
 fn written(words: &[&str]) -> Option<When> {
     let before = words.get(..words.len().checked_sub(1)?)?;
     if let [.., date, clock, zone] = before
-        && date.len() == 10 && clock.contains(':') {
-            let text = format!("{date}T{clock}{zone}");
-            return time::rfc3339(text.as_bytes()).map(|(when, _)| when);
-        }
+        && date.len() == 10
+        && clock.contains(':')
+    {
+        let text = format!("{date}T{clock}{zone}");
+        return time::rfc3339(text.as_bytes()).map(|(when, _)| when);
+    }
     let [.., month, day, clock] = before else { return None };
     let month = time::month(month.as_bytes())?;
     let day = day.parse().ok()?;
     match clock.split_once(':') {
         Some((hours, minutes)) => {
-            let seconds = i64::from(hours.parse::<u8>().ok()?) * 3600 + i64::from(minutes.parse::<u8>().ok()?) * 60;
+            let seconds =
+                i64::from(hours.parse::<u8>().ok()?) * 3600 + i64::from(minutes.parse::<u8>().ok()?) * 60;
             time::civil_yearless(month, day, seconds)
         }
         None => time::civil(clock.parse().ok()?, month, day, 0, 0),
@@ -228,7 +238,9 @@ mod tests {
     fn leases(text: &str) -> Vec<(IpAddr, Option<When>)> {
         text.lines()
             .filter_map(|line| match Line::parse(line.as_bytes()) {
-                Some(Line::Leases { found, written }) => Some(found.into_iter().map(move |(ip, ..)| (ip, written))),
+                Some(Line::Leases { found, written }) => {
+                    Some(found.into_iter().map(move |(ip, ..)| (ip, written)))
+                }
                 _ => None,
             })
             .flatten()

@@ -42,7 +42,11 @@ impl Format for HostLocalStore {
         let key = StoreKey { place: Arc::from(directory), network: network.into() };
         let lease = Lease {
             sandbox: Some(sandbox.into()),
-            written: piece.entry.modified.filter(|at| (1..1 << 40).contains(at)).map(|at| When::At(at * 1_000_000)),
+            written: piece
+                .entry
+                .modified
+                .filter(|at| (1..1 << 40).contains(at))
+                .map(|at| When::At(at * 1_000_000)),
             place: Place { source: piece.source.clone(), line: 1 },
         };
         facts.leases.stores.entry(key).or_default().add(ip, lease);

@@ -21,7 +21,10 @@ impl Format for IpTool {
 
     fn score(&self, head: &Head<'_>) -> u8 {
         if let Some(json) = json(head.bytes) {
-            let has = |word: &str| memchr::memmem::find(json.get(..json.len().min(600)).unwrap_or(json), word.as_bytes()).is_some();
+            let has = |word: &str| {
+                memchr::memmem::find(json.get(..json.len().min(600)).unwrap_or(json), word.as_bytes())
+                    .is_some()
+            };
             let link = has("\"ifname\"") || has("\"ifindex\"");
             let route = has("\"dst\"") && (has("\"dev\"") || has("\"gateway\"") || has("\"type\""));
             return if link && has("\"flags\"") || route && !has("\"src_ip\"") { 92 } else { 0 };
@@ -90,7 +93,9 @@ struct Address {
 fn of_json(json: &[u8], state: &mut IpState) -> bool {
     let mut at = 1;
     loop {
-        let Some(next) = json.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'{' | b']'))) else {
+        let Some(next) =
+            json.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'{' | b']')))
+        else {
             return true;
         };
         at += next;
@@ -135,7 +140,9 @@ fn text_line(line: &[u8]) -> bool {
         ["inet" | "inet6" | "link/ether" | "link/loopback" | "valid_lft", ..]
         | ["default", "via" | "dev" | "proto", ..] => true,
         [kind, destination, ..] if ODD.contains(kind) => is_range(destination),
-        [number, name, ..] if number.ends_with(':') && number.len() < 6 => number.trim_end_matches(':').parse::<u32>().is_ok() && name.ends_with(':'),
+        [number, name, ..] if number.ends_with(':') && number.len() < 6 => {
+            number.trim_end_matches(':').parse::<u32>().is_ok() && name.ends_with(':')
+        }
         [destination, "via" | "dev", ..] => is_range(destination),
         _ => false,
     }
@@ -151,7 +158,12 @@ fn of_text(text: &str, state: &mut IpState) {
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let after = |key: &str| -> &str {
-            words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1)).copied().unwrap_or_default()
+            words
+                .iter()
+                .position(|word| *word == key)
+                .and_then(|at| words.get(at + 1))
+                .copied()
+                .unwrap_or_default()
         };
         match words.as_slice() {
             [number, name, ..] if number.ends_with(':') && name.ends_with(':') => {
@@ -176,11 +188,26 @@ fn of_text(text: &str, state: &mut IpState) {
             }
             [destination, "via" | "dev" | "proto", ..] if is_range(destination) => {
                 let last = words.last().copied().unwrap_or_default();
-                let neighbour = matches!(last, "REACHABLE" | "STALE" | "FAILED" | "INCOMPLETE" | "DELAY" | "PROBE" | "PERMANENT" | "NOARP");
+                let neighbour = matches!(
+                    last,
+                    "REACHABLE"
+                        | "STALE"
+                        | "FAILED"
+                        | "INCOMPLETE"
+                        | "DELAY"
+                        | "PROBE"
+                        | "PERMANENT"
+                        | "NOARP"
+                );
                 if neighbour && state.neighbours.len() < LINES {
                     state.neighbours.push(((*destination).into(), after("dev").into(), last.into()));
                 } else if state.routes.len() < LINES {
-                    state.routes.push(Route { destination: (*destination).into(), gateway: after("via").into(), device: after("dev").into(), kind: "".into() });
+                    state.routes.push(Route {
+                        destination: (*destination).into(),
+                        gateway: after("via").into(),
+                        device: after("dev").into(),
+                        kind: "".into(),
+                    });
                 }
             }
             _ => {}
@@ -195,7 +222,10 @@ mod tests {
     #[test]
     fn text_and_json_say_the_same() {
         let mut text = IpState::default();
-        of_text("default via 10.224.0.1 dev eth0 proto dhcp\n10.244.1.5 dev azv12ab proto static\nunreachable 10.9.0.0/16\n10.224.0.9 dev eth0 FAILED\n", &mut text);
+        of_text(
+            "default via 10.224.0.1 dev eth0 proto dhcp\n10.244.1.5 dev azv12ab proto static\nunreachable 10.9.0.0/16\n10.224.0.9 dev eth0 FAILED\n",
+            &mut text,
+        );
         let mut json = IpState::default();
         let cut = of_json(br#"[{"dst":"default","gateway":"10.224.0.1","dev":"eth0","protocol":"dhcp","flags":[]},{"dst":"10.244.1.5","dev":"azv12ab"},{"type":"unreachable","dst":"10.9.0.0/16"},{"dst":"10.224.0.9","dev":"eth0","state":["FAILED"]}]"#, &mut json);
         assert!(!cut);
@@ -205,7 +235,10 @@ mod tests {
     #[test]
     fn addresses_of_interfaces_are_read() {
         let mut state = IpState::default();
-        of_text("2: eth0: <BROADCAST,UP> mtu 1500 state UP group default\n    link/ether 00:22\n    inet 10.224.0.4/16 scope global eth0\n", &mut state);
+        of_text(
+            "2: eth0: <BROADCAST,UP> mtu 1500 state UP group default\n    link/ether 00:22\n    inet 10.224.0.4/16 scope global eth0\n",
+            &mut state,
+        );
         assert_eq!(state.addresses, [("eth0".into(), "10.224.0.4/16".into(), "UP".into())]);
     }
 

@@ -18,7 +18,9 @@ fn looks(line: &[u8]) -> bool {
     }
     let rest = if time::syslog(line).is_some() {
         // The clock may have a fraction: `Nov 23 20:05:01.123456`.
-        line.get(15..).map(|rest| rest.iter().position(|byte| *byte == b' ').and_then(|at| rest.get(at + 1..)).unwrap_or_default())
+        line.get(15..).map(|rest| {
+            rest.iter().position(|byte| *byte == b' ').and_then(|at| rest.get(at + 1..)).unwrap_or_default()
+        })
     } else {
         time::rfc3339(line).and_then(|(_, length)| line.get(length..)?.strip_prefix(b" "))
     };

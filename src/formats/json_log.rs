@@ -21,7 +21,8 @@ impl Format for JsonLog {
         let share = share_of_lines(head.bytes, 50, |line| {
             let has = |word: &str| memmem::find(line, word.as_bytes()).is_some();
             let said = has("\"msg\"") || has("\"message\"") || has("\"MESSAGE\"");
-            let timed = has("\"ts\"") || has("\"time\"") || has("\"timestamp\"") || has("\"__REALTIME_TIMESTAMP\"");
+            let timed =
+                has("\"ts\"") || has("\"time\"") || has("\"timestamp\"") || has("\"__REALTIME_TIMESTAMP\"");
             line.starts_with(b"{") && said && timed && !has("\"auditID\"")
         });
         if share >= 80 { 80 } else { 0 }

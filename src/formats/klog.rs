@@ -70,7 +70,9 @@ fn interest(line: &[u8]) -> Interest {
     let told = matches!(status, Some([b'1'..=b'3', _, _] | b"404" | b"409"));
     let head = line.get(..HEAD).unwrap_or(line);
     // Behind a header without anything before it, whose process has up to seven digits.
-    let named = || line.get(30..).is_some_and(|rest| rest.starts_with(ACCESS.as_bytes())) || NAME.find(head).is_some();
+    let named = || {
+        line.get(30..).is_some_and(|rest| rest.starts_with(ACCESS.as_bytes())) || NAME.find(head).is_some()
+    };
     if told && named() { Interest::Nothing } else { Interest::All }
 }
 
@@ -81,7 +83,9 @@ mod tests {
     #[test]
     fn only_access_lines_that_were_answered_are_passed_over() {
         let line = |end: &str| {
-            format!("I1123 20:52:03.889309   16403 httplog.go:132] \"HTTP\" verb=\"LIST\" URI=\"/api\" userAgent=\"x resp=200\"{end}")
+            format!(
+                "I1123 20:52:03.889309   16403 httplog.go:132] \"HTTP\" verb=\"LIST\" URI=\"/api\" userAgent=\"x resp=200\"{end}"
+            )
         };
         for end in [" srcIP=\"10.0.0.1:5\" resp=200", " resp=404\r", " resp=101"] {
             assert!(interest(line(end).as_bytes()) == Interest::Nothing, "{end}");

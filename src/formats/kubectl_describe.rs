@@ -10,11 +10,12 @@ use super::{Format, Head, Piece, text};
 use crate::bundle::Framer;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Binding, BudgetStatus, Condition, Container, ContainerPort, ContainerState, ContainerStatus, EndpointAddress, Endpoints,
-    EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer, LoadBalancerIngress, Meta, Namespace,
-    NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Owner, Pod,
-    PodDisruptionBudget, PodIp, PodSpec, PodStatus, PolicyRule, Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset,
-    Terminated, Text, Waiting, fingerprint,
+    Binding, BudgetStatus, Condition, Container, ContainerPort, ContainerState, ContainerStatus,
+    EndpointAddress, Endpoints, EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer,
+    LoadBalancerIngress, Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo,
+    NodeSpec, NodeStatus, Origin, Owner, Pod, PodDisruptionBudget, PodIp, PodSpec, PodStatus, PolicyRule,
+    Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset, Terminated, Text,
+    Waiting, fingerprint,
 };
 
 pub(super) struct KubectlDescribe;
@@ -36,7 +37,9 @@ impl Format for KubectlDescribe {
             return 0;
         }
         let known = |line: &[u8]| {
-            [&b"Namespace:"[..], b"Labels:", b"Annotations:", b"Roles:", b"Priority:"].iter().any(|key| line.starts_with(key))
+            [&b"Namespace:"[..], b"Labels:", b"Annotations:", b"Roles:", b"Priority:"]
+                .iter()
+                .any(|key| line.starts_with(key))
         };
         if lines.take(12).any(known) && !text::mixed(head.bytes) { 88 } else { 0 }
     }
@@ -77,7 +80,9 @@ impl Format for KubectlDescribe {
 
 /// Whether a line begins a described object.
 pub(super) fn begins(line: &[u8]) -> bool {
-    line.strip_prefix(b"Name:").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_whitespace) && !rest.trim_ascii().is_empty())
+    line.strip_prefix(b"Name:").is_some_and(|rest| {
+        rest.first().is_some_and(u8::is_ascii_whitespace) && !rest.trim_ascii().is_empty()
+    })
 }
 
 /// Cuts before a block.
@@ -148,7 +153,12 @@ impl<'a> Block<'a> {
 
     /// All values of a key at the margin: a service repeats `Port:` for each.
     fn values(&self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.lines.iter().filter(|line| line.indent == 0).filter_map(Line::pair).filter(move |(own, _)| *own == key).map(|(_, value)| value)
+        self.lines
+            .iter()
+            .filter(|line| line.indent == 0)
+            .filter_map(Line::pair)
+            .filter(move |(own, _)| *own == key)
+            .map(|(_, value)| value)
     }
 
     /// The lines below a key at the margin.
@@ -167,7 +177,10 @@ impl<'a> Block<'a> {
 
     fn labels(&self, key: &str) -> Labels {
         let pairs = self.list(key).into_iter().flat_map(|line| line.split(','));
-        pairs.filter_map(|pair| pair.trim().split_once('=')).map(|(key, value)| (Text::from(key), Text::from(value))).collect()
+        pairs
+            .filter_map(|pair| pair.trim().split_once('='))
+            .map(|(key, value)| (Text::from(key), Text::from(value)))
+            .collect()
     }
 
     fn when(&self, key: &str) -> Option<When> {
@@ -184,7 +197,9 @@ fn inner<'a>(lines: &[Line<'a>], key: &str) -> &'a str {
 /// Parents at one indentation and what stands below each.
 fn groups<'b, 'a>(lines: &'b [Line<'a>]) -> Vec<(&'a str, &'b [Line<'a>])> {
     let Some(first) = lines.first() else { return Vec::new() };
-    let starts: Vec<usize> = (0..lines.len()).filter(|at| lines.get(*at).is_some_and(|line| line.indent == first.indent)).collect();
+    let starts: Vec<usize> = (0..lines.len())
+        .filter(|at| lines.get(*at).is_some_and(|line| line.indent == first.indent))
+        .collect();
     starts
         .iter()
         .enumerate()
@@ -229,13 +244,22 @@ impl Reader<'_, '_> {
         };
         let metadata = Meta {
             name: block.value("Name").into(),
-            namespace: if matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding") { Text::default() } else { namespace.into() },
+            namespace: if matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding") {
+                Text::default()
+            } else {
+                namespace.into()
+            },
             labels: block.labels("Labels"),
             ..Meta::default()
         };
         self.facts.met(kind, false, self.piece.source, first.number);
-        let origin =
-            Origin { form: Form::Describe, weight: block.lines.len(), source: self.piece.source, line: first.number, at: 0 };
+        let origin = Origin {
+            form: Form::Describe,
+            weight: block.lines.len(),
+            source: self.piece.source,
+            line: first.number,
+            at: 0,
+        };
         let told = kind.starts_with("Cluster") || !namespace.is_empty();
         let objects = &mut self.facts.objects;
         match kind {
@@ -269,13 +293,24 @@ impl Reader<'_, '_> {
     /// The kind, by the keys that only it has, or by the command.
     fn kind(&self) -> Option<&'static str> {
         let block = self.block;
-        let asked = self.command.filter(|command| command.verb == "describe").and_then(|command| command::kind_of(command.resource));
+        let asked = self
+            .command
+            .filter(|command| command.verb == "describe")
+            .and_then(|command| command::kind_of(command.resource));
         let below = |key: &str, word: &str| block.below(key).iter().any(|line| line.text.starts_with(word));
         Some(match () {
             () if block.has("Involved Object") => "Event",
             () if block.has("System Info") => "Node",
-            () if block.has("Containers") && (block.has("QoS Class") || block.has("IP") || block.has("Node")) => "Pod",
-            () if block.has("Session Affinity") || (block.has("Selector") && block.has("Type") && block.has("Endpoints")) => "Service",
+            () if block.has("Containers")
+                && (block.has("QoS Class") || block.has("IP") || block.has("Node")) =>
+            {
+                "Pod"
+            }
+            () if block.has("Session Affinity")
+                || (block.has("Selector") && block.has("Type") && block.has("Endpoints")) =>
+            {
+                "Service"
+            }
             () if block.has("Subsets") => "Endpoints",
             () if block.has("AddressType") => "EndpointSlice",
             () if below("Spec", "PodSelector:") => "NetworkPolicy",
@@ -294,7 +329,13 @@ impl Reader<'_, '_> {
             () if block.has("Pods Status") && block.has("Replicas") => "ReplicaSet",
             () if block.has("Mountable secrets") => "ServiceAccount",
             () if block.has("Default backend") || block.has("Rules") => "Ingress",
-            () if block.has("Status") && block.lines.iter().any(|line| line.text.contains("resource quota") || line.text.starts_with("Resource Quota")) => "Namespace",
+            () if block.has("Status")
+                && block.lines.iter().any(|line| {
+                    line.text.contains("resource quota") || line.text.starts_with("Resource Quota")
+                }) =>
+            {
+                "Namespace"
+            }
             () if block.has("Data") && block.has("Type") => "Secret",
             () if block.has("Data") => "ConfigMap",
             () if block.value("Kind") == "NodeNetworkConfig" => "NodeNetworkConfig (described)",
@@ -309,17 +350,34 @@ impl Reader<'_, '_> {
             "Node" => block.value("Name"),
             _ => block.value("Node").split('/').next().unwrap_or_default(),
         };
-        let rows = block.below("Events").iter().filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
+        let rows = block
+            .below("Events")
+            .iter()
+            .filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
         for row in rows {
             let cells = cells(row.text);
             let [r#type, reason, age, from, message @ ..] = cells.as_slice() else { continue };
             let message = message.join("  ");
-            let count = age.split_once("(x").and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok()).unwrap_or(1);
+            let count = age
+                .split_once("(x")
+                .and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok())
+                .unwrap_or(1);
             // Old clients print the host: `kubelet, aks-1`.
             let (from, host) = from.split_once(", ").unwrap_or((from, ""));
             let of_kubelet = from == "kubelet";
             let node = if host.is_empty() && of_kubelet { node } else { host };
-            let seen = Told { kind, name: block.value("Name"), namespace, reason, normal: *r#type == "Normal", message: &message, count, node, times: [None, None], line: row.number };
+            let seen = Told {
+                kind,
+                name: block.value("Name"),
+                namespace,
+                reason,
+                normal: *r#type == "Normal",
+                message: &message,
+                count,
+                node,
+                times: [None, None],
+                line: row.number,
+            };
             self.event(&seen);
         }
     }
@@ -334,7 +392,11 @@ impl Reader<'_, '_> {
         self.facts.saw(last);
         let node = inner(block.below("Source"), "Host");
         let line = block.lines.first().map_or(0, |line| line.number);
-        let count = block.value("Count").parse().or_else(|_| inner(block.below("Series"), "Count").parse()).unwrap_or(1);
+        let count = block
+            .value("Count")
+            .parse()
+            .or_else(|_| inner(block.below("Series"), "Count").parse())
+            .unwrap_or(1);
         let seen = Told {
             kind: inner(about, "Kind"),
             name: inner(about, "Name"),
@@ -398,7 +460,10 @@ struct Told<'a> {
 
 /// `Type  Status` tables.
 fn conditions(block: &Block<'_>) -> Box<[Condition]> {
-    let rows = block.below("Conditions").iter().filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
+    let rows = block
+        .below("Conditions")
+        .iter()
+        .filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
     rows.filter_map(|line| {
         let cells = cells(line.text);
         let (kind, status) = (cells.first()?, cells.get(1)?);
@@ -423,7 +488,10 @@ fn state(lines: &[Line<'_>], key: &str) -> ContainerState {
     let below = rest.get(..end).unwrap_or_default();
     let (reason, message) = (inner(below, "Reason"), inner(below, "Message"));
     match lines.get(at).and_then(Line::pair).map(|(_, value)| value) {
-        Some("Waiting") => ContainerState { waiting: Some(Box::new(Waiting { reason: reason.into(), message: message.into() })), terminated: None },
+        Some("Waiting") => ContainerState {
+            waiting: Some(Box::new(Waiting { reason: reason.into(), message: message.into() })),
+            terminated: None,
+        },
         Some("Terminated") => ContainerState {
             waiting: None,
             terminated: Some(Box::new(Terminated {
@@ -449,7 +517,11 @@ fn containers(lines: &[Line<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
                 let (number, rest) = port.split_once('/')?;
                 let protocol = rest.split(' ').next().unwrap_or(rest);
                 let name = rest.split_once('(').map_or("", |(_, name)| name.trim_end_matches(')'));
-                Some(ContainerPort { name: name.into(), container_port: number.parse().ok()?, protocol: protocol.into() })
+                Some(ContainerPort {
+                    name: name.into(),
+                    container_port: number.parse().ok()?,
+                    protocol: protocol.into(),
+                })
             });
             let container = Container { name: name.into(), ports: ports.collect(), ..Container::default() };
             let status = ContainerStatus {
@@ -519,18 +591,27 @@ fn service(block: &Block<'_>, metadata: Meta) -> Service {
         match (key, ports.last_mut()) {
             ("Port", _) => {
                 if let Some((name, number, protocol)) = port(value) {
-                    ports.push(ServicePort { name: name.into(), port: number, protocol: protocol.into(), ..ServicePort::default() });
+                    ports.push(ServicePort {
+                        name: name.into(),
+                        port: number,
+                        protocol: protocol.into(),
+                        ..ServicePort::default()
+                    });
                 }
             }
             ("TargetPort", Some(last)) => {
                 let target = value.split('/').next().unwrap_or(value);
-                last.target_port = Some(target.parse().map_or_else(|_| IntOrString::Name(target.into()), IntOrString::Int));
+                last.target_port =
+                    Some(target.parse().map_or_else(|_| IntOrString::Name(target.into()), IntOrString::Int));
             }
             ("NodePort", Some(last)) => last.node_port = port(value).map_or(0, |(_, number, _)| number),
             _ => {}
         }
     }
-    let outside = block.value("LoadBalancer Ingress").split(',').map(|one| one.trim().split(' ').next().unwrap_or_default());
+    let outside = block
+        .value("LoadBalancer Ingress")
+        .split(',')
+        .map(|one| one.trim().split(' ').next().unwrap_or_default());
     let ingress = outside.filter(|one| !one.is_empty()).map(|one| {
         let is_ip = one.parse::<std::net::IpAddr>().is_ok();
         let (ip, hostname) = if is_ip { (one, "") } else { ("", one) };
@@ -546,7 +627,13 @@ fn service(block: &Block<'_>, metadata: Meta) -> Service {
             external_name: block.value("External Name").into(),
             external_traffic_policy: block.value("External Traffic Policy").into(),
             publish_not_ready_addresses: false,
-            load_balancer_source_ranges: block.value("LoadBalancer Source Ranges").split(',').map(str::trim).filter(|range| !range.is_empty()).map(Text::from).collect(),
+            load_balancer_source_ranges: block
+                .value("LoadBalancer Source Ranges")
+                .split(',')
+                .map(str::trim)
+                .filter(|range| !range.is_empty())
+                .map(Text::from)
+                .collect(),
         },
         status: ServiceStatus { load_balancer: LoadBalancer { ingress: ingress.collect() } },
     }
@@ -561,7 +648,12 @@ fn endpoints(block: &Block<'_>, metadata: &Meta) -> Option<Endpoints> {
     for value in block.values("Endpoints") {
         let (shown, more) = value.split_once(" + ").unwrap_or((value, ""));
         left_out += more.split(' ').next().unwrap_or_default().parse().unwrap_or(0);
-        addresses.extend(shown.split(',').filter_map(|pair| pair.rsplit_once(':')).map(|(ip, _)| ip.trim_matches(['[', ']']).to_owned()));
+        addresses.extend(
+            shown
+                .split(',')
+                .filter_map(|pair| pair.rsplit_once(':'))
+                .map(|(ip, _)| ip.trim_matches(['[', ']']).to_owned()),
+        );
     }
     addresses.sort();
     addresses.dedup();
@@ -570,13 +662,22 @@ fn endpoints(block: &Block<'_>, metadata: &Meta) -> Option<Endpoints> {
         return None;
     }
     let addresses: Vec<_> = addresses.into_iter().map(|ip| EndpointAddress { ip: ip.into() }).collect();
-    let subsets = if addresses.is_empty() { [].into() } else { [Subset { addresses: addresses.into(), ..Subset::default() }].into() };
-    let metadata = Meta { name: metadata.name.clone(), namespace: metadata.namespace.clone(), ..Meta::default() };
+    let subsets = if addresses.is_empty() {
+        [].into()
+    } else {
+        [Subset { addresses: addresses.into(), ..Subset::default() }].into()
+    };
+    let metadata =
+        Meta { name: metadata.name.clone(), namespace: metadata.namespace.clone(), ..Meta::default() };
     Some(Endpoints { metadata, subsets, left_out })
 }
 
 fn node(block: &Block<'_>, metadata: Meta) -> Node {
-    let addresses = block.below("Addresses").iter().filter_map(Line::pair).map(|(kind, address)| NodeAddress { r#type: kind.into(), address: address.into() });
+    let addresses = block
+        .below("Addresses")
+        .iter()
+        .filter_map(Line::pair)
+        .map(|(kind, address)| NodeAddress { r#type: kind.into(), address: address.into() });
     let info = block.below("System Info");
     let mut status = NodeStatus {
         conditions: conditions(block),
@@ -605,11 +706,18 @@ fn node(block: &Block<'_>, metadata: Meta) -> Node {
 
 fn binding(block: &Block<'_>, metadata: Meta) -> Binding {
     let role = block.below("Role");
-    let rows = block.below("Subjects").iter().filter(|line| !line.text.starts_with("Kind ") && !line.text.starts_with("----"));
+    let rows = block
+        .below("Subjects")
+        .iter()
+        .filter(|line| !line.text.starts_with("Kind ") && !line.text.starts_with("----"));
     let subjects = rows.filter_map(|line| {
         let cells = cells(line.text);
         let (kind, name) = (cells.first()?, cells.get(1)?);
-        Some(Subject { kind: (*kind).into(), name: (*name).into(), namespace: cells.get(2).copied().unwrap_or_default().into() })
+        Some(Subject {
+            kind: (*kind).into(),
+            name: (*name).into(),
+            namespace: cells.get(2).copied().unwrap_or_default().into(),
+        })
     });
     Binding {
         metadata,
@@ -638,29 +746,41 @@ fn role(block: &Block<'_>, metadata: Meta) -> Role {
     let Some(header) = lines.iter().find(|line| line.text.starts_with("Resources")) else {
         return Role { metadata, ..Role::default() };
     };
-    let offsets: Vec<usize> = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"].iter().filter_map(|name| header.text.find(name)).collect();
-    let list = |cell: &str| -> Vec<Text> { cell.trim_matches(['[', ']']).split(' ').filter(|word| !word.is_empty()).map(Text::from).collect() };
-    let rules = lines.iter().filter(|line| line.number > header.number && !line.text.starts_with("----")).filter_map(|line| {
-        // A row of a path has a blank first cell, so its indentation is part of it.
-        let shift = line.indent.saturating_sub(header.indent);
-        let cell = |at: usize| -> &str {
-            let start = offsets.get(at).map_or(0, |offset| offset.saturating_sub(shift));
-            let end = offsets.get(at + 1).map_or(line.text.len(), |offset| offset.saturating_sub(shift)).min(line.text.len());
-            line.text.get(start.min(end)..end).unwrap_or_default().trim()
-        };
-        let (resource, urls, names, verbs) = (cell(0), cell(1), cell(2), cell(3));
-        let (whole, subresource) = resource.split_once('/').map_or((resource, None), |(whole, sub)| (whole, Some(sub)));
-        let (plural, group) = whole.split_once('.').unwrap_or((whole, ""));
-        let shown = subresource.map_or_else(|| plural.to_owned(), |sub| format!("{plural}/{sub}"));
-        let resources = if resource.is_empty() { Vec::new() } else { vec![Text::from(shown.as_str())] };
-        (!verbs.is_empty()).then(|| PolicyRule {
-            verbs: list(verbs).into(),
-            // `*.*` is every resource of every group.
-            api_groups: if resources.is_empty() { [].into() } else { [Text::from(group)].into() },
-            resources: resources.into(),
-            resource_names: list(names).into(),
-            non_resource_urls: list(urls).into(),
-        })
-    });
+    let offsets: Vec<usize> = ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]
+        .iter()
+        .filter_map(|name| header.text.find(name))
+        .collect();
+    let list = |cell: &str| -> Vec<Text> {
+        cell.trim_matches(['[', ']']).split(' ').filter(|word| !word.is_empty()).map(Text::from).collect()
+    };
+    let rules = lines
+        .iter()
+        .filter(|line| line.number > header.number && !line.text.starts_with("----"))
+        .filter_map(|line| {
+            // A row of a path has a blank first cell, so its indentation is part of it.
+            let shift = line.indent.saturating_sub(header.indent);
+            let cell = |at: usize| -> &str {
+                let start = offsets.get(at).map_or(0, |offset| offset.saturating_sub(shift));
+                let end = offsets
+                    .get(at + 1)
+                    .map_or(line.text.len(), |offset| offset.saturating_sub(shift))
+                    .min(line.text.len());
+                line.text.get(start.min(end)..end).unwrap_or_default().trim()
+            };
+            let (resource, urls, names, verbs) = (cell(0), cell(1), cell(2), cell(3));
+            let (whole, subresource) =
+                resource.split_once('/').map_or((resource, None), |(whole, sub)| (whole, Some(sub)));
+            let (plural, group) = whole.split_once('.').unwrap_or((whole, ""));
+            let shown = subresource.map_or_else(|| plural.to_owned(), |sub| format!("{plural}/{sub}"));
+            let resources = if resource.is_empty() { Vec::new() } else { vec![Text::from(shown.as_str())] };
+            (!verbs.is_empty()).then(|| PolicyRule {
+                verbs: list(verbs).into(),
+                // `*.*` is every resource of every group.
+                api_groups: if resources.is_empty() { [].into() } else { [Text::from(group)].into() },
+                resources: resources.into(),
+                resource_names: list(names).into(),
+                non_resource_urls: list(urls).into(),
+            })
+        });
     Role { metadata, rules: rules.collect(), ..Role::default() }
 }

@@ -10,14 +10,16 @@ use super::shared::nnc;
 use super::shared::table::{Header, Row};
 use super::{Format, Head, Piece, text};
 use crate::bundle::{Framer, Lines};
-use crate::facts::{
-    ApiService, ApiServiceSpec, ApiServiceStatus, Binding, BudgetSpec, BudgetStatus, Condition, ConfigMap, ContainerState, ContainerStatus, Endpoints, EndpointAddress, EndpointPort,
-    EndpointSlice, EventSeen, Facts, Form, Ingress, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress,
-    Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Pod,
-    IntOrString, PodDisruptionBudget, PodSpec, PodStatus, RoleRef, ServiceOf, Service, ServiceAccount, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
-    Subject, Subset, Terminated, Text, Waiting, Workload, WorkloadSpec, fingerprint,
-};
 use crate::facts::text::lossy;
+use crate::facts::{
+    ApiService, ApiServiceSpec, ApiServiceStatus, Binding, BudgetSpec, BudgetStatus, Condition, ConfigMap,
+    ContainerState, ContainerStatus, EndpointAddress, EndpointPort, EndpointSlice, Endpoints, EventSeen,
+    Facts, Form, Ingress, IntOrString, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress, Meta,
+    Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin,
+    Pod, PodDisruptionBudget, PodSpec, PodStatus, RoleRef, Service, ServiceAccount, ServiceOf, ServicePort,
+    ServiceSpec, ServiceStatus, SliceEndpoint, Subject, Subset, Terminated, Text, Waiting, Workload,
+    WorkloadSpec, fingerprint,
+};
 
 pub(super) struct KubectlTable;
 pub(super) const FORMAT: KubectlTable = KubectlTable;
@@ -35,7 +37,8 @@ impl Format for KubectlTable {
         // Warnings of kubectl may stand first.
         let mut lines = head.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
         let first = lines.find(|line| !line.is_empty() && !is_remark(line));
-        let table = first.is_some_and(|line| Header::parse(line).is_some() || nnc::Header::parse(line).is_some());
+        let table =
+            first.is_some_and(|line| Header::parse(line).is_some() || nnc::Header::parse(line).is_some());
         if table && !text::mixed(head.bytes) { 90 } else { 0 }
     }
 
@@ -67,7 +70,8 @@ impl Format for KubectlTable {
 
 /// Rows read of a piece in which some did not fit.
 fn reader_rows(misfits: u64, piece: &Piece<'_>) -> u64 {
-    let lines = piece.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count() as u64;
+    let lines =
+        piece.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count() as u64;
     lines.saturating_sub(misfits)
 }
 
@@ -99,9 +103,16 @@ impl Framer for TableFramer {
 
 /// What kubectl says beside its tables.
 pub(super) fn is_remark(line: &[u8]) -> bool {
-    [&b"Warning: "[..], b"No resources found", b"Error from server", b"error: ", b"Unable to connect to the server", b"The connection to the server"]
-        .iter()
-        .any(|start| line.starts_with(start))
+    [
+        &b"Warning: "[..],
+        b"No resources found",
+        b"Error from server",
+        b"error: ",
+        b"Unable to connect to the server",
+        b"The connection to the server",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
 }
 
 struct Reader<'a, 'p> {
@@ -205,7 +216,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             self.facts.not_kept("rows of other tables");
             return;
         }
-        let cluster_scoped = matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "APIService");
+        let cluster_scoped =
+            matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "APIService");
         let asked = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
         let namespace = match row.get("NAMESPACE") {
             _ if cluster_scoped => "",
@@ -213,7 +225,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             own => own,
         };
         let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
-        let whole = !matches!(kind, "Role" | "ClusterRole") && (!kind.ends_with("Binding") || row.has("SERVICEACCOUNTS"));
+        let whole = !matches!(kind, "Role" | "ClusterRole")
+            && (!kind.ends_with("Binding") || row.has("SERVICEACCOUNTS"));
         self.facts.met(kind, whole, self.piece.source, number);
         let origin = self.origin(weight, number);
         let objects = &mut self.facts.objects;
@@ -229,7 +242,9 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             "Deployment" => objects.deployments.add(workload(row, metadata, of_ready(row)), &origin),
             "StatefulSet" => objects.stateful_sets.add(workload(row, metadata, of_ready(row)), &origin),
-            "ReplicaSet" => objects.replica_sets.add(workload(row, metadata, row.get("DESIRED").parse().ok()), &origin),
+            "ReplicaSet" => {
+                objects.replica_sets.add(workload(row, metadata, row.get("DESIRED").parse().ok()), &origin);
+            }
             "DaemonSet" => objects.daemon_sets.add(workload(row, metadata, None), &origin),
             "Job" => objects.jobs.add(workload(row, metadata, None), &origin),
             "ConfigMap" => objects.config_maps.add(ConfigMap { metadata, ..ConfigMap::default() }, &origin),
@@ -258,7 +273,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         let times = seen.split_once("(x").and_then(|(_, rest)| rest.split([' ', ')']).next());
         let count = times.unwrap_or_else(|| row.get("COUNT")).parse().unwrap_or(1);
         // `kubelet, aks-1`: the host of the source.
-        let node = row.get("SOURCE").split_once(", ").map(|(_, node)| node).filter(|_| row.get("SOURCE").starts_with("kubelet"));
+        let node = row
+            .get("SOURCE")
+            .split_once(", ")
+            .map(|(_, node)| node)
+            .filter(|_| row.get("SOURCE").starts_with("kubelet"));
         self.facts.happened(EventSeen {
             normal: row.get("TYPE") == "Normal",
             reason: row.get("REASON"),
@@ -312,11 +331,22 @@ fn kind(header: &Header) -> Option<&'static str> {
         () if has("COMPLETIONS") => "Job",
         () if has("SCHEDULE") => "CronJob",
         () if has("ADDRESS") && has("HOSTS") => "Ingress",
-        () if has("ROLE") && has("AGE") => if has("NAMESPACE") { "RoleBinding" } else { "ClusterRoleBinding" },
+        () if has("ROLE") && has("AGE") => {
+            if has("NAMESPACE") {
+                "RoleBinding"
+            } else {
+                "ClusterRoleBinding"
+            }
+        }
         () if has("CREATED AT") && has("NAMESPACE") && header.len() == 3 => "Role",
         () if has("TYPE") && has("DATA") => "Secret",
         () if has("DATA") => "ConfigMap",
-        () if has("READY") && has("AGE") && (header.len() == 3 || has("CONTAINERS") || header.len() == 4 && has("NAMESPACE")) => "StatefulSet",
+        () if has("READY")
+            && has("AGE")
+            && (header.len() == 3 || has("CONTAINERS") || header.len() == 4 && has("NAMESPACE")) =>
+        {
+            "StatefulSet"
+        }
         () if has("STATUS") && has("AGE") && header.len() == 3 => "Namespace",
         () if has("SECRETS") => "ServiceAccount",
         () => return None,
@@ -329,7 +359,10 @@ fn list(cell: &str) -> impl Iterator<Item = &str> {
 
 /// `app=cart,tier=web`.
 fn labels(cell: &str) -> Labels {
-    list(cell).filter_map(|pair| pair.split_once('=')).map(|(key, value)| (Text::from(key), Text::from(value))).collect()
+    list(cell)
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (Text::from(key), Text::from(value)))
+        .collect()
 }
 
 fn budget(row: &Row<'_>, metadata: Meta) -> PodDisruptionBudget {
@@ -343,13 +376,18 @@ fn budget(row: &Row<'_>, metadata: Meta) -> PodDisruptionBudget {
         ..BudgetSpec::default()
     };
     let disruptions_allowed = row.get("ALLOWED DISRUPTIONS").parse().ok();
-    PodDisruptionBudget { metadata, spec, status: BudgetStatus { disruptions_allowed, ..BudgetStatus::default() } }
+    PodDisruptionBudget {
+        metadata,
+        spec,
+        status: BudgetStatus { disruptions_allowed, ..BudgetStatus::default() },
+    }
 }
 
 /// `v1beta1.metrics.k8s.io   kube-system/metrics-server   False (MissingEndpoints)   9d`.
 fn api_service(row: &Row<'_>, metadata: Meta) -> ApiService {
     let service = row.get("SERVICE").split_once('/');
-    let service = service.map(|(namespace, name)| ServiceOf { namespace: namespace.into(), name: name.into() });
+    let service =
+        service.map(|(namespace, name)| ServiceOf { namespace: namespace.into(), name: name.into() });
     let (status, reason) = row.get("AVAILABLE").split_once(' ').unwrap_or((row.get("AVAILABLE"), ""));
     let available = Condition {
         r#type: "Available".into(),
@@ -378,8 +416,10 @@ fn pod(row: &Row<'_>, mut metadata: Meta) -> Pod {
         restart_count: if at == 0 { restarts } else { 0 },
         state: if at + 1 == all {
             ContainerState {
-                waiting: waiting.map(|reason| Box::new(Waiting { reason: reason.into(), ..Waiting::default() })),
-                terminated: terminated.map(|reason| Box::new(Terminated { reason: reason.into(), ..Terminated::default() })),
+                waiting: waiting
+                    .map(|reason| Box::new(Waiting { reason: reason.into(), ..Waiting::default() })),
+                terminated: terminated
+                    .map(|reason| Box::new(Terminated { reason: reason.into(), ..Terminated::default() })),
             }
         } else {
             ContainerState::default()
@@ -391,7 +431,14 @@ fn pod(row: &Row<'_>, mut metadata: Meta) -> Pod {
         spec: PodSpec { node_name: row.get("NODE").into(), ..PodSpec::default() },
         status: PodStatus {
             phase: phase.into(),
-            reason: if matches!(row.get("STATUS"), "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError") { row.get("STATUS").into() } else { Text::default() },
+            reason: if matches!(
+                row.get("STATUS"),
+                "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError"
+            ) {
+                row.get("STATUS").into()
+            } else {
+                Text::default()
+            },
             pod_ip: row.get("IP").into(),
             container_statuses: statuses.collect(),
             ..PodStatus::default()
@@ -407,8 +454,13 @@ fn of_status(status: &str) -> (&str, Option<&str>, Option<&str>) {
         "ContainerCreating" | "PodInitializing" => ("Pending", Some(status), None),
         "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError" => ("Failed", None, None),
         "Error" | "OOMKilled" | "ContainerCannotRun" | "DeadlineExceeded" => ("", None, Some(status)),
-        "CrashLoopBackOff" | "ImagePullBackOff" | "ErrImagePull" | "CreateContainerConfigError"
-        | "CreateContainerError" | "InvalidImageName" | "RunContainerError" => ("", Some(status), None),
+        "CrashLoopBackOff"
+        | "ImagePullBackOff"
+        | "ErrImagePull"
+        | "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "InvalidImageName"
+        | "RunContainerError" => ("", Some(status), None),
         init if init.starts_with("Init:") => ("Pending", Some(init), None),
         _ => ("", None, None),
     }
@@ -510,7 +562,8 @@ fn node(row: &Row<'_>, metadata: Meta) -> Node {
     };
     let condition = Condition { r#type: "Ready".into(), status: ready.into(), ..Condition::default() };
     let address = |kind: &str, cell: &str| NodeAddress { r#type: kind.into(), address: cell.into() };
-    let addresses = [address("InternalIP", row.get("INTERNAL-IP")), address("ExternalIP", row.get("EXTERNAL-IP"))];
+    let addresses =
+        [address("InternalIP", row.get("INTERNAL-IP")), address("ExternalIP", row.get("EXTERNAL-IP"))];
     Node {
         metadata,
         spec: NodeSpec { unschedulable: status.contains("SchedulingDisabled"), ..NodeSpec::default() },
@@ -542,7 +595,9 @@ fn workload(row: &Row<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
 fn binding(row: &Row<'_>, metadata: Meta) -> Option<Binding> {
     let (kind, name) = row.get("ROLE").split_once('/')?;
     let named = |kind: &'static str, cell: &str| -> Vec<Subject> {
-        list(cell).map(|name| Subject { kind: kind.into(), name: name.into(), ..Subject::default() }).collect()
+        list(cell)
+            .map(|name| Subject { kind: kind.into(), name: name.into(), ..Subject::default() })
+            .collect()
     };
     let mut subjects = named("User", row.get("USERS"));
     subjects.extend(named("Group", row.get("GROUPS")));

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::shared::audit;
+use super::shared::events::Event;
 use super::shared::go_encoded;
 use super::shared::json::{Found, JsonFramer, Scanner, fields, kind, plain_string};
 use super::shared::line::{self, Surroundings};
-use super::shared::audit;
-use super::shared::events::Event;
 use super::{Format, Head, Piece, text};
 use crate::bundle::Framer;
 use crate::bytes::json;
@@ -48,7 +48,17 @@ impl Format for KubernetesJson {
         if (audit && !list) || text::mixed_after_document(json) {
             return 0;
         }
-        let content = ["spec", "status", "rules", "roleRef", "subjects", "data", "subsets", "involvedObject", "endpoints"];
+        let content = [
+            "spec",
+            "status",
+            "rules",
+            "roleRef",
+            "subjects",
+            "data",
+            "subsets",
+            "involvedObject",
+            "endpoints",
+        ];
         if has("kind") && has("apiVersion") {
             90
         } else if list || (has("metadata") && content.iter().any(|key| has(key))) {
@@ -136,7 +146,8 @@ impl List {
         let item_kind = said.kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
         let item_kind = item_kind.map(|kind| kind_of_group(kind, said.version));
         if item_kind.is_none() && said.kind.is_none() {
-            let link = fields(head).find(|(key, _)| *key == b"selfLink").and_then(|(_, value)| plain_string(value));
+            let link =
+                fields(head).find(|(key, _)| *key == b"selfLink").and_then(|(_, value)| plain_string(value));
             let item_kind = link.and_then(go_encoded::item_kind).map(ToOwned::to_owned);
             return Self { by_link: item_kind.is_some(), item_kind };
         }
@@ -235,7 +246,9 @@ impl Reader<'_, '_> {
             return;
         }
         let told = said.kind.map(|kind| kind_of_group(kind, said.version));
-        let Some(kind) = told.or_else(|| self.list.item_kind.clone()).or_else(|| by_shape(json).map(ToOwned::to_owned)) else {
+        let Some(kind) =
+            told.or_else(|| self.list.item_kind.clone()).or_else(|| by_shape(json).map(ToOwned::to_owned))
+        else {
             self.facts.not_kept("objects that do not tell their kind");
             return;
         };
@@ -248,7 +261,9 @@ impl Reader<'_, '_> {
         match self.facts.objects.parse(&kind, json, &origin) {
             Ok(true) => {}
             Ok(false) => self.facts.not_kept(&kind),
-            Err(error) => self.problem(&format!("{kind} objects that could not be understood ({error} error)")),
+            Err(error) => {
+                self.problem(&format!("{kind} objects that could not be understood ({error} error)"));
+            }
         }
         if kind == "Pod" {
             // A pod that was just made or that just changed is the newest absolute time of many bundles.
@@ -276,7 +291,9 @@ impl Reader<'_, '_> {
         }
         let what = kind(rest).kind.or(self.list.item_kind.as_deref()).unwrap_or("object").to_owned();
         let name = fields(rest).find(|(key, _)| *key == b"metadata").and_then(|(_, meta)| {
-            fields(meta).find(|(key, _)| *key == b"name").map(|(_, name)| String::from_utf8_lossy(name).into_owned())
+            fields(meta)
+                .find(|(key, _)| *key == b"name")
+                .map(|(_, name)| String::from_utf8_lossy(name).into_owned())
         });
         let name = name.map_or_else(String::new, |name| format!(" {name}"));
         self.problem(&format!("JSON ends in the middle of {what}{name}: the file is cut"));
@@ -301,7 +318,9 @@ pub(super) fn by_shape(json: &[u8]) -> Option<&'static str> {
             b"addressType" => shape = Some("EndpointSlice"),
             b"involvedObject" | b"regarding" => shape = Some("Event"),
             b"spec" if has("\"podSelector\"") => shape = shape.or(Some("NetworkPolicy")),
-            b"spec" if has("\"clusterIP\"") || has("\"sessionAffinity\"") => shape = shape.or(Some("Service")),
+            b"spec" if has("\"clusterIP\"") || has("\"sessionAffinity\"") => {
+                shape = shape.or(Some("Service"));
+            }
             b"spec" if has("\"schedule\"") && has("\"jobTemplate\"") => shape = shape.or(Some("CronJob")),
             b"spec" if has("\"template\"") => shape = shape.or(workload(value)),
             b"spec" if has("\"containers\"") => shape = shape.or(Some("Pod")),
@@ -347,14 +366,22 @@ mod tests {
 
     #[test]
     fn an_object_without_a_kind_is_known_by_its_shape() {
-        assert_eq!(by_shape(br#"{"metadata":{"name":"a","namespace":"b"},"spec":{"containers":[]}}"#), Some("Pod"));
-        assert_eq!(by_shape(br#"{"metadata":{"name":"a"},"roleRef":{},"subjects":[]}"#), Some("ClusterRoleBinding"));
+        assert_eq!(
+            by_shape(br#"{"metadata":{"name":"a","namespace":"b"},"spec":{"containers":[]}}"#),
+            Some("Pod")
+        );
+        assert_eq!(
+            by_shape(br#"{"metadata":{"name":"a"},"roleRef":{},"subjects":[]}"#),
+            Some("ClusterRoleBinding")
+        );
         assert_eq!(
             by_shape(br#"{"metadata":{"name":"a","namespace":"b"},"spec":{"template":{"spec":{"containers":[]}}}}"#),
             None
         );
         let workload = |fields: &str| {
-            let json = format!(r#"{{"metadata":{{"name":"a","namespace":"b"}},"spec":{{{fields},"template":{{}}}}}}"#);
+            let json = format!(
+                r#"{{"metadata":{{"name":"a","namespace":"b"}},"spec":{{{fields},"template":{{}}}}}}"#
+            );
             by_shape(json.as_bytes())
         };
         assert_eq!(workload(r#""replicas":1,"strategy":{}"#), Some("Deployment"));

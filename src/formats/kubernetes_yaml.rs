@@ -72,7 +72,8 @@ impl Format for KubernetesYaml {
 fn key(line: &[u8]) -> Option<&[u8]> {
     let colon = memchr::memchr(b':', line)?;
     let (name, rest) = line.split_at(colon);
-    let plain = name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'));
+    let plain =
+        name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'));
     let ends = matches!(rest.get(1), None | Some(b' ' | b'\r'));
     (plain && ends && !name.is_empty()).then_some(name)
 }
@@ -285,7 +286,9 @@ impl Reader<'_, '_> {
 
 /// The value of a key at the margin.
 fn field<'a>(yaml: &'a str, name: &str) -> Option<&'a str> {
-    yaml.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().trim_matches('"'))
+    yaml.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(|value| value.trim().trim_matches('"'))
 }
 
 /// The kind of an object that does not tell it, by the fields that only that kind has.
@@ -313,8 +316,12 @@ mod tests {
     fn parts(text: &str) -> Vec<String> {
         let mut found = Vec::new();
         Splitter::default().run(text.as_bytes(), true, |part| match part {
-            Part::Item { start, end, .. } => found.push(format!("item {}", &text[start..end].lines().count())),
-            Part::Document { start, .. } => found.push(format!("document {}", text[start..].lines().next().unwrap())),
+            Part::Item { start, end, .. } => {
+                found.push(format!("item {}", &text[start..end].lines().count()));
+            }
+            Part::Document { start, .. } => {
+                found.push(format!("document {}", text[start..].lines().next().unwrap()));
+            }
         });
         found
     }
@@ -333,7 +340,8 @@ mod tests {
 
     #[test]
     fn cuts_of_any_size_find_the_same_items() {
-        let items: String = (0..40).fold(String::new(), |all, n| all + &format!("- metadata:\n    name: p{n}\n"));
+        let items: String =
+            (0..40).fold(String::new(), |all, n| all + &format!("- metadata:\n    name: p{n}\n"));
         let text = format!("apiVersion: v1\nitems:\n{items}kind: PodList\n");
         for step in [16, 50, 4000] {
             let mut framer = YamlFramer::default();

@@ -122,8 +122,8 @@ fn each_row(
                 // A row ends at its carriage return for the reader: the line feed stands before the next one.
                 let rest = usize::try_from(at).ok().and_then(|at| text.get(at..)).unwrap_or_default();
                 let breaks = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-                let (skipped, lines) =
-                    breaks.fold((0, 0), |(bytes, lines), byte| (bytes + 1, lines + u64::from(*byte == b'\n')));
+                let (skipped, lines) = breaks
+                    .fold((0, 0), |(bytes, lines), byte| (bytes + 1, lines + u64::from(*byte == b'\n')));
                 row(&record, RowStart { at: at + skipped, line: line + lines }, facts);
             }
             Ok(false) => return,
@@ -172,7 +172,10 @@ impl Gathered {
     /// Where in the piece, and on which line of the entry, the row stands that is here at `at`.
     fn place(&self, at: u64) -> (usize, u64) {
         let after = self.places.partition_point(|(here, ..)| *here as u64 <= at);
-        after.checked_sub(1).and_then(|index| self.places.get(index)).map_or((0, 0), |(_, begins, line)| (*begins, *line))
+        after
+            .checked_sub(1)
+            .and_then(|index| self.places.get(index))
+            .map_or((0, 0), |(_, begins, line)| (*begins, *line))
     }
 }
 

@@ -30,7 +30,8 @@ impl Format for LogAnalyticsJson {
         let has = |word: &str| memmem::find(text, word.as_bytes()).is_some();
         let rest = text.starts_with(b"{") && has("\"tables\"") && has("\"columns\"");
         let az = text.starts_with(b"[") && has("\"TableName\"");
-        let export = text.starts_with(b"{") && has("\"TimeGenerated\"") && (has("\"Type\"") || has("\"_ResourceId\""));
+        let export =
+            text.starts_with(b"{") && has("\"TimeGenerated\"") && (has("\"Type\"") || has("\"_ResourceId\""));
         if rest || az || export { 93 } else { 0 }
     }
 
@@ -82,12 +83,19 @@ fn columns(head: &[u8]) -> Vec<String> {
     let rest = head.get(at..).unwrap_or_default();
     let Some(open) = memchr::memchr(b'[', rest) else { return Vec::new() };
     let Some(end) = crate::bytes::json::value_end(rest, open) else { return Vec::new() };
-    let list: Vec<Column> = serde_json::from_slice(rest.get(open..end).unwrap_or_default()).unwrap_or_default();
+    let list: Vec<Column> =
+        serde_json::from_slice(rest.get(open..end).unwrap_or_default()).unwrap_or_default();
     list.into_iter().map(|column| column_name(&column.name)).collect()
 }
 
 /// Reads a row that is an array of cells or an object of columns.
-fn row(json: &[u8], columns: &[String], piece: &Piece<'_>, (line, at): (u64, u64), facts: &mut Facts) -> bool {
+fn row(
+    json: &[u8],
+    columns: &[String],
+    piece: &Piece<'_>,
+    (line, at): (u64, u64),
+    facts: &mut Facts,
+) -> bool {
     let (names, values): (Vec<String>, Vec<Value>) = match serde_json::from_slice(json) {
         Ok(Value::Array(values)) => (columns.to_vec(), values),
         Ok(Value::Object(map)) => by_column(map),

@@ -21,7 +21,9 @@ fn measure(name: &[u8]) -> Option<Measure> {
         b"apiserver_storage_size_bytes"
         | b"apiserver_storage_db_total_size_in_bytes"
         | b"etcd_db_total_size_in_bytes" => Measure::StoreSize,
-        b"apiserver_storage_objects" | b"apiserver_resource_objects" | b"etcd_object_counts" => Measure::Objects,
+        b"apiserver_storage_objects" | b"apiserver_resource_objects" | b"etcd_object_counts" => {
+            Measure::Objects
+        }
         _ => return None,
     })
 }
@@ -108,7 +110,8 @@ impl Format for Metrics {
                 }
                 Measure::StoreSize => String::new(),
             };
-            if let Some(slot) = facts.nodes.metrics.slot(Place { source: piece.source.clone(), line: number }) {
+            if let Some(slot) = facts.nodes.metrics.slot(Place { source: piece.source.clone(), line: number })
+            {
                 *slot = Metric {
                     name: String::from_utf8_lossy(name).into(),
                     measure: Some(measure),
@@ -127,10 +130,20 @@ mod tests {
 
     #[test]
     fn a_line_is_a_name_labels_and_a_number() {
-        let read = |text: &'static str| sample(text.as_bytes()).map(|(name, labels, value)| (std::str::from_utf8(name).unwrap(), std::str::from_utf8(labels).unwrap(), value));
-        assert_eq!(read(r#"apiserver_storage_size_bytes{cluster="etcd-0"} 2.147483648e+09"#), Some(("apiserver_storage_size_bytes", r#"cluster="etcd-0""#, 2_147_483_648.0)));
+        let read = |text: &'static str| {
+            sample(text.as_bytes()).map(|(name, labels, value)| {
+                (std::str::from_utf8(name).unwrap(), std::str::from_utf8(labels).unwrap(), value)
+            })
+        };
+        assert_eq!(
+            read(r#"apiserver_storage_size_bytes{cluster="etcd-0"} 2.147483648e+09"#),
+            Some(("apiserver_storage_size_bytes", r#"cluster="etcd-0""#, 2_147_483_648.0))
+        );
         assert_eq!(read("go_goroutines 12"), Some(("go_goroutines", "", 12.0)));
-        assert_eq!(read(r#"a_total{path="/{id}"} 3 1700000000000"#), Some(("a_total", r#"path="/{id}""#, 3.0)));
+        assert_eq!(
+            read(r#"a_total{path="/{id}"} 3 1700000000000"#),
+            Some(("a_total", r#"path="/{id}""#, 3.0))
+        );
         for other in ["NAME READY", "12 13", "key: 12", "apiserver_up{", "a 1 2 3", ""] {
             assert_eq!(read(other), None, "{other}");
         }

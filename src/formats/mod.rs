@@ -3,7 +3,48 @@
 //! To add one: write its file, name it in the list below, and put samples under
 //! `samples/inputs/<name>/`. Tests fail when a sample is missing or claimed by two formats.
 
+mod access_log;
+mod audit_log;
+mod azure;
+mod calicoctl;
+mod cni_state;
+mod collection_errors;
+mod connection_test;
+mod conntrack;
+mod container_log;
+mod coredns_log;
+mod corefile;
+mod counting_command;
+mod crictl;
+mod diagnostic_records;
+mod docker_log;
+mod dumped_logs;
+mod felix_log;
+mod go_log;
+mod host_local_listing;
+mod host_local_store;
+mod ip_tool;
+mod journal;
+mod journal_json;
+mod json_log;
+mod klog;
+mod kubectl_describe;
+mod kubectl_table;
+mod kubernetes_json;
+mod kubernetes_yaml;
+mod log_analytics_csv;
+mod log_analytics_json;
+mod logfmt;
+mod metrics;
+mod network_outbound;
+mod packet_filter;
+mod plain_log;
+mod provision;
+mod resolv_conf;
+mod run_command;
 mod shared;
+mod text;
+mod timed_log;
 
 use std::sync::Arc;
 
@@ -12,7 +53,6 @@ use crate::facts::Facts;
 
 macro_rules! formats {
     ($($module:ident),* $(,)?) => {
-        $(mod $module;)*
         /// Every format, in the order in which equals are preferred.
         pub const FORMATS: &[&dyn Format] = &[$(&$module::FORMAT),*];
     };

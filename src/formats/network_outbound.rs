@@ -26,7 +26,12 @@ impl Format for NetworkOutbound {
         let lower = text.get(..text.len().min(600)).unwrap_or(text).to_ascii_lowercase();
         let has = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
         let json = matches!(text.first(), Some(b'{' | b'['));
-        if json && has("\"url\"") && has("\"status\"") && (has("\"type\"") || has("\"timestamp\"")) && (has("connected") || has("error")) {
+        if json
+            && has("\"url\"")
+            && has("\"status\"")
+            && (has("\"type\"") || has("\"timestamp\""))
+            && (has("connected") || has("error"))
+        {
             70
         } else {
             0
@@ -52,7 +57,13 @@ impl Format for NetworkOutbound {
                 };
                 let Some(status) = field("status") else { continue };
                 records += 1;
-                line::consider(status.as_bytes(), Surroundings::default(), piece.source, piece.first_line, facts);
+                line::consider(
+                    status.as_bytes(),
+                    Surroundings::default(),
+                    piece.source,
+                    piece.first_line,
+                    facts,
+                );
                 let place = Place { source: piece.source.clone(), line: piece.first_line + records - 1 };
                 if let Some(slot) = facts.nodes.probes.slot(place) {
                     let target = field("url").or_else(|| field("type")).unwrap_or_default();
@@ -70,7 +81,10 @@ impl Format for NetworkOutbound {
             }
         }
         if records == 0 {
-            facts.problem(piece.source, "attempts to reach something that could not be understood: the file may be cut");
+            facts.problem(
+                piece.source,
+                "attempts to reach something that could not be understood: the file may be cut",
+            );
         }
         records
     }

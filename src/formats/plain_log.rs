@@ -33,8 +33,17 @@ impl Format for PlainLog {
 pub(super) fn is_log_place(path: &str) -> bool {
     const NAMES: [&str; 6] = ["logs.txt", "kubelet", "messages", "syslog", "dmesg", "docker"];
     const FOLDERS: [&str; 11] = [
-        "/logs/current", "/logs/previous", "/logs/rotated/", "/logs/", "podlogs/", "podscontainerlogs/", "systemlogs/",
-        "nodelogs/", "var/log/", "journald/", "host_service_logs/",
+        "/logs/current",
+        "/logs/previous",
+        "/logs/rotated/",
+        "/logs/",
+        "podlogs/",
+        "podscontainerlogs/",
+        "systemlogs/",
+        "nodelogs/",
+        "var/log/",
+        "journald/",
+        "host_service_logs/",
     ];
     let name = path.rsplit(['/', '!']).next().unwrap_or(path);
     name.to_ascii_lowercase().ends_with(".log")

@@ -53,7 +53,9 @@ impl Format for Provision {
         let mut documents = serde_json::Deserializer::from_slice(piece.bytes).into_iter::<Document>();
         while let Some(Ok(document)) = documents.next() {
             records += 1;
-            let said = [&document.error, &document.message, &document.output].into_iter().find(|text| !text.is_empty());
+            let said = [&document.error, &document.message, &document.output]
+                .into_iter()
+                .find(|text| !text.is_empty());
             let said = said.map_or("", String::as_str);
             // The end of an output says how it failed.
             let tail: String = said.chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();

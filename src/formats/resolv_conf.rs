@@ -21,7 +21,11 @@ impl Format for ResolvConf {
     fn score(&self, head: &Head<'_>) -> u8 {
         let names = memmem::find_iter(head.bytes, b"nameserver ")
             .any(|at| at == 0 || head.bytes.get(at - 1) == Some(&b'\n'));
-        let known = || share_of_lines(head.bytes, 100, |line| line.starts_with(b"#") || line.starts_with(b";") || keyword(line).is_some());
+        let known = || {
+            share_of_lines(head.bytes, 100, |line| {
+                line.starts_with(b"#") || line.starts_with(b";") || keyword(line).is_some()
+            })
+        };
         if names && known() == 100 { 90 } else { 0 }
     }
 

@@ -88,7 +88,9 @@ fn collect(value: &Value, outputs: &mut Vec<(String, String)>) {
 /// Splits at `[stdout]` and `[stderr]`; a text without them, after its first line.
 fn parts(text: &str, outputs: &mut Vec<(String, String)>) {
     let Some((_, rest)) = text.split_once("[stdout]") else {
-        let body = text.split_once('\n').map_or("", |(first, rest)| if first.contains("started at ") || first.contains("succeeded") { rest } else { text });
+        let body = text.split_once('\n').map_or("", |(first, rest)| {
+            if first.contains("started at ") || first.contains("succeeded") { rest } else { text }
+        });
         outputs.push(("output".to_owned(), body.to_owned()));
         return;
     };
@@ -111,7 +113,10 @@ mod tests {
         let vmss = serde_json::json!({"value":[{"code":"ProvisioningState/succeeded","message":"Enable succeeded: \n[stdout]\n10.0.0.1\n\n[stderr]\n"}]});
         collect(&vmss, &mut found);
         collect(&serde_json::json!({"exitCode":0,"logs":"NAME\n"}), &mut found);
-        parts("command started at 2026-11-23 20:00:00, finished at 2026-11-23 20:00:01 with exitcode=0\nNAME\n", &mut found);
+        parts(
+            "command started at 2026-11-23 20:00:00, finished at 2026-11-23 20:00:01 with exitcode=0\nNAME\n",
+            &mut found,
+        );
         let shown: Vec<_> = found.iter().map(|(name, output)| (name.as_str(), output.trim())).collect();
         assert_eq!(shown, [("stdout", "10.0.0.1"), ("logs", "NAME"), ("output", "NAME")]);
     }

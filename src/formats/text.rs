@@ -10,14 +10,14 @@ use regex::Regex;
 
 use super::shared::bystander;
 use super::shared::command;
-use crate::bytes::json::value_end;
 use super::shared::line;
 use super::shared::table::Header;
 use super::{
-    FORMATS, Format, Head, Piece, azure, connection_test, counting_command, host_local_listing, kubectl_describe,
-    kubectl_table,
+    FORMATS, Format, Head, Piece, azure, connection_test, counting_command, host_local_listing,
+    kubectl_describe, kubectl_table,
 };
 use crate::bundle::Framer;
+use crate::bytes::json::value_end;
 use crate::evidence::excerpt;
 use crate::facts::Facts;
 use crate::facts::text::lossy;
@@ -151,15 +151,24 @@ fn runs_in_cluster(line: &str, command: &str) -> bool {
     let named = line.split_once(":/").is_some_and(|(before, rest)| {
         before.starts_with("root@") && rest.trim_start_matches(|c: char| c != '#').starts_with('#')
     });
-    let goes = ["kubectl exec", "kubectl run ", "kubectl debug", "k exec", "az vmss run-command", "az aks command"]
-        .iter()
-        .any(|word| command.contains(word));
+    let goes =
+        ["kubectl exec", "kubectl run ", "kubectl debug", "k exec", "az vmss run-command", "az aks command"]
+            .iter()
+            .any(|word| command.contains(word));
     container || named || goes
 }
 
 /// Splits at prompts.
 fn segments(text: &[u8]) -> Vec<Segment> {
-    let first = Segment { start: 0, end: text.len(), prompt: 0, line: 0, command: None, node: None, in_cluster: false };
+    let first = Segment {
+        start: 0,
+        end: text.len(),
+        prompt: 0,
+        line: 0,
+        command: None,
+        node: None,
+        in_cluster: false,
+    };
     let mut found = vec![first];
     let mut at = 0;
     for (number, raw) in (0..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
@@ -244,7 +253,9 @@ fn begin(line: &[u8]) -> Begin {
         Some(b'N') if kubectl_describe::begins(line) => Begin::Describe,
         Some(b'=') if line.starts_with(b"==== START logs") => Begin::Logs,
         Some(b'S') if line.starts_with(b"Server:") => Begin::Lookup,
-        Some(byte) if byte.is_ascii_uppercase() && Header::parse(line.trim_ascii_end()).is_some() => Begin::Table,
+        Some(byte) if byte.is_ascii_uppercase() && Header::parse(line.trim_ascii_end()).is_some() => {
+            Begin::Table
+        }
         _ => Begin::Other,
     }
 }
@@ -271,9 +282,7 @@ fn sections(text: &[u8]) -> Vec<Section> {
         let goes_on = match kind {
             // A described object holds anything, and ends where another thing begins.
             Begin::Describe => matches!(this, Begin::Describe | Begin::Other | Begin::Logs | Begin::Lookup),
-            Begin::Lookup => {
-                this == Begin::Other || this == Begin::Describe && with_address
-            }
+            Begin::Lookup => this == Begin::Other || this == Begin::Describe && with_address,
             // The items of a list, and the key that follows them.
             Begin::Yaml => this == Begin::Yaml || yaml_line(line),
             Begin::Table => this == Begin::Other && !line.trim_ascii().is_empty(),
@@ -325,7 +334,11 @@ pub(super) fn mixed(text: &[u8]) -> bool {
         let lines = text.get(section.start..section.end).unwrap_or_default();
         let first = lines.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let kind = begin(first);
-        let remarks = || lines.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().is_empty() || kubectl_table::is_remark(line));
+        let remarks = || {
+            lines
+                .split(|byte| *byte == b'\n')
+                .all(|line| line.trim_ascii().is_empty() || kubectl_table::is_remark(line))
+        };
         if !(kind == Begin::Other && remarks() || kinds.contains(&kind)) {
             kinds.push(kind);
         }
@@ -353,7 +366,8 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
         *coverage.formats.entry(azure::FORMAT.name()).or_default() += 1;
         return;
     }
-    let scored = FORMATS.iter().filter(|format| format.in_transcripts()).map(|format| (format.score(&head), *format));
+    let scored =
+        FORMATS.iter().filter(|format| format.in_transcripts()).map(|format| (format.score(&head), *format));
     let best = scored.max_by_key(|(score, _)| *score).filter(|(score, _)| *score >= SURE);
     let listing = host_local_listing::score(part.bytes, part.command);
     let (format, records): (&'static str, u64) = match best {
@@ -412,7 +426,14 @@ pub(super) fn mixed_after_document(text: &[u8]) -> bool {
 }
 
 /// Reads what was wrapped in another record, as if it were an entry of its own.
-pub(super) fn embedded(outer: &Piece<'_>, source: &Arc<str>, text: &[u8], node: Option<&str>, command: Option<&str>, facts: &mut Facts) {
+pub(super) fn embedded(
+    outer: &Piece<'_>,
+    source: &Arc<str>,
+    text: &[u8],
+    node: Option<&str>,
+    command: Option<&str>,
+    facts: &mut Facts,
+) {
     let piece = Piece {
         source,
         bytes: text,
@@ -441,13 +462,17 @@ mod tests {
                     / # ls /host/var/lib/cni/networks/kubenet\n10.244.0.2\n10.244.0.3\nlock\n/ # exit\n";
         let found = segments(text.as_bytes());
         assert_eq!(found.iter().find_map(|s| s.node.as_deref()), Some("aks-np-1"));
-        let listing = found.iter().find(|s| s.command.as_deref().is_some_and(|c| c.starts_with("ls "))).unwrap();
+        let listing =
+            found.iter().find(|s| s.command.as_deref().is_some_and(|c| c.starts_with("ls "))).unwrap();
         assert_eq!(&text[listing.start..listing.end], "10.244.0.2\n10.244.0.3\nlock\n");
         assert_eq!(listing.line, 4);
     }
 
     fn parts(text: &str) -> Vec<&str> {
-        sections(text.as_bytes()).into_iter().map(|section| text[section.start..section.end].lines().next().unwrap()).collect()
+        sections(text.as_bytes())
+            .into_iter()
+            .map(|section| text[section.start..section.end].lines().next().unwrap())
+            .collect()
     }
 
     #[test]
@@ -467,7 +492,15 @@ mod tests {
                     apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nthe end of it\n";
         assert_eq!(
             parts(text),
-            ["Warning: v1 Endpoints is deprecated", "{", "bye", "NAME   READY   STATUS", "Name:  x", "apiVersion: v1", "the end of it"]
+            [
+                "Warning: v1 Endpoints is deprecated",
+                "{",
+                "bye",
+                "NAME   READY   STATUS",
+                "Name:  x",
+                "apiVersion: v1",
+                "the end of it"
+            ]
         );
     }
 

@@ -4,13 +4,8 @@ use super::shared::line::klog_time;
 use super::shared::log::LineLog;
 use crate::facts::time;
 
-pub(super) const FORMAT: LineLog = LineLog {
-    name: "timed-log",
-    about: "log whose lines begin with a time",
-    score: 40,
-    share: 25,
-    looks,
-};
+pub(super) const FORMAT: LineLog =
+    LineLog { name: "timed-log", about: "log whose lines begin with a time", score: 40, share: 25, looks };
 
 fn looks(line: &[u8]) -> bool {
     let line = line.strip_prefix(b"[").or_else(|| line.strip_prefix(b"\"")).unwrap_or(line);

@@ -70,7 +70,10 @@ fn finding(cluster: &Cluster, group: &Group<'_>) -> Option<Finding> {
             let missing = group.reasons().into_iter().find_map(|reason| {
                 Some(reason.split_once("service account ")?.1.split(':').next()?.to_owned())
             });
-            format!("Service account {} does not exist, pods that name it can't be made", missing.unwrap_or_default())
+            format!(
+                "Service account {} does not exist, pods that name it can't be made",
+                missing.unwrap_or_default()
+            )
         }
         _ => format!("{}: {}, asked by {}", words.name, group.asked(), group.who()),
     };
@@ -85,9 +88,13 @@ fn finding(cluster: &Cluster, group: &Group<'_>) -> Option<Finding> {
         Confidence::Confirmed
     };
     let ended = ended.map(|silence| {
-        format!(" Not seen again in the {} of logs after it: probably ended by itself.", time::show_length(silence))
+        format!(
+            " Not seen again in the {} of logs after it: probably ended by itself.",
+            time::show_length(silence)
+        )
     });
-    let reason = group.reasons().into_iter().next().map(|reason| format!(" The answer: {reason}")).unwrap_or_default();
+    let reason =
+        group.reasons().into_iter().next().map(|reason| format!(" The answer: {reason}")).unwrap_or_default();
     finding.cause = format!("{}{reason}{}", words.cause, ended.unwrap_or_default());
     finding.detail("refused_by", words.slug);
     finding.fix = Fix { text: words.fix.to_owned(), ..Fix::default() };

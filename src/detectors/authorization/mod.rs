@@ -1,8 +1,24 @@
 //! Requests that the API server refuses.
 
 mod fix;
+mod forbidden_not_by_rbac;
 mod group;
 mod near_miss;
+mod rbac_api_group_wrong;
+mod rbac_binding_in_another_namespace;
+mod rbac_bound_in_namespace_only;
+mod rbac_escalation_denied;
+mod rbac_impersonation_denied;
+mod rbac_missing_permission;
+mod rbac_path_not_covered;
+mod rbac_pod_uses_another_account;
+mod rbac_resource_misspelt;
+mod rbac_resource_names_cannot_match;
+mod rbac_role_does_not_exist;
+mod rbac_role_is_empty;
+mod rbac_subject_does_not_match;
+mod rbac_subresource_missing;
+mod rbac_verb_missing;
 mod repair;
 
 super::detectors![

@@ -1,7 +1,7 @@
 //! Someone may not act as another user.
 
-use super::{REQUEST_LOGS, decided};
 use super::group::groups;
+use super::{REQUEST_LOGS, decided};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Class;

@@ -17,5 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Apply the Role or ClusterRole and the binding that the finding shows: they hold exactly what was denied. If a binding exists already in another namespace, or names the account wrongly, repair that one instead.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::NoBinding, Step::NoRule, Step::Unknown, Step::Allowed]),
+    judge: |cluster| {
+        near_miss::judge(cluster, &DETECTOR, &[Step::NoBinding, Step::NoRule, Step::Unknown, Step::Allowed])
+    },
 };

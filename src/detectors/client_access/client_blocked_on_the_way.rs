@@ -23,18 +23,30 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let Some(aks) = cluster.azure.cluster().filter(|aks| !aks.private && (aks.whole || !aks.ranges.is_empty())) else {
+    let Some(aks) =
+        cluster.azure.cluster().filter(|aks| !aks.private && (aks.whole || !aks.ranges.is_empty()))
+    else {
         return Outcome::default();
     };
     let inside = common::addresses(cluster).iter().any(|one| !one.private && aks.allows(one.ip).is_some());
     if common::is_stopped(cluster) || !(aks.ranges.is_empty() || inside) {
         return Outcome::default();
     }
-    let Some(mut told) = common::attempts(cluster, |one| common::unanswered(one.failure)) else { return Outcome::default() };
-    let why = if inside { "the client's address is within its authorised ranges" } else { "it has no authorised ranges" };
+    let Some(mut told) = common::attempts(cluster, |one| common::unanswered(one.failure)) else {
+        return Outcome::default();
+    };
+    let why = if inside {
+        "the client's address is within its authorised ranges"
+    } else {
+        "it has no authorised ranges"
+    };
     told.show_first(aks.evidence("apiServerAccessProfile", why));
     let private = told.hosts.iter().any(|host| host.parse().is_ok_and(crate::cluster::azure::is_private));
-    let stale = if private { " The client used a private address: its kubeconfig may be of another cluster." } else { "" };
+    let stale = if private {
+        " The client used a private address: its kubeconfig may be of another cluster."
+    } else {
+        ""
+    };
     let host = if aks.fqdn.is_empty() { "API_SERVER" } else { &aks.fqdn };
     let says = Says {
         severity: Severity::High,
@@ -45,5 +57,13 @@ fn judge(cluster: &Cluster) -> Outcome {
         commands: vec![format!("curl -vk --connect-timeout 10 https://{host}/version"), format!("nslookup {host}")],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, "client", "A client gets no answer from a public API server that lets it in".to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    told.finding(
+        &DETECTOR,
+        "client",
+        "A client gets no answer from a public API server that lets it in".to_owned(),
+        says,
+    )
+    .into_iter()
+    .collect::<Vec<_>>()
+    .into()
 }

@@ -36,5 +36,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         commands: vec!["env | grep -i proxy".to_owned(), "kubectl get --raw /readyz?verbose".to_owned()],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, "client", "A client's connections to the API server are cut".to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    told.finding(&DETECTOR, "client", "A client's connections to the API server are cut".to_owned(), says)
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into()
 }

@@ -37,35 +37,63 @@ fn finding(cluster: &Cluster, signal: Signal, mut told: Told) -> Option<Finding>
         let said = listed(told.details.iter().map(String::as_str), 2);
         let missing = said.contains("not found");
         let (fix, commands) = if missing {
-            ("Install kubelogin where kubectl runs, and let the kubeconfig use it.", vec!["az aks install-cli".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()])
+            (
+                "Install kubelogin where kubectl runs, and let the kubeconfig use it.",
+                vec!["az aks install-cli".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()],
+            )
         } else {
-            ("Sign in again; the error of Entra ID names what it refused (an account, a policy, an expired secret).", vec!["az login".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()])
+            (
+                "Sign in again; the error of Entra ID names what it refused (an account, a policy, an expired secret).",
+                vec!["az login".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()],
+            )
         };
         let says = Says {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "failed attempt",
-            cause: format!("kubectl could not get a token{}: the credential plugin failed ({said}). The API server was not asked.", told.when()),
+            cause: format!(
+                "kubectl could not get a token{}: the credential plugin failed ({said}). The API server was not asked.",
+                told.when()
+            ),
             fix: fix.to_owned(),
             commands,
             verify,
         };
-        let title = if missing { "kubectl has no credential plugin (kubelogin)" } else { "A client's credential plugin can't get a token" };
+        let title = if missing {
+            "kubectl has no credential plugin (kubelogin)"
+        } else {
+            "A client's credential plugin can't get a token"
+        };
         return told.finding(&DETECTOR, "plugin", title.to_owned(), says);
     }
     let local = aks.filter(|aks| aks.no_local_accounts);
     if let Some(aks) = local {
         told.show_first(aks.evidence("disableLocalAccounts", "true"));
     }
-    let why = if local.is_some() { "local accounts are switched off, so the certificate of an old kubeconfig is not taken" } else { "the certificate or token in the kubeconfig is expired, was rotated, or is of another cluster" };
+    let why = if local.is_some() {
+        "local accounts are switched off, so the certificate of an old kubeconfig is not taken"
+    } else {
+        "the certificate or token in the kubeconfig is expired, was rotated, or is of another cluster"
+    };
     let says = Says {
         severity: Severity::High,
         confidence: if local.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("The API server was reached{} and answered 401: it does not know who asks; {why}.", told.when()),
+        cause: format!(
+            "The API server was reached{} and answered 401: it does not know who asks; {why}.",
+            told.when()
+        ),
         fix: "Fetch the kubeconfig of the cluster anew, and sign in.".to_owned(),
-        commands: vec![format!("az aks get-credentials {named} --overwrite-existing"), "kubelogin convert-kubeconfig -l azurecli   # clusters with Entra ID".to_owned()],
+        commands: vec![
+            format!("az aks get-credentials {named} --overwrite-existing"),
+            "kubelogin convert-kubeconfig -l azurecli   # clusters with Entra ID".to_owned(),
+        ],
         verify,
     };
-    told.finding(&DETECTOR, "unauthorized", "The API server does not take a client's credentials (401)".to_owned(), says)
+    told.finding(
+        &DETECTOR,
+        "unauthorized",
+        "The API server does not take a client's credentials (401)".to_owned(),
+        says,
+    )
 }

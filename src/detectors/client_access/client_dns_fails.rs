@@ -34,9 +34,16 @@ fn finding(cluster: &Cluster, mut told: Told) -> Option<Finding> {
     let aks = cluster.azure.cluster().filter(|aks| !aks.fqdn.is_empty());
     let hosts = listed(told.hosts.iter().map(String::as_str), 3);
     let stale = aks.filter(|aks| !told.hosts.contains(&aks.fqdn));
-    let unknown = told.evidence.iter().any(|one| one.excerpt.contains("o such host") || one.excerpt.contains("NXDOMAIN"));
+    let unknown = told
+        .evidence
+        .iter()
+        .any(|one| one.excerpt.contains("o such host") || one.excerpt.contains("NXDOMAIN"));
     let server = listed(told.resolvers.iter().map(String::as_str), 3);
-    let asked = if server.is_empty() { "The client's DNS server".to_owned() } else { format!("The client's DNS server {server}") };
+    let asked = if server.is_empty() {
+        "The client's DNS server".to_owned()
+    } else {
+        format!("The client's DNS server {server}")
+    };
     let said = if unknown { "says that the name does not exist" } else { "does not answer" };
     let (cause, fix) = match stale {
         Some(aks) => {

@@ -35,30 +35,42 @@ fn judge(cluster: &Cluster) -> Outcome {
         return ruled_out("the cluster is private: authorised ranges don't hold for it".to_owned());
     }
     if aks.ranges.is_empty() {
-        return ruled_out(format!("{} has no authorised ranges: its API server takes connections from everywhere", aks.shown()));
+        return ruled_out(format!(
+            "{} has no authorised ranges: its API server takes connections from everywhere",
+            aks.shown()
+        ));
     }
     let known = common::addresses(cluster);
     // A service tag stands for addresses that the bundle does not name.
     let tagged = aks.ranges.iter().find(|text| range(text).is_none());
     if let (Some(tag), None) = (tagged, known.iter().find(|one| aks.allows(one.ip).is_some())) {
         return Outcome {
-            undecided: Some(format!("the authorised ranges hold {tag}, whose addresses are not in the bundle")),
+            undecided: Some(format!(
+                "the authorised ranges hold {tag}, whose addresses are not in the bundle"
+            )),
             ..Outcome::default()
         };
     }
     // A client with both families reaches the API server by IPv4.
-    let families = |ip: IpAddr| aks.ranges.iter().filter_map(|text| range(text)).any(|own| own.addr().is_ipv4() == ip.is_ipv4());
+    let families = |ip: IpAddr| {
+        aks.ranges.iter().filter_map(|text| range(text)).any(|own| own.addr().is_ipv4() == ip.is_ipv4())
+    };
     // The API server never sees a private address.
     let public: Vec<&ClientAddress> = known.iter().filter(|one| !one.private && families(one.ip)).collect();
     let outside: Vec<&&ClientAddress> = public.iter().filter(|one| aks.allows(one.ip).is_none()).collect();
     if !outside.is_empty() {
-        let findings: Vec<Finding> =
-            outside.iter().filter_map(|one| out_of_range(aks, one, timeouts.clone().unwrap_or_default())).collect();
+        let findings: Vec<Finding> = outside
+            .iter()
+            .filter_map(|one| out_of_range(aks, one, timeouts.clone().unwrap_or_default()))
+            .collect();
         return findings.into();
     }
     if let Some(inside) = public.first() {
         let range = aks.allows(inside.ip).unwrap_or_default();
-        return ruled_out(format!("the client's address {} is within the authorised range {range}", inside.ip));
+        return ruled_out(format!(
+            "the client's address {} is within the authorised range {range}",
+            inside.ip
+        ));
     }
     match timeouts {
         Some(told) => address_unknown(aks, told, known.first(), &common::earlier(cluster)).into_iter().collect::<Vec<_>>().into(),
@@ -82,24 +94,39 @@ fn update(aks: &AksCluster, added: &str) -> String {
 }
 
 fn finish(mut finding: Finding, aks: &AksCluster) -> Finding {
-    finding.subjects = vec![SubjectRef { kind: "AKS cluster".to_owned(), namespace: String::new(), name: aks.name.clone() }];
+    finding.subjects =
+        vec![SubjectRef { kind: "AKS cluster".to_owned(), namespace: String::new(), name: aks.name.clone() }];
     finding.detail("authorized_ranges", &aks.ranges);
     finding
 }
 
 fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut told: Told) -> Option<Finding> {
     let failed = told.count > 0;
-    told.show_first([aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")), Some(client.evidence.clone())].into_iter().flatten());
+    told.show_first(
+        [
+            aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")),
+            Some(client.evidence.clone()),
+        ]
+        .into_iter()
+        .flatten(),
+    );
     let ranges = listed(aks.ranges.iter().map(String::as_str), 6);
     let only = if aks.only_itself() { " (0.0.0.0/32 lets nobody in but the cluster itself)" } else { "" };
-    let timed_out = if failed { format!(" Its connections{} were not answered.", told.when()) } else { String::new() };
+    let timed_out =
+        if failed { format!(" Its connections{} were not answered.", told.when()) } else { String::new() };
     let single = if client.ip.is_ipv4() { format!("{}/32", client.ip) } else { client.ip.to_string() };
     let says = Says {
         severity: if failed { Severity::High } else { Severity::Medium },
         confidence: if failed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if failed { "failed attempt" } else { "address" },
-        cause: format!("The API server of {} may be reached from {ranges}{only}, and the client's address {} is in none of them: its packets are dropped.{timed_out}", aks.shown(), client.ip),
-        fix: format!("Add {single} to the ranges; the command keeps those that are there. Ask the network's administrators first whether the address is fixed: behind a NAT or VPN, add the range of its public addresses."),
+        cause: format!(
+            "The API server of {} may be reached from {ranges}{only}, and the client's address {} is in none of them: its packets are dropped.{timed_out}",
+            aks.shown(),
+            client.ip
+        ),
+        fix: format!(
+            "Add {single} to the ranges; the command keeps those that are there. Ask the network's administrators first whether the address is fixed: behind a NAT or VPN, add the range of its public addresses."
+        ),
         commands: vec![update(aks, &single)],
         verify: common::verify(),
     };
@@ -107,7 +134,12 @@ fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut told: Told) -> Opt
     Some(finish(told.finding(&DETECTOR, &client.ip.to_string(), title, says)?, aks))
 }
 
-fn address_unknown(aks: &AksCluster, mut told: Told, private: Option<&ClientAddress>, earlier: &[IpAddr]) -> Option<Finding> {
+fn address_unknown(
+    aks: &AksCluster,
+    mut told: Told,
+    private: Option<&ClientAddress>,
+    earlier: &[IpAddr],
+) -> Option<Finding> {
     told.show_first(aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")));
     let but = private.map_or_else(String::new, |one| format!(" The address {} is a private one: the API server sees the public address behind which it stands.", one.ip));
     let outside: Vec<String> =
@@ -115,7 +147,10 @@ fn address_unknown(aks: &AksCluster, mut told: Told, private: Option<&ClientAddr
     let before = if outside.is_empty() {
         String::new()
     } else {
-        format!(" Audit events show kubectl earlier from {}, which no range holds now.", listed(outside.iter().map(String::as_str), 3))
+        format!(
+            " Audit events show kubectl earlier from {}, which no range holds now.",
+            listed(outside.iter().map(String::as_str), 3)
+        )
     };
     let sure = aks.only_itself();
     let ranges = listed(aks.ranges.iter().map(String::as_str), 6);
@@ -128,7 +163,8 @@ fn address_unknown(aks: &AksCluster, mut told: Told, private: Option<&ClientAddr
         commands: vec!["curl -s https://ifconfig.me   # on the client".to_owned(), update(aks, "CLIENT_ADDRESS/32")],
         verify: common::verify(),
     };
-    let title = format!("A client can't reach the API server of {}, which has authorised IP ranges", aks.shown());
+    let title =
+        format!("A client can't reach the API server of {}, which has authorised IP ranges", aks.shown());
     Some(finish(told.finding(&DETECTOR, "unknown client", title, says)?, aks))
 }
 
@@ -138,7 +174,11 @@ fn unexplained(told: Told) -> Option<Finding> {
         severity: Severity::High,
         confidence: Confidence::Possible,
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} were not answered: they are dropped on the way. The most common reason is that authorised IP ranges are on and the client's public address is in none of them (it may have changed: build agents and home connections do); others are a private cluster, or a firewall between. The cluster's configuration, which would tell, is not in the bundle.", told.reached_for_in_brackets(), told.when()),
+        cause: format!(
+            "A client's connections{} to the API server{} were not answered: they are dropped on the way. The most common reason is that authorised IP ranges are on and the client's public address is in none of them (it may have changed: build agents and home connections do); others are a private cluster, or a firewall between. The cluster's configuration, which would tell, is not in the bundle.",
+            told.reached_for_in_brackets(),
+            told.when()
+        ),
         fix: "Show the authorised ranges and the client's public address, and compare them.".to_owned(),
         commands: vec![
             "az aks show -g RESOURCE_GROUP -n CLUSTER --query apiServerAccessProfile".to_owned(),

@@ -38,10 +38,17 @@ fn finding(cluster: &Cluster, failure: Failure, mut told: Told) -> Option<Findin
     // An authority of a cluster calls itself `ca` or `kubernetes`; a company's proxy does not.
     let inspected = cluster.facts.nodes.certificates.iter().find(|(_, one)| {
         let own = one.issuer.trim_start_matches('/').trim_start_matches("CN").trim_start_matches([' ', '=']);
-        one.untrusted && !own.is_empty() && !matches!(own, "ca" | "kubernetes") && told.hosts.iter().any(|host| **host == *one.whose)
+        one.untrusted
+            && !own.is_empty()
+            && !matches!(own, "ca" | "kubernetes")
+            && told.hosts.iter().any(|host| **host == *one.whose)
     });
     if let Some((place, one)) = inspected {
-        told.show_first([at(place, &format!("certificate of {}", one.whose), &format!("issuer {}", one.issuer))]);
+        told.show_first([at(
+            place,
+            &format!("certificate of {}", one.whose),
+            &format!("issuer {}", one.issuer),
+        )]);
     }
     let (about, title, why, fix) = match failure {
         Failure::TlsWrongName => (
@@ -63,17 +70,26 @@ fn finding(cluster: &Cluster, failure: Failure, mut told: Told) -> Option<Findin
             "See who issued the certificate. A company's authority: take *.hcp.REGION.azmk8s.io out of the inspection. The cluster's own: fetch the kubeconfig anew.",
         ),
     };
-    let issuer = inspected.map_or_else(String::new, |(_, one)| format!(" It was issued by {}: TLS is inspected on the way.", one.issuer));
+    let issuer = inspected.map_or_else(String::new, |(_, one)| {
+        format!(" It was issued by {}: TLS is inspected on the way.", one.issuer)
+    });
     let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
     let named = aks_named(cluster);
     let says = Says {
         severity: Severity::High,
         confidence: if inspected.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("A client reached {}{}, and gave up at the certificate: {why}.{issuer}", told.reached_for_or("the API server's address"), told.when()),
+        cause: format!(
+            "A client reached {}{}, and gave up at the certificate: {why}.{issuer}",
+            told.reached_for_or("the API server's address"),
+            told.when()
+        ),
         fix: fix.to_owned(),
         commands: vec![
-            format!("openssl s_client -connect {}:443 -showcerts </dev/null 2>/dev/null | openssl x509 -noout -issuer -subject -dates", crate::detectors::shell(&host)),
+            format!(
+                "openssl s_client -connect {}:443 -showcerts </dev/null 2>/dev/null | openssl x509 -noout -issuer -subject -dates",
+                crate::detectors::shell(&host)
+            ),
             format!("az aks get-credentials {named} --overwrite-existing"),
         ],
         verify: common::verify(),

@@ -15,7 +15,14 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The cluster is stopped, or its API server refuses connections",
     guide: &["1"],
     needs: &[AKS],
-    explains: &["client-dns-fails", "client-blocked-on-the-way", "node-cannot-reach-api-server", "node-cannot-resolve-api-server", "pod-cannot-reach-api-server", "node-not-ready"],
+    explains: &[
+        "client-dns-fails",
+        "client-blocked-on-the-way",
+        "node-cannot-reach-api-server",
+        "node-cannot-resolve-api-server",
+        "pod-cannot-reach-api-server",
+        "node-not-ready",
+    ],
     doc: Doc {
         meaning: "A stopped cluster has no API server: its name disappears from DNS, or connections are refused. After a failed operation it may run in part. After a start its address may be another one than before.",
         decision: "Confirmed when the cluster's power state is Stopped. Likely when its last operation failed and a client was refused. Possible when a client was refused by the API server and the cluster is not described: it may just start.",
@@ -27,7 +34,8 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let refused = told::attempts(cluster, |one| {
-        (one.who == Who::Client && one.what == What::ApiServer && one.failure == Failure::Refused).then_some(())
+        (one.who == Who::Client && one.what == What::ApiServer && one.failure == Failure::Refused)
+            .then_some(())
     })
     .remove(&());
     let finding = match cluster.azure.cluster() {
@@ -41,7 +49,8 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 fn about(aks: &AksCluster, finding: Option<Finding>) -> Option<Finding> {
     let mut finding = finding?;
-    finding.subjects = vec![SubjectRef { kind: "AKS cluster".to_owned(), namespace: String::new(), name: aks.name.clone() }];
+    finding.subjects =
+        vec![SubjectRef { kind: "AKS cluster".to_owned(), namespace: String::new(), name: aks.name.clone() }];
     Some(finding)
 }
 
@@ -49,7 +58,11 @@ fn stopped(cluster: &Cluster, aks: &AksCluster) -> Option<Finding> {
     let any = |one: &crate::cluster::reachability::Unreached| (one.what == What::ApiServer).then_some(());
     let mut told = told::attempts(cluster, any).remove(&()).unwrap_or_default();
     told.show_first(aks.evidence("powerState.code", &aks.power));
-    let failed = if told.count > 0 { format!(" {}{} failed for that.", told::counted(told.count as usize, "connection"), told.when()) } else { String::new() };
+    let failed = if told.count > 0 {
+        format!(" {}{} failed for that.", told::counted(told.count as usize, "connection"), told.when())
+    } else {
+        String::new()
+    };
     let unit = if told.count > 0 { "failed attempt" } else { "cluster" };
     let says = Says {
         severity: Severity::Critical,
@@ -71,15 +84,30 @@ fn failed(aks: &AksCluster, refused: Option<Told>) -> Option<Finding> {
         severity: if was_refused { Severity::High } else { Severity::Medium },
         confidence: if was_refused { Confidence::Likely } else { Confidence::Possible },
         unit: if was_refused { "failed attempt" } else { "cluster" },
-        cause: format!("The last operation on {} ended as {}: parts of it may be missing or old until it is repeated.{}", aks.shown(), aks.provisioning, if was_refused { " Its API server refused connections." } else { "" }),
-        fix: "See in the activity log why the operation failed, mend that, and let it be repeated.".to_owned(),
+        cause: format!(
+            "The last operation on {} ended as {}: parts of it may be missing or old until it is repeated.{}",
+            aks.shown(),
+            aks.provisioning,
+            if was_refused { " Its API server refused connections." } else { "" }
+        ),
+        fix: "See in the activity log why the operation failed, mend that, and let it be repeated."
+            .to_owned(),
         commands: vec![
-            "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 7d -o table".to_owned(),
+            "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 7d -o table"
+                .to_owned(),
             format!("az aks update {}   # without options: reconciles the cluster", aks.named()),
         ],
         verify: vec![format!("az aks show {} --query provisioningState   # Succeeded", aks.named())],
     };
-    about(aks, told.finding(&DETECTOR, &aks.name, format!("The last operation on {} ended as {}", aks.shown(), aks.provisioning), says))
+    about(
+        aks,
+        told.finding(
+            &DETECTOR,
+            &aks.name,
+            format!("The last operation on {} ended as {}", aks.shown(), aks.provisioning),
+            says,
+        ),
+    )
 }
 
 fn only_refused(aks: Option<&AksCluster>, told: Told) -> Option<Finding> {
@@ -87,10 +115,17 @@ fn only_refused(aks: Option<&AksCluster>, told: Told) -> Option<Finding> {
         severity: Severity::Medium,
         confidence: Confidence::Possible,
         unit: "failed attempt",
-        cause: format!("The host{} answers, and nothing listens on the port of the API server{}. It is starting or stopped, or the kubeconfig names the wrong port.", told.reached_for_in_brackets(), told.when()),
+        cause: format!(
+            "The host{} answers, and nothing listens on the port of the API server{}. It is starting or stopped, or the kubeconfig names the wrong port.",
+            told.reached_for_in_brackets(),
+            told.when()
+        ),
         fix: "See whether the cluster runs, and whether the kubeconfig names it.".to_owned(),
         commands: vec![
-            format!("az aks show {} --query \"{{power:powerState.code,state:provisioningState,name:fqdn}}\"", aks.map_or_else(|| "-g RESOURCE_GROUP -n CLUSTER".to_owned(), AksCluster::named)),
+            format!(
+                "az aks show {} --query \"{{power:powerState.code,state:provisioningState,name:fqdn}}\"",
+                aks.map_or_else(|| "-g RESOURCE_GROUP -n CLUSTER".to_owned(), AksCluster::named)
+            ),
             "kubectl config view --minify".to_owned(),
         ],
         verify: common::verify(),

@@ -29,9 +29,14 @@ fn of_kubectl(one: &Unreached) -> bool {
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let mut told = told::signals(cluster, |key| (key.signal == Signal::NoKubeconfig).then_some(())).remove(&());
+    let mut told =
+        told::signals(cluster, |key| (key.signal == Signal::NoKubeconfig).then_some(())).remove(&());
     let refused = cluster.unreached.iter().filter(|one| {
-        one.who == Who::Client && one.what == What::Itself && one.failure == Failure::Refused && one.port == 8080 && of_kubectl(one)
+        one.who == Who::Client
+            && one.what == What::Itself
+            && one.failure == Failure::Refused
+            && one.port == 8080
+            && of_kubectl(one)
     });
     for one in refused {
         told.get_or_insert_default().add_attempt(one);
@@ -42,10 +47,20 @@ fn judge(cluster: &Cluster) -> Outcome {
         severity: Severity::High,
         confidence: Confidence::Confirmed,
         unit: "failed attempt",
-        cause: format!("kubectl{} found no kubeconfig and asked its own machine on port 8080, where no API server is. This says nothing of the cluster.", told.when()),
-        fix: "Fetch the kubeconfig as the user who runs kubectl; look whether KUBECONFIG names another file.".to_owned(),
-        commands: vec![format!("az aks get-credentials {named}"), "echo $KUBECONFIG; kubectl config get-contexts".to_owned()],
+        cause: format!(
+            "kubectl{} found no kubeconfig and asked its own machine on port 8080, where no API server is. This says nothing of the cluster.",
+            told.when()
+        ),
+        fix: "Fetch the kubeconfig as the user who runs kubectl; look whether KUBECONFIG names another file."
+            .to_owned(),
+        commands: vec![
+            format!("az aks get-credentials {named}"),
+            "echo $KUBECONFIG; kubectl config get-contexts".to_owned(),
+        ],
         verify: vec!["kubectl config current-context   # names the cluster".to_owned()],
     };
-    told.finding(&DETECTOR, "client", "kubectl runs without a kubeconfig".to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    told.finding(&DETECTOR, "client", "kubectl runs without a kubeconfig".to_owned(), says)
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into()
 }

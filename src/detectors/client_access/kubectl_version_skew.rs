@@ -34,5 +34,13 @@ fn judge(cluster: &Cluster) -> Outcome {
         commands: vec!["az aks install-cli --client-version CLUSTER_VERSION".to_owned()],
         verify: vec!["kubectl version   # no warning".to_owned()],
     };
-    told.finding(&DETECTOR, "client", "kubectl and the API server are more than one minor version apart".to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    told.finding(
+        &DETECTOR,
+        "client",
+        "kubectl and the API server are more than one minor version apart".to_owned(),
+        says,
+    )
+    .into_iter()
+    .collect::<Vec<_>>()
+    .into()
 }

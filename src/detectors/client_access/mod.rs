@@ -1,6 +1,17 @@
 //! Clients can't reach the API server: authorised ranges, private clusters, names, stopped clusters, kubeconfigs, TLS.
 
+mod client_blocked_on_the_way;
+mod client_connection_cut;
+mod client_credentials_refused;
+mod client_dns_fails;
+mod client_not_in_authorized_ranges;
+mod client_proxy_fails;
+mod client_tls_fails;
+mod cluster_stopped;
 mod common;
+mod kubeconfig_missing;
+mod kubectl_version_skew;
+mod private_cluster_without_path;
 
 super::detectors![
     client_not_in_authorized_ranges,

@@ -52,7 +52,13 @@ fn finding(cluster: &Cluster, described: bool, mut told: Told) -> Option<Finding
     } else {
         "the address is of the cluster's own network, and nothing leads there from the client"
     };
-    let known = if described { "is private" } else if by_name { "is private, by the name that the client used" } else { "seems to be private, by the address that the client used" };
+    let known = if described {
+        "is private"
+    } else if by_name {
+        "is private, by the name that the client used"
+    } else {
+        "seems to be private, by the address that the client used"
+    };
     let named = aks_named(cluster);
     let says = Says {
         severity: Severity::High,
@@ -69,7 +75,11 @@ fn finding(cluster: &Cluster, described: bool, mut told: Told) -> Option<Finding
     let title = format!("{} {known}, and a client has no way to it", capital(&shown));
     let mut finding = told.finding(&DETECTOR, aks.map_or("cluster", |aks| aks.name.as_str()), title, says)?;
     if let Some(aks) = aks {
-        finding.subjects = vec![SubjectRef { kind: "AKS cluster".to_owned(), namespace: String::new(), name: aks.name.clone() }];
+        finding.subjects = vec![SubjectRef {
+            kind: "AKS cluster".to_owned(),
+            namespace: String::new(),
+            name: aks.name.clone(),
+        }];
     }
     Some(finding)
 }

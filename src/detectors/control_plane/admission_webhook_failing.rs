@@ -26,7 +26,8 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<String, Told> = told::signals(cluster, |key| (key.signal == Signal::WebhookFailing).then(|| key.detail.to_string()));
+    let all: BTreeMap<String, Told> =
+        told::signals(cluster, |key| (key.signal == Signal::WebhookFailing).then(|| key.detail.to_string()));
     // One webhook may be told with and without its service.
     let mut by_name: BTreeMap<String, (String, Told)> = BTreeMap::new();
     for (detail, told) in all {
@@ -44,7 +45,11 @@ fn judge(cluster: &Cluster) -> Outcome {
             None => drop(by_name.insert(name.to_owned(), (host.to_owned(), told))),
         }
     }
-    by_name.into_iter().filter_map(|(name, (host, told))| finding(cluster, &name, &host, told)).collect::<Vec<_>>().into()
+    by_name
+        .into_iter()
+        .filter_map(|(name, (host, told))| finding(cluster, &name, &host, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Whether the bundle shows that a service leads to nothing: by its published endpoints when they are there, else by the
@@ -60,9 +65,18 @@ fn has_no_endpoint(state: &State) -> bool {
 const WAYS: &[(&str, &str)] = &[
     ("no endpoints available", "its service has no endpoint"),
     ("connection refused", "nothing listens where its service leads"),
-    ("x509", "its certificate is not the one that the configuration names: it was renewed, or is of another name"),
-    ("deadline exceeded", "it did not answer in time: its pods are overloaded, or the way from the API server to them is blocked (the tunnel, a network policy, a security group)"),
-    ("i/o timeout", "no connection came about: a network policy, a security group, or the tunnel is in the way"),
+    (
+        "x509",
+        "its certificate is not the one that the configuration names: it was renewed, or is of another name",
+    ),
+    (
+        "deadline exceeded",
+        "it did not answer in time: its pods are overloaded, or the way from the API server to them is blocked (the tunnel, a network policy, a security group)",
+    ),
+    (
+        "i/o timeout",
+        "no connection came about: a network policy, a security group, or the tunnel is in the way",
+    ),
     ("no such host", "the name of its service does not exist"),
     ("not found", "its service does not exist"),
     ("EOF", "it cut the connection: it restarts, or speaks no TLS"),
@@ -74,7 +88,10 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
     let configured = objects.webhooks.iter().find_map(|(key, seen)| {
         seen.object.webhooks.iter().find(|webhook| &*webhook.name == name).map(|webhook| (key, seen, webhook))
     });
-    let of_host = host.strip_suffix(".svc").or_else(|| host.strip_suffix(".svc.cluster.local")).and_then(|rest| rest.split_once('.'));
+    let of_host = host
+        .strip_suffix(".svc")
+        .or_else(|| host.strip_suffix(".svc.cluster.local"))
+        .and_then(|rest| rest.split_once('.'));
     let service = configured
         .and_then(|(_, _, webhook): (_, _, &Webhook)| webhook.client_config.service.as_ref())
         .map(|service| Key::new(&*service.namespace, &*service.name))
@@ -89,14 +106,23 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
         (_, _, true) => (Severity::High, Confidence::Confirmed),
         _ => (Severity::High, Confidence::Likely),
     };
-    let how = WAYS.iter().find(|(words, _)| told.evidence.iter().any(|one| one.excerpt.contains(words))).map_or("it did not answer", |(_, how)| how);
+    let how = WAYS
+        .iter()
+        .find(|(words, _)| told.evidence.iter().any(|one| one.excerpt.contains(words)))
+        .map_or("it did not answer", |(_, how)| how);
     if let Some((key, seen, _)) = configured {
         let mut places = seen.evidence("webhook configuration", key);
         places.truncate(1);
         told.show_first(places);
     }
     let shown = if name.is_empty() { "an admission webhook".to_owned() } else { format!("webhook {name}") };
-    let behind = service.as_ref().map_or_else(String::new, |key| format!(" It is answered by service {}{}.", key.shown(), if without { ", which has no ready endpoint in the bundle" } else { "" }));
+    let behind = service.as_ref().map_or_else(String::new, |key| {
+        format!(
+            " It is answered by service {}{}.",
+            key.shown(),
+            if without { ", which has no ready endpoint in the bundle" } else { "" }
+        )
+    });
     let policy = if ignored { " Its failure policy is Ignore, so requests go on without it." } else { "" };
     let all = if told.pods.is_empty() { "" } else { " Controllers can't make pods for that." };
     let mut commands = Vec::new();
@@ -116,11 +142,25 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
         commands,
         verify: vec!["kubectl create configmap webhook-test --dry-run=server -o yaml   # no error".to_owned()],
     };
-    let title = format!("{} does not answer, requests {}", told::capital(&shown), if over { "failed for a while" } else if ignored { "go on without it" } else { "fail" });
+    let title = format!(
+        "{} does not answer, requests {}",
+        told::capital(&shown),
+        if over {
+            "failed for a while"
+        } else if ignored {
+            "go on without it"
+        } else {
+            "fail"
+        }
+    );
     let mut finding = told.finding(&DETECTOR, if name.is_empty() { "webhook" } else { name }, title, says)?;
     finding.subjects.extend(service.iter().map(|key| told::subject("Service", key)));
     if let Some((key, ..)) = configured {
-        finding.subjects.push(SubjectRef { kind: "WebhookConfiguration".to_owned(), namespace: String::new(), name: key.name.to_string() });
+        finding.subjects.push(SubjectRef {
+            kind: "WebhookConfiguration".to_owned(),
+            namespace: String::new(),
+            name: key.name.to_string(),
+        });
     }
     Some(finding)
 }

@@ -38,9 +38,21 @@ fn judge(cluster: &Cluster) -> Outcome {
         (false, false) => (Severity::High, Confidence::Likely),
         (false, true) => (Severity::Low, Confidence::Possible),
     };
-    let by_guard = if guard.is_some() { " AKS has put its guard in place, which it does after the API server ran out of memory several times: requests of the cluster's own programs are refused until it is taken away." } else { "" };
-    let free = cluster.azure.cluster().filter(|aks| aks.tier.eq_ignore_ascii_case("Free")).map_or("", |_| " The cluster is of the Free tier, which gets the least.");
-    let count = if refused { format!("The API server answered 429 (too many requests){}.", told.when()) } else { "The API server is under its guard.".to_owned() };
+    let by_guard = if guard.is_some() {
+        " AKS has put its guard in place, which it does after the API server ran out of memory several times: requests of the cluster's own programs are refused until it is taken away."
+    } else {
+        ""
+    };
+    let free = cluster
+        .azure
+        .cluster()
+        .filter(|aks| aks.tier.eq_ignore_ascii_case("Free"))
+        .map_or("", |_| " The cluster is of the Free tier, which gets the least.");
+    let count = if refused {
+        format!("The API server answered 429 (too many requests){}.", told.when())
+    } else {
+        "The API server is under its guard.".to_owned()
+    };
     let says = Says {
         severity,
         confidence,
@@ -53,6 +65,12 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["kubectl get flowschemas | grep -c apiserver-guard   # 0".to_owned()],
     };
-    let title = if guard.is_some() { "The API server is overloaded: AKS has put its guard in place" } else if passed { "The API server refused requests for their number for a while" } else { "The API server refuses requests for their number (429)" };
+    let title = if guard.is_some() {
+        "The API server is overloaded: AKS has put its guard in place"
+    } else if passed {
+        "The API server refused requests for their number for a while"
+    } else {
+        "The API server refuses requests for their number (429)"
+    };
     told.finding(&DETECTOR, "api-server", title.to_owned(), says).into_iter().collect::<Vec<_>>().into()
 }

@@ -23,7 +23,9 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let all = told::signals(cluster, |key| matches!(key.signal, Signal::ArmThrottled | Signal::AksThrottled).then_some(key.signal));
+    let all = told::signals(cluster, |key| {
+        matches!(key.signal, Signal::ArmThrottled | Signal::AksThrottled).then_some(key.signal)
+    });
     let findings = all.into_iter().filter_map(|(signal, told)| {
         let of_aks = signal == Signal::AksThrottled;
         let passed = cluster.is_over(told.span);

@@ -63,7 +63,11 @@ fn store(cluster: &Cluster) -> Option<Store> {
     most.truncate(5);
     let at = crate::cluster::azure::at;
     let mut evidence = vec![at(largest.0, &largest.1.name, &largest.1.value.to_string())];
-    evidence.extend(most.iter().take(3).map(|(name, (count, place, metric))| at(place, &format!("{metric}, {name}"), &count.to_string())));
+    evidence.extend(
+        most.iter().take(3).map(|(name, (count, place, metric))| {
+            at(place, &format!("{metric}, {name}"), &count.to_string())
+        }),
+    );
     Some(Store {
         bytes: largest.1.value,
         // Other clusters are set up with limits of their own.
@@ -96,7 +100,8 @@ impl Store {
 
     /// ` Its database has …`, for the cause of another finding.
     fn in_words(&self) -> String {
-        let most = if self.most.is_empty() { String::new() } else { format!(" Most numerous: {}.", self.most()) };
+        let most =
+            if self.most.is_empty() { String::new() } else { format!(" Most numerous: {}.", self.most()) };
         format!(" Its database has {}.{most}", self.size())
     }
 }
@@ -136,7 +141,9 @@ fn large(store: &Store) -> Option<Finding> {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let store = store(cluster);
-    let all = told::signals(cluster, |key| matches!(key.signal, Signal::EtcdFull | Signal::EtcdSlow).then_some(key.signal));
+    let all = told::signals(cluster, |key| {
+        matches!(key.signal, Signal::EtcdFull | Signal::EtcdSlow).then_some(key.signal)
+    });
     let mut full_now = false;
     let mut findings: Vec<Finding> = Vec::new();
     for (signal, mut told) in all {
@@ -157,22 +164,41 @@ fn judge(cluster: &Cluster) -> Outcome {
             confidence,
             unit: "error",
             cause: if full {
-                format!("etcd's database has reached its limit{}: nothing can be made or changed in the cluster, only read and deleted.{size}", told.when())
+                format!(
+                    "etcd's database has reached its limit{}: nothing can be made or changed in the cluster, only read and deleted.{size}",
+                    told.when()
+                )
             } else {
-                format!("etcd did not answer in time{}: it has too many or too large objects, or changed its leader.{size}", told.when())
+                format!(
+                    "etcd did not answer in time{}: it has too many or too large objects, or changed its leader.{size}",
+                    told.when()
+                )
             },
-            fix: if !full && passed { "Nothing to mend, unless it comes back: upgrades and restarts of the control plane look like this.".to_owned() } else { CLEAN_UP.to_owned() },
+            fix: if !full && passed {
+                "Nothing to mend, unless it comes back: upgrades and restarts of the control plane look like this.".to_owned()
+            } else {
+                CLEAN_UP.to_owned()
+            },
             commands: if !full && passed { Vec::new() } else { clean_up() },
-            verify: vec!["kubectl create configmap etcd-test && kubectl delete configmap etcd-test   # both work".to_owned()],
+            verify: vec![
+                "kubectl create configmap etcd-test && kubectl delete configmap etcd-test   # both work"
+                    .to_owned(),
+            ],
         };
-        let title = if full { "etcd is full: nothing can be made or changed" } else if passed { "etcd did not answer in time for a while" } else { "etcd does not answer in time" };
+        let title = if full {
+            "etcd is full: nothing can be made or changed"
+        } else if passed {
+            "etcd did not answer in time for a while"
+        } else {
+            "etcd does not answer in time"
+        };
         findings.extend(told.finding(&DETECTOR, if full { "full" } else { "slow" }, title.to_owned(), says));
     }
     if !full_now {
         findings.extend(store.as_ref().and_then(large));
     }
-    let ruled_out = store.filter(|_| findings.is_empty()).map(|store| {
-        format!("it is not full: its database has {}", store.size())
-    });
+    let ruled_out = store
+        .filter(|_| findings.is_empty())
+        .map(|store| format!("it is not full: its database has {}", store.size()));
     Outcome { findings, ruled_out, ..Outcome::default() }
 }

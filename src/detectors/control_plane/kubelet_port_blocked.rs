@@ -28,9 +28,11 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let mut agents = tunnel_agents(cluster).filter(|(_, seen)| !seen.object.ended()).peekable();
     let agents_ready = agents.peek().is_some() && agents.all(|(_, seen)| seen.object.is_ready());
-    let denial = cluster.azure.node_groups().into_iter().find_map(|group| match group.filter(true, Far::Network, "tcp", 10250) {
-        Filtered::Denied(rule) => Some((group, rule, group.place.clone()?)),
-        _ => None,
+    let denial = cluster.azure.node_groups().into_iter().find_map(|group| {
+        match group.filter(true, Far::Network, "tcp", 10250) {
+            Filtered::Denied(rule) => Some((group, rule, group.place.clone()?)),
+            _ => None,
+        }
     });
     let told = requests_to_kubelets(cluster);
     let failing = told.is_some();
@@ -40,7 +42,11 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut told = told.unwrap_or_default();
     let over = denial.is_none() && cluster.is_over(told.span);
     if let Some((group, rule, place)) = &denial {
-        told.show_first([at(place, &format!("security group {}, rule {}", group.name, rule.name), &format!("priority {}, Inbound, Deny, port 10250", rule.priority))]);
+        told.show_first([at(
+            place,
+            &format!("security group {}, rule {}", group.name, rule.name),
+            &format!("priority {}, Inbound, Deny, port 10250", rule.priority),
+        )]);
     }
     let addresses: BTreeSet<String> = told.details.iter().chain(&told.hosts).cloned().collect();
     let asked: Vec<String> = cluster
@@ -48,10 +54,18 @@ fn judge(cluster: &Cluster) -> Outcome {
         .objects
         .nodes
         .iter()
-        .filter(|(key, seen)| addresses.iter().any(|own| **own == *key.name || seen.object.status.addresses.iter().any(|one| *one.address == **own)))
+        .filter(|(key, seen)| {
+            addresses.iter().any(|own| {
+                **own == *key.name || seen.object.status.addresses.iter().any(|one| *one.address == **own)
+            })
+        })
         .map(|(key, _)| key.name.to_string())
         .collect();
-    let names = if asked.is_empty() { listed(addresses.iter().map(String::as_str), 3) } else { listed(asked.iter().map(String::as_str), 3) };
+    let names = if asked.is_empty() {
+        listed(addresses.iter().map(String::as_str), 3)
+    } else {
+        listed(asked.iter().map(String::as_str), 3)
+    };
     let to = if names.is_empty() { String::new() } else { format!(" of {names}") };
     let (severity, confidence) = match (over, denial.is_some(), failing) {
         (true, ..) => (Severity::Low, Confidence::Possible),
@@ -63,7 +77,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         || " The tunnel's agents are ready, so it is between them and the kubelet: a security group between node pools, or a firewall on the node (ufw, iptables).".to_owned(),
         |(group, rule, _)| format!(" Rule {} (priority {}) of security group {} denies TCP 10250 within the network.", rule.name, rule.priority, group.name),
     );
-    let failures = if failing { format!("Connections to the kubelet{to} on port 10250 failed{}.", told.when()) } else { "Connections to kubelets on port 10250 are denied; no failure is in the bundle.".to_owned() };
+    let failures = if failing {
+        format!("Connections to the kubelet{to} on port 10250 failed{}.", told.when())
+    } else {
+        "Connections to kubelets on port 10250 are denied; no failure is in the bundle.".to_owned()
+    };
     let says = Says {
         severity,
         confidence,
@@ -78,9 +96,11 @@ fn judge(cluster: &Cluster) -> Outcome {
     };
     let about = if names.is_empty() { "10250".to_owned() } else { names.clone() };
     told.details.clear();
-    let finding = told.finding(&DETECTOR, &about, format!("The kubelet's port 10250{to} is not reached"), says).map(|mut finding| {
-        finding.subjects.extend(asked.iter().map(|name| node_subject(name)));
-        finding
-    });
+    let finding = told
+        .finding(&DETECTOR, &about, format!("The kubelet's port 10250{to} is not reached"), says)
+        .map(|mut finding| {
+            finding.subjects.extend(asked.iter().map(|name| node_subject(name)));
+            finding
+        });
     finding.into_iter().collect::<Vec<_>>().into()
 }

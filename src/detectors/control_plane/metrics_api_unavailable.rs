@@ -32,9 +32,15 @@ const API_SERVICES: Need = Need {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let mut told: Option<Told> = told::signals(cluster, |key| (key.signal == Signal::MetricsUnavailable).then_some(())).remove(&());
-    let api = cluster.facts.objects.api_services.iter().find(|(key, _)| key.name.ends_with(".metrics.k8s.io") && !key.name.contains("custom") && !key.name.contains("external"));
-    let available = api.and_then(|(_, seen)| seen.object.status.conditions.iter().find(|one| &*one.r#type == "Available"));
+    let mut told: Option<Told> =
+        told::signals(cluster, |key| (key.signal == Signal::MetricsUnavailable).then_some(())).remove(&());
+    let api = cluster.facts.objects.api_services.iter().find(|(key, _)| {
+        key.name.ends_with(".metrics.k8s.io")
+            && !key.name.contains("custom")
+            && !key.name.contains("external")
+    });
+    let available = api
+        .and_then(|(_, seen)| seen.object.status.conditions.iter().find(|one| &*one.r#type == "Available"));
     let down = available.filter(|one| &*one.status == "False");
     if down.is_none() && (told.is_none() || available.is_some_and(|one| &*one.status == "True")) {
         return Outcome::default();
@@ -55,9 +61,16 @@ fn judge(cluster: &Cluster) -> Outcome {
         commands: vec!["kubectl get pods -n kube-system -l k8s-app=metrics-server -o wide".to_owned(), "kubectl logs -n kube-system -l k8s-app=metrics-server --tail=50".to_owned()],
         verify: vec!["kubectl top nodes".to_owned()],
     };
-    let finding = told.finding(&DETECTOR, "metrics", "The metrics API does not answer: kubectl top and pod autoscaling don't work".to_owned(), says).map(|mut finding| {
-        finding.subjects.push(subject("Service", &Key::new("kube-system", "metrics-server")));
-        finding
-    });
+    let finding = told
+        .finding(
+            &DETECTOR,
+            "metrics",
+            "The metrics API does not answer: kubectl top and pod autoscaling don't work".to_owned(),
+            says,
+        )
+        .map(|mut finding| {
+            finding.subjects.push(subject("Service", &Key::new("kube-system", "metrics-server")));
+            finding
+        });
     finding.into_iter().collect::<Vec<_>>().into()
 }

@@ -1,5 +1,13 @@
 //! The API server's way to the nodes, its webhooks, its load; and Azure's own limits on requests.
 
+mod admission_webhook_failing;
+mod api_server_throttles;
+mod azure_throttles;
+mod etcd_full;
+mod kubelet_port_blocked;
+mod metrics_api_unavailable;
+mod tunnel_down;
+
 super::detectors![
     tunnel_down,
     kubelet_port_blocked,

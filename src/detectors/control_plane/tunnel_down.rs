@@ -26,7 +26,10 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let told = requests_to_kubelets(cluster);
     let agents: Vec<_> = tunnel_agents(cluster).filter(|(_, seen)| !seen.object.ended()).collect();
-    let down: Vec<_> = agents.iter().filter_map(|(key, seen)| Some((*key, *seen, why_not_ready(&cluster.facts, key, &seen.object)?))).collect();
+    let down: Vec<_> = agents
+        .iter()
+        .filter_map(|(key, seen)| Some((*key, *seen, why_not_ready(&cluster.facts, key, &seen.object)?)))
+        .collect();
     let all_down = !agents.is_empty() && down.len() == agents.len();
     let finding = match told {
         // Agents are there and ready: it is not the tunnel.
@@ -38,12 +41,17 @@ fn judge(cluster: &Cluster) -> Outcome {
     finding.into_iter().collect::<Vec<_>>().into()
 }
 
-type Down<'a> = (&'a crate::facts::Key, &'a crate::facts::Seen<crate::facts::Pod>, crate::cluster::service::Why);
+type Down<'a> =
+    (&'a crate::facts::Key, &'a crate::facts::Seen<crate::facts::Pod>, crate::cluster::service::Why);
 
 fn broken(cluster: &Cluster, mut told: Told, agents: usize, down: &[Down<'_>]) -> Option<Finding> {
     let failing = told.count > 0;
     let over = failing && cluster.is_over(told.span) && down.is_empty();
-    let places: Vec<_> = down.iter().take(2).filter_map(|(key, seen, _)| seen.evidence("Pod", key).into_iter().next()).collect();
+    let places: Vec<_> = down
+        .iter()
+        .take(2)
+        .filter_map(|(key, seen, _)| seen.evidence("Pod", key).into_iter().next())
+        .collect();
     told.show_first(places);
     told.pods.extend(down.iter().map(|(key, ..)| (*key).clone()));
     let all_down = agents > 0 && down.len() == agents;
@@ -54,8 +62,13 @@ fn broken(cluster: &Cluster, mut told: Told, agents: usize, down: &[Down<'_>]) -
     };
     let of_agents = match (agents, down.first()) {
         (0, _) => " The agents' pods are not in the bundle.".to_owned(),
-        (n, Some((key, _, why))) => format!(" {} of {n} agents not ready; {}: {}.", down.len(), key.name, why.shown()),
-        (n, None) => format!(" The {} of the tunnel ready.", if n == 1 { "agent is".to_owned() } else { format!("{n} agents are") }),
+        (n, Some((key, _, why))) => {
+            format!(" {} of {n} agents not ready; {}: {}.", down.len(), key.name, why.shown())
+        }
+        (n, None) => format!(
+            " The {} of the tunnel ready.",
+            if n == 1 { "agent is".to_owned() } else { format!("{n} agents are") }
+        ),
     };
     let nodes = listed(told.details.iter().chain(&told.hosts).map(String::as_str), 3);
     let to = if nodes.is_empty() { String::new() } else { format!(" (to {nodes})") };
@@ -75,7 +88,14 @@ fn broken(cluster: &Cluster, mut told: Told, agents: usize, down: &[Down<'_>]) -
         ],
         verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --tail=1   # lines, no error".to_owned()],
     };
-    let title = if failing { format!("The API server can't reach kubelets: {} of logs, exec or the like failed", counted(told.count as usize, "request")) } else { format!("No agent of the API server's tunnel is ready ({agents})") };
+    let title = if failing {
+        format!(
+            "The API server can't reach kubelets: {} of logs, exec or the like failed",
+            counted(told.count as usize, "request")
+        )
+    } else {
+        format!("No agent of the API server's tunnel is ready ({agents})")
+    };
     told.details.clear();
     told.finding(&DETECTOR, "tunnel", title, says)
 }

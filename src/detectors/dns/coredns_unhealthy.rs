@@ -14,7 +14,13 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "CoreDNS does not run, or can't read its configuration",
     guide: &["4.5"],
     needs: &[PODS],
-    explains: &["pods-cannot-reach-dns", "service-pods-not-ready", "dns-name-unknown", "service-endpoints-stale", "container-crash-loop"],
+    explains: &[
+        "pods-cannot-reach-dns",
+        "service-pods-not-ready",
+        "dns-name-unknown",
+        "service-endpoints-stale",
+        "container-crash-loop",
+    ],
     doc: Doc {
         meaning: "CoreDNS answers all look-ups of pods. When its pods are not ready, names are not resolved at all or by chance; a fault in the config map coredns-custom takes all of them down at the next restart, and a loop (CoreDNS asks a server that asks CoreDNS) ends them.",
         decision: "CoreDNS pods of kube-system that are not ready: confirmed, critical when none is ready. Its own words about a loop, about an error in the Corefile, or that the API server refuses it: confirmed when a pod is down, too, likely otherwise. Keys of coredns-custom that don't end in .server or .override are not read at all: told as confirmed, since AKS imports no others.",
@@ -41,7 +47,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         .filter_map(|(key, seen)| Some((key, seen, why_not_ready(&cluster.facts, key, &seen.object)?)))
         .collect();
     let words = told::signals(cluster, |key| {
-        matches!(key.signal, Signal::DnsLoop | Signal::CorefileBroken | Signal::DnsUnauthorised).then_some(key.signal)
+        matches!(key.signal, Signal::DnsLoop | Signal::CorefileBroken | Signal::DnsUnauthorised)
+            .then_some(key.signal)
     });
     for (signal, told) in words {
         findings.extend(told_itself(cluster, signal, told, !down.is_empty()));
@@ -77,7 +84,11 @@ fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why
     // The kubelet's whole error is in the cause.
     let shown = why.shown();
     let brief = shown.split(" (").next().unwrap_or(&shown);
-    let title = if whole { format!("CoreDNS is down: none of its {all} pods is ready, {brief}") } else { format!("{} of {all} CoreDNS pods not ready: {brief}", down.len()) };
+    let title = if whole {
+        format!("CoreDNS is down: none of its {all} pods is ready, {brief}")
+    } else {
+        format!("{} of {all} CoreDNS pods not ready: {brief}", down.len())
+    };
     let mut finding = told.finding(&DETECTOR, "pods", title, says)?;
     finding.detail("why", down.iter().map(|(.., why)| why.kind()).collect::<std::collections::BTreeSet<_>>());
     finding.subjects.push(subject("Service", &Key::new("kube-system", "kube-dns")));
@@ -108,11 +119,20 @@ fn told_itself(cluster: &Cluster, signal: Signal, told: Told, down: bool) -> Opt
     };
     let says = Says {
         severity: if over { Severity::Low } else { Severity::High },
-        confidence: if over { Confidence::Possible } else if down { Confidence::Confirmed } else { Confidence::Likely },
+        confidence: if over {
+            Confidence::Possible
+        } else if down {
+            Confidence::Confirmed
+        } else {
+            Confidence::Likely
+        },
         unit: "line",
         cause: format!("CoreDNS says so itself{}: {why}.", told.when()),
         fix: fix.to_owned(),
-        commands: vec!["kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(), "kubectl rollout restart deployment coredns -n kube-system".to_owned()],
+        commands: vec![
+            "kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(),
+            "kubectl rollout restart deployment coredns -n kube-system".to_owned(),
+        ],
         verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --tail=20   # no such line".to_owned()],
     };
     told.finding(&DETECTOR, about, title.to_owned(), says)
@@ -122,7 +142,14 @@ fn told_itself(cluster: &Cluster, signal: Signal, told: Told, down: bool) -> Opt
 fn unread_keys(cluster: &Cluster) -> Option<Finding> {
     let key = Key::new("kube-system", "coredns-custom");
     let seen = cluster.facts.objects.config_maps.get(&key.namespace, &key.name)?;
-    let stray: Vec<&str> = seen.object.data.0.iter().map(|(name, _)| &**name).filter(|name| !name.ends_with(".server") && !name.ends_with(".override")).collect();
+    let stray: Vec<&str> = seen
+        .object
+        .data
+        .0
+        .iter()
+        .map(|(name, _)| &**name)
+        .filter(|name| !name.ends_with(".server") && !name.ends_with(".override"))
+        .collect();
     if stray.is_empty() {
         return None;
     }
@@ -137,5 +164,10 @@ fn unread_keys(cluster: &Cluster) -> Option<Finding> {
         commands: vec!["kubectl edit configmap coredns-custom -n kube-system".to_owned(), "kubectl rollout restart deployment coredns -n kube-system".to_owned()],
         verify: vec!["kubectl get configmap coredns-custom -n kube-system -o jsonpath='{.data}'".to_owned()],
     };
-    told.finding(&DETECTOR, "keys", format!("coredns-custom has keys that CoreDNS does not read: {}", stray.join(", ")), says)
+    told.finding(
+        &DETECTOR,
+        "keys",
+        format!("coredns-custom has keys that CoreDNS does not read: {}", stray.join(", ")),
+        says,
+    )
 }

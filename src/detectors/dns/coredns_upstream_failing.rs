@@ -32,15 +32,27 @@ fn judge(cluster: &Cluster) -> Outcome {
         // Attempts are kept together by who and how: all their servers are told as one.
         by_server.entry(servers.join(", ")).or_default().add_attempt(one);
     }
-    by_server.into_iter().filter_map(|(servers, told)| finding(cluster, &servers, told)).collect::<Vec<_>>().into()
+    by_server
+        .into_iter()
+        .filter_map(|(servers, told)| finding(cluster, &servers, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(cluster: &Cluster, servers: &str, mut told: Told) -> Option<Finding> {
     let passed = cluster.is_over(told.span);
     let azure = servers.contains(AZURE_DNS);
-    let configured = cluster.azure.networks.iter().find(|network| network.dns.iter().any(|own| servers.contains(own.as_str())));
+    let configured = cluster
+        .azure
+        .networks
+        .iter()
+        .find(|network| network.dns.iter().any(|own| servers.contains(own.as_str())));
     if let Some((network, place)) = configured.and_then(|network| Some((network, network.place.as_ref()?))) {
-        told.evidence.push(at(place, &format!("virtual network {}, dhcpOptions.dnsServers", network.name), &network.dns.join(", ")));
+        told.evidence.push(at(
+            place,
+            &format!("virtual network {}, dhcpOptions.dnsServers", network.name),
+            &network.dns.join(", "),
+        ));
     }
     let (severity, confidence) = match (passed, told.count >= 10) {
         (true, _) => (Severity::Low, Confidence::Possible),
@@ -60,9 +72,15 @@ fn finding(cluster: &Cluster, servers: &str, mut told: Told) -> Option<Finding> 
         confidence,
         unit: "failed look-up",
         cause: if passed {
-            format!("CoreDNS got no answer from {shown}{}, and later logs show no more of it.{asked}", told.when())
+            format!(
+                "CoreDNS got no answer from {shown}{}, and later logs show no more of it.{asked}",
+                told.when()
+            )
         } else {
-            format!("CoreDNS gets no answer from {shown}{}: {why}. Names outside the cluster fail or come late; names of services work.{asked}", told.when())
+            format!(
+                "CoreDNS gets no answer from {shown}{}: {why}. Names outside the cluster fail or come late; names of services work.{asked}",
+                told.when()
+            )
         },
         fix: if passed {
             "Nothing to mend, unless it comes back.".to_owned()
@@ -71,13 +89,27 @@ fn finding(cluster: &Cluster, servers: &str, mut told: Told) -> Option<Finding> 
         } else {
             "Let UDP and TCP 53 from the nodes' subnet to the server pass, and see that it runs. If it is not needed, take it out of the network's list, and restart CoreDNS.".to_owned()
         },
-        commands: if passed { Vec::new() } else { vec![
-            format!("kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup mcr.microsoft.com {}", servers.split([':', ',']).next().unwrap_or("SERVER")),
-            "az network vnet show -g GROUP -n VNET --query dhcpOptions.dnsServers".to_owned(),
-            "kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(),
-        ] },
-        verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --since=10m | grep -c 'i/o timeout'   # 0".to_owned()],
+        commands: if passed {
+            Vec::new()
+        } else {
+            vec![
+                format!(
+                    "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup mcr.microsoft.com {}",
+                    servers.split([':', ',']).next().unwrap_or("SERVER")
+                ),
+                "az network vnet show -g GROUP -n VNET --query dhcpOptions.dnsServers".to_owned(),
+                "kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(),
+            ]
+        },
+        verify: vec![
+            "kubectl logs -n kube-system -l k8s-app=kube-dns --since=10m | grep -c 'i/o timeout'   # 0"
+                .to_owned(),
+        ],
     };
-    let title = if passed { format!("CoreDNS got no answer from {shown} for a while") } else { format!("CoreDNS gets no answer from its upstream server {shown}") };
+    let title = if passed {
+        format!("CoreDNS got no answer from {shown} for a while")
+    } else {
+        format!("CoreDNS gets no answer from its upstream server {shown}")
+    };
     told.finding(&DETECTOR, &shown, title, says)
 }

@@ -60,10 +60,19 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (key, _) in cluster.facts.objects.services.iter() {
         services.entry(&key.name).or_default().push(&key.namespace);
     }
-    by_name.into_iter().filter_map(|(name, told)| finding(cluster, &services, &name, told)).collect::<Vec<_>>().into()
+    by_name
+        .into_iter()
+        .filter_map(|(name, told)| finding(cluster, &services, &name, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, services: &BTreeMap<&str, Vec<&str>>, name: &str, told: Told) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    services: &BTreeMap<&str, Vec<&str>>,
+    name: &str,
+    told: Told,
+) -> Option<Finding> {
     let passed = cluster.is_over(told.span);
     let objects = &cluster.facts.objects;
     let mut subjects = Vec::new();
@@ -72,31 +81,67 @@ fn finding(cluster: &Cluster, services: &BTreeMap<&str, Vec<&str>>, name: &str, 
         Some((service, namespace)) => {
             let known = cluster.facts.has_list("Service") && !objects.services.is_empty();
             if objects.services.get(&namespace, &service).is_some() {
-                (Severity::Low, Confidence::Possible, format!("DNS said that {name} does not exist{}, and the bundle has that service: it was made later, or the name is of a pod that was not ready (headless services).", told.when()), "Nothing to mend if it works by now.".to_owned(), vec![format!("kubectl get service {} -n {}", shell(&service), shell(&namespace))])
+                (
+                    Severity::Low,
+                    Confidence::Possible,
+                    format!(
+                        "DNS said that {name} does not exist{}, and the bundle has that service: it was made later, or the name is of a pod that was not ready (headless services).",
+                        told.when()
+                    ),
+                    "Nothing to mend if it works by now.".to_owned(),
+                    vec![format!("kubectl get service {} -n {}", shell(&service), shell(&namespace))],
+                )
             } else {
                 let elsewhere: Vec<&str> = services.get(service.as_str()).cloned().unwrap_or_default();
-                let hint = if elsewhere.is_empty() { String::new() } else { format!(" There is a service {service} in namespace {}.", elsewhere.join(", ")) };
+                let hint = if elsewhere.is_empty() {
+                    String::new()
+                } else {
+                    format!(" There is a service {service} in namespace {}.", elsewhere.join(", "))
+                };
                 subjects.push(subject("Service", &Key::new(&*namespace, &*service)));
                 let confidence = if known { Confidence::Confirmed } else { Confidence::Likely };
-                (Severity::Medium, confidence, format!("Programs ask for the service {service} in namespace {namespace}{}, and there is none.{hint}", told.when()), "Correct the name in the program's configuration, or make the service.".to_owned(), vec![format!("kubectl get services -A | grep -w {}", shell(&service))])
+                (
+                    Severity::Medium,
+                    confidence,
+                    format!(
+                        "Programs ask for the service {service} in namespace {namespace}{}, and there is none.{hint}",
+                        told.when()
+                    ),
+                    "Correct the name in the program's configuration, or make the service.".to_owned(),
+                    vec![format!("kubectl get services -A | grep -w {}", shell(&service))],
+                )
             }
         }
         None if private => (
             Severity::High,
             Confidence::Likely,
-            format!("Programs ask for {name}{}, a name of a private endpoint, and it does not exist where they ask: its private DNS zone is not linked to the cluster's network, or the DNS servers of the network don't forward to 168.63.129.16.", told.when()),
+            format!(
+                "Programs ask for {name}{}, a name of a private endpoint, and it does not exist where they ask: its private DNS zone is not linked to the cluster's network, or the DNS servers of the network don't forward to 168.63.129.16.",
+                told.when()
+            ),
             "Link the private zone to the cluster's network (or to that of its DNS servers).".to_owned(),
-            vec!["az network private-dns link vnet create -g GROUP -z ZONE -n aks-link -v VNET_ID -e false".to_owned()],
+            vec![
+                "az network private-dns link vnet create -g GROUP -z ZONE -n aks-link -v VNET_ID -e false"
+                    .to_owned(),
+            ],
         ),
         None => (
             Severity::Low,
             Confidence::Possible,
-            format!("Programs ask for {name}{}, and DNS says that there is no such name: it is misspelt or gone, or only other DNS servers know it.", told.when()),
-            "Ask another DNS server for the name; correct it, or forward its zone in coredns-custom.".to_owned(),
-            vec![format!("kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup {}", shell(name))],
+            format!(
+                "Programs ask for {name}{}, and DNS says that there is no such name: it is misspelt or gone, or only other DNS servers know it.",
+                told.when()
+            ),
+            "Ask another DNS server for the name; correct it, or forward its zone in coredns-custom."
+                .to_owned(),
+            vec![format!(
+                "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup {}",
+                shell(name)
+            )],
         ),
     };
-    let (severity, confidence) = if passed { (Severity::Low, Confidence::Possible) } else { (severity, confidence) };
+    let (severity, confidence) =
+        if passed { (Severity::Low, Confidence::Possible) } else { (severity, confidence) };
     let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
     let who = listed(pods.iter().map(String::as_str), 2);
     let by = if who.is_empty() { String::new() } else { format!(", asked for by {who}") };
@@ -107,7 +152,10 @@ fn finding(cluster: &Cluster, services: &BTreeMap<&str, Vec<&str>>, name: &str, 
         cause,
         fix,
         commands,
-        verify: vec![format!("kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup {}   # an address", shell(name))],
+        verify: vec![format!(
+            "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup {}   # an address",
+            shell(name)
+        )],
     };
     let mut finding = told.finding(&DETECTOR, name, format!("The name {name} does not exist{by}"), says)?;
     finding.subjects.extend(subjects);

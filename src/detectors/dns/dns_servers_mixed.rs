@@ -26,11 +26,23 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let mixed = |servers: &[String]| servers.iter().any(|one| one == AZURE_DNS) && servers.iter().any(|one| one != AZURE_DNS && one.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback()));
+    let mixed = |servers: &[String]| {
+        servers.iter().any(|one| one == AZURE_DNS)
+            && servers.iter().any(|one| {
+                one != AZURE_DNS && one.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback())
+            })
+    };
     let mut places: Vec<(Evidence, Vec<String>)> = Vec::new();
     for network in cluster.azure.networks.iter().filter(|network| mixed(&network.dns)) {
         let Some(place) = &network.place else { continue };
-        places.push((at(place, &format!("virtual network {}, dhcpOptions.dnsServers", network.name), &network.dns.join(", ")), network.dns.clone()));
+        places.push((
+            at(
+                place,
+                &format!("virtual network {}, dhcpOptions.dnsServers", network.name),
+                &network.dns.join(", "),
+            ),
+            network.dns.clone(),
+        ));
     }
     for (place, resolver) in cluster.facts.nodes.resolvers.iter() {
         let servers: Vec<String> = resolver.nameservers.iter().map(ToString::to_string).collect();
@@ -40,7 +52,8 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     for (place, blocks) in cluster.facts.nodes.corefiles.iter() {
         for (_, servers) in blocks.iter().flat_map(|block| &block.forwards) {
-            let servers: Vec<String> = servers.iter().map(|one| one.split(':').next().unwrap_or(one).to_owned()).collect();
+            let servers: Vec<String> =
+                servers.iter().map(|one| one.split(':').next().unwrap_or(one).to_owned()).collect();
             if mixed(&servers) {
                 places.push((at(place, "forward", &servers.join(" ")), servers));
             }
@@ -59,18 +72,33 @@ fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Fi
     let confirmed = failing.is_some();
     let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
     told.show_first(places.into_iter().map(|(evidence, _)| evidence).take(3));
-    let failures = if confirmed { format!(" Look-ups end so{}{}.", told.reached_for_in_brackets(), told.when()) } else { String::new() };
+    let failures = if confirmed {
+        format!(" Look-ups end so{}{}.", told.reached_for_in_brackets(), told.when())
+    } else {
+        String::new()
+    };
     let says = Says {
         severity: if confirmed { Severity::High } else { Severity::Medium },
         confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if confirmed { "failed look-up" } else { "list" },
-        cause: format!("The list of DNS servers is {servers}: Azure's own and others. CoreDNS asks one of them at random, so a name that only one of them knows is found by turns.{failures}"),
-        fix: format!("Take {AZURE_DNS} out of the list, and let the other servers forward what they don't know to it. Then restart the nodes' network and CoreDNS, which keep the old list."),
+        cause: format!(
+            "The list of DNS servers is {servers}: Azure's own and others. CoreDNS asks one of them at random, so a name that only one of them knows is found by turns.{failures}"
+        ),
+        fix: format!(
+            "Take {AZURE_DNS} out of the list, and let the other servers forward what they don't know to it. Then restart the nodes' network and CoreDNS, which keep the old list."
+        ),
         commands: vec![
             "az network vnet update -g GROUP -n VNET --dns-servers OWN_SERVER_1 OWN_SERVER_2".to_owned(),
             "kubectl rollout restart deployment coredns -n kube-system".to_owned(),
         ],
-        verify: vec!["for i in 1 2 3 4 5 6; do nslookup NAME; done   # in a pod: the same answer each time".to_owned()],
+        verify: vec![
+            "for i in 1 2 3 4 5 6; do nslookup NAME; done   # in a pod: the same answer each time".to_owned(),
+        ],
     };
-    told.finding(&DETECTOR, "servers", format!("DNS servers that know different names stand in one list: {servers}"), says)
+    told.finding(
+        &DETECTOR,
+        "servers",
+        format!("DNS servers that know different names stand in one list: {servers}"),
+        says,
+    )
 }

@@ -23,18 +23,25 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let mut told: Told = told::signals(cluster, |key| (key.signal == Signal::LocalDnsFailed).then_some(())).remove(&()).unwrap_or_default();
+    let mut told: Told = told::signals(cluster, |key| (key.signal == Signal::LocalDnsFailed).then_some(()))
+        .remove(&())
+        .unwrap_or_default();
     let mut coded = false;
     for (place, one) in cluster.facts.nodes.provisions.iter() {
         if matches!(&*one.exit_code, "216" | "217" | "218" | "219") {
             coded = true;
             told.count += 1;
-            told.evidence.push(crate::cluster::azure::at(place, &format!("ExitCode {}", one.exit_code), &one.message));
+            told.evidence.push(crate::cluster::azure::at(
+                place,
+                &format!("ExitCode {}", one.exit_code),
+                &one.message,
+            ));
         }
     }
     let texts = told::signals(cluster, |key| {
         let code = key.detail.split(' ').next().unwrap_or_default();
-        (key.signal == Signal::ProvisioningFailed && matches!(code, "216" | "217" | "218" | "219")).then_some(())
+        (key.signal == Signal::ProvisioningFailed && matches!(code, "216" | "217" | "218" | "219"))
+            .then_some(())
     });
     for more in texts.into_values() {
         coded = true;
@@ -60,5 +67,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["dig kubernetes.default.svc.cluster.local @169.254.10.11   # on the node: an address".to_owned()],
     };
-    told.finding(&DETECTOR, "nodes", format!("LocalDNS does not run on {whose}"), says).into_iter().collect::<Vec<_>>().into()
+    told.finding(&DETECTOR, "nodes", format!("LocalDNS does not run on {whose}"), says)
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into()
 }

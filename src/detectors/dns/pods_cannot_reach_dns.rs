@@ -35,9 +35,15 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 fn finding(cluster: &Cluster, told: Told) -> Option<Finding> {
     let ready = told::all_ready(cluster, &told.pods);
-    let broken = !told.pods.is_empty() && told.pods.iter().all(|key| {
-        cluster.facts.objects.pods.get(&key.namespace, &key.name).is_some_and(|seen| !seen.object.is_ready())
-    });
+    let broken = !told.pods.is_empty()
+        && told.pods.iter().all(|key| {
+            cluster
+                .facts
+                .objects
+                .pods
+                .get(&key.namespace, &key.name)
+                .is_some_and(|seen| !seen.object.is_ready())
+        });
     let passed = ready || (cluster.is_over(told.span) && !broken);
     let node = told::common_node(cluster, &told.pods).filter(|_| told.pods.len() > 1);
     let names: Vec<String> = told.pods.iter().map(Key::shown).collect();
@@ -54,30 +60,62 @@ fn finding(cluster: &Cluster, told: Told) -> Option<Finding> {
     };
     let asked = listed(told.resolvers.iter().map(String::as_str), 2);
     let of = if asked.is_empty() { String::new() } else { format!(" of {asked}") };
-    let on = node.as_ref().map_or_else(String::new, |node| format!(" All of them are on node {node}: look at its kube-proxy and its network first."));
-    let which = if told.pods.len() > 1 { format!(" ({})", listed(names.iter().map(String::as_str), 3)) } else { String::new() };
+    let on = node.as_ref().map_or_else(String::new, |node| {
+        format!(" All of them are on node {node}: look at its kube-proxy and its network first.")
+    });
+    let which = if told.pods.len() > 1 {
+        format!(" ({})", listed(names.iter().map(String::as_str), 3))
+    } else {
+        String::new()
+    };
     let sample = told.pods.iter().next().map_or_else(
-        || "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default".to_owned(),
-        |pod| format!("kubectl exec {} -n {} -- nslookup kubernetes.default", shell(&pod.name), shell(&pod.namespace)),
+        || {
+            "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default"
+                .to_owned()
+        },
+        |pod| {
+            format!(
+                "kubectl exec {} -n {} -- nslookup kubernetes.default",
+                shell(&pod.name),
+                shell(&pod.namespace)
+            )
+        },
     );
     let says = Says {
         severity,
         confidence,
         unit: "failed look-up",
         cause: if passed {
-            format!("{who}{which} got no answer{of} to look-ups{}{}, and did again: {}.", told.reached_for_in_brackets(), told.when(), if ready { "the pods are ready" } else { "later logs show no more of it" })
+            format!(
+                "{who}{which} got no answer{of} to look-ups{}{}, and did again: {}.",
+                told.reached_for_in_brackets(),
+                told.when(),
+                if ready { "the pods are ready" } else { "later logs show no more of it" }
+            )
         } else {
-            format!("{who}{which} get no answer{of} to look-ups{}{}.{on}", told.reached_for_in_brackets(), told.when())
+            format!(
+                "{who}{which} get no answer{of} to look-ups{}{}.{on}",
+                told.reached_for_in_brackets(),
+                told.when()
+            )
         },
         fix: if passed {
             "Nothing to mend, unless it comes back.".to_owned()
         } else {
             "See first whether CoreDNS is ready and the service kube-dns has endpoints. If only some pods fail: those of one node pool, a security group drops port 53 between subnets; those of one namespace, a network policy does; those of one node, its rules are broken.".to_owned()
         },
-        commands: if passed { Vec::new() } else { vec![sample.clone(), "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide; kubectl get endpoints kube-dns -n kube-system".to_owned()] },
+        commands: if passed {
+            Vec::new()
+        } else {
+            vec![sample.clone(), "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide; kubectl get endpoints kube-dns -n kube-system".to_owned()]
+        },
         verify: vec![format!("{sample}   # an address")],
     };
-    let title = if passed { format!("{who} got no answer from DNS for a while") } else { format!("{who} get no answer from DNS") };
+    let title = if passed {
+        format!("{who} got no answer from DNS for a while")
+    } else {
+        format!("{who} get no answer from DNS")
+    };
     let mut finding = told.finding(&DETECTOR, if passed { "passing" } else { "pods" }, title, says)?;
     finding.subjects.extend(node.as_deref().map(node_subject));
     if !passed {

@@ -15,7 +15,15 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A container ends again and again",
     guide: &["3.2"],
     needs: &[PODS],
-    explains: &["service-pods-not-ready", "coredns-unhealthy", "kube-proxy-not-running", "container-not-listening", "api-server-pod-unhealthy", "tunnel-down", "cns-unreachable"],
+    explains: &[
+        "service-pods-not-ready",
+        "coredns-unhealthy",
+        "kube-proxy-not-running",
+        "container-not-listening",
+        "api-server-pod-unhealthy",
+        "tunnel-down",
+        "cns-unreachable",
+    ],
     doc: Doc {
         meaning: "The program in a container ends, with an error or because its probe failed, and the kubelet starts it again, each time after a longer wait (CrashLoopBackOff). What it printed before it ended says why, mostly: a configuration that is missing, a database that is not reached, a port that is taken.",
         decision: "A container that waits with CrashLoopBackOff, by workload. Confirmed; its last exit code and, where the bundle has its log, the last words before the end are shown. Containers that were ended for want of memory are told by that.",
@@ -61,33 +69,68 @@ fn judge(cluster: &Cluster) -> Outcome {
             one.last = one.last.take().or_else(|| status.last_state.terminated.as_deref().cloned());
         }
     }
-    found.into_iter().filter_map(|((namespace, owner, container), looping)| finding(&namespace, &owner, &container, looping)).collect::<Vec<_>>().into()
+    found
+        .into_iter()
+        .filter_map(|((namespace, owner, container), looping)| {
+            finding(&namespace, &owner, &container, looping)
+        })
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> Option<Finding> {
     let first = looping.told.pods.iter().next().cloned()?;
     let pods: Vec<String> = looping.told.pods.iter().map(|key| key.name.to_string()).collect();
     let ended = looping.last.as_ref().map_or_else(String::new, |last| {
-        let said = if last.message.is_empty() { String::new() } else { format!(" It left the words: {}", crate::evidence::excerpt(last.message.as_bytes())) };
-        format!(" The last time it ended with exit code {}{}: {}.{said}", last.exit_code, if last.reason.is_empty() || &*last.reason == "Error" { String::new() } else { format!(" ({})", last.reason) }, meaning(last.exit_code))
+        let said = if last.message.is_empty() {
+            String::new()
+        } else {
+            format!(" It left the words: {}", crate::evidence::excerpt(last.message.as_bytes()))
+        };
+        format!(
+            " The last time it ended with exit code {}{}: {}.{said}",
+            last.exit_code,
+            if last.reason.is_empty() || &*last.reason == "Error" {
+                String::new()
+            } else {
+                format!(" ({})", last.reason)
+            },
+            meaning(last.exit_code)
+        )
     });
     let system = namespace == "kube-system";
     // A row of a table does not name containers.
-    let named = if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
+    let named =
+        if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
     let says = Says {
         severity: if system { Severity::High } else { Severity::Medium },
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("{} of {} in {namespace} ends again and again ({} restarts).{ended}", named, listed(pods.iter().map(String::as_str), 3), looping.restarts),
+        cause: format!(
+            "{} of {} in {namespace} ends again and again ({} restarts).{ended}",
+            named,
+            listed(pods.iter().map(String::as_str), 3),
+            looping.restarts
+        ),
         fix: "Read what it printed before it ended.".to_owned(),
         commands: vec![
-            format!("kubectl logs {} -n {}{} --previous", shell(&first.name), shell(namespace), if container.is_empty() { String::new() } else { format!(" -c {}", shell(container)) }),
+            format!(
+                "kubectl logs {} -n {}{} --previous",
+                shell(&first.name),
+                shell(namespace),
+                if container.is_empty() { String::new() } else { format!(" -c {}", shell(container)) }
+            ),
             format!("kubectl describe pod {} -n {}", shell(&first.name), shell(namespace)),
         ],
-        verify: vec![format!("kubectl get pods -n {} | grep {}   # Running, RESTARTS grows no more", shell(namespace), shell(owner))],
+        verify: vec![format!(
+            "kubectl get pods -n {} | grep {}   # Running, RESTARTS grows no more",
+            shell(namespace),
+            shell(owner)
+        )],
     };
     let told = looping.told;
-    let title = format!("{named} of {namespace}/{owner} ends again and again ({})", counted(told.pods.len(), "pod"));
+    let title =
+        format!("{named} of {namespace}/{owner} ends again and again ({})", counted(told.pods.len(), "pod"));
     let finding = told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, looping.restarts))
 }

@@ -15,7 +15,13 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A container is ended for want of memory",
     guide: &["3.2"],
     needs: &[PODS],
-    explains: &["container-crash-loop", "service-pods-not-ready", "tunnel-down", "coredns-unhealthy", "metrics-api-unavailable"],
+    explains: &[
+        "container-crash-loop",
+        "service-pods-not-ready",
+        "tunnel-down",
+        "coredns-unhealthy",
+        "metrics-api-unavailable",
+    ],
     doc: Doc {
         meaning: "The kernel ends a container that takes more memory than its limit (OOMKilled, exit code 137), or the largest one when the whole node runs out. It starts again, and its service stumbles each time. Exit code 137 without that reason is another killing: a probe, a stop that took too long.",
         decision: "The reason OOMKilled in the state of a container, now or before its last restart, by workload. Confirmed. High when the container is not ready now, low when it runs again and restarted no more than twice. The kernel's own words are evidence of it.",
@@ -36,7 +42,8 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut found: BTreeMap<Place, Ended> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         let pod = &seen.object;
-        for status in statuses(pod).filter(|one| out_of_memory(&one.state) || out_of_memory(&one.last_state)) {
+        for status in statuses(pod).filter(|one| out_of_memory(&one.state) || out_of_memory(&one.last_state))
+        {
             let one = found.entry(place(key, pod, status)).or_default();
             add(&mut one.told, key, seen, status, "OOMKilled");
             one.restarts = one.restarts.max(status.restart_count);
@@ -47,18 +54,32 @@ fn judge(cluster: &Cluster) -> Outcome {
     let kernel = told::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
     found
         .into_iter()
-        .filter_map(|((namespace, owner, container), ended)| finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref()))
+        .filter_map(|((namespace, owner, container), ended)| {
+            finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref())
+        })
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], ended: Ended, kernel: Option<&Told>) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    [namespace, owner, container]: [&str; 3],
+    ended: Ended,
+    kernel: Option<&Told>,
+) -> Option<Finding> {
     let pods: Vec<String> = ended.told.pods.iter().map(|key| key.name.to_string()).collect();
     let first = ended.told.pods.iter().next().cloned()?;
     let mut told = ended.told;
-    let node = cluster.facts.objects.pods.get(&first.namespace, &first.name).map(|seen| seen.object.spec.node_name.to_string());
+    let node = cluster
+        .facts
+        .objects
+        .pods
+        .get(&first.namespace, &first.name)
+        .map(|seen| seen.object.spec.node_name.to_string());
     // The kernel's words are of this container when they are of its node.
-    if let Some(kernel) = kernel.filter(|kernel| node.as_ref().is_some_and(|node| kernel.nodes.contains(node))) {
+    if let Some(kernel) =
+        kernel.filter(|kernel| node.as_ref().is_some_and(|node| kernel.nodes.contains(node)))
+    {
         told.evidence.extend(kernel.evidence.iter().take(2).cloned());
     }
     let severity = match (ended.not_ready, ended.restarts) {
@@ -68,7 +89,8 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], ended: E
     };
     let now = if ended.not_ready { "it is not ready now" } else { "it runs again" };
     // A row of a table does not name containers.
-    let named = if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
+    let named =
+        if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
     let says = Says {
         severity,
         confidence: Confidence::Confirmed,
@@ -81,7 +103,10 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], ended: E
         ],
         verify: vec![format!("kubectl get pod -n {} | grep {}   # RESTARTS grows no more", shell(namespace), shell(owner))],
     };
-    let title = format!("{named} of {namespace}/{owner} is ended for want of memory ({})", counted(told.pods.len(), "pod"));
+    let title = format!(
+        "{named} of {namespace}/{owner} is ended for want of memory ({})",
+        counted(told.pods.len(), "pod")
+    );
     let finding = told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, ended.restarts))
 }

@@ -23,7 +23,8 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let all = told::signals(cluster, |key| (key.signal == Signal::ImageMissing).then(|| key.detail.to_string()));
+    let all =
+        told::signals(cluster, |key| (key.signal == Signal::ImageMissing).then(|| key.detail.to_string()));
     all.into_iter().filter_map(|(detail, told)| finding(cluster, &detail, told)).collect::<Vec<_>>().into()
 }
 
@@ -33,7 +34,11 @@ fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
     let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
     let who = listed(pods.iter().map(String::as_str), 3);
     let wanted = if who.is_empty() { String::new() } else { format!(" {who} waits for it.") };
-    let typo = if super::registry(image).ends_with(".azureacr.io") { " The registry's name is misspelt: Azure's end in azurecr.io." } else { "" };
+    let typo = if super::registry(image).ends_with(".azureacr.io") {
+        " The registry's name is misspelt: Azure's end in azurecr.io."
+    } else {
+        ""
+    };
     let says = Says {
         severity: if passed { Severity::Low } else { Severity::Medium },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
@@ -41,13 +46,24 @@ fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
         cause: if platform {
             format!("The image {image} has no variant for the platform of the node{}.{wanted}", told.when())
         } else {
-            format!("The registry has no image {image}{}: the repository or the tag is misspelt, was deleted, or was never pushed.{typo}{wanted}", told.when())
+            format!(
+                "The registry has no image {image}{}: the repository or the tag is misspelt, was deleted, or was never pushed.{typo}{wanted}",
+                told.when()
+            )
         },
-        fix: if platform { "Give the pod a node selector (kubernetes.io/os, kubernetes.io/arch) for nodes of its platform, or build the image for this one.".to_owned() } else { "Correct the image's name or tag in the workload, or push the image.".to_owned() },
+        fix: if platform {
+            "Give the pod a node selector (kubernetes.io/os, kubernetes.io/arch) for nodes of its platform, or build the image for this one.".to_owned()
+        } else {
+            "Correct the image's name or tag in the workload, or push the image.".to_owned()
+        },
         commands: vec![lookup(image)],
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
-    let title = if platform { format!("Image {image} is not for the nodes' platform") } else { format!("Image {image} does not exist") };
+    let title = if platform {
+        format!("Image {image} is not for the nodes' platform")
+    } else {
+        format!("Image {image} does not exist")
+    };
     told.finding(&DETECTOR, image, title, says)
 }
 
@@ -55,7 +71,10 @@ fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
 fn lookup(image: &str) -> String {
     if !super::registry(image).ends_with(".azurecr.io") {
         let columns = "NAMESPACE:.metadata.namespace,POD:.metadata.name,IMAGE:.spec.containers[*].image";
-        return format!("kubectl get pods -A -o custom-columns={columns} | grep {}   # who asks for it", shell(image));
+        return format!(
+            "kubectl get pods -A -o custom-columns={columns} | grep {}   # who asks for it",
+            shell(image)
+        );
     }
     let (registry, path) = image.split_once('/').unwrap_or(("REGISTRY", image));
     let name = registry.split('.').next().unwrap_or("REGISTRY");

@@ -27,7 +27,13 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let told_of = |key: &crate::facts::SignalKey| {
-        matches!(key.signal, Signal::ImageUnauthorised | Signal::ImageForbidden | Signal::ImageMissing | Signal::ImageUnreachable)
+        matches!(
+            key.signal,
+            Signal::ImageUnauthorised
+                | Signal::ImageForbidden
+                | Signal::ImageMissing
+                | Signal::ImageUnreachable
+        )
     };
     let answered = cluster.facts.signals.map.iter().map(|(key, _)| key).filter(|key| told_of(key));
     let (mut pods, mut images) = (BTreeSet::new(), BTreeSet::new());
@@ -39,12 +45,16 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (key, seen) in cluster.facts.objects.pods.iter() {
         for status in statuses(&seen.object) {
             let Some(waiting) = status.state.waiting.as_ref() else { continue };
-            if !matches!(&*waiting.reason, "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ImageInspectError") {
+            if !matches!(
+                &*waiting.reason,
+                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ImageInspectError"
+            ) {
                 continue;
             }
-            let image = if status.image.is_empty() { "its image".to_owned() } else { status.image.to_string() };
-            let explained =
-                pods.contains(&(&*key.namespace, &*key.name)) || images.contains(&*status.image) && !status.image.is_empty();
+            let image =
+                if status.image.is_empty() { "its image".to_owned() } else { status.image.to_string() };
+            let explained = pods.contains(&(&*key.namespace, &*key.name))
+                || images.contains(&*status.image) && !status.image.is_empty();
             if explained {
                 continue;
             }
@@ -53,7 +63,9 @@ fn judge(cluster: &Cluster) -> Outcome {
             told.pods.insert(key.clone());
             told.details.insert(image);
             told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
-                place.excerpt = crate::evidence::excerpt(format!("container {}: {} {}", status.name, waiting.reason, waiting.message).as_bytes());
+                place.excerpt = crate::evidence::excerpt(
+                    format!("container {}: {} {}", status.name, waiting.reason, waiting.message).as_bytes(),
+                );
                 place
             }));
         }
@@ -69,14 +81,22 @@ fn finding(told: Told) -> Option<Finding> {
         severity: Severity::Medium,
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("{} can't pull {image}. The registry's answer is not in the bundle: events are kept for an hour only.", listed(pods.iter().map(String::as_str), 3)),
-        fix: "Read the pod's events. If they are gone, delete the pod: the next try writes new ones.".to_owned(),
+        cause: format!(
+            "{} can't pull {image}. The registry's answer is not in the bundle: events are kept for an hour only.",
+            listed(pods.iter().map(String::as_str), 3)
+        ),
+        fix: "Read the pod's events. If they are gone, delete the pod: the next try writes new ones."
+            .to_owned(),
         commands: vec![
             format!("kubectl describe pod {} -n {}", shell(&first.name), shell(&first.namespace)),
             format!("kubectl get events -n {} --field-selector reason=Failed", shell(&first.namespace)),
         ],
         verify: vec!["kubectl get pods -A | grep -c -e ImagePull -e ErrImage   # 0".to_owned()],
     };
-    let title = format!("{} can't be pulled, for {}", if image == "its image" { "An image".to_owned() } else { format!("Image {image}") }, if pods.len() == 1 { first.shown() } else { counted(pods.len(), "pod") });
+    let title = format!(
+        "{} can't be pulled, for {}",
+        if image == "its image" { "An image".to_owned() } else { format!("Image {image}") },
+        if pods.len() == 1 { first.shown() } else { counted(pods.len(), "pod") }
+    );
     told.finding(&DETECTOR, &format!("{} {image}", first.namespace), title, says)
 }

@@ -23,7 +23,11 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    pulls(cluster, Signal::ImageForbidden).into_iter().filter_map(|(registry, told)| finding(cluster, &registry, told)).collect::<Vec<_>>().into()
+    pulls(cluster, Signal::ImageForbidden)
+        .into_iter()
+        .filter_map(|(registry, told)| finding(cluster, &registry, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// `client with IP '20.1.2.3' is not allowed access`.
@@ -38,8 +42,13 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
     let passed = pulled_since(cluster, &told);
     let address = refused_address(&told);
     let name = registry.split('.').next().unwrap_or(registry);
-    let from = address.as_ref().map_or_else(String::new, |ip| format!(" It names the address {ip}: the nodes come to its public door."));
-    let known = address.as_ref().and_then(|ip| ip.parse().ok()).is_some_and(|ip: std::net::IpAddr| cluster.azure.egress.iter().any(|one| one.ip == ip));
+    let from = address.as_ref().map_or_else(String::new, |ip| {
+        format!(" It names the address {ip}: the nodes come to its public door.")
+    });
+    let known = address
+        .as_ref()
+        .and_then(|ip| ip.parse().ok())
+        .is_some_and(|ip: std::net::IpAddr| cluster.azure.egress.iter().any(|one| one.ip == ip));
     let ours = if known { " That is an outbound address of the cluster." } else { "" };
     let rule = address.unwrap_or_else(|| "NODES_OUTBOUND_ADDRESS".to_owned());
     let azure = registry.contains(".azurecr.");
@@ -47,15 +56,34 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
-        cause: format!("Registry {registry} answered 403 to pulls of {}{}: its network rules don't let the nodes in.{from}{ours}", images_and_pods(&told), told.when()),
-        fix: if azure { "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' network, so that its name leads there. Otherwise allow the nodes' outbound address.".to_owned() } else { "See what the registry's owner allows: addresses, networks, or the account in the pull secret. A 403 may also be the answer of a proxy or a firewall on the way.".to_owned() },
-        commands: if azure { vec![
+        cause: format!(
+            "Registry {registry} answered 403 to pulls of {}{}: its network rules don't let the nodes in.{from}{ours}",
+            images_and_pods(&told),
+            told.when()
+        ),
+        fix: if azure {
+            "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' network, so that its name leads there. Otherwise allow the nodes' outbound address.".to_owned()
+        } else {
+            "See what the registry's owner allows: addresses, networks, or the account in the pull secret. A 403 may also be the answer of a proxy or a firewall on the way.".to_owned()
+        },
+        commands: if azure {
+            vec![
             format!("nslookup {registry}   # on a node: a private address, if there is a private endpoint"),
             "az network private-dns link vnet create -g GROUP -z privatelink.azurecr.io -n aks-link -v VNET_ID -e false".to_owned(),
             format!("az acr network-rule add -n {name} --ip-address {rule}"),
-        ] } else { vec![format!("curl -sv https://{}/v2/ -o /dev/null   # on a node: who answers, and with what", shell(registry))] },
+        ]
+        } else {
+            vec![format!(
+                "curl -sv https://{}/v2/ -o /dev/null   # on a node: who answers, and with what",
+                shell(registry)
+            )]
+        },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
-    let title = if passed { format!("Registry {registry} forbade pulls for a while (403)") } else { format!("Registry {registry} forbids pulls from the cluster's network (403)") };
+    let title = if passed {
+        format!("Registry {registry} forbade pulls for a while (403)")
+    } else {
+        format!("Registry {registry} forbids pulls from the cluster's network (403)")
+    };
     told.finding(&DETECTOR, registry, title, says)
 }

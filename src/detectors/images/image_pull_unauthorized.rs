@@ -23,7 +23,11 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    pulls(cluster, Signal::ImageUnauthorised).into_iter().filter_map(|(registry, told)| finding(cluster, &registry, told)).collect::<Vec<_>>().into()
+    pulls(cluster, Signal::ImageUnauthorised)
+        .into_iter()
+        .filter_map(|(registry, told)| finding(cluster, &registry, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
@@ -34,19 +38,32 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
-        cause: format!("Registry {registry} answered 401 to pulls of {}{}: it does not know who pulls, or there is no such repository.", images_and_pods(&told), told.when()),
+        cause: format!(
+            "Registry {registry} answered 401 to pulls of {}{}: it does not know who pulls, or there is no such repository.",
+            images_and_pods(&told),
+            told.when()
+        ),
         fix: if of_azure {
             "Check the image's name first. Then give the kubelet's identity AcrPull on the registry; with a service principal, see whether its secret is expired.".to_owned()
         } else {
             "Check the image's name first. Then make a pull secret with valid credentials in the pod's namespace, and name it in the pod or its service account.".to_owned()
         },
         commands: if of_azure {
-            vec![format!("az aks check-acr {} --acr {registry}", aks_named(cluster)), format!("az aks update {} --attach-acr {name}", aks_named(cluster))]
+            vec![
+                format!("az aks check-acr {} --acr {registry}", aks_named(cluster)),
+                format!("az aks update {} --attach-acr {name}", aks_named(cluster)),
+            ]
         } else {
-            vec![format!("kubectl create secret docker-registry pull -n NAMESPACE --docker-server={registry} --docker-username=USER --docker-password=PASSWORD")]
+            vec![format!(
+                "kubectl create secret docker-registry pull -n NAMESPACE --docker-server={registry} --docker-username=USER --docker-password=PASSWORD"
+            )]
         },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
-    let title = if passed { format!("Registry {registry} refused pulls for a while (401)") } else { format!("Registry {registry} refuses to let the cluster pull (401)") };
+    let title = if passed {
+        format!("Registry {registry} refused pulls for a while (401)")
+    } else {
+        format!("Registry {registry} refuses to let the cluster pull (401)")
+    };
     told.finding(&DETECTOR, registry, title, says)
 }

@@ -1,5 +1,14 @@
 //! Images can't be pulled; containers end.
 
+mod container_crash_loop;
+mod container_out_of_memory;
+mod image_not_found;
+mod image_pull_failing;
+mod image_pull_forbidden;
+mod image_pull_unauthorized;
+mod pod_evicted;
+mod registry_unreachable;
+
 super::detectors![
     image_pull_unauthorized,
     image_pull_forbidden,

@@ -25,9 +25,13 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let mut found: BTreeMap<(String, String), Told> = BTreeMap::new();
-    for (key, seen) in cluster.facts.objects.pods.iter().filter(|(_, seen)| &*seen.object.status.reason == "Evicted") {
+    for (key, seen) in
+        cluster.facts.objects.pods.iter().filter(|(_, seen)| &*seen.object.status.reason == "Evicted")
+    {
         let message = &*seen.object.status.message;
-        let what = message.split_once("low on resource: ").map_or("", |(_, rest)| rest.split(['.', ' ']).next().unwrap_or(rest));
+        let what = message
+            .split_once("low on resource: ")
+            .map_or("", |(_, rest)| rest.split(['.', ' ']).next().unwrap_or(rest));
         let told = found.entry((seen.object.spec.node_name.to_string(), what.to_owned())).or_default();
         told.count += 1;
         told.pods.insert(key.clone());
@@ -39,12 +43,20 @@ fn judge(cluster: &Cluster) -> Outcome {
             place
         }));
     }
-    found.into_iter().filter_map(|((node, what), told)| finding(cluster, &node, &what, told)).collect::<Vec<_>>().into()
+    found
+        .into_iter()
+        .filter_map(|((node, what), told)| finding(cluster, &node, &what, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(cluster: &Cluster, node: &str, what: &str, told: Told) -> Option<Finding> {
     let pressed = cluster.facts.objects.nodes.get("", node).is_some_and(|seen| {
-        seen.object.status.conditions.iter().any(|one| one.r#type.ends_with("Pressure") && &*one.status == "True")
+        seen.object
+            .status
+            .conditions
+            .iter()
+            .any(|one| one.r#type.ends_with("Pressure") && &*one.status == "True")
     });
     let whose = if node.is_empty() { "A node".to_owned() } else { format!("Node {node}") };
     let low = if what.is_empty() { "something".to_owned() } else { what.to_owned() };
@@ -65,5 +77,13 @@ fn finding(cluster: &Cluster, node: &str, what: &str, told: Told) -> Option<Find
         ],
         verify: vec!["kubectl get pods -A | grep -c Evicted   # 0, and stays so".to_owned()],
     };
-    told.finding(&DETECTOR, &format!("{node} {what}"), format!("{whose} put out {} for want of {low}", if pods.len() == 1 { "a pod".to_owned() } else { format!("{} pods", pods.len()) }), says)
+    told.finding(
+        &DETECTOR,
+        &format!("{node} {what}"),
+        format!(
+            "{whose} put out {} for want of {low}",
+            if pods.len() == 1 { "a pod".to_owned() } else { format!("{} pods", pods.len()) }
+        ),
+        says,
+    )
 }

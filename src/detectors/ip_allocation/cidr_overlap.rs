@@ -30,16 +30,24 @@ fn judge(cluster: &Cluster) -> Outcome {
     for one in subnets.overlaps.iter().take(MOST) {
         let (a, b) = (&one.one, &one.other);
         let title = format!("{} {} overlaps {} {}", a.0, a.1, b.0, b.1);
-        let Some(mut finding) = Finding::new(DETECTOR.id, &format!("{} {}", a.1, b.1), title, one.evidence.clone()) else { continue };
+        let Some(mut finding) =
+            Finding::new(DETECTOR.id, &format!("{} {}", a.1, b.1), title, one.evidence.clone())
+        else {
+            continue;
+        };
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
-        finding.cause = format!("{} is {}, {} is {}: traffic for the addresses that they share goes to one of them only.", a.0, a.1, b.0, b.1);
+        finding.cause = format!(
+            "{} is {}, {} is {}: traffic for the addresses that they share goes to one of them only.",
+            a.0, a.1, b.0, b.1
+        );
         finding.fix = fix();
         finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile".to_owned()];
         findings.push(finding);
     }
     if let Some((why, evidence)) = &subnets.dns_misplaced
-        && let Some(mut finding) = Finding::new(DETECTOR.id, "dns", format!("Misplaced: {why}"), evidence.clone())
+        && let Some(mut finding) =
+            Finding::new(DETECTOR.id, "dns", format!("Misplaced: {why}"), evidence.clone())
     {
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
@@ -49,13 +57,25 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     for (key, tally) in told(cluster, Signal::CidrOverlap) {
         let ranges = key.detail.replace(' ', " and ");
-        let title = if ranges.is_empty() { "Azure refused a range: it overlaps, or the DNS address is outside".to_owned() } else { format!("Azure refused a range: {ranges} overlap") };
-        let Some(mut finding) = Finding::new(DETECTOR.id, &format!("azure {}", key.detail), title, tally.examples.as_slice().to_vec()) else { continue };
+        let title = if ranges.is_empty() {
+            "Azure refused a range: it overlaps, or the DNS address is outside".to_owned()
+        } else {
+            format!("Azure refused a range: {ranges} overlap")
+        };
+        let Some(mut finding) = Finding::new(
+            DETECTOR.id,
+            &format!("azure {}", key.detail),
+            title,
+            tally.examples.as_slice().to_vec(),
+        ) else {
+            continue;
+        };
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
         finding.count = tally.count();
         finding.seen(tally.span.resolve(cluster.anchor));
-        finding.cause = "Azure itself says that the ranges don't fit together; the message names them.".to_owned();
+        finding.cause =
+            "Azure itself says that the ranges don't fit together; the message names them.".to_owned();
         finding.fix = fix();
         findings.push(finding);
     }

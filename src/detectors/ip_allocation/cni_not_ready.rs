@@ -47,16 +47,24 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut by_node: BTreeMap<String, Said> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.nodes.iter() {
         let words = ["cni plugin not initialized", "NetworkPluginNotReady", "no networks found in"];
-        let condition = seen.object.status.conditions.iter().find(|one| &*one.r#type == "Ready" && &*one.status != "True" && words.iter().any(|word| one.message.contains(word)));
+        let condition = seen.object.status.conditions.iter().find(|one| {
+            &*one.r#type == "Ready"
+                && &*one.status != "True"
+                && words.iter().any(|word| one.message.contains(word))
+        });
         if let Some(condition) = condition {
             let said = by_node.entry(key.name.to_string()).or_default();
             said.now = true;
-            said.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|place| Evidence { excerpt: crate::evidence::excerpt(condition.message.as_bytes()), ..place }));
+            said.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|place| Evidence {
+                excerpt: crate::evidence::excerpt(condition.message.as_bytes()),
+                ..place
+            }));
         }
     }
     for (key, tally) in told(cluster, Signal::CniNotReady) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
-        let node = if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
+        let node =
+            if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
         let said = by_node.entry(node.to_owned()).or_default();
         said.count += tally.count();
         said.span = time::joined(said.span, tally.span.resolve(cluster.anchor));
@@ -75,9 +83,14 @@ fn all_ready(cluster: &Cluster) -> bool {
 
 fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
     let lasted = said.span.map(|(first, last)| (last - first) / 60_000_000);
-    let ready = cluster.facts.objects.nodes.get("", node).map(|seen| seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True"));
+    let ready = cluster.facts.objects.nodes.get("", node).map(|seen| {
+        seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+    });
     // Until the end of the logs, or long before it.
-    let open = said.span.zip(cluster.logs_end).is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000);
+    let open = said
+        .span
+        .zip(cluster.logs_end)
+        .is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000);
     let long = lasted.is_some_and(|minutes| minutes > START_MINUTES);
     let undated = said.span.is_none() && said.count > 0;
     let confidence = match (said.now, ready) {
@@ -90,15 +103,23 @@ fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
         _ => return None,
     };
     said.evidence.truncate(EXAMPLES);
-    let mut finding = Finding::new(DETECTOR.id, node, format!("{}: the network plugin is not ready", on_node(node)), said.evidence)?;
+    let mut finding = Finding::new(
+        DETECTOR.id,
+        node,
+        format!("{}: the network plugin is not ready", on_node(node)),
+        said.evidence,
+    )?;
     finding.severity = if confidence == Confidence::Possible { Severity::Medium } else { Severity::Critical };
     finding.confidence = confidence;
     finding.count = said.count.max(1);
     finding.seen(said.span);
     if !node.is_empty() {
-        finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+        finding.subjects =
+            vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
-    let when = said.span.map_or_else(String::new, |(first, last)| format!(" between {} and {}", time::show(first), time::show(last)));
+    let when = said.span.map_or_else(String::new, |(first, last)| {
+        format!(" between {} and {}", time::show(first), time::show(last))
+    });
     finding.cause = format!(
         "The container runtime found no CNI configuration or binary{when}{}. What puts it there (the node's provisioning, azure-cns, cilium or calico-node) did not run or failed.",
         if said.now { ", and the node is not ready for it" } else { "" }

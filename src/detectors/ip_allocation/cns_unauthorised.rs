@@ -24,11 +24,24 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let mut findings = per_node(cluster, Reason::Unauthorised, &DETECTOR, "no right on the pod subnet", node);
     // A config that tells the status before any pod was refused.
-    let told: std::collections::BTreeSet<&str> = cluster.ledger.exhaustions.iter().filter(|found| found.reason == Reason::Unauthorised).map(|found| found.node.as_str()).collect();
+    let told: std::collections::BTreeSet<&str> = cluster
+        .ledger
+        .exhaustions
+        .iter()
+        .filter(|found| found.reason == Reason::Unauthorised)
+        .map(|found| found.node.as_str())
+        .collect();
     for books in &cluster.ledger.books {
-        let unauthorised = books.lease.as_ref().is_some_and(|lease| lease.status.starts_with("NCUpdateUnauthorized"));
+        let unauthorised =
+            books.lease.as_ref().is_some_and(|lease| lease.status.starts_with("NCUpdateUnauthorized"));
         if unauthorised && !told.contains(books.node.as_str()) && findings.len() < 20 {
-            let found = Exhaustion { node: books.node.clone(), reason: Reason::Unauthorised, sure: crate::detectors::Confidence::Confirmed, books: None, refused: crate::cluster::ipam::Refused::default() };
+            let found = Exhaustion {
+                node: books.node.clone(),
+                reason: Reason::Unauthorised,
+                sure: crate::detectors::Confidence::Confirmed,
+                books: None,
+                refused: crate::cluster::ipam::Refused::default(),
+            };
             findings.extend(node(&found, Some(books)));
         }
     }

@@ -14,7 +14,12 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Azure CNS does not answer on its node",
     guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
-    explains: &["pod-ip-exhausted", "sandbox-failed-otherwise", "service-pods-not-ready", "coredns-unhealthy"],
+    explains: &[
+        "pod-ip-exhausted",
+        "sandbox-failed-otherwise",
+        "service-pods-not-ready",
+        "coredns-unhealthy",
+    ],
     doc: Doc {
         meaning: "The CNI plugin asks Azure CNS on the node itself (port 10090) for every address. When CNS does not run or is still starting, no pod with an address of its own starts on the node.",
         decision: "Refused or timed-out connections to 127.0.0.1:10090 or localhost:10090 in events or logs. Confirmed when they go on for more than five minutes, or when the azure-cns pod of the node is not ready; a short burst is what every node shows at its start, and is told as such.",
@@ -34,7 +39,8 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut by_node: BTreeMap<String, Seen> = BTreeMap::new();
     for (key, tally) in told(cluster, Signal::CnsUnreachable) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
-        let node = if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
+        let node =
+            if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
         let own = by_node.entry(node.to_owned()).or_default();
         own.0 += tally.count();
         own.1 = time::joined(own.1, tally.span.resolve(cluster.anchor));
@@ -84,7 +90,8 @@ fn broken_pods(cluster: &Cluster) -> BTreeMap<&str, (String, Evidence)> {
     let pods = cluster.facts.objects.pods.iter().filter(|(key, _)| key.name.starts_with("azure-cns"));
     let broken = pods.filter_map(|(key, seen)| {
         let status = &seen.object.status;
-        let not_ready = status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "False");
+        let not_ready =
+            status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "False");
         let why = match status.container_statuses.iter().find_map(|one| one.state.waiting.as_ref()) {
             Some(waiting) => format!("pod {} waits: {}", key.shown(), waiting.reason),
             None if not_ready => format!("pod {} is not ready", key.shown()),

@@ -39,7 +39,9 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     };
     let lease = books.and_then(|books| books.lease.as_ref());
     // It has all that it asked for: then it does not wait for Azure.
-    let satisfied = lease.is_some_and(|lease| lease.requested.zip(lease.allocated).is_some_and(|(requested, allocated)| requested <= allocated));
+    let satisfied = lease.is_some_and(|lease| {
+        lease.requested.zip(lease.allocated).is_some_and(|(requested, allocated)| requested <= allocated)
+    });
     let does = if satisfied { "refused pods with its lease complete" } else { "waited for addresses" };
     let title = format!("{}: Azure CNS {does}, {how}", on_node(&found.node));
     let mut finding = about_node(&DETECTOR, found, books, title, Vec::new())?;
@@ -50,11 +52,15 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     };
     finding.detail("stuck", stuck);
     let numbers = lease.map_or_else(
-        || " The NodeNetworkConfig of the node is not in the bundle, so what was asked for is not known.".to_owned(),
+        || {
+            " The NodeNetworkConfig of the node is not in the bundle, so what was asked for is not known."
+                .to_owned()
+        },
         |lease| {
             let requested = lease.requested.map_or_else(|| "?".to_owned(), |count| count.to_string());
             let allocated = lease.allocated.map_or_else(|| "?".to_owned(), |count| count.to_string());
-            let status = if lease.status.is_empty() { String::new() } else { format!(", status {}", lease.status) };
+            let status =
+                if lease.status.is_empty() { String::new() } else { format!(", status {}", lease.status) };
             format!(" It asked for {requested} addresses and has {allocated}{status}.")
         },
     );
@@ -67,7 +73,11 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     } else {
         " A pool grows within a minute or two: if it lasts longer, the request is stuck."
     };
-    finding.cause = format!("The node's pool was used up{}.{numbers}{}{why}", if satisfied { "" } else { " and CNS waited for the next batch" }, refused_words(&found.refused));
+    finding.cause = format!(
+        "The node's pool was used up{}.{numbers}{}{why}",
+        if satisfied { "" } else { " and CNS waited for the next batch" },
+        refused_words(&found.refused)
+    );
     let name = node_word(&found.node);
     finding.fix = Fix {
         text: if passing {
@@ -75,14 +85,20 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
         } else {
             "Look at the lease first: a full subnet or a missing permission shows there. Then restart azure-cns on the node; if the request stays open, open a ticket with this report.".to_owned()
         },
-        commands: if passing { Vec::new() } else {
+        commands: if passing {
+            Vec::new()
+        } else {
             vec![
                 format!("kubectl get nnc -n kube-system {name} -o yaml"),
-                format!("kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}"),
+                format!(
+                    "kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}"
+                ),
             ]
         },
         manifests: Vec::new(),
     };
-    finding.verify = vec![format!("kubectl get nnc -n kube-system {name} -o wide   # ALLOCATED IPS reaches REQUESTED IPS")];
+    finding.verify = vec![format!(
+        "kubectl get nnc -n kube-system {name} -o wide   # ALLOCATED IPS reaches REQUESTED IPS"
+    )];
     Some(finding)
 }

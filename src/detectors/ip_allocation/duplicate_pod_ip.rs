@@ -40,29 +40,50 @@ fn judge(cluster: &Cluster) -> Outcome {
 fn finding(one: &Duplicate) -> Option<Finding> {
     let owners = one.owners.join(" and ");
     let title = match one.kind {
-        DuplicateKind::OwnedAndFree => format!("Address {} belongs to {owners} and is given out as free", one.ip),
+        DuplicateKind::OwnedAndFree => {
+            format!("Address {} belongs to {owners} and is given out as free", one.ip)
+        }
         _ => format!("Address {} belongs to {owners}", one.ip),
     };
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {owners}", one.ip), title, one.evidence.clone())?;
+    let mut finding =
+        Finding::new(DETECTOR.id, &format!("{} {owners}", one.ip), title, one.evidence.clone())?;
     (finding.confidence, finding.severity) = match one.kind {
         DuplicateKind::Pods => (Confidence::Confirmed, Severity::Critical),
         DuplicateKind::Sandboxes | DuplicateKind::OwnedAndFree => (Confidence::Likely, Severity::High),
         DuplicateKind::Rows => (Confidence::Possible, Severity::Medium),
     };
-    finding.subjects = one.nodes.iter().map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() }).collect();
-    finding.subjects.extend(one.owners.iter().filter_map(|owner| owner.split_once('/')).map(|(namespace, name)| SubjectRef {
-        kind: "Pod".to_owned(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    }));
+    finding.subjects = one
+        .nodes
+        .iter()
+        .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
+        .collect();
+    finding.subjects.extend(one.owners.iter().filter_map(|owner| owner.split_once('/')).map(
+        |(namespace, name)| SubjectRef {
+            kind: "Pod".to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        },
+    ));
     finding.detail("address", one.ip);
     finding.detail("owners", &one.owners);
     let on = if one.nodes.is_empty() { String::new() } else { format!(" on {}", one.nodes.join(" and ")) };
     finding.cause = match one.kind {
-        DuplicateKind::Pods => format!("Both pods{on} run with the address {}. The IPAM gave it out twice.", one.ip),
-        DuplicateKind::Rows => format!("Both rows{on} show the address {}. If both pods use their own network, the IPAM gave it out twice; tables don't tell.", one.ip),
-        DuplicateKind::Sandboxes => format!("The CNI's state{on} names {} sandboxes for {}: either an old one was not removed, or the address was given out twice.", one.owners.len(), one.ip),
-        DuplicateKind::OwnedAndFree => format!("azure-cns's endpoint state{on} says that {owners} has {}, and its pool calls the address available: the next pod gets it, too.", one.ip),
+        DuplicateKind::Pods => {
+            format!("Both pods{on} run with the address {}. The IPAM gave it out twice.", one.ip)
+        }
+        DuplicateKind::Rows => format!(
+            "Both rows{on} show the address {}. If both pods use their own network, the IPAM gave it out twice; tables don't tell.",
+            one.ip
+        ),
+        DuplicateKind::Sandboxes => format!(
+            "The CNI's state{on} names {} sandboxes for {}: either an old one was not removed, or the address was given out twice.",
+            one.owners.len(),
+            one.ip
+        ),
+        DuplicateKind::OwnedAndFree => format!(
+            "azure-cns's endpoint state{on} says that {owners} has {}, and its pool calls the address available: the next pod gets it, too.",
+            one.ip
+        ),
     };
     let pod = one.owners.first().and_then(|owner| owner.split_once('/'));
     finding.fix = Fix {

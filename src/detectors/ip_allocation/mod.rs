@@ -1,6 +1,22 @@
 //! Pods that can't get an address.
 
+mod cidr_overlap;
+mod cni_not_ready;
+mod cns_unauthorised;
+mod cns_unreachable;
+mod cns_waiting;
 mod common;
+mod duplicate_pod_ip;
+mod node_subnet_full;
+mod pod_cidr_exhausted;
+mod pod_ip_churn;
+mod pod_ip_exhausted;
+mod pod_ip_leak;
+mod pod_ip_pool_full;
+mod pod_subnet_full;
+mod sandbox_failed_otherwise;
+mod subnet_delegated;
+mod subnet_too_small;
 
 super::detectors![
     pod_ip_leak,

@@ -39,11 +39,20 @@ fn judge(cluster: &Cluster) -> Outcome {
         own.2.extend(tally.examples.as_slice().iter().take(3).cloned());
         own.3 = key.detail.to_string();
     }
-    let findings = by_name.into_iter().filter_map(|(name, (count, span, evidence, detail))| finding(cluster, name, count, span, evidence, &detail));
+    let findings = by_name.into_iter().filter_map(|(name, (count, span, evidence, detail))| {
+        finding(cluster, name, count, span, evidence, &detail)
+    });
     findings.collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, name: &str, count: u64, span: Option<(i64, i64)>, mut evidence: Vec<Evidence>, detail: &str) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    name: &str,
+    count: u64,
+    span: Option<(i64, i64)>,
+    mut evidence: Vec<Evidence>,
+    detail: &str,
+) -> Option<Finding> {
     let subnets = cluster.ledger.subnets.all.iter().filter(|one| one.role == Role::Nodes);
     let short = name.rsplit('/').next().unwrap_or(name);
     let known = subnets.clone().find(|one| one.name.eq_ignore_ascii_case(short)).or_else(|| {
@@ -63,9 +72,10 @@ fn finding(cluster: &Cluster, name: &str, count: u64, span: Option<(i64, i64)>, 
     finding.confidence = Confidence::Confirmed;
     finding.count = count;
     finding.seen(span);
-    let sum = known.map_or_else(|| " The cluster's description is not in the bundle, so the sum can't be shown.".to_owned(), |known| {
-        arithmetic(known, &mut finding)
-    });
+    let sum = known.map_or_else(
+        || " The cluster's description is not in the bundle, so the sum can't be shown.".to_owned(),
+        |known| arithmetic(known, &mut finding),
+    );
     finding.cause = format!("Azure refused addresses for machines: the subnet has none left for them.{sum}");
     finding.fix = Fix {
         text: "To finish an upgrade, scale a pool down first: that frees its addresses. For good, add a node pool on a larger subnet, make it a system pool, and move over; the subnet of a node pool can't be changed.".to_owned(),

@@ -50,18 +50,31 @@ fn judge(cluster: &Cluster) -> Outcome {
         [one] => format!("Node {one} got no range of pod addresses"),
         all => format!("{} nodes got no range of pod addresses", all.len()),
     };
-    let Some(mut finding) = Finding::new(DETECTOR.id, nodes.first().map_or("cluster", String::as_str), title, evidence) else { return Outcome::default() };
+    let Some(mut finding) =
+        Finding::new(DETECTOR.id, nodes.first().map_or("cluster", String::as_str), title, evidence)
+    else {
+        return Outcome::default();
+    };
     finding.severity = Severity::Critical;
     finding.confidence = Confidence::Confirmed;
     finding.count = count.max(1);
     finding.seen(span);
-    finding.subjects = nodes.iter().take(50).map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() }).collect();
+    finding.subjects = nodes
+        .iter()
+        .take(50)
+        .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
+        .collect();
     finding.detail("nodes", &nodes);
-    let given = cluster.facts.objects.nodes.iter().filter(|(_, seen)| !seen.object.spec.pod_cidr.is_empty()).count();
+    let given =
+        cluster.facts.objects.nodes.iter().filter(|(_, seen)| !seen.object.spec.pod_cidr.is_empty()).count();
     let range = cluster.ledger.subnets.all.iter().find(|one| one.role == Role::PodRange);
     let sum = range.map_or_else(String::new, |range| {
         finding.detail("pod_range", range.range.to_string());
-        format!(" The range {} has room for {} nodes with a /24 each; {given} nodes of the bundle have one.", range.range, range.usable / 256)
+        format!(
+            " The range {} has room for {} nodes with a /24 each; {given} nodes of the bundle have one.",
+            range.range,
+            range.usable / 256
+        )
     });
     finding.cause = format!("The controller had no part of the cluster's pod range left.{sum}");
     finding.fix = Fix {

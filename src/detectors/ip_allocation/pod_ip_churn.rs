@@ -33,7 +33,11 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     let books = books?;
     let orphans: Vec<_> = books.leaked().collect();
     let count = orphans.len() as u64;
-    let title = format!("{}: {count} of {} pod addresses belong to pods that just ended", on_node(&books.node), books.allocated());
+    let title = format!(
+        "{}: {count} of {} pod addresses belong to pods that just ended",
+        on_node(&books.node),
+        books.allocated()
+    );
     let places = orphans.iter().take(EXAMPLES).map(|orphan| orphan.evidence()).collect();
     let mut finding = about_node(&DETECTOR, found, Some(books), title, places)?;
     finding.severity = severity(found, books, count);

@@ -38,7 +38,9 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     let signal = found.refused.signals.keys().next().copied();
     let who = match signal {
         Some(Signal::RangeSetFull) => "The node's host-local store has no free address in its range",
-        Some(Signal::NoAvailableAddresses) => "Azure CNI has no free address in the node's pool; the limit is the node's own, however many are free in the subnet",
+        Some(Signal::NoAvailableAddresses) => {
+            "Azure CNI has no free address in the node's pool; the limit is the node's own, however many are free in the subnet"
+        }
         Some(Signal::CalicoFull) => "Calico has no free address in its pools or in the node's blocks",
         Some(Signal::WhereaboutsFull) => "whereabouts has no free address in the range of the extra network",
         _ => "The network plugin has no free address",
@@ -48,9 +50,16 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     } else {
         format!(" ({})", found.refused.ranges.iter().take(3).cloned().collect::<Vec<_>>().join(", "))
     };
-    let numbers = books.filter(|books| books.allocated() > 0 && books.lease.is_none()).map_or_else(String::new, |books| {
-        format!(" The books show {} addresses reserved{}.", books.allocated(), books.capacity().map_or_else(String::new, |capacity| format!(" of {capacity}")))
-    });
+    let numbers = books.filter(|books| books.allocated() > 0 && books.lease.is_none()).map_or_else(
+        String::new,
+        |books| {
+            format!(
+                " The books show {} addresses reserved{}.",
+                books.allocated(),
+                books.capacity().map_or_else(String::new, |capacity| format!(" of {capacity}"))
+            )
+        },
+    );
     finding.cause = format!(
         "{who}{range}.{}{numbers} Three things look like this: addresses that were not given back (a plugin bug), pods that come and go too fast, or simply as many pods as the node may have. The node's books together with its pods decide it.",
         refused_words(&found.refused)
@@ -63,6 +72,8 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
         ],
         manifests: Vec::new(),
     };
-    finding.verify = vec!["kubectl get events -A --field-selector reason=FailedCreatePodSandBox   # no new ones".to_owned()];
+    finding.verify = vec![
+        "kubectl get events -A --field-selector reason=FailedCreatePodSandBox   # no new ones".to_owned(),
+    ];
     Some(finding)
 }

@@ -33,7 +33,10 @@ fn judge(cluster: &Cluster) -> Outcome {
 /// Why nothing could be decided, although something was there.
 pub(super) fn undecided(cluster: &Cluster) -> Option<String> {
     let books = &cluster.ledger.books;
-    let comparable = |books: &Books| books.pods_known && books.lease.as_ref().is_none_or(|lease| lease.foreign == 0 && lease.allocated.is_some());
+    let comparable = |books: &Books| {
+        books.pods_known
+            && books.lease.as_ref().is_none_or(|lease| lease.foreign == 0 && lease.allocated.is_some())
+    };
     if books.is_empty() || books.iter().any(comparable) {
         return None;
     }
@@ -57,7 +60,9 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     };
     let who = on_node(&books.node);
     let title = match (of, books.pods_known) {
-        (Some(of), true) if books.lease.is_some() => format!("{who}: {count} of {of} allocated addresses have no pod"),
+        (Some(of), true) if books.lease.is_some() => {
+            format!("{who}: {count} of {of} allocated addresses have no pod")
+        }
         (Some(of), true) => format!("{who}: {count} of {of} reserved pod addresses belong to no live pod"),
         _ if !orphans.is_empty() => format!("{who}: {count} reserved pod addresses belong to no sandbox"),
         _ => format!("{who}: {count} addresses reserved, more than a node may have pods"),
@@ -92,7 +97,9 @@ pub(super) fn severity(found: &Exhaustion, books: &Books, count: u64) -> Severit
 /// Since when, in words.
 pub(super) fn ages(books: &Books, times: &[i64]) -> String {
     match (books.aged, times.iter().min(), times.iter().max()) {
-        (true, Some(first), Some(last)) if first == last => format!(" It was reserved at {}.", time::show(*first)),
+        (true, Some(first), Some(last)) if first == last => {
+            format!(" It was reserved at {}.", time::show(*first))
+        }
         (true, Some(first), Some(last)) => {
             format!(" They were reserved between {} and {}.", time::show(*first), time::show(*last))
         }
@@ -105,7 +112,10 @@ fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String
     let refused = refused_words(&found.refused);
     if let Some(lease) = &books.lease {
         let hand = if books.counted { " (counted by hand)" } else { "" };
-        let spare = format!("Azure CNS keeps up to {} spare addresses, so the numbers alone prove nothing.", lease.normal_spare);
+        let spare = format!(
+            "Azure CNS keeps up to {} spare addresses, so the numbers alone prove nothing.",
+            lease.normal_spare
+        );
         let told = if found.refused.count > 0 {
             "It refuses pods nevertheless, so addresses must be assigned to pods that are gone.".to_owned()
         } else {
@@ -125,19 +135,31 @@ fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String
             books.sandboxes
         );
     }
-    let by_hand = if books.counted { " These are numbers that someone counted: the leaked addresses are not known by name." } else { "" };
+    let by_hand = if books.counted {
+        " These are numbers that someone counted: the leaked addresses are not known by name."
+    } else {
+        ""
+    };
     let runtime = if books.runtime_known { " crictl lists no sandbox for them that runs." } else { "" };
     let waiting = if books.waiting_pods.is_empty() {
         String::new()
     } else {
-        format!(" Waiting for an address: {}{}.", books.waiting_pods.join(", "), if books.waiting > books.waiting_pods.len() { ", …" } else { "" })
+        format!(
+            " Waiting for an address: {}{}.",
+            books.waiting_pods.join(", "),
+            if books.waiting > books.waiting_pods.len() { ", …" } else { "" }
+        )
     };
     let why = if books.aged || books.runtime_known {
         "The network plugin fails to release addresses on deletion."
     } else {
         "Nothing points to short-lived pods, so the network plugin most likely fails to release addresses on deletion."
     };
-    let later = if books.newer_pods > 0 { " The books were taken before the pods were listed, so some may have been given back since." } else { "" };
+    let later = if books.newer_pods > 0 {
+        " The books were taken before the pods were listed, so some may have been given back since."
+    } else {
+        ""
+    };
     format!(
         "{} has {} addresses reserved for pods on this node, and {count} were not given back: the node has {} live pods with an address of their own.{by_hand}{}{runtime}{refused}{waiting}{later} {why}",
         books.ipam.shown(),
@@ -152,7 +174,9 @@ fn fix(books: &Books) -> Fix {
     let mut commands = Vec::new();
     let text = match books.ipam {
         Ipam::NodeNetworkConfig | Ipam::CnsPool | Ipam::CnsEndpoints => {
-            commands.push(format!("kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}"));
+            commands.push(format!(
+                "kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}"
+            ));
             "Restart azure-cns on the node: it rebuilds its books from the running pods. If the gap stays, drain and reimage the node, and send this report to Microsoft support."
         }
         Ipam::Calico => {
@@ -165,11 +189,15 @@ fn fix(books: &Books) -> Fix {
             "Release the leaked addresses with calicoctl, with the datastore locked, so that none that is just being given out is freed. Then update Calico: its controllers clean up by themselves."
         }
         Ipam::Whereabouts => {
-            commands.push("kubectl create job -n kube-system --from=cronjob/ip-reconciler ip-reconciler-now".to_owned());
+            commands.push(
+                "kubectl create job -n kube-system --from=cronjob/ip-reconciler ip-reconciler-now".to_owned(),
+            );
             "Let whereabouts' reconciler remove reservations without pods, and check that its schedule runs."
         }
         Ipam::Cilium => {
-            commands.push(format!("kubectl delete pod -n kube-system -l k8s-app=cilium --field-selector spec.nodeName={name}"));
+            commands.push(format!(
+                "kubectl delete pod -n kube-system -l k8s-app=cilium --field-selector spec.nodeName={name}"
+            ));
             "Restart the Cilium agent on the node: it gives back addresses of endpoints that are gone."
         }
         Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet => {
@@ -208,7 +236,9 @@ pub(super) fn verify(books: &Books) -> Vec<String> {
     };
     vec![
         reserved,
-        format!("kubectl get pods -A --field-selector spec.nodeName={name},status.phase=Running -o json | jq '[.items[] | select(.spec.hostNetwork != true)] | length'   # the two numbers are close"),
+        format!(
+            "kubectl get pods -A --field-selector spec.nodeName={name},status.phase=Running -o json | jq '[.items[] | select(.spec.hostNetwork != true)] | length'   # the two numbers are close"
+        ),
     ]
 }
 
@@ -217,15 +247,30 @@ pub(super) fn verify(books: &Books) -> Vec<String> {
 fn calico(cluster: &Cluster) -> Vec<Finding> {
     let blocks = cluster.ledger.books.iter().any(|books| books.ipam == Ipam::Calico);
     let mut findings = Vec::new();
-    let live = cluster.facts.objects.pods.iter().filter(|(_, seen)| !seen.object.ended() && !seen.object.spec.host_network).count() as u64;
-    let refused = cluster.ledger.refused.values().any(|refused| refused.signals.contains_key(&crate::facts::Signal::CalicoFull));
+    let live = cluster
+        .facts
+        .objects
+        .pods
+        .iter()
+        .filter(|(_, seen)| !seen.object.ended() && !seen.object.spec.host_network)
+        .count() as u64;
+    let refused = cluster
+        .ledger
+        .refused
+        .values()
+        .any(|refused| refused.signals.contains_key(&crate::facts::Signal::CalicoFull));
     for (place, report) in cluster.facts.nodes.calico_reports.iter().filter(|_| !blocks) {
-        let evidence = |words: &str| vec![crate::evidence::Evidence::line(&place.source, place.line, words.as_bytes())];
+        let evidence =
+            |words: &str| vec![crate::evidence::Evidence::line(&place.source, place.line, words.as_bytes())];
         let leaked = report.not_in_use.unwrap_or(0).max(report.leaked.len() as u64);
         if leaked > 0 {
             let title = format!("Calico: {leaked} addresses are allocated and not in use");
             let words = format!("Found {leaked} IPs that are allocated in IPAM but not actually in use.");
-            let Some(mut finding) = Finding::new(DETECTOR.id, "calicoctl ipam check", title, evidence(&words)) else { continue };
+            let Some(mut finding) =
+                Finding::new(DETECTOR.id, "calicoctl ipam check", title, evidence(&words))
+            else {
+                continue;
+            };
             // Its check takes tunnels of IPv6 for leaks, and a node has one.
             finding.confidence = if leaked > 5 { Confidence::Confirmed } else { Confidence::Likely };
             finding.severity = if leaked > 20 { Severity::High } else { Severity::Medium };
@@ -248,9 +293,19 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             if leaked > 0 || !(beyond || (full && refused)) {
                 continue;
             }
-            let title = format!("Calico pool {}: {} of {} addresses in use{}", row.range, row.used, row.total, if pods_known { format!(", for {live} live pods") } else { String::new() });
+            let title = format!(
+                "Calico pool {}: {} of {} addresses in use{}",
+                row.range,
+                row.used,
+                row.total,
+                if pods_known { format!(", for {live} live pods") } else { String::new() }
+            );
             let words = format!("IP Pool {} total {} in use {}", row.range, row.total, row.used);
-            let Some(mut finding) = Finding::new(DETECTOR.id, &format!("calico pool {}", row.range), title, evidence(&words)) else { continue };
+            let Some(mut finding) =
+                Finding::new(DETECTOR.id, &format!("calico pool {}", row.range), title, evidence(&words))
+            else {
+                continue;
+            };
             finding.confidence = if beyond { Confidence::Likely } else { Confidence::Possible };
             finding.severity = if full { Severity::Critical } else { Severity::High };
             finding.count = row.used.saturating_sub(if pods_known { live } else { 0 });
@@ -259,9 +314,15 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             finding.detail("allocated", row.used);
             finding.detail("capacity", row.total);
             finding.cause = if beyond {
-                format!("The pool has {} addresses in use and the cluster has {live} live pods: most of them belong to pods that are gone.", row.used)
+                format!(
+                    "The pool has {} addresses in use and the cluster has {live} live pods: most of them belong to pods that are gone.",
+                    row.used
+                )
             } else {
-                format!("The pool is nearly used up and pods are refused: either it is too small for the pods, which are not in the bundle, or addresses were not given back. {} addresses are more than most clusters have pods.", row.used)
+                format!(
+                    "The pool is nearly used up and pods are refused: either it is too small for the pods, which are not in the bundle, or addresses were not given back. {} addresses are more than most clusters have pods.",
+                    row.used
+                )
             };
             finding.fix = fix(&Books { ipam: Ipam::Calico, ..Books::default() });
             finding.verify = verify(&Books { ipam: Ipam::Calico, ..Books::default() });

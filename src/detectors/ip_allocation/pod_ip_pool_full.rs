@@ -33,7 +33,9 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     finding.severity = Severity::High;
     let limit = match books.ipam {
         Ipam::HostLocal => "the node's range of pod addresses",
-        Ipam::AzureVnetIpam | Ipam::AzureVnet => "the pool that Azure CNI took for the node when it was made (its maximum of pods)",
+        Ipam::AzureVnetIpam | Ipam::AzureVnet => {
+            "the pool that Azure CNI took for the node when it was made (its maximum of pods)"
+        }
         _ => "the node's pool",
     };
     finding.cause = format!(
@@ -53,6 +55,8 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
         ],
         manifests: Vec::new(),
     };
-    finding.verify = vec!["kubectl get pods -A --field-selector status.phase=Pending   # none waits for an address".to_owned()];
+    finding.verify = vec![
+        "kubectl get pods -A --field-selector status.phase=Pending   # none waits for an address".to_owned(),
+    ];
     Some(finding)
 }

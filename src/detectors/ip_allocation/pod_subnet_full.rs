@@ -6,8 +6,8 @@ use super::common::{self, refused_words, some};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, Reason, Refused};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
-use crate::facts::time;
 use crate::evidence::{EXAMPLES, Evidence};
+use crate::facts::time;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-subnet-full",
@@ -43,21 +43,37 @@ fn judge(cluster: &Cluster) -> Outcome {
         }
     }
     for found in ledger.exhaustions.iter().filter(|found| found.reason == Reason::SubnetFull) {
-        let subnet = found.books.and_then(|at| ledger.books.get(at)?.lease.as_ref()).map(|lease| lease.subnet.clone());
+        let subnet =
+            found.books.and_then(|at| ledger.books.get(at)?.lease.as_ref()).map(|lease| lease.subnet.clone());
         by_subnet.entry(subnet.or_else(|| only.clone()).unwrap_or_default()).or_default().0.push(found);
     }
-    let findings = by_subnet.into_iter().filter_map(|(subnet, (refusing, full, places))| finding(cluster, &subnet, &refusing, &full, places));
+    let findings = by_subnet
+        .into_iter()
+        .filter_map(|(subnet, (refusing, full, places))| finding(cluster, &subnet, &refusing, &full, places));
     findings.collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, subnet: &str, refusing: &[&Exhaustion], full: &[&str], places: Vec<Evidence>) -> Option<Finding> {
-    let mut nodes: Vec<String> = refusing.iter().map(|found| found.node.clone()).chain(full.iter().map(|node| (*node).to_owned())).filter(|node| !node.is_empty()).collect();
+fn finding(
+    cluster: &Cluster,
+    subnet: &str,
+    refusing: &[&Exhaustion],
+    full: &[&str],
+    places: Vec<Evidence>,
+) -> Option<Finding> {
+    let mut nodes: Vec<String> = refusing
+        .iter()
+        .map(|found| found.node.clone())
+        .chain(full.iter().map(|node| (*node).to_owned()))
+        .filter(|node| !node.is_empty())
+        .collect();
     nodes.sort();
     nodes.dedup();
-    let mut evidence: Vec<Evidence> = refusing.iter().flat_map(|found| found.refused.evidence.iter().take(2)).cloned().collect();
+    let mut evidence: Vec<Evidence> =
+        refusing.iter().flat_map(|found| found.refused.evidence.iter().take(2)).cloned().collect();
     evidence.extend(places);
     evidence.truncate(EXAMPLES + 2);
-    let name = if subnet.is_empty() { "The pod subnet".to_owned() } else { format!("The pod subnet {subnet}") };
+    let name =
+        if subnet.is_empty() { "The pod subnet".to_owned() } else { format!("The pod subnet {subnet}") };
     let on = match nodes.as_slice() {
         [] => String::new(),
         [one] => format!(": node {one} gets no more addresses"),
@@ -75,17 +91,30 @@ fn finding(cluster: &Cluster, subnet: &str, refusing: &[&Exhaustion], full: &[&s
     finding.count = refused.count.max(1);
     finding.unit = "refusal";
     finding.seen(refused.span);
-    finding.subjects = nodes.iter().take(50).map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() }).collect();
+    finding.subjects = nodes
+        .iter()
+        .take(50)
+        .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
+        .collect();
     finding.subjects.extend(common::subjects("", &refused));
     finding.detail("nodes", &nodes);
     finding.detail("pods_refused", &refused.pods);
     finding.detail("refusals", refused.count);
     let known = cluster.ledger.subnets.all.iter().find(|one| one.range.to_string() == subnet);
     let numbers = known.map_or_else(String::new, |one| {
-        format!(" It has {} usable addresses{}.", one.usable, one.used.map_or_else(String::new, |used| format!(", and the nodes of this bundle lease {used} of them; other clusters may use it, too")))
+        format!(
+            " It has {} usable addresses{}.",
+            one.usable,
+            one.used.map_or_else(String::new, |used| format!(
+                ", and the nodes of this bundle lease {used} of them; other clusters may use it, too"
+            ))
+        )
     });
     let on_nodes = if nodes.is_empty() { String::new() } else { format!(" on {}", some(nodes.iter())) };
-    finding.cause = format!("Azure could not extend the lease of addresses{on_nodes} (NCUpdateSubnetFullError).{numbers}{}", refused_words(&refused));
+    finding.cause = format!(
+        "Azure could not extend the lease of addresses{on_nodes} (NCUpdateSubnetFullError).{numbers}{}",
+        refused_words(&refused)
+    );
     finding.fix = Fix {
         text: "Make a larger pod subnet, add a node pool that uses it, move the workloads, and delete the old pool. Until then, fewer nodes free addresses: each node keeps at least 16.".to_owned(),
         commands: vec![

@@ -115,7 +115,12 @@ fn judge(cluster: &Cluster) -> Outcome {
         if &*key.kind != "Pod" {
             continue;
         }
-        let others: Vec<&Evidence> = tally.examples.as_slice().iter().filter(|one| one.excerpt.len() > 40 && !is_of_addresses(&one.excerpt)).collect();
+        let others: Vec<&Evidence> = tally
+            .examples
+            .as_slice()
+            .iter()
+            .filter(|one| one.excerpt.len() > 40 && !is_of_addresses(&one.excerpt))
+            .collect();
         let Some(first) = others.first() else { continue };
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
         if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some()) {
@@ -125,7 +130,10 @@ fn judge(cluster: &Cluster) -> Outcome {
         if refused.contains(&(&*key.namespace, &*key.name)) {
             continue;
         }
-        let kind = REASONS.iter().position(|(text, ..)| others.iter().any(|one| one.excerpt.contains(text))).unwrap_or(REASONS.len());
+        let kind = REASONS
+            .iter()
+            .position(|(text, ..)| others.iter().any(|one| one.excerpt.contains(text)))
+            .unwrap_or(REASONS.len());
         let group = groups.entry(kind).or_default();
         group.count += tally.count;
         group.pods.insert(format!("{}/{}", key.namespace, key.name));
@@ -174,32 +182,55 @@ fn finding(kind: usize, mut group: Group) -> Option<Finding> {
     let reason = REASONS.get(kind);
     let pods = if group.pods.is_empty() {
         group.nodes.first().map_or_else(|| "Pods".to_owned(), |node| format!("Pods of node {node}"))
-    } else if group.pods.len() == 1 { format!("Pod {}", group.pods.first()?) } else { format!("{} pods", group.pods.len()) };
+    } else if group.pods.len() == 1 {
+        format!("Pod {}", group.pods.first()?)
+    } else {
+        format!("{} pods", group.pods.len())
+    };
     let what = reason.map_or("for a reason of its own", |(_, words, _)| words);
     group.evidence.truncate(EXAMPLES);
     let title = match reason {
         Some(_) => format!("{pods}: no sandbox, {what}"),
         None => format!("{pods}: no sandbox, and not for want of an address"),
     };
-    let mut finding = Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;
+    let mut finding =
+        Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;
     finding.severity = Severity::High;
-    finding.confidence = if reason.is_some() && !group.of_logs { Confidence::Confirmed } else { Confidence::Likely };
+    finding.confidence =
+        if reason.is_some() && !group.of_logs { Confidence::Confirmed } else { Confidence::Likely };
     finding.count = group.count.max(1);
     finding.unit = "failure";
     finding.seen(group.span);
-    let mut subjects: Vec<SubjectRef> = group.nodes.iter().map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() }).collect();
-    subjects.extend(group.pods.iter().take(50).filter_map(|pod| pod.split_once('/')).map(|(namespace, name)| SubjectRef { kind: "Pod".to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }));
+    let mut subjects: Vec<SubjectRef> = group
+        .nodes
+        .iter()
+        .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
+        .collect();
+    subjects.extend(group.pods.iter().take(50).filter_map(|pod| pod.split_once('/')).map(
+        |(namespace, name)| SubjectRef {
+            kind: "Pod".to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        },
+    ));
     finding.subjects = subjects;
     finding.detail("pods", &group.pods);
     finding.detail("nodes", &group.nodes);
     let on = if group.nodes.is_empty() { String::new() } else { format!(" on {}", some(group.nodes.iter())) };
-    let when = group.span.map_or_else(String::new, |(first, last)| format!(", between {} and {}", time::show(first), time::show(last)));
-    finding.cause = format!("{} could not be set up or torn down{on} {} times{when}: {what}. Nothing says that an address was missing.", if group.pods.is_empty() { pods } else { some(group.pods.iter()) }, finding.count);
+    let when = group.span.map_or_else(String::new, |(first, last)| {
+        format!(", between {} and {}", time::show(first), time::show(last))
+    });
+    finding.cause = format!(
+        "{} could not be set up or torn down{on} {} times{when}: {what}. Nothing says that an address was missing.",
+        if group.pods.is_empty() { pods } else { some(group.pods.iter()) },
+        finding.count
+    );
     finding.fix = Fix {
         text: reason.map_or_else(|| "The message names what failed: start there, with the kubelet's and the runtime's log of the node.".to_owned(), |(.., fix)| (*fix).to_owned()),
         commands: vec!["kubectl get events -A --field-selector reason=FailedCreatePodSandBox".to_owned()],
         manifests: Vec::new(),
     };
-    finding.verify = vec!["kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned()];
+    finding.verify =
+        vec!["kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned()];
     Some(finding)
 }

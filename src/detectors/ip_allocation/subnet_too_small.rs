@@ -46,7 +46,9 @@ fn judge(cluster: &Cluster) -> Outcome {
         Some(finding)
     }).collect();
     for subnet in cluster.ledger.subnets.all.iter().filter(|one| one.too_small()) {
-        let said = findings.iter().any(|finding| finding.details.get("range").is_some_and(|range| *range == subnet.range.to_string()));
+        let said = findings.iter().any(|finding| {
+            finding.details.get("range").is_some_and(|range| *range == subnet.range.to_string())
+        });
         if !said {
             findings.extend(risk(subnet));
         }
@@ -61,7 +63,10 @@ fn part(addresses: &str) -> u64 {
 
 fn risk(subnet: &Subnet) -> Option<Finding> {
     let most = subnet.most?;
-    let title = format!("{} {} has {} addresses, and the node pools may need {most}", subnet.name, subnet.range, subnet.usable);
+    let title = format!(
+        "{} {} has {} addresses, and the node pools may need {most}",
+        subnet.name, subnet.range, subnet.usable
+    );
     let mut finding = Finding::new(DETECTOR.id, &subnet.range.to_string(), title, subnet.evidence.clone())?;
     finding.severity = if subnet.now > Some(subnet.usable) { Severity::Medium } else { Severity::Low };
     finding.confidence = Confidence::Likely;
@@ -69,7 +74,9 @@ fn risk(subnet: &Subnet) -> Option<Finding> {
     finding.detail("needed", most);
     finding.detail("available", subnet.usable);
     let sum = arithmetic(subnet, &mut finding);
-    finding.cause = format!("At the autoscaler's maximum and with the extra nodes of an upgrade the range can't hold the node pools.{sum}");
+    finding.cause = format!(
+        "At the autoscaler's maximum and with the extra nodes of an upgrade the range can't hold the node pools.{sum}"
+    );
     finding.fix = fix(subnet.role == Role::PodRange);
     finding.verify = vec!["az aks nodepool list -g RESOURCE_GROUP --cluster-name CLUSTER --query '[].{name:name,count:count,max:maxCount,maxPods:maxPods}' -o table".to_owned()];
     Some(finding)

@@ -24,14 +24,24 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let key = Key::new("default", "kubernetes");
-    let Some(service) = cluster.facts.objects.services.get("default", "kubernetes").filter(|_| common::endpoints_known(cluster)) else {
+    let Some(service) = cluster
+        .facts
+        .objects
+        .services
+        .get("default", "kubernetes")
+        .filter(|_| common::endpoints_known(cluster))
+    else {
         return Outcome::default();
     };
     let published = cluster.services.all.get(&key).and_then(|state| state.published.as_ref());
     if published.is_some_and(|published| !published.ready.is_empty() || !published.complete) {
-        let addresses: Vec<String> = published.into_iter().flat_map(|one| &one.ready).map(ToString::to_string).collect();
+        let addresses: Vec<String> =
+            published.into_iter().flat_map(|one| &one.ready).map(ToString::to_string).collect();
         return Outcome {
-            ruled_out: Some(format!("default/kubernetes leads to {}; a service kubernetes-internal does not exist on AKS, and that is no fault", addresses.join(", "))),
+            ruled_out: Some(format!(
+                "default/kubernetes leads to {}; a service kubernetes-internal does not exist on AKS, and that is no fault",
+                addresses.join(", ")
+            )),
             ..Outcome::default()
         };
     }
@@ -48,9 +58,16 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["kubectl get endpoints kubernetes -n default   # an address".to_owned()],
     };
-    let finding = told.finding(&DETECTOR, "kubernetes", "The service default/kubernetes leads to no API server".to_owned(), says).map(|mut finding| {
-        finding.subjects.push(subject("Service", &key));
-        finding
-    });
+    let finding = told
+        .finding(
+            &DETECTOR,
+            "kubernetes",
+            "The service default/kubernetes leads to no API server".to_owned(),
+            says,
+        )
+        .map(|mut finding| {
+            finding.subjects.push(subject("Service", &key));
+            finding
+        });
     finding.into_iter().collect::<Vec<_>>().into()
 }

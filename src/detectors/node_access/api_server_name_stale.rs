@@ -69,25 +69,40 @@ fn is_own(cluster: &Cluster, name: &str) -> bool {
 fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
     let mut all: BTreeMap<(String, String), Answered> = BTreeMap::new();
     for (place, answer) in cluster.facts.nodes.answers.iter() {
-        let Some(address) = answer.address.filter(|_| is_own(cluster, &answer.asked) || is_own(cluster, &answer.name)) else { continue };
+        let Some(address) =
+            answer.address.filter(|_| is_own(cluster, &answer.asked) || is_own(cluster, &answer.name))
+        else {
+            continue;
+        };
         let one = all.entry((answer.asked.to_string(), place.source.to_string())).or_default();
         one.addresses.insert(address);
         let words = format!("{} has address {address}", answer.asked);
         one.evidence.push(Evidence { excerpt: answer.message.clone(), ..at(place, &words, "") });
         one.of_cluster |= answer.in_cluster;
         if one.by.is_empty() {
-            one.by = if answer.server.is_empty() { "a lookup".to_owned() } else { format!("the DNS server {}", answer.server) };
+            one.by = if answer.server.is_empty() {
+                "a lookup".to_owned()
+            } else {
+                format!("the DNS server {}", answer.server)
+            };
         }
     }
     for (place, record) in cluster.facts.azure.of(AzureKind::RecordSet) {
         let full = record.text("fqdn").trim_end_matches('.').to_lowercase();
-        let zone = record.id.split("/privatednszones/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let zone = record
+            .id
+            .split("/privatednszones/")
+            .nth(1)
+            .and_then(|rest| rest.split('/').next())
+            .unwrap_or_default();
         let name = if full.is_empty() { format!("{}.{zone}", record.name.to_lowercase()) } else { full };
         if !is_own(cluster, &name) {
             continue;
         }
         for entry in record.value.get("arecords").and_then(|list| list.as_array()).into_iter().flatten() {
-            let Some(address) = entry.get("ipv4address").and_then(|text| text.as_str()?.parse().ok()) else { continue };
+            let Some(address) = entry.get("ipv4address").and_then(|text| text.as_str()?.parse().ok()) else {
+                continue;
+            };
             let one = all.entry((name.clone(), place.source.to_string())).or_default();
             one.addresses.insert(address);
             one.evidence.push(at(place, &format!("record {}", record.name), &format!("A {address}")));
@@ -104,39 +119,76 @@ fn shown(addresses: &BTreeSet<IpAddr>) -> String {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let key = Key::new("default", "kubernetes");
-    let Some(published) = cluster.services.all.get(&key).and_then(|state| state.published.as_ref()).filter(|one| !one.ready.is_empty()) else {
-        return Outcome { undecided: Some("the endpoints of default/kubernetes have no address".to_owned()), ..Outcome::default() };
+    let Some(published) = cluster
+        .services
+        .all
+        .get(&key)
+        .and_then(|state| state.published.as_ref())
+        .filter(|one| !one.ready.is_empty())
+    else {
+        return Outcome {
+            undecided: Some("the endpoints of default/kubernetes have no address".to_owned()),
+            ..Outcome::default()
+        };
     };
     let answers = answers(cluster);
     // Without a description of the cluster two names may be of two clusters.
     let clusters: BTreeSet<&str> = answers.keys().filter_map(|(name, _)| name.split('.').next()).collect();
     if clusters.len() > 1 && known_names(cluster).is_none() {
-        return Outcome { undecided: Some("the bundle has answers for several API servers, and nothing tells which is this cluster's".to_owned()), ..Outcome::default() };
+        return Outcome {
+            undecided: Some(
+                "the bundle has answers for several API servers, and nothing tells which is this cluster's"
+                    .to_owned(),
+            ),
+            ..Outcome::default()
+        };
     }
     let mut findings = Vec::new();
     let (mut same, mut other_class) = (Vec::new(), false);
     for ((name, _), answered) in answers {
-        let comparable: BTreeSet<IpAddr> = answered.addresses.iter().copied().filter(|ip| published.ready.iter().any(|own| own.is_ipv4() == ip.is_ipv4())).collect();
+        let comparable: BTreeSet<IpAddr> = answered
+            .addresses
+            .iter()
+            .copied()
+            .filter(|ip| published.ready.iter().any(|own| own.is_ipv4() == ip.is_ipv4()))
+            .collect();
         if comparable.is_empty() {
             continue;
         }
         if comparable.iter().any(|ip| published.ready.contains(ip)) {
             same.push(name);
-        } else if published.ready.iter().any(|ip| is_private(*ip)) && comparable.iter().all(|ip| !is_private(*ip)) {
+        } else if published.ready.iter().any(|ip| is_private(*ip))
+            && comparable.iter().all(|ip| !is_private(*ip))
+        {
             other_class = true;
         } else {
             findings.extend(differs(cluster, &key, &published.ready, &name, &comparable, answered));
         }
     }
     let undecided = (findings.is_empty() && same.is_empty() && other_class).then(|| "the name has a public address and the endpoints a private one, as with API Server VNet Integration".to_owned());
-    let ruled_out = (findings.is_empty() && !same.is_empty()).then(|| format!("{} has the address of the service kubernetes, {}", same.first().map_or("the name", String::as_str), shown(&published.ready)));
+    let ruled_out = (findings.is_empty() && !same.is_empty()).then(|| {
+        format!(
+            "{} has the address of the service kubernetes, {}",
+            same.first().map_or("the name", String::as_str),
+            shown(&published.ready)
+        )
+    });
     Outcome { findings, undecided, ruled_out }
 }
 
-fn differs(cluster: &Cluster, key: &Key, own: &BTreeSet<IpAddr>, name: &str, found: &BTreeSet<IpAddr>, answered: Answered) -> Option<Finding> {
+fn differs(
+    cluster: &Cluster,
+    key: &Key,
+    own: &BTreeSet<IpAddr>,
+    name: &str,
+    found: &BTreeSet<IpAddr>,
+    answered: Answered,
+) -> Option<Finding> {
     // A server that answers with the wrong certificate is there: that is another fault.
     let mut told = crate::detectors::told::attempts(cluster, |one| {
-        let aimed = |host: &String| host.eq_ignore_ascii_case(name) || host.parse().is_ok_and(|ip: IpAddr| found.contains(&ip));
+        let aimed = |host: &String| {
+            host.eq_ignore_ascii_case(name) || host.parse().is_ok_and(|ip: IpAddr| found.contains(&ip))
+        };
         let unanswered = !one.failure.of_dns() && !one.failure.of_tls();
         (one.what == What::ApiServer && unanswered && one.hosts.iter().any(aimed)).then_some(())
     })
@@ -150,7 +202,8 @@ fn differs(cluster: &Cluster, key: &Key, own: &BTreeSet<IpAddr>, name: &str, fou
     shown_first.truncate(3);
     shown_first.extend(common::api_endpoints_evidence(cluster, key));
     told.show_first(shown_first);
-    let failures = if failing { format!(" Attempts to reach it failed{}.", told.when()) } else { String::new() };
+    let failures =
+        if failing { format!(" Attempts to reach it failed{}.", told.when()) } else { String::new() };
     let zone = answered.of_zone;
     let says = Says {
         severity: match (sure, failing) {
@@ -177,7 +230,8 @@ fn differs(cluster: &Cluster, key: &Key, own: &BTreeSet<IpAddr>, name: &str, fou
         ],
         verify: vec![format!("nslookup {}   # {}", crate::detectors::shell(name), shown(own))],
     };
-    let title = format!("The API server's name leads to {}, and the API server is at {}", shown(found), shown(own));
+    let title =
+        format!("The API server's name leads to {}, and the API server is at {}", shown(found), shown(own));
     let mut finding = told.finding(&DETECTOR, name, title, says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)

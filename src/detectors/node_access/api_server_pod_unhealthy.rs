@@ -24,7 +24,8 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let pods = cluster.facts.objects.pods.iter().filter(|(key, seen)| {
-        let labelled = seen.object.metadata.labels.get("component").is_some_and(|value| &**value == "kube-apiserver");
+        let labelled =
+            seen.object.metadata.labels.get("component").is_some_and(|value| &**value == "kube-apiserver");
         let of_system = matches!(&*key.namespace, "kube-system" | "openshift-kube-apiserver");
         labelled || (of_system && key.name.starts_with("kube-apiserver-"))
     });
@@ -41,14 +42,20 @@ fn judge(cluster: &Cluster) -> Outcome {
             confidence: Confidence::Confirmed,
             unit: "pod",
             cause: format!("The API server's pod {} is not ready: {}.", key.shown(), why.shown()),
-            fix: "Read the last lines of its log, of its last start, and those of etcd on the same node.".to_owned(),
+            fix: "Read the last lines of its log, of its last start, and those of etcd on the same node."
+                .to_owned(),
             commands: vec![
                 format!("kubectl logs {} -n {} --tail 100", shell(&key.name), shell(&key.namespace)),
                 "crictl ps -a --name kube-apiserver   # on the control plane node".to_owned(),
             ],
             verify: vec!["kubectl get --raw /readyz?verbose".to_owned()],
         };
-        findings.extend(told.finding(&DETECTOR, &key.shown(), format!("The API server's pod {} is not ready: {}", key.name, why.shown()), says));
+        findings.extend(told.finding(
+            &DETECTOR,
+            &key.shown(),
+            format!("The API server's pod {} is not ready: {}", key.name, why.shown()),
+            says,
+        ));
     }
     let by_design = !found && cluster.is_aks();
     Outcome {

@@ -13,7 +13,16 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The nodes' default route leads nowhere, or answers come back another way",
     guide: &["4", "4.4", "3.5"],
     needs: &[ROUTES, AKS],
-    explains: &["node-cannot-reach-api-server", "node-outbound-blocked", "node-not-ready", "tunnel-down", "pod-cannot-reach-api-server", "registry-unreachable", "nsg-blocks-load-balancer", "node-provisioning-failed"],
+    explains: &[
+        "node-cannot-reach-api-server",
+        "node-outbound-blocked",
+        "node-not-ready",
+        "tunnel-down",
+        "pod-cannot-reach-api-server",
+        "registry-unreachable",
+        "nsg-blocks-load-balancer",
+        "node-provisioning-failed",
+    ],
     doc: Doc {
         meaning: "The route to 0.0.0.0/0 leads all traffic of the nodes to the outside. With next hop None it is thrown away; a next hop that is no firewall any more swallows it; and where the route leads to an appliance while a public load balancer brings requests in, answers leave by another way than the requests came, and the appliance drops them.",
         decision: "The default route of the nodes' table, or of the effective routes. None: confirmed when nodes or pods get no answer, otherwise likely. An appliance whose address is none of the firewalls in the bundle: likely with failures, possible without. No default route although the cluster leaves by a route of the user: likely. An appliance as next hop beside services with a public load balancer address: possible, as a risk.",
@@ -28,9 +37,12 @@ fn judge(cluster: &Cluster) -> Outcome {
     for table in cluster.azure.node_routes() {
         let default = table.hops.iter().find(|hop| hop.is_default());
         match default {
-            Some(hop) if hop.kind.eq_ignore_ascii_case("None") => findings.extend(nowhere(cluster, table, hop, Hop::None)),
+            Some(hop) if hop.kind.eq_ignore_ascii_case("None") => {
+                findings.extend(nowhere(cluster, table, hop, Hop::None));
+            }
             Some(hop) if hop.kind.eq_ignore_ascii_case("VirtualAppliance") => {
-                let firewalls: Vec<_> = cluster.azure.firewalls.iter().flat_map(|one| &one.addresses).collect();
+                let firewalls: Vec<_> =
+                    cluster.azure.firewalls.iter().flat_map(|one| &one.addresses).collect();
                 let known = firewalls.is_empty() || firewalls.iter().any(|ip| ip.to_string() == hop.ip);
                 if known {
                     findings.extend(asymmetric(cluster, table, hop));
@@ -43,7 +55,11 @@ fn judge(cluster: &Cluster) -> Outcome {
                 let aks = cluster.azure.cluster();
                 let by_route = aks.is_some_and(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"));
                 // What holds may come from a gateway.
-                let effective = cluster.azure.routes.iter().any(|one| one.effective && one.hops.iter().any(NextHop::is_default));
+                let effective = cluster
+                    .azure
+                    .routes
+                    .iter()
+                    .any(|one| one.effective && one.hops.iter().any(NextHop::is_default));
                 if by_route && table.of_nodes && !effective {
                     findings.extend(nowhere(cluster, table, &NextHop::default(), Hop::Missing));
                 }
@@ -65,18 +81,39 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
     let confirmed = failing.is_some();
     let mut told = failing.unwrap_or_default();
     let (why, title) = match what {
-        Hop::None => ("throws away everything that leaves: its next hop is None".to_owned(), format!("Route table {}: the default route throws everything away (next hop None)", table.name)),
-        Hop::Stranger => (format!("leads to {}, which is the address of no firewall in the bundle", hop.ip), format!("Route table {}: the default route leads to {}, which is no firewall of the bundle", table.name, hop.ip)),
-        Hop::Missing => ("has no default route, although the cluster is set to leave by one (userDefinedRouting)".to_owned(), format!("Route table {} has no default route, and the cluster leaves by one", table.name)),
+        Hop::None => (
+            "throws away everything that leaves: its next hop is None".to_owned(),
+            format!("Route table {}: the default route throws everything away (next hop None)", table.name),
+        ),
+        Hop::Stranger => (
+            format!("leads to {}, which is the address of no firewall in the bundle", hop.ip),
+            format!(
+                "Route table {}: the default route leads to {}, which is no firewall of the bundle",
+                table.name, hop.ip
+            ),
+        ),
+        Hop::Missing => (
+            "has no default route, although the cluster is set to leave by one (userDefinedRouting)"
+                .to_owned(),
+            format!("Route table {} has no default route, and the cluster leaves by one", table.name),
+        ),
     };
-    told.show_first([at(table.place.as_ref()?, &format!("route table {}, 0.0.0.0/0", table.name), &format!("next hop {} {}", if hop.kind.is_empty() { "missing" } else { &hop.kind }, hop.ip))]);
+    told.show_first([at(
+        table.place.as_ref()?,
+        &format!("route table {}, 0.0.0.0/0", table.name),
+        &format!("next hop {} {}", if hop.kind.is_empty() { "missing" } else { &hop.kind }, hop.ip),
+    )]);
     let (severity, confidence) = match (what, confirmed) {
         (Hop::None, true) => (Severity::Critical, Confidence::Confirmed),
         (Hop::None, false) | (_, true) => (Severity::High, Confidence::Likely),
         (Hop::Missing, false) => (Severity::Medium, Confidence::Likely),
         (Hop::Stranger, false) => (Severity::Low, Confidence::Possible),
     };
-    let failures = if confirmed { format!(" Nodes or pods get no answer from the API server or outside{}.", told.when()) } else { " No failure of this kind is in the bundle.".to_owned() };
+    let failures = if confirmed {
+        format!(" Nodes or pods get no answer from the API server or outside{}.", told.when())
+    } else {
+        " No failure of this kind is in the bundle.".to_owned()
+    };
     let says = Says {
         severity,
         confidence,
@@ -99,12 +136,17 @@ fn asymmetric(cluster: &Cluster, table: &Routes, hop: &NextHop) -> Option<Findin
     let services = cluster.facts.objects.services.iter().filter(|(_, seen)| {
         let spec = &seen.object.spec;
         let addresses = seen.object.status.load_balancer.ingress.iter().filter_map(|one| one.ip.parse().ok());
-        &*spec.r#type == "LoadBalancer" && addresses.into_iter().any(|ip| !crate::cluster::azure::is_private(ip))
+        &*spec.r#type == "LoadBalancer"
+            && addresses.into_iter().any(|ip| !crate::cluster::azure::is_private(ip))
     });
     let services: Vec<_> = services.map(|(key, _)| key.clone()).collect();
     let first = services.first()?;
     let mut told = crate::detectors::told::Told { count: services.len() as u64, ..Default::default() };
-    told.show_first([at(table.place.as_ref()?, &format!("route table {}, 0.0.0.0/0", table.name), &format!("next hop VirtualAppliance {}", hop.ip))]);
+    told.show_first([at(
+        table.place.as_ref()?,
+        &format!("route table {}, 0.0.0.0/0", table.name),
+        &format!("next hop VirtualAppliance {}", hop.ip),
+    )]);
     let seen = cluster.facts.objects.services.get(&first.namespace, &first.name)?;
     told.evidence.extend(seen.evidence("Service", first).into_iter().take(1));
     let names: Vec<String> = services.iter().map(crate::facts::Key::shown).collect();
@@ -117,7 +159,14 @@ fn asymmetric(cluster: &Cluster, table: &Routes, hop: &NextHop) -> Option<Findin
         commands: vec!["kubectl annotate service NAME service.beta.kubernetes.io/azure-load-balancer-internal=true".to_owned()],
         verify: vec!["curl -v http://ADDRESS   # from outside".to_owned()],
     };
-    let mut finding = told.finding(&DETECTOR, "asymmetric", "Requests come in by a public load balancer, and answers leave by an appliance".to_owned(), says)?;
-    finding.subjects.extend(services.iter().take(50).map(|key| crate::detectors::told::subject("Service", key)));
+    let mut finding = told.finding(
+        &DETECTOR,
+        "asymmetric",
+        "Requests come in by a public load balancer, and answers leave by an appliance".to_owned(),
+        says,
+    )?;
+    finding
+        .subjects
+        .extend(services.iter().take(50).map(|key| crate::detectors::told::subject("Service", key)));
     Some(finding)
 }

@@ -18,7 +18,16 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The firewall denies what nodes must reach",
     guide: &["4", "4.4"],
     needs: &[FIREWALL],
-    explains: &["node-outbound-blocked", "node-cannot-reach-api-server", "pod-cannot-reach-api-server", "registry-unreachable", "node-provisioning-failed", "tunnel-down", "node-not-ready", "coredns-upstream-failing"],
+    explains: &[
+        "node-outbound-blocked",
+        "node-cannot-reach-api-server",
+        "pod-cannot-reach-api-server",
+        "registry-unreachable",
+        "node-provisioning-failed",
+        "tunnel-down",
+        "node-not-ready",
+        "coredns-upstream-failing",
+    ],
     doc: Doc {
         meaning: "Where a route leads the nodes' traffic to a firewall, its rules must let pass what AKS requires: names and ports that depend on the cloud, the region and what is switched on. What is missing shows as a refused connection in the firewall's records.",
         decision: "Each refused record is compared with the required names and ports of this cluster's cloud and configuration, with the API server's addresses (TCP 443), and with the DNS servers of its network (port 53). Those that violate a requirement are told, together, confirmed; all others (updates of applications, telemetry of desktops, md-*.blob.storage.azure.net) are ignored. Records of sources outside the cluster's networks are ignored where these are known. Rules alone, without records, are told as possible when they name hosts and leave out a required one.",
@@ -41,7 +50,8 @@ struct Missing {
 /// Networks of the cluster, when they are known: records of other sources are nobody's concern here.
 fn own_networks(cluster: &Cluster) -> Vec<IpNet> {
     let azure = &cluster.azure;
-    let mut found: Vec<IpNet> = azure.subnets.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
+    let mut found: Vec<IpNet> =
+        azure.subnets.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
     if found.is_empty() {
         found = azure.networks.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
     }
@@ -57,21 +67,41 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
     // `host:443` in some records, `https://host/path` in others.
     let target = key.target.split("://").last().unwrap_or(&key.target);
     let target = target.split('/').next().unwrap_or(target);
-    let (host, inline) = target.rsplit_once(':').map_or((target, None), |(host, port)| (host, port.parse::<u16>().ok()));
+    let (host, inline) =
+        target.rsplit_once(':').map_or((target, None), |(host, port)| (host, port.parse::<u16>().ok()));
     let host = if inline.is_some() { host } else { target };
     let port = if key.port == 0 { inline.unwrap_or(0) } else { key.port };
     if let Some(found) = list.iter().find(|one| one.matches(host) && (port == one.port || port == 0)) {
-        return Some(Missing { target: found.name.clone(), port: found.port, purpose: found.purpose, vital: required::vital(found) });
+        return Some(Missing {
+            target: found.name.clone(),
+            port: found.port,
+            purpose: found.purpose,
+            vital: required::vital(found),
+        });
     }
     let ip: std::net::IpAddr = host.parse().ok()?;
     let udp = key.protocol.eq_ignore_ascii_case("udp");
     let custom = cluster.azure.networks.iter().flat_map(|network| &network.dns).any(|own| own == host);
     if port == 53 && custom {
-        return Some(Missing { target: format!("the DNS server {ip}"), port: 53, purpose: "names are resolved", vital: true });
+        return Some(Missing {
+            target: format!("the DNS server {ip}"),
+            port: 53,
+            purpose: "names are resolved",
+            vital: true,
+        });
     }
-    let api = cluster.services.all.get(&crate::facts::Key::new("default", "kubernetes")).and_then(|state| state.published.as_ref());
+    let api = cluster
+        .services
+        .all
+        .get(&crate::facts::Key::new("default", "kubernetes"))
+        .and_then(|state| state.published.as_ref());
     if port == 443 && !udp && api.is_some_and(|api| api.ready.contains(&ip)) {
-        return Some(Missing { target: format!("the API server's address {ip}"), port: 443, purpose: "nodes and pods talk to the API server", vital: true });
+        return Some(Missing {
+            target: format!("the API server's address {ip}"),
+            port: 443,
+            purpose: "nodes and pods talk to the API server",
+            vital: true,
+        });
     }
     None
 }
@@ -80,9 +110,12 @@ fn judge(cluster: &Cluster) -> Outcome {
     let list = required::required(cluster.azure.cluster());
     let own = own_networks(cluster);
     let mut found: BTreeMap<Missing, Refused> = BTreeMap::new();
-    for (key, tally) in cluster.facts.flows.map.iter().filter(|(key, _)| !key.allowed && &*key.protocol != "DNS") {
+    for (key, tally) in
+        cluster.facts.flows.map.iter().filter(|(key, _)| !key.allowed && &*key.protocol != "DNS")
+    {
         let source = key.source.parse().ok();
-        let ours = own.is_empty() || source.is_none_or(|ip: std::net::IpAddr| own.iter().any(|range| range.contains(&ip)));
+        let ours = own.is_empty()
+            || source.is_none_or(|ip: std::net::IpAddr| own.iter().any(|range| range.contains(&ip)));
         let Some(missing) = violated(cluster, &list, key).filter(|_| ours) else { continue };
         let Refused { told, targets } = found.entry(missing).or_default();
         targets.insert(key.target.clone());
@@ -114,7 +147,9 @@ impl Refused {
         let flows = &cluster.facts.flows.map;
         let later = |target: &str| {
             flows.iter().any(|(key, tally)| {
-                key.allowed && *key.target == *target && tally.span.resolve(cluster.anchor).is_some_and(|(_, end)| end > last)
+                key.allowed
+                    && *key.target == *target
+                    && tally.span.resolve(cluster.anchor).is_some_and(|(_, end)| end > last)
             })
         };
         cluster.is_over(self.told.span) || self.targets.iter().all(|target| later(target))
@@ -134,12 +169,27 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Findin
         rows.push((told.count, missing));
     }
     rows.sort_by_key(|(count, missing)| (std::cmp::Reverse(missing.vital), std::cmp::Reverse(*count)));
-    let names: Vec<String> = rows.iter().map(|(_, missing)| format!("{} port {}", missing.target, missing.port)).collect();
-    let told: Vec<String> = rows.iter().take(8).map(|(count, missing)| format!("{} port {} ({count} times; by it {})", missing.target, missing.port, missing.purpose)).collect();
+    let names: Vec<String> =
+        rows.iter().map(|(_, missing)| format!("{} port {}", missing.target, missing.port)).collect();
+    let told: Vec<String> = rows
+        .iter()
+        .take(8)
+        .map(|(count, missing)| {
+            format!("{} port {} ({count} times; by it {})", missing.target, missing.port, missing.purpose)
+        })
+        .collect();
     let why: Vec<&str> = all.details.iter().map(String::as_str).filter(|rule| !rule.is_empty()).collect();
-    let by = if why.is_empty() { String::new() } else { format!(" The records say: {}.", listed(why.into_iter(), 2)) };
+    let by = if why.is_empty() {
+        String::new()
+    } else {
+        format!(" The records say: {}.", listed(why.into_iter(), 2))
+    };
     let inspected = all.details.iter().any(|rule| rule.contains("SNI TLS extension"));
-    let sni = if inspected { " 'SNI TLS extension was missing' means that the client named no host: a rule by name can't match it, one by address can." } else { "" };
+    let sni = if inspected {
+        " 'SNI TLS extension was missing' means that the client named no host: a rule by name can't match it, one by address can."
+    } else {
+        ""
+    };
     let says = Says {
         severity: match (over, vital) {
             (true, _) => Severity::Low,
@@ -157,7 +207,15 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Findin
     };
     let shown = listed(names.iter().map(String::as_str), 3);
     all.hosts.clear();
-    let mut finding = all.finding(&DETECTOR, "denied", format!("The firewall {} what nodes must reach: {shown}", if over { "denied for a while" } else { "denies" }), says)?;
+    let mut finding = all.finding(
+        &DETECTOR,
+        "denied",
+        format!(
+            "The firewall {} what nodes must reach: {shown}",
+            if over { "denied for a while" } else { "denies" }
+        ),
+        says,
+    )?;
     finding.subjects.extend(aks_subject(cluster));
     finding.detail("denied", names);
     Some(finding)
@@ -165,7 +223,8 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Findin
 
 /// Rules that name hosts, and leave out what is required: a risk, when the nodes leave by a firewall.
 fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
-    let aks = cluster.azure.cluster().filter(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"))?;
+    let aks =
+        cluster.azure.cluster().filter(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"))?;
     let firewalls: Vec<_> = cluster.azure.firewalls.iter().filter(|one| one.has_rules).collect();
     let first = firewalls.first()?;
     let allowed: Vec<&String> = firewalls.iter().flat_map(|one| &one.names).collect();
@@ -175,20 +234,48 @@ fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
         let sample = one.name.replace('*', "x");
         allowed.iter().any(|name| fits(name, &sample) || **name == one.name || *name == "0.0.0.0/0")
     };
-    let missing: Vec<&Requirement> = list.iter().filter(|one| required::vital(one) && !covered(one) && !one.purpose.contains("packages")).collect();
+    let missing: Vec<&Requirement> = list
+        .iter()
+        .filter(|one| required::vital(one) && !covered(one) && !one.purpose.contains("packages"))
+        .collect();
     if tagged || missing.is_empty() {
         return None;
     }
     let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
-    let told = Told { count: missing.len() as u64, evidence: vec![at(first.place.as_ref()?, &format!("firewall {}", first.name), &format!("no rule for {}", listed(names.iter().copied(), 4)))], ..Told::default() };
+    let told = Told {
+        count: missing.len() as u64,
+        evidence: vec![at(
+            first.place.as_ref()?,
+            &format!("firewall {}", first.name),
+            &format!("no rule for {}", listed(names.iter().copied(), 4)),
+        )],
+        ..Told::default()
+    };
     let says = Says {
         severity: Severity::Medium,
         confidence: Confidence::Possible,
         unit: "missing rule",
-        cause: format!("{} leaves by a route of the user, and the rules of firewall {} in the bundle do not name {}. No refused connection is in the bundle: rules that are not in it may let them pass.", crate::detectors::told::capital(&aks.shown()), first.name, names.join(", ")),
+        cause: format!(
+            "{} leaves by a route of the user, and the rules of firewall {} in the bundle do not name {}. No refused connection is in the bundle: rules that are not in it may let them pass.",
+            crate::detectors::told::capital(&aks.shown()),
+            first.name,
+            names.join(", ")
+        ),
         fix: "Add the names, or the FQDN tag AzureKubernetesService.".to_owned(),
-        commands: vec!["az network firewall policy rule-collection-group list -g GROUP --policy-name POLICY -o json".to_owned()],
+        commands: vec![
+            "az network firewall policy rule-collection-group list -g GROUP --policy-name POLICY -o json"
+                .to_owned(),
+        ],
         verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node".to_owned()],
     };
-    told.finding(&DETECTOR, "rules", format!("The rules of firewall {} leave out what nodes must reach: {}", first.name, listed(names.into_iter(), 3)), says)
+    told.finding(
+        &DETECTOR,
+        "rules",
+        format!(
+            "The rules of firewall {} leave out what nodes must reach: {}",
+            first.name,
+            listed(names.into_iter(), 3)
+        ),
+        says,
+    )
 }

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AksCluster, HttpProxy, range};
-use crate::detectors::needs::AKS;
 use crate::cluster::reachability::{Unreached, Who};
+use crate::detectors::needs::AKS;
 use crate::detectors::told::{Says, Told, aks_named, aks_subject, attempts, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Failure;
@@ -125,7 +125,12 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
             });
         }
     }
-    let stars: Vec<&str> = proxy.exceptions.iter().map(|one| one.trim()).filter(|one| one.starts_with('*') && one.len() > 1).collect();
+    let stars: Vec<&str> = proxy
+        .exceptions
+        .iter()
+        .map(|one| one.trim())
+        .filter(|one| one.starts_with('*') && one.len() > 1)
+        .collect();
     if !stars.is_empty() {
         all.push(Wrong {
             about: "star",
@@ -153,7 +158,10 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
         });
     }
     let lists: Vec<String> = proxy.exceptions.iter().chain(&proxy.effective).cloned().collect();
-    let inside = ["web.shop.svc", "web.shop.svc.cluster.local"].into_iter().filter(|name| !covers_name(&lists, name)).count();
+    let inside = ["web.shop.svc", "web.shop.svc.cluster.local"]
+        .into_iter()
+        .filter(|name| !covers_name(&lists, name))
+        .count();
     if inside > 0 {
         all.push(Wrong {
             about: "services",
@@ -185,11 +193,13 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
 /// Nodes or pods that did not get past the proxy.
 fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<Finding> {
     let hosts: Vec<&str> = proxy.urls.iter().map(|(_, url)| host_of(url).0).collect();
-    let bare: Vec<&str> = hosts.iter().map(|host| host.rsplit_once(':').map_or(*host, |(host, _)| host)).collect();
+    let bare: Vec<&str> =
+        hosts.iter().map(|host| host.rsplit_once(':').map_or(*host, |(host, _)| host)).collect();
     let by_address = bare.iter().all(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok());
     // A failure names the address that was dialled: one of another proxy is not this one's.
     let is_own = |host: &String| bare.iter().any(|own| own.eq_ignore_ascii_case(host));
-    let fits = |one: &Unreached| one.failure == Failure::Proxy && (one.hosts.iter().any(is_own) || !by_address);
+    let fits =
+        |one: &Unreached| one.failure == Failure::Proxy && (one.hosts.iter().any(is_own) || !by_address);
     let tried = |nodes: bool| {
         attempts(cluster, |one| {
             let who = if nodes { matches!(one.who, Who::Node(_)) } else { matches!(one.who, Who::Pod(_)) };
@@ -204,7 +214,12 @@ fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<
     };
     let passed = cluster.is_over(told.span);
     let sure = of_nodes || told.hosts.iter().any(is_own);
-    told.show_first(proxy.urls.first().and_then(|(field, url)| aks.evidence(&format!("httpProxyConfig.{field}"), host_of(url).0)));
+    told.show_first(
+        proxy
+            .urls
+            .first()
+            .and_then(|(field, url)| aks.evidence(&format!("httpProxyConfig.{field}"), host_of(url).0)),
+    );
     let who = if of_nodes { "Nodes" } else { "Pods" };
     let says = Says {
         severity: if passed { Severity::Medium } else { Severity::Critical },
@@ -226,27 +241,41 @@ fn judge(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     };
-    let mut findings: Vec<Finding> = wrongs(aks, proxy).into_iter().filter_map(|wrong| {
-        let told = Told { count: 1, evidence: vec![aks.evidence(&format!("httpProxyConfig.{}", wrong.field), &wrong.words)?], ..Told::default() };
-        let says = Says {
-            severity: wrong.severity,
-            confidence: wrong.confidence,
-            unit: "setting",
-            cause: wrong.cause,
-            fix: wrong.fix.to_owned(),
-            commands: vec![
-                format!("az aks show {} --query httpProxyConfig > proxy.json   # correct the file, then", aks_named(cluster)),
-                format!("az aks update {} --http-proxy-config proxy.json", aks_named(cluster)),
-            ],
-            verify: vec![format!("az aks show {} --query httpProxyConfig", aks_named(cluster))],
-        };
-        told.finding(&DETECTOR, wrong.about, wrong.title, says)
-    }).collect();
+    let mut findings: Vec<Finding> = wrongs(aks, proxy)
+        .into_iter()
+        .filter_map(|wrong| {
+            let told = Told {
+                count: 1,
+                evidence: vec![aks.evidence(&format!("httpProxyConfig.{}", wrong.field), &wrong.words)?],
+                ..Told::default()
+            };
+            let says = Says {
+                severity: wrong.severity,
+                confidence: wrong.confidence,
+                unit: "setting",
+                cause: wrong.cause,
+                fix: wrong.fix.to_owned(),
+                commands: vec![
+                    format!(
+                        "az aks show {} --query httpProxyConfig > proxy.json   # correct the file, then",
+                        aks_named(cluster)
+                    ),
+                    format!("az aks update {} --http-proxy-config proxy.json", aks_named(cluster)),
+                ],
+                verify: vec![format!("az aks show {} --query httpProxyConfig", aks_named(cluster))],
+            };
+            told.finding(&DETECTOR, wrong.about, wrong.title, says)
+        })
+        .collect();
     findings.extend(not_passed(cluster, aks, proxy));
     for finding in &mut findings {
         finding.subjects.extend(aks_subject(cluster));
     }
-    let authority = if proxy.has_authority { "with its own certificate authority" } else { "without a certificate authority of its own" };
+    let authority = if proxy.has_authority {
+        "with its own certificate authority"
+    } else {
+        "without a certificate authority of its own"
+    };
     Outcome {
         ruled_out: findings.is_empty().then(|| format!("the HTTP proxy's URLs can be used, {authority}, and its exceptions cover what is asked within the network")),
         findings,

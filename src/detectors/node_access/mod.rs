@@ -1,6 +1,23 @@
 //! Nodes and pods can't reach the API server, or what nodes need outside: the guide's fourth chapter.
 
+mod api_server_endpoints_missing;
+mod api_server_name_stale;
+mod api_server_pod_unhealthy;
 mod common;
+mod default_route_leads_nowhere;
+mod firewall_denies_required_egress;
+mod http_proxy_misconfigured;
+mod node_cannot_reach_api_server;
+mod node_cannot_resolve_api_server;
+mod node_egress_not_in_authorized_ranges;
+mod node_outbound_blocked;
+mod node_provisioning_failed;
+mod nsg_blocks_egress;
+mod pod_cannot_reach_api_server;
+mod private_endpoint_not_approved;
+mod private_zone_errors;
+mod private_zone_not_linked;
+mod snat_exhausted;
 
 super::detectors![
     node_cannot_reach_api_server,

@@ -26,14 +26,26 @@ pub(super) const DETECTOR: Detector = Detector {
 /// How the connections failed, and what that means.
 fn meaning(failure: Failure) -> &'static str {
     match failure {
-        Failure::Timeout => "got no answer: packets are dropped on the way (authorised IP ranges without the nodes' address, a security group, a route to a dead appliance, a firewall)",
-        Failure::Refused => "were refused: the API server is stopped, starting, or another machine answers on its address",
+        Failure::Timeout => {
+            "got no answer: packets are dropped on the way (authorised IP ranges without the nodes' address, a security group, a route to a dead appliance, a firewall)"
+        }
+        Failure::Refused => {
+            "were refused: the API server is stopped, starting, or another machine answers on its address"
+        }
         Failure::NoRoute => "found no route: a route leads nowhere, or the private endpoint is gone",
         Failure::Reset => "were cut: an appliance on the way ends them, or the API server restarts",
-        Failure::Proxy => "did not get past a proxy: the API server's name belongs into noProxy of the cluster's HTTP proxy configuration",
-        Failure::TlsTimeout => "ended in the TLS handshake: an appliance holds them up, or the API server has too much to do",
-        Failure::TlsUntrusted => "met a certificate of an unknown authority: TLS is inspected on the way, or the node's certificates are old",
-        Failure::TlsWrongName => "met a certificate of another name: something else answers on the API server's address",
+        Failure::Proxy => {
+            "did not get past a proxy: the API server's name belongs into noProxy of the cluster's HTTP proxy configuration"
+        }
+        Failure::TlsTimeout => {
+            "ended in the TLS handshake: an appliance holds them up, or the API server has too much to do"
+        }
+        Failure::TlsUntrusted => {
+            "met a certificate of an unknown authority: TLS is inspected on the way, or the node's certificates are old"
+        }
+        Failure::TlsWrongName => {
+            "met a certificate of another name: something else answers on the API server's address"
+        }
         _ => "failed",
     }
 }
@@ -51,7 +63,10 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
     let mut ways: Vec<(u64, Failure)> = Vec::new();
     for one in &cluster.unreached {
         let of_node = matches!(one.who, crate::cluster::reachability::Who::Node(_));
-        if of_node && one.what == crate::cluster::reachability::What::ApiServer && common::no_connection(one.failure) {
+        if of_node
+            && one.what == crate::cluster::reachability::What::ApiServer
+            && common::no_connection(one.failure)
+        {
             match ways.iter_mut().find(|(_, own)| *own == one.failure) {
                 Some((count, _)) => *count += one.count,
                 None => ways.push((one.count, one.failure)),
@@ -59,7 +74,12 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
         }
     }
     ways.sort_by_key(|(count, failure)| (std::cmp::Reverse(*count), *failure));
-    let how = ways.iter().take(2).map(|(count, failure)| format!("{count} {}", meaning(*failure))).collect::<Vec<_>>().join("; ");
+    let how = ways
+        .iter()
+        .take(2)
+        .map(|(count, failure)| format!("{count} {}", meaning(*failure)))
+        .collect::<Vec<_>>()
+        .join("; ");
     let nodes = listed(told.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
     let lost = common::lost(cluster, &told);
@@ -77,12 +97,26 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
         confidence,
         unit: "failed attempt",
         cause: if passed {
-            format!("{whose} could not reach the API server{}{}, and could again: {}.{ways_shown}", told.reached_for_in_brackets(), told.when(), if told::recovered(cluster, &told.nodes) { "the nodes are ready" } else { "later logs show no more of it" })
+            format!(
+                "{whose} could not reach the API server{}{}, and could again: {}.{ways_shown}",
+                told.reached_for_in_brackets(),
+                told.when(),
+                if told::recovered(cluster, &told.nodes) {
+                    "the nodes are ready"
+                } else {
+                    "later logs show no more of it"
+                }
+            )
         } else {
-            format!("{whose} can't reach the API server{}{}.{code}{ways_shown}", told.reached_for_in_brackets(), told.when())
+            format!(
+                "{whose} can't reach the API server{}{}.{code}{ways_shown}",
+                told.reached_for_in_brackets(),
+                told.when()
+            )
         },
         fix: if passed {
-            "Nothing to mend, unless it comes back: upgrades, restarts and stops of a cluster look like this.".to_owned()
+            "Nothing to mend, unless it comes back: upgrades, restarts and stops of a cluster look like this."
+                .to_owned()
         } else {
             "Try the connection from the node, then follow its way: the authorised ranges hold the nodes' outbound address; security groups and the firewall let TCP 443 to the API server pass; the default route leads to a live next hop; the private endpoint is approved.".to_owned()
         },
@@ -90,12 +124,21 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
             Vec::new()
         } else {
             vec![
-                format!("az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nc -vz -w 5 {host} 443; curl -vk --connect-timeout 5 https://{host}/version'"),
-                format!("az aks show {} --query \"{{ranges:apiServerAccessProfile.authorizedIpRanges,out:networkProfile.outboundType,fqdn:fqdn}}\"", told::aks_named(cluster)),
+                format!(
+                    "az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nc -vz -w 5 {host} 443; curl -vk --connect-timeout 5 https://{host}/version'"
+                ),
+                format!(
+                    "az aks show {} --query \"{{ranges:apiServerAccessProfile.authorizedIpRanges,out:networkProfile.outboundType,fqdn:fqdn}}\"",
+                    told::aks_named(cluster)
+                ),
             ]
         },
         verify: vec!["kubectl get nodes   # Ready".to_owned()],
     };
-    let title = if passed { format!("{whose} could not reach the API server for a while") } else { format!("{whose} can't reach the API server") };
+    let title = if passed {
+        format!("{whose} could not reach the API server for a while")
+    } else {
+        format!("{whose} can't reach the API server")
+    };
     told.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
 }

@@ -24,7 +24,9 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let named = |code: u32, name: &str| matches!(code, 52 | 53) || name.contains("DNSLookupFail") || name.contains("DNS_LOOKUP_FAIL");
+    let named = |code: u32, name: &str| {
+        matches!(code, 52 | 53) || name.contains("DNSLookupFail") || name.contains("DNS_LOOKUP_FAIL")
+    };
     let script = common::codes(cluster, named);
     let told = common::of_nodes(cluster, |one| one.failure.of_dns());
     let Some((told, coded)) = common::with_script(told, script) else { return Outcome::default() };
@@ -42,7 +44,11 @@ fn finding(cluster: &Cluster, mut told: Told, coded: bool, passed: bool) -> Opti
         (!asked.is_empty()).then_some(asked)
     });
     if let Some((network, place)) = custom.and_then(|network| Some((network, network.place.as_ref()?))) {
-        told.evidence.push(at(place, &format!("virtual network {}, dhcpOptions.dnsServers", network.name), &network.dns.join(", ")));
+        told.evidence.push(at(
+            place,
+            &format!("virtual network {}, dhcpOptions.dnsServers", network.name),
+            &network.dns.join(", "),
+        ));
     }
     let lost = common::lost(cluster, &told);
     let (severity, confidence) = match (passed, coded || lost || told.count > 2) {
@@ -51,20 +57,39 @@ fn finding(cluster: &Cluster, mut told: Told, coded: bool, passed: bool) -> Opti
         (false, false) => (Severity::High, Confidence::Likely),
     };
     let asked = servers.as_ref().map_or_else(String::new, |servers| format!(" They ask {servers}."));
-    let own = servers.as_ref().is_some_and(|servers| !servers.contains(AZURE_DNS) && !servers.contains("127.0.0.53"));
+    let own = servers
+        .as_ref()
+        .is_some_and(|servers| !servers.contains(AZURE_DNS) && !servers.contains("127.0.0.53"));
     let private = told.hosts.iter().any(|host| crate::cluster::reachability::is_private_name(host));
-    let zone = if private { " The name is one of a private zone: it is known where the zone is linked, and to servers that ask from there." } else { "" };
-    let hint = if own { " These are not Azure's own servers: they must forward names of Azure to 168.63.129.16." } else { "" };
-    let code = if coded { " Provisioning ended with its exit code for this: the node never joined." } else { "" };
+    let zone = if private {
+        " The name is one of a private zone: it is known where the zone is linked, and to servers that ask from there."
+    } else {
+        ""
+    };
+    let hint = if own {
+        " These are not Azure's own servers: they must forward names of Azure to 168.63.129.16."
+    } else {
+        ""
+    };
+    let code =
+        if coded { " Provisioning ended with its exit code for this: the node never joined." } else { "" };
     let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
     let says = Says {
         severity,
         confidence,
         unit: "failed look-up",
         cause: if passed {
-            format!("{whose} could not resolve {}{}, and could again.{asked}", told.reached_for_or("the API server's name"), told.when())
+            format!(
+                "{whose} could not resolve {}{}, and could again.{asked}",
+                told.reached_for_or("the API server's name"),
+                told.when()
+            )
         } else {
-            format!("{whose} can't resolve {}{}.{code}{asked}{hint}{zone}", told.reached_for_or("the API server's name"), told.when())
+            format!(
+                "{whose} can't resolve {}{}.{code}{asked}{hint}{zone}",
+                told.reached_for_or("the API server's name"),
+                told.when()
+            )
         },
         fix: if passed {
             "Nothing to mend, unless it comes back.".to_owned()
@@ -77,11 +102,19 @@ fn finding(cluster: &Cluster, mut told: Told, coded: bool, passed: bool) -> Opti
             vec![
                 format!("nslookup {host}; nslookup {host} {AZURE_DNS}   # on the node: both must answer"),
                 "az network vnet show -g GROUP -n VNET --query dhcpOptions.dnsServers".to_owned(),
-                "az network private-dns link vnet list -g GROUP -z ZONE -o table   # private clusters".to_owned(),
+                "az network private-dns link vnet list -g GROUP -z ZONE -o table   # private clusters"
+                    .to_owned(),
             ]
         },
-        verify: vec![format!("nslookup {host}   # on a node: an address"), "kubectl get nodes   # Ready".to_owned()],
+        verify: vec![
+            format!("nslookup {host}   # on a node: an address"),
+            "kubectl get nodes   # Ready".to_owned(),
+        ],
     };
-    let title = if passed { format!("{whose} could not resolve the API server's name for a while") } else { format!("{whose} can't resolve the API server's name") };
+    let title = if passed {
+        format!("{whose} could not resolve the API server's name for a while")
+    } else {
+        format!("{whose} can't resolve the API server's name")
+    };
     told.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
 }

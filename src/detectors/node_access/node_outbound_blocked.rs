@@ -15,7 +15,12 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Nodes can't reach what they need outside",
     guide: &["4.4"],
     needs: &[NODE_LOGS],
-    explains: &["registry-unreachable", "node-cannot-reach-api-server", "node-provisioning-failed", "node-not-ready"],
+    explains: &[
+        "registry-unreachable",
+        "node-cannot-reach-api-server",
+        "node-provisioning-failed",
+        "node-not-ready",
+    ],
     doc: Doc {
         meaning: "A node needs a handful of names outside: the registry of the system's images, Azure's management and sign-in, package servers, the API server. While it is provisioned it tries mcr.microsoft.com first; if that fails, provisioning ends with CSE exit code 50 (OutboundConnFail).",
         decision: "Exit code 50, or a test from a node (nc, curl, AKS Periscope's outbound checks) that did not reach a name of the required list. Confirmed with the exit code, or when it failed three times and more and the nodes are not known to be ready; likely otherwise. Failures of other names are told by nobody.",
@@ -28,7 +33,9 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     if cluster.azure.isolated() {
         return Outcome {
-            ruled_out: Some("the cluster is network isolated: nothing outside is reached by design".to_owned()),
+            ruled_out: Some(
+                "the cluster is network isolated: nothing outside is reached by design".to_owned(),
+            ),
             ..Outcome::default()
         };
     }
@@ -42,13 +49,27 @@ fn judge(cluster: &Cluster) -> Outcome {
     // Connections that got nowhere; a refused pull is told by its own cause.
     for one in &cluster.unreached {
         let of_node = matches!(one.who, Who::Node(_)) && one.what != What::ApiServer && !one.ended;
-        let nowhere = matches!(one.failure, Failure::Timeout | Failure::NoRoute | Failure::TlsUntrusted | Failure::NameUnknown | Failure::ResolverFailed | Failure::Refused | Failure::Reset);
-        if of_node && nowhere && let Some(requirement) = one.hosts.iter().find_map(|host| needed(host)) {
+        let nowhere = matches!(
+            one.failure,
+            Failure::Timeout
+                | Failure::NoRoute
+                | Failure::TlsUntrusted
+                | Failure::NameUnknown
+                | Failure::ResolverFailed
+                | Failure::Refused
+                | Failure::Reset
+        );
+        if of_node
+            && nowhere
+            && let Some(requirement) = one.hosts.iter().find_map(|host| needed(host))
+        {
             purposes.push(requirement.purpose);
             told.add_attempt(one);
         }
     }
-    for (place, probe) in cluster.facts.nodes.probes.iter().filter(|(place, probe)| !probe.reached && (probe.node.is_some() || place.source.contains("networkoutbound"))) {
+    for (place, probe) in cluster.facts.nodes.probes.iter().filter(|(place, probe)| {
+        !probe.reached && (probe.node.is_some() || place.source.contains("networkoutbound"))
+    }) {
         if let Some(requirement) = needed(&probe.target) {
             purposes.push(requirement.purpose);
             told.hosts.insert(probe.target.to_string());
@@ -64,14 +85,22 @@ fn judge(cluster: &Cluster) -> Outcome {
     finding(cluster, told, coded, &purposes).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, told: Told, coded: bool, purposes: &[&'static str]) -> Option<crate::detectors::Finding> {
+fn finding(
+    cluster: &Cluster,
+    told: Told,
+    coded: bool,
+    purposes: &[&'static str],
+) -> Option<crate::detectors::Finding> {
     let nodes = listed(told.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "Nodes".to_owned() } else { format!("Node {nodes}") };
     let code = if coded { " Provisioning ended with exit code 50: the node never joined." } else { "" };
-    let for_what = if purposes.is_empty() { String::new() } else { format!(" By it {}.", purposes.join(", ")) };
+    let for_what =
+        if purposes.is_empty() { String::new() } else { format!(" By it {}.", purposes.join(", ")) };
     let outbound = cluster.azure.cluster().map_or("", |aks| aks.outbound.as_str());
     let way = match outbound {
-        "userDefinedRouting" => " They leave by a route of the user: the firewall at its end must let them pass.",
+        "userDefinedRouting" => {
+            " They leave by a route of the user: the firewall at its end must let them pass."
+        }
         _ => "",
     };
     let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "mcr.microsoft.com".to_owned());

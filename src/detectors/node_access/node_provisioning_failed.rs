@@ -25,7 +25,8 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
     let mut done = Vec::new();
-    let all = common::codes(cluster, |code, name| !WITH_A_CAUSE.contains(&code) && !common::is_named_cause(name));
+    let all =
+        common::codes(cluster, |code, name| !WITH_A_CAUSE.contains(&code) && !common::is_named_cause(name));
     for detail in all.map(|told| told.details).unwrap_or_default() {
         let mut words = detail.split(' ');
         let first = words.next().unwrap_or_default();
@@ -38,7 +39,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         done.push(label.clone());
         let same = |other: u32, other_name: &str| if code == 0 { other_name == first } else { other == code };
         let Some(told) = common::codes(cluster, same) else { continue };
-        let known = CODES.iter().find(|(own, own_name, ..)| *own == code || (code == 0 && *own_name == first));
+        let known =
+            CODES.iter().find(|(own, own_name, ..)| *own == code || (code == 0 && *own_name == first));
         let meaning = known.map_or("the script's last words tell more", |(_, _, meaning, _)| meaning);
         let fix = known.map(|(.., fix)| *fix).filter(|fix| !fix.is_empty()).unwrap_or("Read the end of the script's log on the node, and let the pool's model be applied again when that is mended.");
         let shown = match (known, code) {
@@ -58,7 +60,12 @@ fn judge(cluster: &Cluster) -> Outcome {
             commands: vec!["az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'tail -n 50 /var/log/azure/cluster-provision.log'".to_owned()],
             verify: vec!["cat /var/log/azure/aks/provision.json   # on the node: \"ExitCode\": \"0\"".to_owned()],
         };
-        findings.extend(told.finding(&DETECTOR, &label, format!("{whose}: provisioning failed with {shown}, {meaning}"), says));
+        findings.extend(told.finding(
+            &DETECTOR,
+            &label,
+            format!("{whose}: provisioning failed with {shown}, {meaning}"),
+            says,
+        ));
     }
     findings.into()
 }

@@ -14,7 +14,17 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A network security group keeps nodes from the outside",
     guide: &["4"],
     needs: &[SECURITY_GROUPS],
-    explains: &["node-cannot-reach-api-server", "node-outbound-blocked", "node-not-ready", "tunnel-down", "pod-cannot-reach-api-server", "coredns-upstream-failing", "pods-cannot-reach-dns", "registry-unreachable", "node-provisioning-failed"],
+    explains: &[
+        "node-cannot-reach-api-server",
+        "node-outbound-blocked",
+        "node-not-ready",
+        "tunnel-down",
+        "pod-cannot-reach-api-server",
+        "coredns-upstream-failing",
+        "pods-cannot-reach-dns",
+        "registry-unreachable",
+        "node-provisioning-failed",
+    ],
     doc: Doc {
         meaning: "AKS needs outgoing TCP 443 (API server, registry, Azure), and DNS to the servers of the network. A rule that denies the Internet to the nodes' subnet takes all of it: nodes turn NotReady, the tunnel of the API server breaks, so that logs and exec fail, and upgrades do.",
         decision: "The rules of each group at the nodes' subnet or interfaces are evaluated by priority for TCP 443 to the Internet, and for DNS to the network's servers. Told only when a rule denies the whole of it and no narrower rule comes before: service tags before a denial leave it open, and are not accused. Confirmed when nodes, pods or the tunnel fail so in the bundle; likely otherwise. Without failures it is low and possible on private clusters and where all nodes are ready: they may go by a proxy.",
@@ -32,7 +42,8 @@ fn judge(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     }
-    let mut asked: Vec<(Far, &'static str, u16, String)> = vec![(Far::Internet, "tcp", 443, "the Internet on TCP port 443".to_owned())];
+    let mut asked: Vec<(Far, &'static str, u16, String)> =
+        vec![(Far::Internet, "tcp", 443, "the Internet on TCP port 443".to_owned())];
     for server in cluster.azure.networks.iter().filter(|one| one.of_nodes).flat_map(|one| &one.dns) {
         if let Ok(ip) = server.parse() {
             asked.push((Far::Address(ip), "udp", 53, format!("the DNS server {server} on UDP port 53")));
@@ -43,30 +54,74 @@ fn judge(cluster: &Cluster) -> Outcome {
         for (far, protocol, port, shown) in &asked {
             let Filtered::Denied(rule) = group.filter(false, *far, protocol, *port) else { continue };
             let Some(place) = &group.place else { continue };
-            let tunnel = told::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(())).remove(&()).filter(|told| !cluster.is_over(told.span));
+            let tunnel = told::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(()))
+                .remove(&())
+                .filter(|told| !cluster.is_over(told.span));
             let failing = common::unanswered_now(cluster).or(tunnel);
             let confirmed = failing.is_some();
             // Nodes that are ready get what they need by some other way, such as a proxy.
             let mild = private || told::nodes_ready(cluster);
             let mut told = failing.unwrap_or_default();
-            told.show_first([at(place, &format!("security group {}, rule {}", group.name, rule.name), &format!("priority {}, Outbound, Deny, to {}", rule.priority, rule.to.join(", ")))]);
-            let failures = if confirmed { format!(" Connections fail so{}.", told.when()) } else { " No failure of this kind is in the bundle.".to_owned() };
+            told.show_first([at(
+                place,
+                &format!("security group {}, rule {}", group.name, rule.name),
+                &format!("priority {}, Outbound, Deny, to {}", rule.priority, rule.to.join(", ")),
+            )]);
+            let failures = if confirmed {
+                format!(" Connections fail so{}.", told.when())
+            } else {
+                " No failure of this kind is in the bundle.".to_owned()
+            };
             let where_ = if group.of_subnet { "at the nodes' subnet" } else { "at the nodes" };
-            let lower = if rule.priority > 100 { (rule.priority - 1).to_string() } else { "PRIORITY_BELOW_THE_DENIAL".to_owned() };
+            let lower = if rule.priority > 100 {
+                (rule.priority - 1).to_string()
+            } else {
+                "PRIORITY_BELOW_THE_DENIAL".to_owned()
+            };
             let says = Says {
-                severity: if confirmed { Severity::Critical } else if mild { Severity::Low } else { Severity::High },
-                confidence: if confirmed { Confidence::Confirmed } else if mild { Confidence::Possible } else { Confidence::Likely },
+                severity: if confirmed {
+                    Severity::Critical
+                } else if mild {
+                    Severity::Low
+                } else {
+                    Severity::High
+                },
+                confidence: if confirmed {
+                    Confidence::Confirmed
+                } else if mild {
+                    Confidence::Possible
+                } else {
+                    Confidence::Likely
+                },
                 unit: if confirmed { "failed attempt" } else { "rule" },
-                cause: format!("Rule {} (priority {}) of security group {} {where_} denies {shown}, and no rule before it lets it pass.{failures}", rule.name, rule.priority, group.name),
-                fix: format!("Let it pass by a rule with a lower number than {}; groups can't tell names, so allow the service tags (AzureCloud, MicrosoftContainerRegistry, AzureFrontDoor.FirstParty) or the Internet on TCP 443.", rule.priority),
-                commands: vec![format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-aks-egress --priority {lower} --direction Outbound --access Allow --protocol {} --destination-port-ranges {port} --destination-address-prefixes {}", crate::detectors::shell(&group.name), if *protocol == "udp" { "Udp" } else { "Tcp" }, match far { Far::Address(ip) => ip.to_string(), _ => "Internet".to_owned() })],
+                cause: format!(
+                    "Rule {} (priority {}) of security group {} {where_} denies {shown}, and no rule before it lets it pass.{failures}",
+                    rule.name, rule.priority, group.name
+                ),
+                fix: format!(
+                    "Let it pass by a rule with a lower number than {}; groups can't tell names, so allow the service tags (AzureCloud, MicrosoftContainerRegistry, AzureFrontDoor.FirstParty) or the Internet on TCP 443.",
+                    rule.priority
+                ),
+                commands: vec![format!(
+                    "az network nsg rule create -g GROUP --nsg-name {} -n allow-aks-egress --priority {lower} --direction Outbound --access Allow --protocol {} --destination-port-ranges {port} --destination-address-prefixes {}",
+                    crate::detectors::shell(&group.name),
+                    if *protocol == "udp" { "Udp" } else { "Tcp" },
+                    match far {
+                        Far::Address(ip) => ip.to_string(),
+                        _ => "Internet".to_owned(),
+                    }
+                )],
                 verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
             };
             let title = format!("Security group {}: rule {} keeps nodes from {shown}", group.name, rule.name);
-            findings.extend(told.finding(&DETECTOR, &format!("{} {} {port}", group.name, rule.name), title, says).map(|mut finding| {
-                finding.subjects.extend(aks_subject(cluster));
-                finding
-            }));
+            findings.extend(
+                told.finding(&DETECTOR, &format!("{} {} {port}", group.name, rule.name), title, says).map(
+                    |mut finding| {
+                        finding.subjects.extend(aks_subject(cluster));
+                        finding
+                    },
+                ),
+            );
         }
     }
     findings.into()

@@ -30,7 +30,12 @@ fn tests(cluster: &Cluster) -> (Vec<Evidence>, Vec<Evidence>) {
     let api = |target: &str| {
         target.starts_with("kubernetes.default")
             || crate::cluster::reachability::is_api_name(target)
-            || cluster.facts.objects.services.get("default", "kubernetes").is_some_and(|seen| *seen.object.spec.cluster_ip == *target)
+            || cluster
+                .facts
+                .objects
+                .services
+                .get("default", "kubernetes")
+                .is_some_and(|seen| *seen.object.spec.cluster_ip == *target)
     };
     let mut found = (Vec::new(), Vec::new());
     for (place, probe) in cluster.facts.nodes.probes.iter() {
@@ -61,12 +66,23 @@ fn judge(cluster: &Cluster) -> Outcome {
     finding(cluster, told, &reached, failed).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, mut told: Told, reached: &[Evidence], failed: Vec<Evidence>) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    mut told: Told,
+    reached: &[Evidence],
+    failed: Vec<Evidence>,
+) -> Option<Finding> {
     let tested = !failed.is_empty();
     let ready = told::all_ready(cluster, &told.pods);
-    let broken = !told.pods.is_empty() && told.pods.iter().all(|key| {
-        cluster.facts.objects.pods.get(&key.namespace, &key.name).is_some_and(|seen| !seen.object.is_ready())
-    });
+    let broken = !told.pods.is_empty()
+        && told.pods.iter().all(|key| {
+            cluster
+                .facts
+                .objects
+                .pods
+                .get(&key.namespace, &key.name)
+                .is_some_and(|seen| !seen.object.is_ready())
+        });
     // A pod that waits before its next start is silent, and nothing is over for it.
     let passed = !tested && !broken && (cluster.is_over(told.span) || ready || !reached.is_empty());
     told.show_first(failed);
@@ -85,7 +101,9 @@ fn finding(cluster: &Cluster, mut told: Told, reached: &[Evidence], failed: Vec<
         _ => (Severity::Medium, Confidence::Possible),
     };
     let which = if told.pods.len() > 1 { format!(" ({names})") } else { String::new() };
-    let on = node.as_ref().map_or_else(String::new, |node| format!(" All of them are on node {node}: look at that node's network and kube-proxy first."));
+    let on = node.as_ref().map_or_else(String::new, |node| {
+        format!(" All of them are on node {node}: look at that node's network and kube-proxy first.")
+    });
     let why_passed = if ready {
         "the pods are ready"
     } else if reached.is_empty() {
@@ -103,19 +121,39 @@ fn finding(cluster: &Cluster, mut told: Told, reached: &[Evidence], failed: Vec<
         confidence,
         unit: "failed attempt",
         cause: if passed {
-            format!("{who}{which} could not reach the API server{}{}, and could again: {why_passed}. Pods that start before the node's rules are written say such things.", told.reached_for_in_brackets(), told.when())
+            format!(
+                "{who}{which} could not reach the API server{}{}, and could again: {why_passed}. Pods that start before the node's rules are written say such things.",
+                told.reached_for_in_brackets(),
+                told.when()
+            )
         } else {
-            format!("{who}{which} can't reach the API server{}{}.{on}", told.reached_for_in_brackets(), told.when())
+            format!(
+                "{who}{which} can't reach the API server{}{}.{on}",
+                told.reached_for_in_brackets(),
+                told.when()
+            )
         },
         fix: if passed {
             "Nothing to mend, unless it comes back.".to_owned()
         } else {
             "Test from a pod on the same node, and from one on another node. Only on some nodes: their kube-proxy or their network. Only in some namespaces: a network policy. Everywhere: what keeps the nodes themselves from the API server.".to_owned()
         },
-        commands: if passed { Vec::new() } else { vec![test.clone(), "kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes".to_owned(), "kubectl get pods -n kube-system -l component=kube-proxy -o wide".to_owned()] },
+        commands: if passed {
+            Vec::new()
+        } else {
+            vec![
+                test.clone(),
+                "kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes".to_owned(),
+                "kubectl get pods -n kube-system -l component=kube-proxy -o wide".to_owned(),
+            ]
+        },
         verify: vec![format!("{test}   # a version, or 403: both mean that it is reached")],
     };
-    let title = if passed { format!("{who} could not reach the API server for a while") } else { format!("{who} can't reach the API server") };
+    let title = if passed {
+        format!("{who} could not reach the API server for a while")
+    } else {
+        format!("{who} can't reach the API server")
+    };
     let about = if passed { "passing" } else { "pods" };
     let mut finding = told.finding(&DETECTOR, about, title, says)?;
     finding.subjects.extend(node.as_deref().map(told::node_subject));

@@ -13,7 +13,13 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The private endpoint of the API server is not approved",
     guide: &["4.5", "1.2"],
     needs: &[ENDPOINTS],
-    explains: &["node-cannot-reach-api-server", "node-not-ready", "private-cluster-without-path", "pod-cannot-reach-api-server", "node-provisioning-failed"],
+    explains: &[
+        "node-cannot-reach-api-server",
+        "node-not-ready",
+        "private-cluster-without-path",
+        "pod-cannot-reach-api-server",
+        "node-provisioning-failed",
+    ],
     doc: Doc {
         meaning: "Nodes of a private cluster reach the API server by a private endpoint in their network. While its connection is pending, rejected or disconnected, nothing comes through: the address is there and answers nobody.",
         decision: "The state of the endpoint's connection to the managed cluster. Confirmed when it is not Approved. Endpoints to other services are not judged.",
@@ -34,7 +40,10 @@ const ENDPOINTS: Need = Need {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let broken = cluster.azure.endpoints.iter().filter(|one| one.of_api && !one.status.is_empty() && !one.status.eq_ignore_ascii_case("approved"));
+    let broken =
+        cluster.azure.endpoints.iter().filter(|one| {
+            one.of_api && !one.status.is_empty() && !one.status.eq_ignore_ascii_case("approved")
+        });
     let findings = broken.filter_map(|endpoint| {
         let mut told = common::unanswered_now(cluster).unwrap_or_default();
         let failing = told.count > 0;

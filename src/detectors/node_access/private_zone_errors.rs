@@ -23,7 +23,9 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let all = told::signals(cluster, |key| (key.signal == Signal::PrivateZoneFailed).then(|| key.detail.to_string()));
+    let all = told::signals(cluster, |key| {
+        (key.signal == Signal::PrivateZoneFailed).then(|| key.detail.to_string())
+    });
     let findings = all.into_iter().filter_map(|(what, told)| {
         let (title, cause, fix, command) = if what == "permission" {
             (

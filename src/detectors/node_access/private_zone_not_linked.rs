@@ -15,7 +15,14 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "The private DNS zone is not linked to the network that asks for it",
     guide: &["4.5", "1.2"],
     needs: &[ZONES, AKS],
-    explains: &["node-cannot-resolve-api-server", "client-dns-fails", "private-cluster-without-path", "dns-name-unknown", "node-not-ready", "node-provisioning-failed"],
+    explains: &[
+        "node-cannot-resolve-api-server",
+        "client-dns-fails",
+        "private-cluster-without-path",
+        "dns-name-unknown",
+        "node-not-ready",
+        "node-provisioning-failed",
+    ],
     doc: Doc {
         meaning: "The name of a private cluster's API server lives in a private DNS zone. Machines see it when their network is linked to the zone and they ask Azure's DNS, or when the DNS server that they ask stands in a linked network and forwards there.",
         decision: "The zone of the cluster's private name is looked for among the zones of the bundle. Confirmed when the bundle lists its links, none leads to the nodes' network or to the network of the DNS servers that they ask, and nodes can't resolve the name; likely without such failures, and no more than possible where all nodes are ready. A zone without any link counts when its list is there. DNS servers outside every network of the bundle can't be judged.",
@@ -28,16 +35,25 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     let Some(aks) = cluster.azure.cluster() else { return Outcome::default() };
     if !aks.private {
-        return Outcome { ruled_out: aks.whole.then(|| "the cluster is public: its name is in public DNS".to_owned()), ..Outcome::default() };
+        return Outcome {
+            ruled_out: aks.whole.then(|| "the cluster is public: its name is in public DNS".to_owned()),
+            ..Outcome::default()
+        };
     }
     if aks.private_zone.eq_ignore_ascii_case("none") {
-        return Outcome { ruled_out: Some("the cluster has no private zone of its own (privateDnsZone none)".to_owned()), ..Outcome::default() };
+        return Outcome {
+            ruled_out: Some("the cluster has no private zone of its own (privateDnsZone none)".to_owned()),
+            ..Outcome::default()
+        };
     }
     let zone_name = aks.private_fqdn.split_once('.').map_or("", |(_, zone)| zone).to_lowercase();
     let of_id = aks.private_zone.to_lowercase();
-    let own = cluster.azure.zones.iter().find(|zone| (!zone_name.is_empty() && zone.name == zone_name) || of_id.ends_with(&format!("/{}", zone.name)));
+    let own = cluster.azure.zones.iter().find(|zone| {
+        (!zone_name.is_empty() && zone.name == zone_name) || of_id.ends_with(&format!("/{}", zone.name))
+    });
     let Some(zone) = own.filter(|zone| zone.links_listed) else { return Outcome::default() };
-    let node_networks: Vec<&str> = aks.subnets.iter().filter_map(|id| id.split_once("/subnets/")).map(|(network, _)| network).collect();
+    let node_networks: Vec<&str> =
+        aks.subnets.iter().filter_map(|id| id.split_once("/subnets/")).map(|(network, _)| network).collect();
     // Who asks Azure's DNS: the nodes, or the servers that their network names.
     let servers: Vec<IpAddr> = cluster
         .azure
@@ -53,11 +69,18 @@ fn judge(cluster: &Cluster) -> Outcome {
         wanted.extend(node_networks.iter().map(|id| ((*id).to_owned(), "the nodes' network".to_owned())));
     }
     for server in servers {
-        let holds = cluster.azure.networks.iter().find(|network| network.ranges.iter().any(|range| range.contains(&server)));
-        wanted.extend(holds.map(|network| (network.id.clone(), format!("network {}, where the DNS server {server} stands", network.name))));
+        let holds = cluster
+            .azure
+            .networks
+            .iter()
+            .find(|network| network.ranges.iter().any(|range| range.contains(&server)));
+        wanted.extend(holds.map(|network| {
+            (network.id.clone(), format!("network {}, where the DNS server {server} stands", network.name))
+        }));
     }
     let linked = |id: &str| zone.links.iter().any(|(network, _)| network == id);
-    let missing: Vec<String> = wanted.iter().filter(|(id, _)| !linked(id)).map(|(_, shown)| shown.clone()).collect();
+    let missing: Vec<String> =
+        wanted.iter().filter(|(id, _)| !linked(id)).map(|(_, shown)| shown.clone()).collect();
     if missing.is_empty() {
         return Outcome::default();
     }
@@ -73,20 +96,55 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
     let mut told = failing.or(script).unwrap_or_default();
     let links: Vec<&str> = zone.links.iter().map(|(id, _)| id.rsplit('/').next().unwrap_or(id)).collect();
     let linked = if links.is_empty() { "nothing".to_owned() } else { links.join(", ") };
-    told.show_first([at(zone.place.as_ref()?, &format!("private DNS zone {}", zone.name), &format!("linked to {linked}"))]);
-    let failures = if confirmed { format!(" Look-ups of the API server's name fail{}.", told.when()) } else { " No failed look-up is in the bundle.".to_owned() };
-    let says = Says {
-        severity: if confirmed { Severity::Critical } else if mild { Severity::Low } else { Severity::High },
-        confidence: if confirmed { Confidence::Confirmed } else if mild { Confidence::Possible } else { Confidence::Likely },
-        unit: if confirmed { "failed look-up" } else { "zone" },
-        cause: format!("The private zone {} is linked to {linked}, and not to {}: who asks from there is told that the API server's name does not exist.{failures}", zone.name, missing.join(", ")),
-        fix: format!("Link the zone to {}. DNS servers of one's own must forward the zone to {AZURE_DNS}.", missing.join(", ")),
-        commands: vec![
-            format!("az network private-dns link vnet create -g NODE_RESOURCE_GROUP -z {} -n aks-dns-link -v VNET_ID -e false", crate::detectors::shell(&zone.name)),
-        ],
-        verify: vec![format!("nslookup {}   # on a node: a private address", cluster.azure.cluster().map_or("API_SERVER", |aks| aks.private_fqdn.as_str()))],
+    told.show_first([at(
+        zone.place.as_ref()?,
+        &format!("private DNS zone {}", zone.name),
+        &format!("linked to {linked}"),
+    )]);
+    let failures = if confirmed {
+        format!(" Look-ups of the API server's name fail{}.", told.when())
+    } else {
+        " No failed look-up is in the bundle.".to_owned()
     };
-    let title = format!("{} is not linked to {}", capital(&format!("private zone {}", zone.name)), missing.join(", "));
+    let says = Says {
+        severity: if confirmed {
+            Severity::Critical
+        } else if mild {
+            Severity::Low
+        } else {
+            Severity::High
+        },
+        confidence: if confirmed {
+            Confidence::Confirmed
+        } else if mild {
+            Confidence::Possible
+        } else {
+            Confidence::Likely
+        },
+        unit: if confirmed { "failed look-up" } else { "zone" },
+        cause: format!(
+            "The private zone {} is linked to {linked}, and not to {}: who asks from there is told that the API server's name does not exist.{failures}",
+            zone.name,
+            missing.join(", ")
+        ),
+        fix: format!(
+            "Link the zone to {}. DNS servers of one's own must forward the zone to {AZURE_DNS}.",
+            missing.join(", ")
+        ),
+        commands: vec![format!(
+            "az network private-dns link vnet create -g NODE_RESOURCE_GROUP -z {} -n aks-dns-link -v VNET_ID -e false",
+            crate::detectors::shell(&zone.name)
+        )],
+        verify: vec![format!(
+            "nslookup {}   # on a node: a private address",
+            cluster.azure.cluster().map_or("API_SERVER", |aks| aks.private_fqdn.as_str())
+        )],
+    };
+    let title = format!(
+        "{} is not linked to {}",
+        capital(&format!("private zone {}", zone.name)),
+        missing.join(", ")
+    );
     let mut finding = told.finding(&DETECTOR, &zone.name, title, says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)

@@ -28,17 +28,30 @@ pub(super) const DETECTOR: Detector = Detector {
 const BY_SIZE: &[(u64, u64)] = &[(50, 1024), (100, 512), (200, 256), (400, 128), (800, 64), (1000, 32)];
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<(), Told> = told::signals(cluster, |key| (key.signal == Signal::SnatExhausted).then_some(()));
+    let all: BTreeMap<(), Told> =
+        told::signals(cluster, |key| (key.signal == Signal::SnatExhausted).then_some(()));
     let Some(told) = all.into_values().next() else { return Outcome::default() };
     let aks = cluster.azure.cluster();
     let gateway = aks.is_some_and(|aks| aks.outbound.contains("NATGateway"));
     let sum = aks.filter(|aks| aks.whole && !gateway).map(|aks| {
         let given = BY_SIZE.iter().find(|(nodes, _)| aks.nodes <= *nodes).map_or(32, |(_, ports)| *ports);
-        let (ports, how) = if aks.ports_per_node == 0 { (given, "by the cluster's size") } else { (aks.ports_per_node, "as set") };
-        format!(" {} has {ports} ports per node {how}, for each public destination, and {}.", told::capital(&aks.shown()), told::counted(aks.outbound_ids.len().max(1), "outbound address").replace("addresss", "addresses"))
+        let (ports, how) = if aks.ports_per_node == 0 {
+            (given, "by the cluster's size")
+        } else {
+            (aks.ports_per_node, "as set")
+        };
+        format!(
+            " {} has {ports} ports per node {how}, for each public destination, and {}.",
+            told::capital(&aks.shown()),
+            told::counted(aks.outbound_ids.len().max(1), "outbound address").replace("addresss", "addresses")
+        )
     });
     let names: Vec<String> = told.pods.iter().map(crate::facts::Key::shown).collect();
-    let who = if names.is_empty() { String::new() } else { format!(" ({})", listed(names.iter().map(String::as_str), 3)) };
+    let who = if names.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", listed(names.iter().map(String::as_str), 3))
+    };
     let often = told.count > 4;
     let says = Says {
         severity: if often { Severity::Medium } else { Severity::Low },
@@ -52,5 +65,13 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["The load balancer's metric \"SNAT Connection Count\" with state Failed stays at 0".to_owned()],
     };
-    told.finding(&DETECTOR, "outbound", "Connections to the outside fail for want of source ports (SNAT)".to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    told.finding(
+        &DETECTOR,
+        "outbound",
+        "Connections to the outside fail for want of source ports (SNAT)".to_owned(),
+        says,
+    )
+    .into_iter()
+    .collect::<Vec<_>>()
+    .into()
 }

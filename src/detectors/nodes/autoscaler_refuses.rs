@@ -26,17 +26,34 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Azure's codes and what they mean.
 const CODES: &[(&str, &str, &str)] = &[
-    ("ZonalAllocationFailed", "Azure has no such machines in that zone now", "Let the pool use more zones, or another machine size."),
-    ("OverconstrainedZonalAllocationRequest", "no machines meet all the conditions (size, zone, accelerated networking) in that zone", "Take away a condition: zone, size, proximity group."),
-    ("OverconstrainedAllocationRequest", "no machines meet all the conditions (size, zone, accelerated networking)", "Take away a condition: zone, size, proximity group."),
-    ("AllocationFailed", "Azure has no such machines in the region now", "Use another machine size, or try later."),
+    (
+        "ZonalAllocationFailed",
+        "Azure has no such machines in that zone now",
+        "Let the pool use more zones, or another machine size.",
+    ),
+    (
+        "OverconstrainedZonalAllocationRequest",
+        "no machines meet all the conditions (size, zone, accelerated networking) in that zone",
+        "Take away a condition: zone, size, proximity group.",
+    ),
+    (
+        "OverconstrainedAllocationRequest",
+        "no machines meet all the conditions (size, zone, accelerated networking)",
+        "Take away a condition: zone, size, proximity group.",
+    ),
+    (
+        "AllocationFailed",
+        "Azure has no such machines in the region now",
+        "Use another machine size, or try later.",
+    ),
     ("QuotaExceeded", "the subscription's quota of cores is used up", "Ask for more quota, or free cores."),
     ("SkuNotAvailable", "the machine size is not offered there", "Use another machine size or region."),
 ];
 
 fn judge(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
-    let errors: BTreeMap<String, Told> = told::signals(cluster, |key| (key.signal == Signal::ScaleUpFailed).then(|| key.detail.to_string()));
+    let errors: BTreeMap<String, Told> =
+        told::signals(cluster, |key| (key.signal == Signal::ScaleUpFailed).then(|| key.detail.to_string()));
     for (code, told) in errors {
         findings.extend(of_azure(cluster, &code, told));
     }
@@ -60,21 +77,32 @@ fn judge(cluster: &Cluster) -> Outcome {
 fn of_azure(cluster: &Cluster, code: &str, told: Told) -> Option<Finding> {
     let passed = cluster.is_over(told.span);
     let known = CODES.iter().find(|(own, ..)| *own == code);
-    let meaning = known.map_or("its groups of machines don't have the size that it set", |(_, meaning, _)| meaning);
+    let meaning =
+        known.map_or("its groups of machines don't have the size that it set", |(_, meaning, _)| meaning);
     let fix = known.map_or("See in the activity log why the machines were not made.", |(.., fix)| fix);
     let says = Says {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "error",
-        cause: format!("Nodes could not be added{}: {meaning}{}.", told.when(), if code.is_empty() { String::new() } else { format!(" ({code})") }),
+        cause: format!(
+            "Nodes could not be added{}: {meaning}{}.",
+            told.when(),
+            if code.is_empty() { String::new() } else { format!(" ({code})") }
+        ),
         fix: fix.to_owned(),
         commands: vec![
             "az vm list-usage -l REGION -o table".to_owned(),
-            "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 1d -o table".to_owned(),
+            "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 1d -o table"
+                .to_owned(),
         ],
         verify: vec!["kubectl get nodes   # the new ones are there".to_owned()],
     };
-    told.finding(&DETECTOR, if code.is_empty() { "sizes" } else { code }, format!("Nodes can't be added: {meaning}"), says)
+    told.finding(
+        &DETECTOR,
+        if code.is_empty() { "sizes" } else { code },
+        format!("Nodes can't be added: {meaning}"),
+        says,
+    )
 }
 
 fn of_pods(cluster: &Cluster, at_maximum: bool, told: Told) -> Option<Finding> {
@@ -83,11 +111,34 @@ fn of_pods(cluster: &Cluster, at_maximum: bool, told: Told) -> Option<Finding> {
         severity: Severity::Medium,
         confidence: if at_maximum { Confidence::Confirmed } else { Confidence::Likely },
         unit: "event",
-        cause: format!("{pods} waited for room{}, and the autoscaler added no node: {}.", told.when(), if at_maximum { "pools are at their maximum" } else { "no pool that it may grow would fit them (selector, taint, zone, size)" }),
-        fix: if at_maximum { "Raise the maximum of the pool, if its subnet and the quota have room.".to_owned() } else { "Compare the pod's selector, tolerations and requests with the pools; a pod that asks for more than a whole machine fits none.".to_owned() },
-        commands: vec![format!("az aks nodepool update {} --cluster-name CLUSTER --name POOL --update-cluster-autoscaler --min-count MIN --max-count MAX", aks_named(cluster).replace(" -n ", " --cluster-name ").split(" --cluster-name").next().unwrap_or_default())],
+        cause: format!(
+            "{pods} waited for room{}, and the autoscaler added no node: {}.",
+            told.when(),
+            if at_maximum {
+                "pools are at their maximum"
+            } else {
+                "no pool that it may grow would fit them (selector, taint, zone, size)"
+            }
+        ),
+        fix: if at_maximum {
+            "Raise the maximum of the pool, if its subnet and the quota have room.".to_owned()
+        } else {
+            "Compare the pod's selector, tolerations and requests with the pools; a pod that asks for more than a whole machine fits none.".to_owned()
+        },
+        commands: vec![format!(
+            "az aks nodepool update {} --cluster-name CLUSTER --name POOL --update-cluster-autoscaler --min-count MIN --max-count MAX",
+            aks_named(cluster)
+                .replace(" -n ", " --cluster-name ")
+                .split(" --cluster-name")
+                .next()
+                .unwrap_or_default()
+        )],
         verify: vec!["kubectl get events -A --field-selector reason=TriggeredScaleUp".to_owned()],
     };
-    let title = if at_maximum { format!("Pools are at their maximum, and {pods} wait for room") } else { format!("The autoscaler finds no pool for {pods} that wait for room") };
+    let title = if at_maximum {
+        format!("Pools are at their maximum, and {pods} wait for room")
+    } else {
+        format!("The autoscaler finds no pool for {pods} that wait for room")
+    };
     told.finding(&DETECTOR, if at_maximum { "maximum" } else { "pods" }, title, says)
 }

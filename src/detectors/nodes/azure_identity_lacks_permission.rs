@@ -46,10 +46,14 @@ fn judge(cluster: &Cluster) -> Outcome {
 fn finding(cluster: &Cluster, what: &str, told: Told) -> Option<Finding> {
     let (code, action) = what.split_once(' ').unwrap_or((what, ""));
     let passed = cluster.is_over(told.span);
-    let (severity, confidence) = if passed { (Severity::Low, Confidence::Possible) } else { (Severity::High, Confidence::Confirmed) };
+    let (severity, confidence) =
+        if passed { (Severity::Low, Confidence::Possible) } else { (Severity::High, Confidence::Confirmed) };
     let scope = told.details.iter().find_map(|detail| detail.split(' ').nth(2)).unwrap_or("SCOPE").to_owned();
     if code.starts_with("AADSTS") {
-        let meaning = SIGN_IN.iter().find(|(own, _)| *own == code).map_or("Entra ID refused the sign-in", |(_, meaning)| meaning);
+        let meaning = SIGN_IN
+            .iter()
+            .find(|(own, _)| *own == code)
+            .map_or("Entra ID refused the sign-in", |(_, meaning)| meaning);
         let says = Says {
             severity,
             confidence,
@@ -62,7 +66,12 @@ fn finding(cluster: &Cluster, what: &str, told: Told) -> Option<Finding> {
             ],
             verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
         };
-        let mut finding = told.finding(&DETECTOR, what, format!("The cluster can't sign in to Azure: {meaning} ({code})"), says)?;
+        let mut finding = told.finding(
+            &DETECTOR,
+            what,
+            format!("The cluster can't sign in to Azure: {meaning} ({code})"),
+            says,
+        )?;
         finding.subjects.extend(aks_subject(cluster));
         return Some(finding);
     }
@@ -77,7 +86,8 @@ fn finding(cluster: &Cluster, what: &str, told: Told) -> Option<Finding> {
         commands: vec![format!("az role assignment create --assignee IDENTITY --role \"{role}\" --scope {}", shell(&scope))],
         verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
     };
-    let mut finding = told.finding(&DETECTOR, what, format!("An identity may not do {does} in Azure ({code})"), says)?;
+    let mut finding =
+        told.finding(&DETECTOR, what, format!("An identity may not do {does} in Azure ({code})"), says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)
 }

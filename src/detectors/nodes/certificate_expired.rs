@@ -13,7 +13,14 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "A certificate is expired",
     guide: &["4", "1"],
     needs: &[TLS],
-    explains: &["node-not-ready", "node-cannot-reach-api-server", "pod-cannot-reach-api-server", "client-credentials-refused", "admission-webhook-failing", "tunnel-down"],
+    explains: &[
+        "node-not-ready",
+        "node-cannot-reach-api-server",
+        "pod-cannot-reach-api-server",
+        "client-credentials-refused",
+        "admission-webhook-failing",
+        "tunnel-down",
+    ],
     doc: Doc {
         meaning: "Clusters' certificates end: those of clients after two years, authorities of clusters made before May 2019 too. Then kubelets, kubectl or webhooks are not trusted any more, or do not trust. A clock that is wrong looks the same.",
         decision: "'certificate has expired or is not yet valid' towards the API server, kubelets or webhooks; a kubelet whose bootstrap certificate is over; a certificate saved with openssl whose end is before the newest time of the bundle. Confirmed for the certificate and for kubelets' own words; likely for x509 errors, which a wrong clock gives, too. Errors towards anything else outside are told as possible.",
@@ -28,7 +35,8 @@ const TLS: Need = Need {
     why: "they tell which certificate is over",
     command: "openssl s_client -connect API_SERVER:443 </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates > certificate.txt",
     met: |cluster| {
-        told::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(())).contains_key(&())
+        told::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
+            .contains_key(&())
             || cluster.facts.nodes.certificates.iter().next().is_some()
             || cluster.unreached.iter().any(|one| one.failure.of_tls())
             || crate::detectors::needs::has_node_logs(cluster)
@@ -37,7 +45,10 @@ const TLS: Need = Need {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
-    if let Some(told) = told::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(())).remove(&()) {
+    if let Some(told) =
+        told::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
+            .remove(&())
+    {
         findings.extend(of_kubelets(cluster, told));
     }
     let expired = told::attempts(cluster, |one| {
@@ -71,7 +82,15 @@ fn of_kubelets(cluster: &Cluster, told: Told) -> Option<Finding> {
         commands: vec![format!("az aks rotate-certs {}", aks_named(cluster)), format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster))],
         verify: vec!["kubectl get nodes   # Ready".to_owned()],
     };
-    told.finding(&DETECTOR, "kubelet-client", format!("The kubelet's certificate on {whose} {}", if over { "was expired, and the node is ready by now" } else { "is expired" }), says)
+    told.finding(
+        &DETECTOR,
+        "kubelet-client",
+        format!(
+            "The kubelet's certificate on {whose} {}",
+            if over { "was expired, and the node is ready by now" } else { "is expired" }
+        ),
+        says,
+    )
 }
 
 fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Option<Finding> {
@@ -95,22 +114,37 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Opti
     };
     let dated = dates.map_or_else(String::new, |dates| format!(" The error says: current time {dates}."));
     let fix = match kind {
-        "webhook" => "Renew the webhook's certificate (most operators do by themselves, or by cert-manager), and the authority in its configuration.",
+        "webhook" => {
+            "Renew the webhook's certificate (most operators do by themselves, or by cert-manager), and the authority in its configuration."
+        }
         "other" => "Renew the certificate of that server, or correct the clock of who asks.",
-        _ => "Compare the clock of who complains with the dates. If the clock is right, rotate the cluster's certificates, then fetch kubeconfigs anew.",
+        _ => {
+            "Compare the clock of who complains with the dates. If the clock is right, rotate the cluster's certificates, then fetch kubeconfigs anew."
+        }
     };
     told.hosts.remove("");
     let says = Says {
         severity,
         confidence,
         unit: "failed attempt",
-        cause: format!("{}{} failed{}, because a certificate is expired or not yet valid.{dated}", capital(what), told.reached_for_in_brackets(), told.when()),
+        cause: format!(
+            "{}{} failed{}, because a certificate is expired or not yet valid.{dated}",
+            capital(what),
+            told.reached_for_in_brackets(),
+            told.when()
+        ),
         fix: fix.to_owned(),
         commands: match kind {
             "webhook" | "other" => Vec::new(),
-            _ => vec![format!("az aks rotate-certs {}", aks_named(cluster)), format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster))],
+            _ => vec![
+                format!("az aks rotate-certs {}", aks_named(cluster)),
+                format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster)),
+            ],
         },
-        verify: vec![format!("openssl s_client -connect {}:443 </dev/null 2>/dev/null | openssl x509 -noout -dates", told.hosts.iter().next().map_or("HOST", String::as_str))],
+        verify: vec![format!(
+            "openssl s_client -connect {}:443 </dev/null 2>/dev/null | openssl x509 -noout -dates",
+            told.hosts.iter().next().map_or("HOST", String::as_str)
+        )],
     };
     let title = format!("A certificate is expired: {what} fail");
     told.finding(&DETECTOR, kind, title, says)
@@ -119,7 +153,12 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Opti
 /// Certificates that somebody saved, and whose end is over at the time of the bundle.
 fn shown(cluster: &Cluster) -> Vec<Finding> {
     let Some(now) = cluster.anchor else { return Vec::new() };
-    let over = cluster.facts.nodes.certificates.iter().filter_map(|(place, one)| Some((place, one, one.not_after.filter(|end| *end < now)?)));
+    let over = cluster
+        .facts
+        .nodes
+        .certificates
+        .iter()
+        .filter_map(|(place, one)| Some((place, one, one.not_after.filter(|end| *end < now)?)));
     let findings = over.filter_map(|(place, one, end)| {
         let whose = if one.whose.is_empty() { one.subject.to_string() } else { one.whose.to_string() };
         let whose = if whose.is_empty() { place.source.to_string() } else { whose };

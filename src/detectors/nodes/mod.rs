@@ -1,5 +1,13 @@
 //! Nodes, certificates, identities, scheduling and scale.
 
+mod autoscaler_refuses;
+mod azure_identity_lacks_permission;
+mod certificate_expired;
+mod node_not_ready;
+mod pdb_blocks_drain;
+mod pod_unschedulable;
+mod run_command_failed;
+
 super::detectors![
     node_not_ready,
     certificate_expired,

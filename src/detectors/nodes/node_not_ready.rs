@@ -15,7 +15,13 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Nodes are not ready",
     guide: &["4"],
     needs: &[NODES],
-    explains: &["service-pods-not-ready", "kube-proxy-not-running", "tunnel-down", "pod-unschedulable", "service-local-traffic-only"],
+    explains: &[
+        "service-pods-not-ready",
+        "kube-proxy-not-running",
+        "tunnel-down",
+        "pod-unschedulable",
+        "service-local-traffic-only",
+    ],
     doc: Doc {
         meaning: "A node that is not ready gets no new pods, and after five minutes its pods are made anew elsewhere. Its kubelet reports no more (unknown: the node, its way to the API server, or its certificate), or says itself what is wrong: the network plugin, the container runtime, memory, disk.",
         decision: "The condition Ready of each node, grouped by the reason that it and its other conditions give. Confirmed. Critical when no node is ready or more than half are not. Nodes younger than ten minutes that say what they wait for are told as low: they start.",
@@ -29,12 +35,20 @@ pub(super) const DETECTOR: Detector = Detector {
 fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
     let message = &*ready.message;
     let has = |words: &str| message.contains(words);
-    let pressure = node.status.conditions.iter().find(|one| one.r#type.ends_with("Pressure") && &*one.status == "True");
+    let pressure =
+        node.status.conditions.iter().find(|one| one.r#type.ends_with("Pressure") && &*one.status == "True");
     let (kind, shown) = match () {
-        () if &*ready.status == "Unknown" || has("stopped posting node status") => ("silent", "the kubelet reports no more: the machine is down, has no way to the API server, or its certificate is over"),
-        () if has("NetworkPluginNotReady") || has("cni plugin not initialized") => ("network", "the network plugin is not ready"),
+        () if &*ready.status == "Unknown" || has("stopped posting node status") => (
+            "silent",
+            "the kubelet reports no more: the machine is down, has no way to the API server, or its certificate is over",
+        ),
+        () if has("NetworkPluginNotReady") || has("cni plugin not initialized") => {
+            ("network", "the network plugin is not ready")
+        }
         () if has("PLEG is not healthy") => ("runtime", "the container runtime does not keep up (PLEG)"),
-        () if has("container runtime") || has("runtime is down") => ("runtime", "the container runtime does not answer"),
+        () if has("container runtime") || has("runtime is down") => {
+            ("runtime", "the container runtime does not answer")
+        }
         () if pressure.is_some() => ("pressure", "the node is short of memory, disk or process ids"),
         () => ("other", "for a reason that the bundle does not tell"),
     };
@@ -51,7 +65,15 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut groups: BTreeMap<(&'static str, bool), (Told, String)> = BTreeMap::new();
     for (key, seen) in nodes.iter() {
         let node = &seen.object;
-        let Some(ready) = node.status.conditions.iter().find(|one| &*one.r#type == "Ready").filter(|one| &*one.status != "True") else { continue };
+        let Some(ready) = node
+            .status
+            .conditions
+            .iter()
+            .find(|one| &*one.r#type == "Ready")
+            .filter(|one| &*one.status != "True")
+        else {
+            continue;
+        };
         let (kind, words) = why(node, ready);
         let made = node.metadata.creation_timestamp.0;
         // A node that starts says what it waits for; one that went silent had started.
@@ -63,16 +85,31 @@ fn judge(cluster: &Cluster) -> Outcome {
         let since = ready.last_transition_time.0;
         told.span = time::joined(told.span, since.map(|at| (at, at)));
         told.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|mut place| {
-            place.excerpt = excerpt(format!("Ready is {}: {} {}", ready.status, ready.reason, ready.message).as_bytes());
+            place.excerpt =
+                excerpt(format!("Ready is {}: {} {}", ready.status, ready.reason, ready.message).as_bytes());
             place
         }));
         let _ = shown;
     }
     let down: usize = groups.values().map(|(told, _)| told.nodes.len()).sum();
-    groups.into_iter().filter_map(|((kind, starting), (told, shown))| finding(cluster, kind, starting, &shown, told, down, known)).collect::<Vec<_>>().into()
+    groups
+        .into_iter()
+        .filter_map(|((kind, starting), (told, shown))| {
+            finding(cluster, kind, starting, &shown, told, down, known)
+        })
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, kind: &str, starting: bool, why: &str, mut told: Told, down: usize, all: usize) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    kind: &str,
+    starting: bool,
+    why: &str,
+    mut told: Told,
+    down: usize,
+    all: usize,
+) -> Option<Finding> {
     let names = listed(told.nodes.iter().map(String::as_str), 3);
     let count = told.nodes.len();
     let most = down * 2 > all;
@@ -81,7 +118,10 @@ fn finding(cluster: &Cluster, kind: &str, starting: bool, why: &str, mut told: T
         (false, true) => Severity::Critical,
         (false, false) => Severity::High,
     };
-    let struggling = told::signals(cluster, |key| (key.signal == Signal::NodeStruggles && told.nodes.contains(&*key.node)).then_some(())).remove(&());
+    let struggling = told::signals(cluster, |key| {
+        (key.signal == Signal::NodeStruggles && told.nodes.contains(&*key.node)).then_some(())
+    })
+    .remove(&());
     if let Some(more) = struggling {
         told.evidence.extend(more.evidence);
     }
@@ -92,13 +132,21 @@ fn finding(cluster: &Cluster, kind: &str, starting: bool, why: &str, mut told: T
     } else {
         ""
     };
-    let repair = ["NodeRebootStart", "NodeReimageStart", "NodeRedeployStart"].iter().any(|reason| cluster.facts.events.of_reason(reason).any(|(key, _)| told.nodes.contains(&*key.name)));
+    let repair = ["NodeRebootStart", "NodeReimageStart", "NodeRedeployStart"]
+        .iter()
+        .any(|reason| cluster.facts.events.of_reason(reason).any(|(key, _)| told.nodes.contains(&*key.name)));
     let repaired = if repair { " AKS tries to repair: events tell of a reboot or reimage." } else { "" };
     let since = told.span.map_or_else(String::new, |(first, _)| format!(" since {}", time::show(first)));
     let fix = match kind {
-        "silent" => "See in Azure whether the machine runs. If several went silent at once, find what they share: route, security group, firewall, DNS, certificates. Single ones: restart, then reimage the machine.",
-        "network" => "Look at the pods of the network plugin on that node, and at /etc/cni/net.d; reimage the node if they don't come up.",
-        "runtime" => "The node has more containers or disk work than it can follow: see the disk's limits, and restart containerd or the node.",
+        "silent" => {
+            "See in Azure whether the machine runs. If several went silent at once, find what they share: route, security group, firewall, DNS, certificates. Single ones: restart, then reimage the machine."
+        }
+        "network" => {
+            "Look at the pods of the network plugin on that node, and at /etc/cni/net.d; reimage the node if they don't come up."
+        }
+        "runtime" => {
+            "The node has more containers or disk work than it can follow: see the disk's limits, and restart containerd or the node."
+        }
         "pressure" => "See what the node is short of; set requests and limits, or give it more.",
         _ => "Describe the node and read its kubelet's journal.",
     };

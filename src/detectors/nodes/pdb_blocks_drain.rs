@@ -27,7 +27,9 @@ const BUDGETS: Need = Need {
     what: "the disruption budgets",
     why: "they say how many pods may be missing",
     command: "kubectl get poddisruptionbudgets -A -o json > pdbs.json",
-    met: |cluster| cluster.facts.has_list("PodDisruptionBudget") || !cluster.facts.objects.disruption_budgets.is_empty(),
+    met: |cluster| {
+        cluster.facts.has_list("PodDisruptionBudget") || !cluster.facts.objects.disruption_budgets.is_empty()
+    },
 };
 
 /// Whether the budget can never allow an eviction, and why.
@@ -52,14 +54,17 @@ fn never(budget: &PodDisruptionBudget) -> Option<String> {
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let refused: BTreeMap<(), Told> = told::signals(cluster, |key| (key.signal == Signal::DrainBlocked).then_some(()));
+    let refused: BTreeMap<(), Told> =
+        told::signals(cluster, |key| (key.signal == Signal::DrainBlocked).then_some(()));
     let refused = refused.into_values().next();
     let none: Vec<(&Key, &crate::facts::Seen<PodDisruptionBudget>)> = cluster
         .facts
         .objects
         .disruption_budgets
         .iter()
-        .filter(|(_, seen)| seen.object.status.disruptions_allowed == Some(0) && seen.object.status.expected_pods != Some(0))
+        .filter(|(_, seen)| {
+            seen.object.status.disruptions_allowed == Some(0) && seen.object.status.expected_pods != Some(0)
+        })
         .collect();
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(told) = refused {
@@ -70,16 +75,31 @@ fn judge(cluster: &Cluster) -> Outcome {
     findings.into()
 }
 
-fn drain(cluster: &Cluster, mut told: Told, none: &[(&Key, &crate::facts::Seen<PodDisruptionBudget>)]) -> Option<Finding> {
+fn drain(
+    cluster: &Cluster,
+    mut told: Told,
+    none: &[(&Key, &crate::facts::Seen<PodDisruptionBudget>)],
+) -> Option<Finding> {
     let passed = cluster.is_over(told.span) && none.is_empty();
     let named: Vec<String> = none.iter().map(|(key, _)| key.shown()).collect();
-    let places: Vec<_> = none.iter().take(2).filter_map(|(key, seen)| seen.evidence("PodDisruptionBudget", key).into_iter().next()).collect();
+    let places: Vec<_> = none
+        .iter()
+        .take(2)
+        .filter_map(|(key, seen)| seen.evidence("PodDisruptionBudget", key).into_iter().next())
+        .collect();
     told.evidence.extend(places);
     let pods = told::listed(told.details.iter().map(String::as_str), 3);
     let of = if pods.is_empty() { String::new() } else { format!(" of {pods}") };
-    let by = if named.is_empty() { " The budgets are not in the bundle, or allow evictions by now.".to_owned() } else { format!(" Budgets that allow none now: {}.", told::listed(named.iter().map(String::as_str), 4)) };
+    let by = if named.is_empty() {
+        " The budgets are not in the bundle, or allow evictions by now.".to_owned()
+    } else {
+        format!(" Budgets that allow none now: {}.", told::listed(named.iter().map(String::as_str), 4))
+    };
     let first = none.first().map(|(key, _)| (*key).clone());
-    let target = first.as_ref().map_or_else(|| "BUDGET -n NAMESPACE".to_owned(), |key| format!("{} -n {}", shell(&key.name), shell(&key.namespace)));
+    let target = first.as_ref().map_or_else(
+        || "BUDGET -n NAMESPACE".to_owned(),
+        |key| format!("{} -n {}", shell(&key.name), shell(&key.namespace)),
+    );
     let says = Says {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else if none.is_empty() { Confidence::Likely } else { Confidence::Confirmed },
@@ -93,7 +113,18 @@ fn drain(cluster: &Cluster, mut told: Told, none: &[(&Key, &crate::facts::Seen<P
         ],
         verify: vec!["kubectl get poddisruptionbudgets -A   # ALLOWED DISRUPTIONS is not 0".to_owned()],
     };
-    let title = if passed { "Evictions were refused by a disruption budget for a while".to_owned() } else { format!("A disruption budget lets no pod go{}", if named.is_empty() { String::new() } else { format!(": {}", told::listed(named.iter().map(String::as_str), 2)) }) };
+    let title = if passed {
+        "Evictions were refused by a disruption budget for a while".to_owned()
+    } else {
+        format!(
+            "A disruption budget lets no pod go{}",
+            if named.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", told::listed(named.iter().map(String::as_str), 2))
+            }
+        )
+    };
     let mut finding = told.finding(&DETECTOR, "evictions", title, says)?;
     finding.subjects.extend(none.iter().take(20).map(|(key, _)| subject("PodDisruptionBudget", key)));
     Some(finding)
@@ -106,12 +137,23 @@ fn risk(key: &Key, seen: &crate::facts::Seen<PodDisruptionBudget>, why: &str) ->
         severity: Severity::Low,
         confidence: Confidence::Likely,
         unit: "budget",
-        cause: format!("The budget {} can never allow an eviction: {why}. The next upgrade of its nodes will wait for it and fail. No refused eviction is in the bundle.", key.shown()),
-        fix: "Run one replica more than the budget asks for, or let it allow one pod to be missing.".to_owned(),
-        commands: vec![format!("kubectl patch pdb {target} --type merge -p '{{\"spec\":{{\"minAvailable\":null,\"maxUnavailable\":1}}}}'")],
+        cause: format!(
+            "The budget {} can never allow an eviction: {why}. The next upgrade of its nodes will wait for it and fail. No refused eviction is in the bundle.",
+            key.shown()
+        ),
+        fix: "Run one replica more than the budget asks for, or let it allow one pod to be missing."
+            .to_owned(),
+        commands: vec![format!(
+            "kubectl patch pdb {target} --type merge -p '{{\"spec\":{{\"minAvailable\":null,\"maxUnavailable\":1}}}}'"
+        )],
         verify: vec![format!("kubectl get pdb {target}   # ALLOWED DISRUPTIONS is not 0")],
     };
-    let mut finding = told.finding(&DETECTOR, &key.shown(), format!("Disruption budget {} can never let a pod go: {why}", key.shown()), says)?;
+    let mut finding = told.finding(
+        &DETECTOR,
+        &key.shown(),
+        format!("Disruption budget {} can never let a pod go: {why}", key.shown()),
+        says,
+    )?;
     finding.subjects.push(subject("PodDisruptionBudget", key));
     Some(finding)
 }

@@ -28,14 +28,46 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Conditions: words of the scheduler, what they mean, what to do.
 const CONDITIONS: &[(&str, &str, &str)] = &[
-    ("Insufficient cpu", "too little cpu is left", "Lower the pod's cpu request if it asks for more than it needs, or add nodes."),
-    ("Insufficient memory", "too little memory is left", "Lower the pod's memory request if it asks for more than it needs, or add nodes."),
-    ("Too many pods", "nodes have as many pods as they may (maxPods)", "Add nodes, or a pool with a higher maxPods, whose subnet has the addresses for it."),
-    ("volume node affinity conflict", "its volume is in a zone or on a node without room", "Let the volume be made where the pod can run (volumeBindingMode: WaitForFirstConsumer), or add a node in that zone."),
-    ("untolerated taint", "nodes have a taint that it does not tolerate", "Tolerate the taint, or take it away; taints not-ready and unreachable are those of nodes that are down."),
-    ("didn't match Pod's node affinity/selector", "no node has the labels that it asks for", "Correct the selector, or label nodes; a pool that was scaled to zero has none."),
-    ("didn't match pod anti-affinity", "it keeps away from pods that are on every node", "Add nodes, or ask for it only as preferred."),
-    ("unbound immediate PersistentVolumeClaims", "its volume claim is not bound", "See why the claim is not bound: its storage class, its quota."),
+    (
+        "Insufficient cpu",
+        "too little cpu is left",
+        "Lower the pod's cpu request if it asks for more than it needs, or add nodes.",
+    ),
+    (
+        "Insufficient memory",
+        "too little memory is left",
+        "Lower the pod's memory request if it asks for more than it needs, or add nodes.",
+    ),
+    (
+        "Too many pods",
+        "nodes have as many pods as they may (maxPods)",
+        "Add nodes, or a pool with a higher maxPods, whose subnet has the addresses for it.",
+    ),
+    (
+        "volume node affinity conflict",
+        "its volume is in a zone or on a node without room",
+        "Let the volume be made where the pod can run (volumeBindingMode: WaitForFirstConsumer), or add a node in that zone.",
+    ),
+    (
+        "untolerated taint",
+        "nodes have a taint that it does not tolerate",
+        "Tolerate the taint, or take it away; taints not-ready and unreachable are those of nodes that are down.",
+    ),
+    (
+        "didn't match Pod's node affinity/selector",
+        "no node has the labels that it asks for",
+        "Correct the selector, or label nodes; a pool that was scaled to zero has none.",
+    ),
+    (
+        "didn't match pod anti-affinity",
+        "it keeps away from pods that are on every node",
+        "Add nodes, or ask for it only as preferred.",
+    ),
+    (
+        "unbound immediate PersistentVolumeClaims",
+        "its volume claim is not bound",
+        "See why the claim is not bound: its storage class, its quota.",
+    ),
     ("unschedulable", "nodes are cordoned", "Uncordon nodes, or finish what cordoned them."),
 ];
 
@@ -47,8 +79,12 @@ fn named(message: &str) -> Vec<usize> {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let mut groups: BTreeMap<Vec<usize>, (Told, String)> = BTreeMap::new();
-    for (key, seen) in cluster.facts.objects.pods.iter().filter(|(_, seen)| &*seen.object.status.phase == "Pending") {
-        let Some(Why::Unscheduled(message)) = why_not_ready(&cluster.facts, key, &seen.object) else { continue };
+    for (key, seen) in
+        cluster.facts.objects.pods.iter().filter(|(_, seen)| &*seen.object.status.phase == "Pending")
+    {
+        let Some(Why::Unscheduled(message)) = why_not_ready(&cluster.facts, key, &seen.object) else {
+            continue;
+        };
         if message.is_empty() {
             continue;
         }
@@ -63,7 +99,11 @@ fn judge(cluster: &Cluster) -> Outcome {
             *words = message;
         }
     }
-    groups.into_iter().filter_map(|(conditions, (told, words))| finding(&conditions, &words, told)).collect::<Vec<_>>().into()
+    groups
+        .into_iter()
+        .filter_map(|(conditions, (told, words))| finding(&conditions, &words, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(conditions: &[usize], words: &str, told: Told) -> Option<Finding> {
@@ -77,17 +117,33 @@ fn finding(conditions: &[usize], words: &str, told: Told) -> Option<Finding> {
         severity: if told.pods.len() > 5 { Severity::High } else { Severity::Medium },
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("No node takes {} ({}): {meaning}. The scheduler says: {}", counted(told.pods.len(), "pod"), listed(pods.iter().map(String::as_str), 3), excerpt(words.as_bytes())),
+        cause: format!(
+            "No node takes {} ({}): {meaning}. The scheduler says: {}",
+            counted(told.pods.len(), "pod"),
+            listed(pods.iter().map(String::as_str), 3),
+            excerpt(words.as_bytes())
+        ),
         fix: if fix.is_empty() { "See what the scheduler says of each node.".to_owned() } else { fix },
         commands: vec![
             format!("kubectl describe pod {} -n {}", shell(&first.name), shell(&first.namespace)),
             "kubectl describe nodes | grep -A 8 'Allocated resources'".to_owned(),
         ],
-        verify: vec!["kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned()],
+        verify: vec![
+            "kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned(),
+        ],
     };
     let about = known.iter().map(|(words, ..)| *words).collect::<Vec<_>>().join(" ");
     let about = if about.is_empty() { first.shown() } else { about };
-    told.finding(&DETECTOR, &about, format!("No node takes {}: {}", if pods.len() == 1 { format!("pod {}", first.shown()) } else { counted(pods.len(), "pod") }, crate::evidence::excerpt(meaning.as_bytes())), says)
+    told.finding(
+        &DETECTOR,
+        &about,
+        format!(
+            "No node takes {}: {}",
+            if pods.len() == 1 { format!("pod {}", first.shown()) } else { counted(pods.len(), "pod") },
+            crate::evidence::excerpt(meaning.as_bytes())
+        ),
+        says,
+    )
 }
 
 #[cfg(test)]

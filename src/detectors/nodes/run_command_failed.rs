@@ -25,7 +25,9 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<String, Told> = told::signals(cluster, |key| (key.signal == Signal::RunCommandFailed).then(|| key.detail.to_string()));
+    let all: BTreeMap<String, Told> = told::signals(cluster, |key| {
+        (key.signal == Signal::RunCommandFailed).then(|| key.detail.to_string())
+    });
     let findings = all.into_iter().filter_map(|(code, told)| {
         let slow = code == "KubernetesPerformanceError";
         let (why, fix) = if slow {

@@ -10,7 +10,9 @@ use regex::Regex;
 use super::common::{self, PODS};
 use crate::cluster::Cluster;
 use crate::cluster::service::State;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, EventTally, Failure, Key, time};
 
@@ -51,7 +53,8 @@ fn refused_port(text: &str) -> Option<u16> {
 fn refused_probes(cluster: &Cluster) -> impl Iterator<Item = (&EventKey, &EventTally, u16, &Evidence)> {
     let events = cluster.facts.events.of_reason("Unhealthy").filter(|(key, _)| &*key.kind == "Pod");
     events.filter_map(|(key, tally)| {
-        let found = tally.examples.as_slice().iter().find_map(|one| Some((refused_port(&one.excerpt)?, one)))?;
+        let found =
+            tally.examples.as_slice().iter().find_map(|one| Some((refused_port(&one.excerpt)?, one)))?;
         Some((key, tally, found.0, found.1))
     })
 }
@@ -69,7 +72,9 @@ impl<'a> Refusals<'a> {
         for (key, _, port, evidence) in refused_probes(cluster) {
             found.probes.entry((&key.namespace, &key.name, port)).or_default().push(evidence);
         }
-        for (key, tally) in cluster.facts.attempts.map.iter().filter(|(key, _)| key.failure == Failure::Refused) {
+        for (key, tally) in
+            cluster.facts.attempts.map.iter().filter(|(key, _)| key.failure == Failure::Refused)
+        {
             if let Ok(ip) = key.host.parse() {
                 found.attempts.entry((ip, key.port)).or_default().extend(tally.examples.as_slice());
             }
@@ -79,9 +84,12 @@ impl<'a> Refusals<'a> {
 
     /// Those to a port of the pods of a service.
     pub(super) fn at(&self, cluster: &Cluster, state: &State, port: u16) -> Vec<Evidence> {
-        let of_pods = state.pods.iter().filter_map(|pod| self.probes.get(&(&*pod.namespace, &*pod.name, port)));
-        let pods = state.pods.iter().filter_map(|pod| cluster.facts.objects.pods.get(&pod.namespace, &pod.name));
-        let of_addresses = pods.flat_map(|seen| seen.object.addresses()).filter_map(|ip| self.attempts.get(&(ip, port)));
+        let of_pods =
+            state.pods.iter().filter_map(|pod| self.probes.get(&(&*pod.namespace, &*pod.name, port)));
+        let pods =
+            state.pods.iter().filter_map(|pod| cluster.facts.objects.pods.get(&pod.namespace, &pod.name));
+        let of_addresses =
+            pods.flat_map(|seen| seen.object.addresses()).filter_map(|ip| self.attempts.get(&(ip, port)));
         of_pods.chain(of_addresses).flatten().copied().take(EXAMPLES).cloned().collect()
     }
 }
@@ -102,7 +110,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         let pod = &seen.object;
         let ready = pod.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True");
         let runs = !pod.status.container_statuses.is_empty()
-            && pod.status.container_statuses.iter().all(|one| one.state.waiting.is_none() && one.state.terminated.is_none());
+            && pod
+                .status
+                .container_statuses
+                .iter()
+                .all(|one| one.state.waiting.is_none() && one.state.terminated.is_none());
         if ready || !runs || pod.ended() || !pod.metadata.deletion_timestamp.is_empty() {
             continue;
         }
@@ -114,13 +126,21 @@ fn judge(cluster: &Cluster) -> Outcome {
         one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
         one.evidence.push(evidence.clone());
     }
-    found.into_iter().filter_map(|((owner, port), refused)| finding(cluster, &owner, port, refused)).collect::<Vec<_>>().into()
+    found
+        .into_iter()
+        .filter_map(|((owner, port), refused)| finding(cluster, &owner, port, refused))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: Refused) -> Option<Finding> {
     refused.evidence.truncate(EXAMPLES);
     let first = refused.pods.first()?.clone();
-    let pods = if refused.pods.len() == 1 { format!("Pod {}", first.shown()) } else { format!("{} pods of {owner}", refused.pods.len()) };
+    let pods = if refused.pods.len() == 1 {
+        format!("Pod {}", first.shown())
+    } else {
+        format!("{} pods of {owner}", refused.pods.len())
+    };
     let title = format!("{pods}: nothing listens on port {port}, the probe is refused");
     let mut finding = Finding::new(DETECTOR.id, &format!("{owner} {port}"), title, refused.evidence)?;
     finding.severity = Severity::High;
@@ -128,7 +148,8 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: Refused) -> O
     finding.count = refused.count;
     finding.unit = "refused probe";
     finding.seen(refused.span);
-    let mut subjects: Vec<SubjectRef> = refused.pods.iter().take(50).map(|pod| common::subject("Pod", pod)).collect();
+    let mut subjects: Vec<SubjectRef> =
+        refused.pods.iter().take(50).map(|pod| common::subject("Pod", pod)).collect();
     subjects.extend(cluster.services.of_pod(&first).into_iter().map(|key| common::subject("Service", key)));
     finding.subjects = subjects;
     finding.detail("port", port);
@@ -140,7 +161,9 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: Refused) -> O
     } else {
         format!(" The containers declare {}: the probe may ask the wrong port.", declared.join(", "))
     };
-    finding.cause = format!("The containers run, and the kubelet's connections to port {port} are refused: the application listens on another port, on 127.0.0.1 only, or not yet.{others}");
+    finding.cause = format!(
+        "The containers run, and the kubelet's connections to port {port} are refused: the application listens on another port, on 127.0.0.1 only, or not yet.{others}"
+    );
     let name = common::named(&first);
     finding.fix = Fix {
         text: "Look on which address and port the application listens; it must be 0.0.0.0 (or ::) and the port of the probe.".to_owned(),
@@ -157,8 +180,16 @@ mod tests {
 
     #[test]
     fn the_port_of_a_refused_probe_is_read() {
-        assert_eq!(refused_port("Readiness probe failed: Get \"http://10.1.1.1:8080/ready\": dial tcp 10.1.1.1:8080: connect: connection refused"), Some(8080));
-        assert_eq!(refused_port("Readiness probe failed: dial tcp [fd00::5]:9000: connect: connection refused"), Some(9000));
+        assert_eq!(
+            refused_port(
+                "Readiness probe failed: Get \"http://10.1.1.1:8080/ready\": dial tcp 10.1.1.1:8080: connect: connection refused"
+            ),
+            Some(8080)
+        );
+        assert_eq!(
+            refused_port("Readiness probe failed: dial tcp [fd00::5]:9000: connect: connection refused"),
+            Some(9000)
+        );
         assert_eq!(refused_port("Readiness probe failed: HTTP probe failed with statuscode: 503"), None);
     }
 }

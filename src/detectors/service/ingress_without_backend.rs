@@ -38,7 +38,10 @@ fn backends(ingress: &Ingress) -> BTreeSet<String> {
         (!name.is_empty()).then(|| name.to_owned())
     };
     let rules = ingress.spec.rules.iter().filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
-    rules.filter_map(|path| name(&path.backend)).chain(ingress.spec.default_backend.as_ref().and_then(name)).collect()
+    rules
+        .filter_map(|path| name(&path.backend))
+        .chain(ingress.spec.default_backend.as_ref().and_then(name))
+        .collect()
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
@@ -48,13 +51,25 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (key, seen) in objects.ingresses.iter() {
         for name in backends(&seen.object) {
             let service = Key::new(&*key.namespace, name.as_str());
-            let fault = match (objects.services.get(&service.namespace, &service.name), cluster.services.all.get(&service)) {
-                (None, _) if cluster.facts.has_list("Service") && known.contains(&*key.namespace) => Some((true, true)),
-                (Some(found), Some(state)) if &*found.object.spec.r#type != "ExternalName" && !found.object.spec.selector.is_empty() => {
+            let fault = match (
+                objects.services.get(&service.namespace, &service.name),
+                cluster.services.all.get(&service),
+            ) {
+                (None, _) if cluster.facts.has_list("Service") && known.contains(&*key.namespace) => {
+                    Some((true, true))
+                }
+                (Some(found), Some(state))
+                    if &*found.object.spec.r#type != "ExternalName"
+                        && !found.object.spec.selector.is_empty() =>
+                {
                     let published = state.published.as_ref();
                     match published {
-                        Some(published) => (published.complete && published.ready.is_empty()).then_some((false, true)),
-                        None => (state.ready.is_empty() && state.not_judged.is_none()).then_some((false, false)),
+                        Some(published) => {
+                            (published.complete && published.ready.is_empty()).then_some((false, true))
+                        }
+                        None => {
+                            (state.ready.is_empty() && state.not_judged.is_none()).then_some((false, false))
+                        }
                     }
                 }
                 _ => None,
@@ -64,14 +79,29 @@ fn judge(cluster: &Cluster) -> Outcome {
             }
         }
     }
-    broken.into_iter().filter_map(|(service, (ingresses, missing, sure))| finding(cluster, &service, &ingresses, missing, sure)).collect::<Vec<_>>().into()
+    broken
+        .into_iter()
+        .filter_map(|(service, (ingresses, missing, sure))| {
+            finding(cluster, &service, &ingresses, missing, sure)
+        })
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, service: &Key, ingresses: &[Key], missing: bool, sure: bool) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    service: &Key,
+    ingresses: &[Key],
+    missing: bool,
+    sure: bool,
+) -> Option<Finding> {
     let first = ingresses.first()?;
     let seen = cluster.facts.objects.ingresses.get(&first.namespace, &first.name)?;
     let mut told = Told { count: ingresses.len() as u64, ..Told::default() };
-    told.show_first(common::at(seen.evidence("Ingress", first), &format!("leads to service {}", service.name)));
+    told.show_first(common::at(
+        seen.evidence("Ingress", first),
+        &format!("leads to service {}", service.name),
+    ));
     told.evidence.extend(common::service_at(cluster, service, "no ready endpoint"));
     let names: Vec<String> = ingresses.iter().map(Key::shown).collect();
     let why = if missing { "does not exist in its namespace" } else { "has no ready pod" };
@@ -79,15 +109,35 @@ fn finding(cluster: &Cluster, service: &Key, ingresses: &[Key], missing: bool, s
         severity: Severity::High,
         confidence: if sure { Confidence::Confirmed } else { Confidence::Likely },
         unit: "ingress",
-        cause: format!("Ingress {} hands requests to service {}, which {why}: clients get 502 or 503.", crate::detectors::told::listed(names.iter().map(String::as_str), 3), service.shown()),
-        fix: if missing { "Correct the service's name in the ingress, or make the service.".to_owned() } else { "See what is wrong with the service: its own finding says why it has no pod.".to_owned() },
+        cause: format!(
+            "Ingress {} hands requests to service {}, which {why}: clients get 502 or 503.",
+            crate::detectors::told::listed(names.iter().map(String::as_str), 3),
+            service.shown()
+        ),
+        fix: if missing {
+            "Correct the service's name in the ingress, or make the service.".to_owned()
+        } else {
+            "See what is wrong with the service: its own finding says why it has no pod.".to_owned()
+        },
         commands: vec![
             format!("kubectl describe ingress {}", common::named(first)),
-            format!("kubectl get endpointslices -n {} -l kubernetes.io/service-name={}", shell(&service.namespace), shell(&service.name)),
+            format!(
+                "kubectl get endpointslices -n {} -l kubernetes.io/service-name={}",
+                shell(&service.namespace),
+                shell(&service.name)
+            ),
         ],
-        verify: vec![format!("kubectl describe ingress {}   # Backends name addresses of pods", common::named(first))],
+        verify: vec![format!(
+            "kubectl describe ingress {}   # Backends name addresses of pods",
+            common::named(first)
+        )],
     };
-    let mut finding = told.finding(&DETECTOR, &service.shown(), format!("Ingress {} leads to no pod: service {} {why}", first.shown(), service.shown()), says)?;
+    let mut finding = told.finding(
+        &DETECTOR,
+        &service.shown(),
+        format!("Ingress {} leads to no pod: service {} {why}", first.shown(), service.shown()),
+        says,
+    )?;
     finding.subjects.push(common::subject("Service", service));
     finding.subjects.extend(ingresses.iter().take(20).map(|key| common::subject("Ingress", key)));
     Some(finding)

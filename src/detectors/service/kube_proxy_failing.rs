@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
 
@@ -30,7 +32,12 @@ const LOGS: Need = Need {
     met: |cluster| {
         let of_proxy = |name: &str| name.contains("kube-proxy");
         cluster.facts.coverage.entries.keys().any(|name| of_proxy(name))
-            || cluster.facts.signals.map.iter().any(|(key, _)| matches!(key.signal, Signal::KubeProxyFailing | Signal::ConntrackFull))
+            || cluster
+                .facts
+                .signals
+                .map
+                .iter()
+                .any(|(key, _)| matches!(key.signal, Signal::KubeProxyFailing | Signal::ConntrackFull))
     },
 };
 
@@ -52,21 +59,38 @@ fn judge(cluster: &Cluster) -> Outcome {
         one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
         one.evidence.extend(tally.examples.as_slice().iter().cloned());
     }
-    all.into_iter().filter_map(|((signal, node), told)| finding(signal, &node, told)).collect::<Vec<_>>().into()
+    all.into_iter()
+        .filter_map(|((signal, node), told)| finding(signal, &node, told))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(signal: Signal, node: &str, mut told: Told) -> Option<Finding> {
     told.evidence.truncate(EXAMPLES);
     let whose = if node.is_empty() { "A node that is not named".to_owned() } else { format!("Node {node}") };
     let full = signal == Signal::ConntrackFull;
-    let what = if full { "the kernel's table of connections is full, packets are dropped" } else { "kube-proxy can't write its rules" };
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {node}", if full { "conntrack" } else { "rules" }), format!("{whose}: {what}"), told.evidence)?;
-    (finding.severity, finding.confidence) = if told.count > 2 { (Severity::High, Confidence::Likely) } else { (Severity::Low, Confidence::Possible) };
+    let what = if full {
+        "the kernel's table of connections is full, packets are dropped"
+    } else {
+        "kube-proxy can't write its rules"
+    };
+    let mut finding = Finding::new(
+        DETECTOR.id,
+        &format!("{} {node}", if full { "conntrack" } else { "rules" }),
+        format!("{whose}: {what}"),
+        told.evidence,
+    )?;
+    (finding.severity, finding.confidence) = if told.count > 2 {
+        (Severity::High, Confidence::Likely)
+    } else {
+        (Severity::Low, Confidence::Possible)
+    };
     finding.count = told.count;
     finding.unit = "line";
     finding.seen(told.span);
     if !node.is_empty() {
-        finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+        finding.subjects =
+            vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
     finding.cause = if full {
         "Every connection takes a place in the kernel's table; it is full, so new connections fail until others end.".to_owned()

@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 use super::common::{self, PODS};
 use crate::cluster::Cluster;
 use crate::cluster::policy::Kind;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
+};
 use crate::evidence::EXAMPLES;
 use crate::facts::{Form, Key};
 
@@ -33,7 +35,12 @@ const KUBE_PROXY: Need = Need {
 };
 
 fn proxies(cluster: &Cluster) -> impl Iterator<Item = (&Key, &crate::facts::Seen<crate::facts::Pod>)> {
-    cluster.facts.objects.pods.of_namespace("kube-system").filter(|(key, _)| key.name.starts_with("kube-proxy-") && key.name.len() <= 16 + 8)
+    cluster
+        .facts
+        .objects
+        .pods
+        .of_namespace("kube-system")
+        .filter(|(key, _)| key.name.starts_with("kube-proxy-") && key.name.len() <= 16 + 8)
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
@@ -44,23 +51,38 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     let ready_node = |name: &str| {
         let seen = cluster.facts.objects.nodes.get("", name);
-        seen.is_none_or(|seen| seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True"))
+        seen.is_none_or(|seen| {
+            seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+        })
     };
     for (key, seen) in proxies(cluster) {
         let pod = &seen.object;
         nodes.insert(&pod.spec.node_name);
         let statuses = &pod.status.container_statuses;
         let running = &*pod.status.phase == "Running" && statuses.iter().all(|status| status.ready);
-        if running || statuses.is_empty() && &*pod.status.phase == "Running" || !pod.metadata.deletion_timestamp.is_empty() || !ready_node(&pod.spec.node_name) {
+        if running
+            || statuses.is_empty() && &*pod.status.phase == "Running"
+            || !pod.metadata.deletion_timestamp.is_empty()
+            || !ready_node(&pod.spec.node_name)
+        {
             continue;
         }
         let waiting = statuses.iter().find_map(|status| status.state.waiting.as_ref());
         let state = waiting.map_or_else(|| pod.status.phase.to_string(), |one| one.reason.to_string());
-        let evidence: Vec<_> = common::pod_at(cluster, key, &format!("{state}, on {}", pod.spec.node_name)).into_iter().collect();
-        findings.extend(finding(&pod.spec.node_name, &format!("its pod {} is {state}", key.shown()), evidence, Some(key), Confidence::Confirmed));
+        let evidence: Vec<_> = common::pod_at(cluster, key, &format!("{state}, on {}", pod.spec.node_name))
+            .into_iter()
+            .collect();
+        findings.extend(finding(
+            &pod.spec.node_name,
+            &format!("its pod {} is {state}", key.shown()),
+            evidence,
+            Some(key),
+            Confidence::Confirmed,
+        ));
     }
     // A daemon set has one pod on every node that can run pods.
-    let listed = proxies(cluster).all(|(_, seen)| seen.form >= Form::Inventory || !seen.object.spec.node_name.is_empty());
+    let listed = proxies(cluster)
+        .all(|(_, seen)| seen.form >= Form::Inventory || !seen.object.spec.node_name.is_empty());
     if !nodes.is_empty() && listed && nodes.len() > 1 {
         let system = cluster.facts.objects.pods.of_namespace("kube-system");
         let with_system: HashSet<&str> = system.map(|(_, pod)| &*pod.object.spec.node_name).collect();
@@ -75,29 +97,54 @@ fn judge(cluster: &Cluster) -> Outcome {
             if nodes.contains(&*key.name) || !ready_node(&key.name) || virtual_node || windows {
                 continue;
             }
-            let evidence: Vec<_> = common::at(seen.evidence("Node", key), "ready, and no kube-proxy pod is on it").into_iter().collect();
-            findings.extend(finding(&key.name, "the bundle shows no kube-proxy pod on it, and one on other nodes", evidence, None, Confidence::Likely));
+            let evidence: Vec<_> =
+                common::at(seen.evidence("Node", key), "ready, and no kube-proxy pod is on it")
+                    .into_iter()
+                    .collect();
+            findings.extend(finding(
+                &key.name,
+                "the bundle shows no kube-proxy pod on it, and one on other nodes",
+                evidence,
+                None,
+                Confidence::Likely,
+            ));
         }
     }
     findings.into()
 }
 
-fn finding(node: &str, why: &str, mut evidence: Vec<crate::evidence::Evidence>, pod: Option<&Key>, confidence: Confidence) -> Option<Finding> {
+fn finding(
+    node: &str,
+    why: &str,
+    mut evidence: Vec<crate::evidence::Evidence>,
+    pod: Option<&Key>,
+    confidence: Confidence,
+) -> Option<Finding> {
     evidence.truncate(EXAMPLES);
-    let mut finding = Finding::new(DETECTOR.id, node, format!("Node {node}: kube-proxy does not run, {why}"), evidence)?;
+    let mut finding =
+        Finding::new(DETECTOR.id, node, format!("Node {node}: kube-proxy does not run, {why}"), evidence)?;
     finding.severity = Severity::High;
     finding.confidence = confidence;
     finding.unit = "node";
-    finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+    finding.subjects =
+        vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     finding.subjects.extend(pod.map(|pod| common::subject("Pod", pod)));
-    finding.cause = format!("On node {node} kube-proxy does not run: {why}. Services lead there to the pods of an earlier time, or nowhere.");
-    let mut commands = vec![format!("kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={}", shell(node))];
+    finding.cause = format!(
+        "On node {node} kube-proxy does not run: {why}. Services lead there to the pods of an earlier time, or nowhere."
+    );
+    let mut commands = vec![format!(
+        "kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={}",
+        shell(node)
+    )];
     commands.extend(pod.map(|pod| format!("kubectl logs {} --previous", common::named(pod))));
     finding.fix = Fix {
         text: "The pod's events and its last output say why. If its configuration is sound, delete the pod so that it is made anew; otherwise upgrade the node image or reimage the node.".to_owned(),
         commands,
         manifests: Vec::new(),
     };
-    finding.verify = vec![format!("kubectl get pods -n kube-system -l component=kube-proxy -o wide --field-selector spec.nodeName={}", shell(node))];
+    finding.verify = vec![format!(
+        "kubectl get pods -n kube-system -l component=kube-proxy -o wide --field-selector spec.nodeName={}",
+        shell(node)
+    )];
     Some(finding)
 }

@@ -24,10 +24,22 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Known reasons: what the message has, and what to do.
 const REASONS: &[(&str, &str)] = &[
-    ("LinkedAuthorizationFailed", "The cluster's identity lacks a right on a resource outside its own resource group: grant it Network Contributor on the subnet or on the resource group of the public address."),
-    ("AuthorizationFailed", "The cluster's identity lacks a right on the subnet or the public address: grant it Network Contributor there."),
-    ("PublicIPCountLimitReached", "The subscription has no public address left in the region: delete unused ones or raise the quota."),
-    ("PublicIPAddressCannotBeUsed", "The public address that is asked for is in use, or of another region or SKU."),
+    (
+        "LinkedAuthorizationFailed",
+        "The cluster's identity lacks a right on a resource outside its own resource group: grant it Network Contributor on the subnet or on the resource group of the public address.",
+    ),
+    (
+        "AuthorizationFailed",
+        "The cluster's identity lacks a right on the subnet or the public address: grant it Network Contributor there.",
+    ),
+    (
+        "PublicIPCountLimitReached",
+        "The subscription has no public address left in the region: delete unused ones or raise the quota.",
+    ),
+    (
+        "PublicIPAddressCannotBeUsed",
+        "The public address that is asked for is in use, or of another region or SKU.",
+    ),
     ("SubnetIsFull", "The subnet has no address left for an internal load balancer."),
 ];
 
@@ -48,7 +60,12 @@ fn event<'a>(cluster: &'a Cluster, service: &Key) -> Option<(&'a EventKey, &'a E
 fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> {
     let failed = event(cluster, key);
     let on_azure = cluster.facts.azure.of(crate::facts::AzureKind::Cluster).next().is_some()
-        || cluster.facts.objects.nodes.iter().any(|(_, seen)| seen.object.spec.provider_id.starts_with("azure://"));
+        || cluster
+            .facts
+            .objects
+            .nodes
+            .iter()
+            .any(|(_, seen)| seen.object.spec.provider_id.starts_with("azure://"));
     let mut evidence = vec![common::service_at(cluster, key, "type LoadBalancer, without an address")?];
     let words = failed.and_then(|(_, tally)| tally.examples.as_slice().last());
     evidence.extend(words.cloned());
@@ -67,7 +84,10 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
         finding.seen(tally.span.resolve(cluster.anchor));
     }
     let age = since.map_or_else(String::new, |since| format!(" since {}", time::show(since)));
-    let why = words.map_or_else(|| "No event says why.".to_owned(), |words| format!("The cloud says: {}", words.excerpt));
+    let why = words.map_or_else(
+        || "No event says why.".to_owned(),
+        |words| format!("The cloud says: {}", words.excerpt),
+    );
     finding.cause = format!("The service has asked for a load balancer{age} and has none. {why}");
     let known = words.and_then(|words| REASONS.iter().find(|(text, _)| words.excerpt.contains(text)));
     let text = known.map_or("The events of the service name what the cloud refused; without events, check that a cloud controller runs and that annotations of the service name existing resources.", |(_, fix)| fix);
@@ -76,6 +96,10 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
         commands: vec![format!("kubectl describe service {}", common::named(key))],
         manifests: Vec::new(),
     };
-    finding.verify = vec![format!("kubectl get service {} -n {}   # EXTERNAL-IP is an address", shell(&key.name), shell(&key.namespace))];
+    finding.verify = vec![format!(
+        "kubectl get service {} -n {}   # EXTERNAL-IP is an address",
+        shell(&key.name),
+        shell(&key.namespace)
+    )];
     Some(finding)
 }

@@ -1,7 +1,33 @@
 //! A service can't be reached: selectors, pods, ports, kube-proxy, policies, routes.
 
 mod common;
+mod container_not_listening;
+mod ingress_without_backend;
+mod kube_proxy_failing;
+mod kube_proxy_not_running;
+mod load_balancer_pending;
+mod nsg_blocks_load_balancer;
+mod nsg_blocks_node_pools;
+mod pod_routes_missing;
 mod policies;
+mod policy_blocks_api_server;
+mod policy_blocks_dns;
+mod policy_drops_logged;
+mod policy_engine_missing;
+mod policy_isolates_service;
+mod policy_peer_matches_nothing;
+mod policy_selects_nothing;
+mod service_endpoints_stale;
+mod service_external_name_nowhere;
+mod service_local_traffic_only;
+mod service_named_port_missing;
+mod service_pods_not_ready;
+mod service_protocol_mismatch;
+mod service_rules_missing;
+mod service_scaled_to_zero;
+mod service_selector_matches_nothing;
+mod service_target_port_undeclared;
+mod service_without_selector_or_endpoints;
 
 super::detectors![
     service_selector_matches_nothing,

@@ -29,11 +29,24 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for (key, seen) in cluster.facts.objects.services.iter() {
         let spec = &seen.object.spec;
-        let address = seen.object.status.load_balancer.ingress.iter().find_map(|one| one.ip.parse::<std::net::IpAddr>().ok());
-        let Some(ip) = address.filter(|ip| &*spec.r#type == "LoadBalancer" && !is_private(*ip) && spec.load_balancer_source_ranges.is_empty()) else { continue };
+        let address = seen
+            .object
+            .status
+            .load_balancer
+            .ingress
+            .iter()
+            .find_map(|one| one.ip.parse::<std::net::IpAddr>().ok());
+        let Some(ip) = address.filter(|ip| {
+            &*spec.r#type == "LoadBalancer" && !is_private(*ip) && spec.load_balancer_source_ranges.is_empty()
+        }) else {
+            continue;
+        };
         for group in &groups {
             let protocol = |name: &str| if name.eq_ignore_ascii_case("udp") { "udp" } else { "tcp" };
-            let blocked = spec.ports.iter().filter_map(|port| Some((u16::try_from(port.port).ok()?, protocol(&port.protocol))));
+            let blocked = spec
+                .ports
+                .iter()
+                .filter_map(|port| Some((u16::try_from(port.port).ok()?, protocol(&port.protocol))));
             let blocked: Vec<(u16, &str, Option<String>)> = blocked
                 .filter_map(|(port, protocol)| match group.filter(true, Far::Internet, protocol, port) {
                     Filtered::Denied(rule) => Some((port, protocol, Some(rule.name.clone()))),
@@ -46,7 +59,11 @@ fn judge(cluster: &Cluster) -> Outcome {
                     Some(rule) => format!("its rule {rule} denies it"),
                     None => "no rule of it lets it in".to_owned(),
                 };
-                let evidence = at(place, &format!("security group {}", group.name), &format!("{protocol} {port} from the Internet: {why}"));
+                let evidence = at(
+                    place,
+                    &format!("security group {}", group.name),
+                    &format!("{protocol} {port} from the Internet: {why}"),
+                );
                 findings.extend(finding(cluster, key, ip, *port, protocol, &group.name, &why, evidence));
             }
         }
@@ -55,13 +72,30 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 #[allow(clippy::too_many_arguments)]
-fn finding(cluster: &Cluster, key: &Key, ip: std::net::IpAddr, port: u16, protocol: &str, group: &str, why: &str, evidence: crate::evidence::Evidence) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    key: &Key,
+    ip: std::net::IpAddr,
+    port: u16,
+    protocol: &str,
+    group: &str,
+    why: &str,
+    evidence: crate::evidence::Evidence,
+) -> Option<Finding> {
     let host = ip.to_string();
-    let failing = told::attempts(cluster, |one| (one.failure == Failure::Timeout && one.hosts.contains(&host)).then_some(())).remove(&());
+    let failing = told::attempts(cluster, |one| {
+        (one.failure == Failure::Timeout && one.hosts.contains(&host)).then_some(())
+    })
+    .remove(&());
     let confirmed = failing.is_some();
     let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
-    told.show_first([Some(evidence), common::service_at(cluster, key, &format!("load balancer {ip}"))].into_iter().flatten());
-    let failures = if confirmed { format!(" Connections to it timed out{}.", told.when()) } else { String::new() };
+    told.show_first(
+        [Some(evidence), common::service_at(cluster, key, &format!("load balancer {ip}"))]
+            .into_iter()
+            .flatten(),
+    );
+    let failures =
+        if confirmed { format!(" Connections to it timed out{}.", told.when()) } else { String::new() };
     let says = Says {
         severity: Severity::High,
         confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
@@ -71,7 +105,12 @@ fn finding(cluster: &Cluster, key: &Key, ip: std::net::IpAddr, port: u16, protoc
         commands: vec![format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-{port} --priority 200 --direction Inbound --access Allow --protocol {} --source-address-prefixes Internet --destination-address-prefixes {ip} --destination-port-ranges {port}", crate::detectors::shell(group), if protocol == "udp" { "Udp" } else { "Tcp" })],
         verify: vec![format!("curl -v --connect-timeout 5 http://{ip}:{port}/   # from outside")],
     };
-    let mut finding = told.finding(&DETECTOR, &key.shown(), format!("Security group {group} keeps requests from service {} ({ip} port {port})", key.shown()), says)?;
+    let mut finding = told.finding(
+        &DETECTOR,
+        &key.shown(),
+        format!("Security group {group} keeps requests from service {} ({ip} port {port})", key.shown()),
+        says,
+    )?;
     finding.subjects.push(common::subject("Service", key));
     Some(finding)
 }

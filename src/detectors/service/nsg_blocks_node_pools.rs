@@ -28,20 +28,37 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for group in cluster.azure.node_groups() {
         let denied = ["udp", "tcp"].into_iter().find_map(|protocol| {
-            [true, false].into_iter().find_map(|inbound| match group.filter(inbound, Far::Network, protocol, 53) {
-                Filtered::Denied(rule) => Some((rule, protocol)),
-                _ => None,
+            [true, false].into_iter().find_map(|inbound| {
+                match group.filter(inbound, Far::Network, protocol, 53) {
+                    Filtered::Denied(rule) => Some((rule, protocol)),
+                    _ => None,
+                }
             })
         });
         let Some(((rule, protocol), place)) = denied.zip(group.place.as_ref()) else { continue };
         let failing = told::attempts(cluster, |one| {
-            (matches!(one.who, Who::Pod(_) | Who::Unknown) && one.failure == Failure::ResolverFailed && !one.ended).then_some(())
+            (matches!(one.who, Who::Pod(_) | Who::Unknown)
+                && one.failure == Failure::ResolverFailed
+                && !one.ended)
+                .then_some(())
         })
         .remove(&());
         let confirmed = failing.is_some();
         let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
-        told.show_first([at(place, &format!("security group {}, rule {}", group.name, rule.name), &format!("priority {}, {}, Deny, {protocol} 53", rule.priority, if rule.inbound { "Inbound" } else { "Outbound" }))]);
-        let failures = if confirmed { format!(" Look-ups of pods get no answer{}.", told.when()) } else { " No failed look-up is in the bundle.".to_owned() };
+        told.show_first([at(
+            place,
+            &format!("security group {}, rule {}", group.name, rule.name),
+            &format!(
+                "priority {}, {}, Deny, {protocol} 53",
+                rule.priority,
+                if rule.inbound { "Inbound" } else { "Outbound" }
+            ),
+        )]);
+        let failures = if confirmed {
+            format!(" Look-ups of pods get no answer{}.", told.when())
+        } else {
+            " No failed look-up is in the bundle.".to_owned()
+        };
         let says = Says {
             severity: if confirmed { Severity::Critical } else { Severity::High },
             confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
@@ -52,10 +69,12 @@ fn judge(cluster: &Cluster) -> Outcome {
             verify: vec!["kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default".to_owned()],
         };
         let title = format!("Security group {}: rule {} drops DNS between nodes", group.name, rule.name);
-        findings.extend(told.finding(&DETECTOR, &format!("{} {}", group.name, rule.name), title, says).map(|mut finding| {
-            finding.subjects.push(told::subject("Service", &Key::new("kube-system", "kube-dns")));
-            finding
-        }));
+        findings.extend(told.finding(&DETECTOR, &format!("{} {}", group.name, rule.name), title, says).map(
+            |mut finding| {
+                finding.subjects.push(told::subject("Service", &Key::new("kube-system", "kube-dns")));
+                finding
+            },
+        ));
     }
     findings.into()
 }

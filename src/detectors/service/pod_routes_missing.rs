@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{AzureKind, AzureResource, Place};
 
@@ -56,14 +58,26 @@ struct Node<'a> {
 }
 
 fn judge(cluster: &Cluster) -> Outcome {
-    let nodes: Vec<Node<'_>> = cluster.facts.objects.nodes.iter().filter_map(|(key, seen)| {
-        let mut internal = seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
-        Some(Node { name: &key.name, range: seen.object.spec.pod_cidr.parse().ok()?, address: internal.find_map(|one| one.address.parse().ok()) })
-    }).collect();
+    let nodes: Vec<Node<'_>> = cluster
+        .facts
+        .objects
+        .nodes
+        .iter()
+        .filter_map(|(key, seen)| {
+            let mut internal =
+                seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
+            Some(Node {
+                name: &key.name,
+                range: seen.object.spec.pod_cidr.parse().ok()?,
+                address: internal.find_map(|one| one.address.parse().ok()),
+            })
+        })
+        .collect();
     let mut findings = Vec::new();
     for (place, table) in cluster.facts.azure.of(AzureKind::RouteTable) {
         let routes: Vec<Route> = table.part("routes");
-        let by_range: BTreeMap<IpNet, &Route> = routes.iter().filter_map(|route| Some((route.addressprefix.parse().ok()?, route))).collect();
+        let by_range: BTreeMap<IpNet, &Route> =
+            routes.iter().filter_map(|route| Some((route.addressprefix.parse().ok()?, route))).collect();
         let known = nodes.iter().filter(|node| by_range.contains_key(&node.range)).count();
         // A table of something else.
         if known == 0 {
@@ -75,8 +89,12 @@ fn judge(cluster: &Cluster) -> Outcome {
                 Some(route) => {
                     let hop = route.nexthopipaddress.as_deref().and_then(|hop| hop.parse::<IpAddr>().ok());
                     match (hop, node.address) {
-                        (Some(hop), Some(own)) if hop != own => format!("its route for {} leads to {hop}, and the node has {own}", node.range),
-                        (None, Some(_)) if !route.nexthoptype.eq_ignore_ascii_case("VirtualAppliance") => format!("its route for {} leads to {}", node.range, route.nexthoptype),
+                        (Some(hop), Some(own)) if hop != own => {
+                            format!("its route for {} leads to {hop}, and the node has {own}", node.range)
+                        }
+                        (None, Some(_)) if !route.nexthoptype.eq_ignore_ascii_case("VirtualAppliance") => {
+                            format!("its route for {} leads to {}", node.range, route.nexthoptype)
+                        }
                         _ => continue,
                     }
                 }
@@ -88,21 +106,34 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(place: &Place, table: &AzureResource, node: &Node<'_>, why: &str) -> Option<Finding> {
-    let evidence = Evidence { source: place.source.clone(), line: place.line, pointer: Some(format!("route table {}", table.name).into()), excerpt: excerpt(why.as_bytes()) };
+    let evidence = Evidence {
+        source: place.source.clone(),
+        line: place.line,
+        pointer: Some(format!("route table {}", table.name).into()),
+        excerpt: excerpt(why.as_bytes()),
+    };
     let title = format!("Node {}: route table {} does not lead to its pods, {why}", node.name, table.name);
     let mut finding = Finding::new(DETECTOR.id, node.name, title, vec![evidence])?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
     finding.unit = "node";
-    finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.name.to_owned() }];
+    finding.subjects =
+        vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.name.to_owned() }];
     finding.detail("pod_range", node.range.to_string());
     finding.detail("route_table", &table.name);
-    finding.cause = format!("Pods of other nodes reach those of {} ({}) by route table {}; {why}.", node.name, node.range, table.name);
+    finding.cause = format!(
+        "Pods of other nodes reach those of {} ({}) by route table {}; {why}.",
+        node.name, node.range, table.name
+    );
     finding.fix = Fix {
         text: "Let AKS reconcile its routes; check that the table is associated with the node subnet, and that nobody else writes it. Never delete routes of AKS by hand.".to_owned(),
         commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER".to_owned(), format!("az network route-table route list -g NODE_RESOURCE_GROUP --route-table-name {} -o table", crate::detectors::shell(&table.name))],
         manifests: Vec::new(),
     };
-    finding.verify = vec![format!("az network route-table route list -g NODE_RESOURCE_GROUP --route-table-name {} --query \"[?addressPrefix=='{}']\"", crate::detectors::shell(&table.name), node.range)];
+    finding.verify = vec![format!(
+        "az network route-table route list -g NODE_RESOURCE_GROUP --route-table-name {} --query \"[?addressPrefix=='{}']\"",
+        crate::detectors::shell(&table.name),
+        node.range
+    )];
     Some(finding)
 }

@@ -44,7 +44,8 @@ fn failing(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     for (key, tally) in cluster.facts.attempts.map.iter() {
         let of_api = hosts.iter().any(|host| **host == *key.host) || &*key.host == "kubernetes.default.svc";
         let of_them = |pod: &Key| {
-            (*key.pod.0 == *pod.namespace && *key.pod.1 == *pod.name) || crate::cluster::speaker::is_of_pod(&key.source, pod)
+            (*key.pod.0 == *pod.namespace && *key.pod.1 == *pod.name)
+                || crate::cluster::speaker::is_of_pod(&key.source, pod)
         };
         if of_api && blocked.keys().any(of_them) {
             found.extend(tally.examples.as_slice().first().cloned());
@@ -66,16 +67,23 @@ fn with_account(cluster: &Cluster, blocked: &Blocked<'_>) -> bool {
 fn sealed(cluster: &Cluster, blocked: &Blocked<'_>) -> bool {
     blocked.policies.iter().all(|key| {
         let policy = cluster.policies.of(&key.namespace).find(|policy| policy.key == *key);
-        policy.and_then(|policy| policy.spec.as_ref()).is_some_and(|spec| spec.egress.as_ref().is_some_and(Vec::is_empty))
+        policy
+            .and_then(|policy| policy.spec.as_ref())
+            .is_some_and(|spec| spec.egress.as_ref().is_some_and(Vec::is_empty))
     })
 }
 
 /// Whether a rule opens a range that holds the API server's address, and takes it out again.
 fn excepted(cluster: &Cluster, blocked: &Blocked<'_>, api: &End<'_>) -> bool {
     let End::Address(ip) = api else { return false };
-    let policies = blocked.policies.iter().filter_map(|key| cluster.policies.of(&key.namespace).find(|own| own.key == *key));
+    let policies = blocked
+        .policies
+        .iter()
+        .filter_map(|key| cluster.policies.of(&key.namespace).find(|own| own.key == *key));
     let rules = policies.filter_map(|policy| policy.spec.as_ref()?.egress.as_ref()).flatten();
-    rules.flat_map(|rule| &rule.peers).any(|peer| matches!(peer, Peer::Block { range, .. } if range.contains(ip)))
+    rules
+        .flat_map(|rule| &rule.peers)
+        .any(|peer| matches!(peer, Peer::Block { range, .. } if range.contains(ip)))
 }
 
 fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -> Option<Finding> {
@@ -95,7 +103,10 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     let first = blocked.keys().next()?;
     evidence.extend(common::pod_at(cluster, first, "isolated"));
     let pods = blocked.pods();
-    let title = format!("{pods} {} can't reach the API server: {policies} does not allow it", if pods == 1 { "pod" } else { "pods" });
+    let title = format!(
+        "{pods} {} can't reach the API server: {policies} does not allow it",
+        if pods == 1 { "pod" } else { "pods" }
+    );
     let mut finding = Finding::new(DETECTOR.id, &policies, title, evidence)?;
     (finding.severity, finding.confidence) = match (failing.is_empty(), needs) {
         (false, _) => (Severity::High, Confidence::Confirmed),
@@ -107,7 +118,11 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
     finding.detail("policies", blocked.policies.iter().map(Key::shown).collect::<Vec<_>>());
-    let matter = if failing.is_empty() && !needs { " A rule opens a wide range and takes the address of the API server out of it. Whether the pods need it the bundle does not say." } else { "" };
+    let matter = if failing.is_empty() && !needs {
+        " A rule opens a wide range and takes the address of the API server out of it. Whether the pods need it the bundle does not say."
+    } else {
+        ""
+    };
     finding.cause = format!(
         "{policies} isolates these pods; a connection to the API server ({} port {}) was evaluated and is denied.{matter} {}",
         api.shown(),
@@ -118,12 +133,20 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     let opening = cluster.policies.opening(&from, api, &[*socket]);
     finding.fix = Fix {
         text: match &opening {
-            Some(_) => format!("If they need the API server, add the policy below; it was evaluated, and lets {} reach it. The address may change when the cluster is stopped and started.", from.shown()),
+            Some(_) => format!(
+                "If they need the API server, add the policy below; it was evaluated, and lets {} reach it. The address may change when the cluster is stopped and started.",
+                from.shown()
+            ),
             None => "Add a rule that allows the API server's address and port.".to_owned(),
         },
-        commands: vec!["kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes".to_owned()],
+        commands: vec![
+            "kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes".to_owned(),
+        ],
         manifests: opening.map(|opening| opening.manifests).unwrap_or_default(),
     };
-    finding.verify = vec![format!("kubectl exec {} -- sh -c 'curl -sk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version'", common::named(first))];
+    finding.verify = vec![format!(
+        "kubectl exec {} -- sh -c 'curl -sk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version'",
+        common::named(first)
+    )];
     Some(finding)
 }

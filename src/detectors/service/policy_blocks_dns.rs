@@ -1,8 +1,8 @@
 //! Network policies keep pods from the DNS service.
 
 use super::common;
-use super::policies::{self, Blocked, POLICIES};
 use super::common::PODS;
+use super::policies::{self, Blocked, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{End, Protocol, Socket};
 use crate::cluster::reach::Resolver;
@@ -31,7 +31,8 @@ pub(super) fn dns<'a>(cluster: &'a Cluster, stand_in: &'a (Key, Labels, PodSpec)
     let resolver = Resolver::new(cluster);
     for service in [Key::new("kube-system", "kube-dns"), Key::new("openshift-dns", "dns-default")] {
         let state = cluster.services.all.get(&service);
-        let pods = state.iter().flat_map(|state| if state.ready.is_empty() { &state.pods } else { &state.ready });
+        let pods =
+            state.iter().flat_map(|state| if state.ready.is_empty() { &state.pods } else { &state.ready });
         let ends: Vec<End<'_>> = pods.filter_map(|key| resolver.pod(&key.namespace, &key.name)).collect();
         if !ends.is_empty() {
             return ends;
@@ -65,7 +66,8 @@ fn failing(cluster: &Cluster, blocked: &Blocked<'_>) -> Vec<Evidence> {
     let mut found = Vec::new();
     for (key, tally) in speakers {
         let of_them = blocked.keys().any(|pod| {
-            (*key.pod.0 == *pod.namespace && *key.pod.1 == *pod.name) || crate::cluster::speaker::is_of_pod(&key.source, pod)
+            (*key.pod.0 == *pod.namespace && *key.pod.1 == *pod.name)
+                || crate::cluster::speaker::is_of_pod(&key.source, pod)
         });
         if of_them {
             found.extend(tally.examples.as_slice().first().cloned());
@@ -81,14 +83,19 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
         .policies
         .iter()
         .take(3)
-        .filter_map(|key| policies::policy_at(cluster, key, &format!("no rule allows port {port} to {}", dns.shown())))
+        .filter_map(|key| {
+            policies::policy_at(cluster, key, &format!("no rule allows port {port} to {}", dns.shown()))
+        })
         .collect();
     let failing = failing(cluster, blocked);
     evidence.extend(failing.iter().cloned());
     let first = blocked.keys().next()?;
     evidence.extend(common::pod_at(cluster, first, "isolated"));
     let pods = blocked.pods();
-    let title = format!("{pods} {} can't resolve names: {policies} allows no DNS", if pods == 1 { "pod" } else { "pods" });
+    let title = format!(
+        "{pods} {} can't resolve names: {policies} allows no DNS",
+        if pods == 1 { "pod" } else { "pods" }
+    );
     let mut finding = Finding::new(DETECTOR.id, &policies, title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = if failing.is_empty() { Confidence::Likely } else { Confidence::Confirmed };
@@ -107,10 +114,19 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     let sockets = [Socket { protocol: Protocol::Udp, port }, Socket { protocol: Protocol::Tcp, port }];
     let opening = cluster.policies.opening(&from, dns, &sockets);
     let more = blocked.groups.len().saturating_sub(1);
-    let rest = if more > 0 { format!(" It is for one of {} kinds of pods: an empty podSelector takes all of the namespace.", more + 1) } else { String::new() };
+    let rest = if more > 0 {
+        format!(
+            " It is for one of {} kinds of pods: an empty podSelector takes all of the namespace.",
+            more + 1
+        )
+    } else {
+        String::new()
+    };
     finding.fix = Fix {
         text: match &opening {
-            Some(_) => format!("Add the policy below; it was evaluated, and lets {} reach DNS.{rest}", from.shown()),
+            Some(_) => {
+                format!("Add the policy below; it was evaluated, and lets {} reach DNS.{rest}", from.shown())
+            }
             None => "Add a rule that allows UDP and TCP 53 to the DNS pods.".to_owned(),
         },
         commands: Vec::new(),

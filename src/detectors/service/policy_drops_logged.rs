@@ -43,11 +43,14 @@ struct Dropped {
 
 fn judge(cluster: &Cluster) -> Outcome {
     let mut all: BTreeMap<(String, String, String, u16), Dropped> = BTreeMap::new();
-    for (key, tally) in cluster.facts.signals.map.iter().filter(|(key, _)| key.signal == Signal::PolicyDropped) {
+    for (key, tally) in
+        cluster.facts.signals.map.iter().filter(|(key, _)| key.signal == Signal::PolicyDropped)
+    {
         let words: Vec<&str> = key.detail.split(' ').collect();
         let [from, to, protocol, rest @ ..] = words.as_slice() else { continue };
         let port = rest.first().and_then(|port| port.parse().ok()).unwrap_or(0);
-        let one = all.entry(((*from).to_owned(), (*to).to_owned(), (*protocol).to_owned(), port)).or_default();
+        let one =
+            all.entry(((*from).to_owned(), (*to).to_owned(), (*protocol).to_owned(), port)).or_default();
         one.count += tally.count();
         one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
         one.evidence.extend(tally.examples.as_slice().iter().cloned());
@@ -84,7 +87,8 @@ fn end<'a>(resolver: &Resolver<'a>, text: &str) -> Option<End<'a>> {
 fn owner(cluster: &Cluster, end: Option<&End<'_>>, text: &str) -> String {
     let Some(End::Pod(pod)) = end else { return text.to_owned() };
     let seen = cluster.facts.objects.pods.get(&pod.key.namespace, &pod.key.name);
-    let owner = seen.and_then(|seen| seen.object.metadata.owner_references.first().map(|owner| owner.name.to_string()));
+    let owner = seen
+        .and_then(|seen| seen.object.metadata.owner_references.first().map(|owner| owner.name.to_string()));
     format!("{}/{}", pod.key.namespace, owner.unwrap_or_else(|| pod.key.name.to_string()))
 }
 
@@ -103,14 +107,23 @@ fn finding(
         _ => None,
     };
     let denied = verdict.as_ref().is_some_and(|verdict| verdict.answer() == Answer::No);
-    let by: Vec<Key> = verdict.iter().filter(|_| denied).flat_map(|verdict| {
-        let sides = [&verdict.egress, &verdict.ingress].into_iter().filter(|side| side.answer == Answer::No);
-        sides.flat_map(|side| side.isolated_by.clone()).collect::<Vec<_>>()
-    }).collect();
+    let by: Vec<Key> = verdict
+        .iter()
+        .filter(|_| denied)
+        .flat_map(|verdict| {
+            let sides =
+                [&verdict.egress, &verdict.ingress].into_iter().filter(|side| side.answer == Answer::No);
+            sides.flat_map(|side| side.isolated_by.clone()).collect::<Vec<_>>()
+        })
+        .collect();
     dropped.evidence.truncate(EXAMPLES);
-    dropped.evidence.extend(by.iter().take(2).filter_map(|key| policies::policy_at(cluster, key, "no rule of it allows this")));
-    let title = format!("Dropped by policy: {source} to {target} on {protocol} {port}, {} times", dropped.count);
-    let mut finding = Finding::new(DETECTOR.id, &format!("{source} {target} {protocol} {port}"), title, dropped.evidence)?;
+    dropped.evidence.extend(
+        by.iter().take(2).filter_map(|key| policies::policy_at(cluster, key, "no rule of it allows this")),
+    );
+    let title =
+        format!("Dropped by policy: {source} to {target} on {protocol} {port}, {} times", dropped.count);
+    let mut finding =
+        Finding::new(DETECTOR.id, &format!("{source} {target} {protocol} {port}"), title, dropped.evidence)?;
     finding.severity = Severity::High;
     finding.confidence = if denied { Confidence::Confirmed } else { Confidence::Likely };
     finding.count = dropped.count;
@@ -126,20 +139,41 @@ fn finding(
     finding.detail("to", to);
     finding.detail("port", port);
     finding.cause = if denied {
-        format!("{} isolates, and no rule of it allows {source} to reach {target} on {protocol} {port}; the engine's log shows the packets that it dropped.", policies::names(&by))
+        format!(
+            "{} isolates, and no rule of it allows {source} to reach {target} on {protocol} {port}; the engine's log shows the packets that it dropped.",
+            policies::names(&by)
+        )
     } else {
-        let why = if ends.0.is_none() || ends.1.is_none() { "not all of its ends are pods of the bundle" } else { "the network policies of the bundle do not deny it" };
-        format!("The engine's log shows the dropped packets. Which policy it was can't be told: {why}. A Calico or Cilium policy of the cluster, or a policy that was changed since, may be it.")
+        let why = if ends.0.is_none() || ends.1.is_none() {
+            "not all of its ends are pods of the bundle"
+        } else {
+            "the network policies of the bundle do not deny it"
+        };
+        format!(
+            "The engine's log shows the dropped packets. Which policy it was can't be told: {why}. A Calico or Cilium policy of the cluster, or a policy that was changed since, may be it."
+        )
     };
     let opening = match (&ends.0, &ends.1, socket) {
         (Some(a), Some(b), Some(socket)) if denied => cluster.policies.opening(a, b, &[socket]),
         _ => None,
     };
     finding.fix = Fix {
-        text: if opening.is_some() { "If this traffic is meant to pass, add the policy below; it was evaluated against the bundle.".to_owned() } else { "Find the policy that drops it: list those of all kinds that select the two ends.".to_owned() },
-        commands: if opening.is_some() { Vec::new() } else { vec!["kubectl get networkpolicies,globalnetworkpolicies.crd.projectcalico.org,networkpolicies.crd.projectcalico.org -A".to_owned()] },
+        text: if opening.is_some() {
+            "If this traffic is meant to pass, add the policy below; it was evaluated against the bundle."
+                .to_owned()
+        } else {
+            "Find the policy that drops it: list those of all kinds that select the two ends.".to_owned()
+        },
+        commands: if opening.is_some() {
+            Vec::new()
+        } else {
+            vec!["kubectl get networkpolicies,globalnetworkpolicies.crd.projectcalico.org,networkpolicies.crd.projectcalico.org -A".to_owned()]
+        },
         manifests: opening.map(|opening| opening.manifests).unwrap_or_default(),
     };
-    finding.verify = vec!["journalctl -k --since -10m | grep calico-packet   # on the node: no new lines for these addresses".to_owned()];
+    finding.verify = vec![
+        "journalctl -k --since -10m | grep calico-packet   # on the node: no new lines for these addresses"
+            .to_owned(),
+    ];
     Some(finding)
 }

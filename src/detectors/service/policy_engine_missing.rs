@@ -36,8 +36,16 @@ fn judge(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     }
     let of_azure = cluster.facts.azure.of(AzureKind::Cluster).next().is_some();
-    let evidence: Vec<_> = cluster.policies.iter().take(3).filter_map(|policy| policies::policy_at(cluster, &policy.key, "not enforced")).collect();
-    let title = format!("{count} network {} enforced by nothing", if count == 1 { "policy is" } else { "policies are" });
+    let evidence: Vec<_> = cluster
+        .policies
+        .iter()
+        .take(3)
+        .filter_map(|policy| policies::policy_at(cluster, &policy.key, "not enforced"))
+        .collect();
+    let title = format!(
+        "{count} network {} enforced by nothing",
+        if count == 1 { "policy is" } else { "policies are" }
+    );
     let finding = Finding::new(DETECTOR.id, "cluster", title, evidence).map(|mut finding| {
         finding.severity = Severity::Medium;
         finding.confidence = if of_azure { Confidence::Confirmed } else { Confidence::Likely };

@@ -33,14 +33,19 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (key, state) in &cluster.services.all {
         let ends = state.ready.iter().filter_map(|pod| resolver.pod(&pod.namespace, &pod.name));
         let by: Option<Vec<_>> = ends.map(|end| policies::nobody_comes_in(cluster, &end)).collect();
-        let mut policies: Vec<Key> = by.into_iter().flatten().flatten().map(|policy| policy.key.clone()).collect();
+        let mut policies: Vec<Key> =
+            by.into_iter().flatten().flatten().map(|policy| policy.key.clone()).collect();
         policies.sort();
         policies.dedup();
         if !policies.is_empty() {
             found.entry(policies).or_default().push((key, state));
         }
     }
-    found.iter().filter_map(|(policies, services)| finding(cluster, policies, services)).collect::<Vec<_>>().into()
+    found
+        .iter()
+        .filter_map(|(policies, services)| finding(cluster, policies, services))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) -> Option<Finding> {
@@ -89,7 +94,9 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
         commands: vec![format!("kubetriage reach BUNDLE --from NAMESPACE/CLIENT --to {}:{port}", first.shown())],
         manifests: Vec::new(),
     };
-    finding.verify =
-        vec![format!("kubectl exec -n NAMESPACE CLIENT -- nc -vz -w 5 {}.{} {port}", first.name, first.namespace)];
+    finding.verify = vec![format!(
+        "kubectl exec -n NAMESPACE CLIENT -- nc -vz -w 5 {}.{} {port}",
+        first.name, first.namespace
+    )];
     Some(finding)
 }

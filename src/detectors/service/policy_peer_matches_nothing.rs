@@ -33,7 +33,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         }
         for direction in [Direction::Ingress, Direction::Egress] {
             for (at, rule) in spec.rules(direction).unwrap_or_default().iter().enumerate() {
-                let dead: Vec<Dead> = rule.peers.iter().filter_map(|peer| policies::dead(cluster, policy, peer)).collect();
+                let dead: Vec<Dead> =
+                    rule.peers.iter().filter_map(|peer| policies::dead(cluster, policy, peer)).collect();
                 if !rule.peers.is_empty() && dead.len() == rule.peers.len() {
                     findings.extend(finding(cluster, policy, direction, at, &dead));
                 }
@@ -49,15 +50,26 @@ fn meant(cluster: &Cluster, dead: &Dead) -> Option<(String, String)> {
         Dead::Namespaces(selector) => {
             let (key, value) = selector.match_labels.iter().next()?;
             if cluster.facts.objects.namespaces.get("", value).is_some() {
-                return Some((format!("namespace {value} exists, and has no label {key}={value}"), format!("kubernetes.io/metadata.name: {value}")));
+                return Some((
+                    format!("namespace {value} exists, and has no label {key}={value}"),
+                    format!("kubernetes.io/metadata.name: {value}"),
+                ));
             }
-            let alike = cluster.policies.known_namespaces().find_map(|(name, labels)| near(selector, labels).map(|label| (name, label)));
-            alike.map(|(name, (key, value))| (format!("namespace {name} has {key}={value}"), format!("{key}: {value}")))
+            let alike = cluster
+                .policies
+                .known_namespaces()
+                .find_map(|(name, labels)| near(selector, labels).map(|label| (name, label)));
+            alike.map(|(name, (key, value))| {
+                (format!("namespace {name} has {key}={value}"), format!("{key}: {value}"))
+            })
         }
         Dead::Pods(selector, namespaces) => {
             let groups = namespaces.iter().flat_map(|namespace| cluster.groups.in_namespace(namespace));
-            let mut alike = groups.filter_map(|group| Some((group.pods.first()?, near(selector, group.labels.as_ref()?)?)));
-            alike.next().map(|(pod, (key, value))| (format!("pods such as {} have {key}={value}", pod.shown()), format!("{key}: {value}")))
+            let mut alike = groups
+                .filter_map(|group| Some((group.pods.first()?, near(selector, group.labels.as_ref()?)?)));
+            alike.next().map(|(pod, (key, value))| {
+                (format!("pods such as {} have {key}={value}", pod.shown()), format!("{key}: {value}"))
+            })
         }
     }
 }
@@ -72,37 +84,74 @@ fn near(selector: &LabelSelector, labels: &Labels) -> Option<(Text, Text)> {
     })
 }
 
-fn finding(cluster: &Cluster, policy: &Policy, direction: Direction, at: usize, dead: &[Dead]) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    policy: &Policy,
+    direction: Direction,
+    at: usize,
+    dead: &[Dead],
+) -> Option<Finding> {
     let shown = |one: &Dead| match one {
         Dead::Namespaces(selector) => format!("no namespace has {}", selector::shown(selector)),
         Dead::Pods(selector, _) => format!("no pod has {}", selector::shown(selector)),
     };
     let words: Vec<String> = dead.iter().map(shown).collect();
     let key = &policy.key;
-    let mut evidence = vec![policies::policy_at(cluster, key, &format!("{} rule {}: {}", direction.name(), at + 1, words.join("; ")))?];
+    let mut evidence = vec![policies::policy_at(
+        cluster,
+        key,
+        &format!("{} rule {}: {}", direction.name(), at + 1, words.join("; ")),
+    )?];
     let meant = dead.iter().find_map(|one| meant(cluster, one));
     let spec = policy.spec.as_ref()?;
-    let pods: Vec<_> = cluster.groups.selected(&key.namespace, &spec.selects).flat_map(|group| &group.pods).collect();
+    let pods: Vec<_> =
+        cluster.groups.selected(&key.namespace, &spec.selects).flat_map(|group| &group.pods).collect();
     evidence.extend(pods.first().and_then(|pod| common::pod_at(cluster, pod, "isolated by the policy")));
-    let title = format!("NetworkPolicy {}: its {} rule {} means nobody, {}", key.shown(), direction.name(), at + 1, words.join("; "));
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {} {}", key.shown(), direction.name(), at + 1), title, evidence)?;
-    (finding.severity, finding.confidence) = if meant.is_some() { (Severity::High, Confidence::Likely) } else { (Severity::Low, Confidence::Possible) };
+    let title = format!(
+        "NetworkPolicy {}: its {} rule {} means nobody, {}",
+        key.shown(),
+        direction.name(),
+        at + 1,
+        words.join("; ")
+    );
+    let mut finding = Finding::new(
+        DETECTOR.id,
+        &format!("{} {} {}", key.shown(), direction.name(), at + 1),
+        title,
+        evidence,
+    )?;
+    (finding.severity, finding.confidence) = if meant.is_some() {
+        (Severity::High, Confidence::Likely)
+    } else {
+        (Severity::Low, Confidence::Possible)
+    };
     finding.count = pods.len() as u64;
     finding.unit = "isolated pod";
     finding.subjects = vec![common::subject("NetworkPolicy", key)];
     finding.subjects.extend(pods.iter().take(50).map(|pod| common::subject("Pod", pod)));
     finding.detail("selectors", &words);
-    let instead = meant.as_ref().map_or_else(|| "Nothing close to it exists: what it names may not be deployed.".to_owned(), |(words, _)| format!("Probably meant: {words}."));
-    finding.cause = format!("The policy isolates {} pods for {}, and this rule, which was to let somebody pass, takes nobody: {}. {instead}", pods.len(), direction.name(), words.join("; "));
+    let instead = meant.as_ref().map_or_else(
+        || "Nothing close to it exists: what it names may not be deployed.".to_owned(),
+        |(words, _)| format!("Probably meant: {words}."),
+    );
+    finding.cause = format!(
+        "The policy isolates {} pods for {}, and this rule, which was to let somebody pass, takes nobody: {}. {instead}",
+        pods.len(),
+        direction.name(),
+        words.join("; ")
+    );
     let edit = format!("kubectl edit networkpolicy {} -n {}", shell(&key.name), shell(&key.namespace));
     finding.fix = Fix {
         text: match &meant {
-            Some((_, label)) => format!("In {} rule {}, write the label that exists: {label}.", direction.name(), at + 1),
+            Some((_, label)) => {
+                format!("In {} rule {}, write the label that exists: {label}.", direction.name(), at + 1)
+            }
             None => "Correct the selector, or deploy what it names.".to_owned(),
         },
         commands: vec![edit, "kubectl get namespaces --show-labels".to_owned()],
         manifests: Vec::new(),
     };
-    finding.verify = vec!["kubetriage reach NEW_BUNDLE --from NAMESPACE/CLIENT --to NAMESPACE/POD:PORT".to_owned()];
+    finding.verify =
+        vec!["kubetriage reach NEW_BUNDLE --from NAMESPACE/CLIENT --to NAMESPACE/POD:PORT".to_owned()];
     Some(finding)
 }

@@ -24,7 +24,8 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Whether the bundle shows the pods of a namespace, as far as it tells.
 fn listed(cluster: &Cluster, namespace: &str) -> bool {
-    let several = || cluster.groups.all.windows(2).any(|pair| matches!(pair, [a, b] if a.namespace != b.namespace));
+    let several =
+        || cluster.groups.all.windows(2).any(|pair| matches!(pair, [a, b] if a.namespace != b.namespace));
     cluster.groups.in_namespace(namespace).next().is_some() || several()
 }
 
@@ -41,9 +42,17 @@ fn judge(cluster: &Cluster) -> Outcome {
             continue;
         }
         let wanted = selector::shown(&spec.selects);
-        let Some(evidence) = policies::policy_at(cluster, &policy.key, &format!("podSelector: {wanted}")) else { continue };
-        let title = format!("NetworkPolicy {} has no effect: no pod of its namespace has {wanted}", policy.key.shown());
-        let Some(mut finding) = Finding::new(DETECTOR.id, &policy.key.shown(), title, vec![evidence]) else { continue };
+        let Some(evidence) = policies::policy_at(cluster, &policy.key, &format!("podSelector: {wanted}"))
+        else {
+            continue;
+        };
+        let title = format!(
+            "NetworkPolicy {} has no effect: no pod of its namespace has {wanted}",
+            policy.key.shown()
+        );
+        let Some(mut finding) = Finding::new(DETECTOR.id, &policy.key.shown(), title, vec![evidence]) else {
+            continue;
+        };
         finding.severity = Severity::Info;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "policy";

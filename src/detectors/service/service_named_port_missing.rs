@@ -38,7 +38,12 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Opt
     let pod = port.unresolved.first().or(state.pods.first())?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {has}")));
     evidence.extend(common::endpoints_at(cluster, state, "the port is not among the endpoints"));
-    let title = format!("Service {}: its port {} leads nowhere, no pod has a port named {}", key.shown(), port.port, port.target);
+    let title = format!(
+        "Service {}: its port {} leads nowhere, no pod has a port named {}",
+        key.shown(),
+        port.port,
+        port.target
+    );
     let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
@@ -46,15 +51,30 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Opt
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
     finding.detail("target", &port.target);
     finding.detail("declared", &declared);
-    finding.cause = format!("The service sends port {} to the container port named {}, and the containers of its pods declare {has}. The port is left out of the endpoints.", port.port, port.target);
+    finding.cause = format!(
+        "The service sends port {} to the container port named {}, and the containers of its pods declare {has}. The port is left out of the endpoints.",
+        port.port, port.target
+    );
     // The only port of the protocol is the one that is meant.
     let mut meant = port.declared.iter().filter(|(_, protocol, _)| *protocol == port.protocol);
     let only = meant.next().filter(|_| meant.next().is_none());
-    let mut fix = Fix { text: "Use a name that the containers have, or give the container port this name in the pod template.".to_owned(), ..Fix::default() };
+    let mut fix = Fix {
+        text:
+            "Use a name that the containers have, or give the container port this name in the pod template."
+                .to_owned(),
+        ..Fix::default()
+    };
     if let Some((number, _, name)) = only {
         let target = if name.is_empty() { number.to_string() } else { format!("\"{name}\"") };
-        let patch = format!("{{\"spec\":{{\"ports\":[{{\"port\":{},\"protocol\":\"{}\",\"targetPort\":{target}}}]}}}}", port.port, port.protocol.name());
-        fix.text = format!("Point the port at {target}, the only {} port that the containers declare; or rename the container port.", port.protocol.name());
+        let patch = format!(
+            "{{\"spec\":{{\"ports\":[{{\"port\":{},\"protocol\":\"{}\",\"targetPort\":{target}}}]}}}}",
+            port.port,
+            port.protocol.name()
+        );
+        fix.text = format!(
+            "Point the port at {target}, the only {} port that the containers declare; or rename the container port.",
+            port.protocol.name()
+        );
         fix.commands = vec![format!("kubectl patch service {} -p {}", common::named(key), shell(&patch))];
     }
     finding.fix = fix;

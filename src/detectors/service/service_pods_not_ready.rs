@@ -15,7 +15,12 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "None of the pods behind a service is ready",
     guide: &["3.2"],
     needs: &[SERVICES, PODS],
-    explains: &["ingress-without-backend", "admission-webhook-failing", "metrics-api-unavailable", "pods-cannot-reach-dns"],
+    explains: &[
+        "ingress-without-backend",
+        "admission-webhook-failing",
+        "metrics-api-unavailable",
+        "pods-cannot-reach-dns",
+    ],
     doc: Doc {
         meaning: "The selector takes pods, and none of them is ready, so the service has no endpoints that get traffic. Why they are not ready is the cause: a crash, an image, the scheduler, a missing address, a lost node, or a readiness probe that fails.",
         decision: "For each selected pod: its phase, its conditions, what its containers wait for, its node, and the events about it. Pods that were deleted or have ended are left out, and a service that publishes pods that are not ready is not told.",
@@ -40,7 +45,8 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     }
     let mut kinds: Vec<(&str, Vec<&Unready>)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(kind, pods)| (std::cmp::Reverse(pods.len()), *kind));
-    let words: Vec<String> = kinds.iter().map(|(kind, pods)| format!("{} {}", pods.len(), phrase(kind))).collect();
+    let words: Vec<String> =
+        kinds.iter().map(|(kind, pods)| format!("{} {}", pods.len(), phrase(kind))).collect();
     let mut evidence: Vec<_> = kinds
         .iter()
         .filter_map(|(_, pods)| pods.first())
@@ -58,11 +64,18 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     finding.unit = "pod";
     finding.subjects = vec![common::subject("Service", key)];
     finding.subjects.extend(unready.iter().take(50).map(|one| common::subject("Pod", &one.pod)));
-    let reasons = unready.iter().take(50).map(|one| serde_json::json!({ "pod": one.pod.shown(), "why": one.why.shown() }));
+    let reasons = unready
+        .iter()
+        .take(50)
+        .map(|one| serde_json::json!({ "pod": one.pod.shown(), "why": one.why.shown() }));
     finding.detail("pods", reasons.collect::<Vec<_>>());
     finding.detail("why", kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
     let first = kinds.first().and_then(|(_, pods)| pods.first())?;
-    finding.cause = format!("The selector takes {count} pods, and none is ready, so the service leads nowhere. {}: {}.", first.pod.shown(), first.why.shown());
+    finding.cause = format!(
+        "The selector takes {count} pods, and none is ready, so the service leads nowhere. {}: {}.",
+        first.pod.shown(),
+        first.why.shown()
+    );
     finding.fix = fix(first);
     finding.verify = common::verify(key);
     Some(finding)
@@ -81,25 +94,37 @@ fn fix(one: &Unready) -> Fix {
             "The container starts and ends again: its last output says why.",
             vec![format!("kubectl logs {pod} --previous"), describe],
         ),
-        Why::Waiting(why) if why.contains("Image") => (
-            "The image can't be pulled: check its name and tag, and the right to pull it.",
-            vec![describe],
-        ),
-        Why::Waiting(_) => ("The container can't be started: the message names what is missing.", vec![describe]),
+        Why::Waiting(why) if why.contains("Image") => {
+            ("The image can't be pulled: check its name and tag, and the right to pull it.", vec![describe])
+        }
+        Why::Waiting(_) => {
+            ("The container can't be started: the message names what is missing.", vec![describe])
+        }
         Why::Unscheduled(_) => (
             "The scheduler finds no node: the message counts why. Lower the requests, correct selectors and tolerations, or add nodes.",
             vec![describe, "kubectl describe nodes | grep -A8 'Allocated resources'".to_owned()],
         ),
         Why::NoAddress(_) => (
             "The pod gets no sandbox or no address: see the chapter on addresses.",
-            vec![describe, format!("kubectl get events -n {} --field-selector reason=FailedCreatePodSandBox", shell(&one.pod.namespace))],
+            vec![
+                describe,
+                format!(
+                    "kubectl get events -n {} --field-selector reason=FailedCreatePodSandBox",
+                    shell(&one.pod.namespace)
+                ),
+            ],
         ),
-        Why::NodeLost(node) => ("The node is lost: bring it back, or let the pods be moved.", vec![format!("kubectl describe node {}", shell(node))]),
+        Why::NodeLost(node) => (
+            "The node is lost: bring it back, or let the pods be moved.",
+            vec![format!("kubectl describe node {}", shell(node))],
+        ),
         Why::Probe(_) => (
             "The container runs, and its readiness probe fails: check that the application listens on the probe's port and answers its path, and that the probe is patient enough.",
             vec![describe, format!("kubectl logs {pod}")],
         ),
-        Why::Deleting | Why::NotTold(_) => ("Look at the pods: their events say what they wait for.", vec![describe]),
+        Why::Deleting | Why::NotTold(_) => {
+            ("Look at the pods: their events say what they wait for.", vec![describe])
+        }
     };
     Fix { text: text.to_owned(), commands, manifests: Vec::new() }
 }

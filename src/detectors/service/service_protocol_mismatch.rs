@@ -31,12 +31,27 @@ fn judge(cluster: &Cluster) -> Outcome {
     .into()
 }
 
-fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState, other: Protocol) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    key: &Key,
+    state: &State,
+    port: &PortState,
+    other: Protocol,
+) -> Option<Finding> {
     let (own, other) = (port.protocol.name(), other.name());
-    let mut evidence = vec![common::service_at(cluster, key, &format!("port {} targets {}/{own}", common::port_shown(port), port.target))?];
+    let mut evidence = vec![common::service_at(
+        cluster,
+        key,
+        &format!("port {} targets {}/{own}", common::port_shown(port), port.target),
+    )?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {}", common::declared(port))));
-    let title = format!("Service {}: port {} is {own}, and its pods declare {} for {other}", key.shown(), port.port, port.target);
+    let title = format!(
+        "Service {}: port {} is {own}, and its pods declare {} for {other}",
+        key.shown(),
+        port.port,
+        port.target
+    );
     let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
     finding.severity = Severity::Medium;
     finding.confidence = if port.resolved.is_empty() { Confidence::Confirmed } else { Confidence::Likely };
@@ -44,11 +59,23 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState, other:
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
     finding.detail("service_protocol", own);
     finding.detail("container_protocol", other);
-    finding.cause = format!("The service forwards {own} to port {} of its pods, whose containers declare that port for {other} only: clients that speak {other} find no such port on the service.", port.target);
-    let patch = format!("[{{\"op\":\"replace\",\"path\":\"/spec/ports/{}/protocol\",\"value\":\"{other}\"}}]", index(cluster, key, port));
+    finding.cause = format!(
+        "The service forwards {own} to port {} of its pods, whose containers declare that port for {other} only: clients that speak {other} find no such port on the service.",
+        port.target
+    );
+    let patch = format!(
+        "[{{\"op\":\"replace\",\"path\":\"/spec/ports/{}/protocol\",\"value\":\"{other}\"}}]",
+        index(cluster, key, port)
+    );
     finding.fix = Fix {
-        text: format!("If the application speaks {other}, set the protocol of the service's port to {other}."),
-        commands: vec![format!("kubectl patch service {} --type=json -p {}", common::named(key), shell(&patch))],
+        text: format!(
+            "If the application speaks {other}, set the protocol of the service's port to {other}."
+        ),
+        commands: vec![format!(
+            "kubectl patch service {} --type=json -p {}",
+            common::named(key),
+            shell(&patch)
+        )],
         manifests: Vec::new(),
     };
     finding.verify = common::look(key);
@@ -59,5 +86,9 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState, other:
 fn index(cluster: &Cluster, key: &Key, port: &PortState) -> usize {
     let seen = cluster.facts.objects.services.get(&key.namespace, &key.name);
     let ports = seen.map(|seen| &seen.object.spec.ports);
-    ports.and_then(|ports| ports.iter().position(|own| own.port == u32::from(port.port) && *own.name == *port.name)).unwrap_or(0)
+    ports
+        .and_then(|ports| {
+            ports.iter().position(|own| own.port == u32::from(port.port) && *own.name == *port.name)
+        })
+        .unwrap_or(0)
 }

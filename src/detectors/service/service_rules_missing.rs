@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::Kind;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, PacketFilter};
 
@@ -29,7 +31,9 @@ const FILTERS: Need = Need {
     what: "the packet filter of a node",
     why: "it shows the rules that kube-proxy wrote",
     command: "kubectl debug node/NODE -i --image=mcr.microsoft.com/azure-cli -- chroot /host iptables-save > iptables-save-NODE.txt",
-    met: |cluster| cluster.facts.nodes.packet_filters.iter().any(|(_, filter)| &*filter.tool != "iptables -L"),
+    met: |cluster| {
+        cluster.facts.nodes.packet_filters.iter().any(|(_, filter)| &*filter.tool != "iptables -L")
+    },
 };
 
 fn judge(cluster: &Cluster) -> Outcome {
@@ -42,7 +46,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         if &*filter.tool == "iptables -L" {
             continue;
         }
-        let (whole, line) = nodes.entry(&place.source).or_insert_with(|| (PacketFilter::default(), place.line));
+        let (whole, line) =
+            nodes.entry(&place.source).or_insert_with(|| (PacketFilter::default(), place.line));
         whole.node = whole.node.take().or_else(|| filter.node.clone());
         whole.rules += filter.rules;
         whole.of_kube_proxy |= filter.of_kube_proxy;
@@ -51,14 +56,19 @@ fn judge(cluster: &Cluster) -> Outcome {
         *line = (*line).min(place.line);
     }
     let wanted = wanted(cluster);
-    nodes.into_iter().filter_map(|(source, (filter, line))| finding(&wanted, source, line, &filter)).collect::<Vec<_>>().into()
+    nodes
+        .into_iter()
+        .filter_map(|(source, (filter, line))| finding(&wanted, source, line, &filter))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Services that should have rules: with an address and ready endpoints.
 fn wanted(cluster: &Cluster) -> Vec<&Key> {
     let services = cluster.services.all.iter().filter(|(key, state)| {
         let seen = cluster.facts.objects.services.get(&key.namespace, &key.name);
-        let address = seen.is_some_and(|seen| seen.object.spec.cluster_ip.parse::<std::net::IpAddr>().is_ok());
+        let address =
+            seen.is_some_and(|seen| seen.object.spec.cluster_ip.parse::<std::net::IpAddr>().is_ok());
         let published = state.published.as_ref().is_some_and(|published| !published.ready.is_empty());
         address && published
     });
@@ -80,26 +90,45 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
     let node = filter.node.as_deref().unwrap_or_default();
     let whose = if node.is_empty() { format!("The node of {source}") } else { format!("Node {node}") };
     let some: Vec<String> = missing.iter().take(5).map(|key| key.shown()).collect();
-    let title = format!("{whose}: no rules for {} of {} services that have endpoints ({})", missing.len(), wanted.len(), some.join(", "));
-    let place = Evidence { source: source.into(), line, pointer: Some("packet filter".into()), excerpt: excerpt(format!("{} rules, {} services", filter.rules, filter.services.len()).as_bytes()) };
-    let mut finding = Finding::new(DETECTOR.id, if node.is_empty() { source } else { node }, title, vec![place])?;
+    let title = format!(
+        "{whose}: no rules for {} of {} services that have endpoints ({})",
+        missing.len(),
+        wanted.len(),
+        some.join(", ")
+    );
+    let place = Evidence {
+        source: source.into(),
+        line,
+        pointer: Some("packet filter".into()),
+        excerpt: excerpt(format!("{} rules, {} services", filter.rules, filter.services.len()).as_bytes()),
+    };
+    let mut finding =
+        Finding::new(DETECTOR.id, if node.is_empty() { source } else { node }, title, vec![place])?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Likely;
     finding.count = missing.len() as u64;
     finding.unit = "service";
     if !node.is_empty() {
-        finding.subjects = vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+        finding.subjects =
+            vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
     finding.subjects.extend(missing.iter().take(50).map(|key| common::subject("Service", key)));
     finding.detail("missing", missing.iter().take(100).map(|key| key.shown()).collect::<Vec<_>>());
     finding.cause = if none {
         "kube-proxy's chains are there and lead no service anywhere: it has written nothing, or the tables were flushed.".to_owned()
     } else {
-        format!("The rules of {found} services are there, and those of {} are not: kube-proxy is behind on this node, or something removes rules.", missing.len())
+        format!(
+            "The rules of {found} services are there, and those of {} are not: kube-proxy is behind on this node, or something removes rules.",
+            missing.len()
+        )
     };
     finding.fix = Fix {
-        text: "Look at kube-proxy's log on this node and restart its pod: it writes all rules anew.".to_owned(),
-        commands: vec!["kubectl delete pod -n kube-system -l component=kube-proxy --field-selector spec.nodeName=NODE".to_owned()],
+        text: "Look at kube-proxy's log on this node and restart its pod: it writes all rules anew."
+            .to_owned(),
+        commands: vec![
+            "kubectl delete pod -n kube-system -l component=kube-proxy --field-selector spec.nodeName=NODE"
+                .to_owned(),
+        ],
         manifests: Vec::new(),
     };
     finding.verify = vec!["iptables-save -t nat | grep -c 'cluster IP'   # on the node".to_owned()];

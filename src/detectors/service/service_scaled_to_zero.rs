@@ -24,7 +24,8 @@ pub(super) const DETECTOR: Detector = Detector {
 fn judge(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| {
         let Fault::ScaledToZero(workload) = fault else { return None };
-        let mut evidence = vec![common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))?];
+        let mut evidence =
+            vec![common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))?];
         evidence.extend(common::endpoints_at(cluster, state, "no address"));
         let title = format!("Service {} has no pods: {workload} is scaled to zero", key.shown());
         let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
@@ -36,8 +37,13 @@ fn judge(cluster: &Cluster) -> Outcome {
         let name = workload.rsplit('/').next().unwrap_or_default();
         let kind = workload.split(' ').next().unwrap_or_default().to_ascii_lowercase();
         finding.fix = Fix {
-            text: "If it should run, scale it up; if an autoscaler did it, look at its lower limit.".to_owned(),
-            commands: vec![format!("kubectl scale {kind} {} -n {} --replicas=1", crate::detectors::shell(name), crate::detectors::shell(&key.namespace))],
+            text: "If it should run, scale it up; if an autoscaler did it, look at its lower limit."
+                .to_owned(),
+            commands: vec![format!(
+                "kubectl scale {kind} {} -n {} --replicas=1",
+                crate::detectors::shell(name),
+                crate::detectors::shell(&key.namespace)
+            )],
             manifests: Vec::new(),
         };
         finding.verify = common::verify(key);

@@ -43,7 +43,8 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
     let title = format!("Service {} leads to no pod: none has the labels {selector}", key.shown());
     let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
     finding.severity = Severity::High;
-    finding.confidence = if common::endpoints_empty(state) { Confidence::Confirmed } else { Confidence::Likely };
+    finding.confidence =
+        if common::endpoints_empty(state) { Confidence::Confirmed } else { Confidence::Likely };
     finding.unit = "service";
     finding.subjects = vec![common::subject("Service", key)];
     finding.detail("selector", &selector);
@@ -54,7 +55,9 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
         if common::endpoints_empty(state) { ", as its endpoints in the bundle show" } else { "" }
     );
     if let Some(near) = near {
-        let differs = near.differs.iter().map(|(key, wanted, found)| serde_json::json!({ "label": key, "wanted": wanted, "found": found }));
+        let differs = near.differs.iter().map(
+            |(key, wanted, found)| serde_json::json!({ "label": key, "wanted": wanted, "found": found }),
+        );
         finding.detail("differs", differs.collect::<Vec<_>>());
         finding.detail("nearest_pods", near.pods.iter().map(Key::shown).collect::<Vec<_>>());
         finding.subjects.extend(near.pods.iter().map(|pod| common::subject("Pod", pod)));
@@ -67,24 +70,51 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
 /// Why it matches nothing, what to do, and how.
 fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, Vec<String>) {
     if let Some(workload) = &nearest.no_pods_of {
-        let why = format!("{workload} makes pods with these labels, and there are none: look at why it has no pods.");
-        let fix = format!("The selector is right. Find out why {workload} has no pods: its events name quota, admission or a missing service account.");
-        return (why, fix, vec![format!("kubectl describe {} -n {}", workload_words(workload), shell(&key.namespace))]);
+        let why = format!(
+            "{workload} makes pods with these labels, and there are none: look at why it has no pods."
+        );
+        let fix = format!(
+            "The selector is right. Find out why {workload} has no pods: its events name quota, admission or a missing service account."
+        );
+        return (
+            why,
+            fix,
+            vec![format!("kubectl describe {} -n {}", workload_words(workload), shell(&key.namespace))],
+        );
     }
     if let Some(workload) = &nearest.on_workload {
-        let why = format!("{workload} has the labels itself, but does not give them to its pods: a selector sees pods only.");
-        let fix = format!("Add the labels to the pod template of {workload} (spec.template.metadata.labels), or take them out of the selector.");
+        let why = format!(
+            "{workload} has the labels itself, but does not give them to its pods: a selector sees pods only."
+        );
+        let fix = format!(
+            "Add the labels to the pod template of {workload} (spec.template.metadata.labels), or take them out of the selector."
+        );
         let labels = missing(nearest);
-        let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
-        let patch = format!("{{\"spec\":{{\"template\":{{\"metadata\":{{\"labels\":{{{}}}}}}}}}}}", pairs.join(","));
-        let command = format!("kubectl patch {} -n {} -p {}", workload_words(workload), shell(&key.namespace), shell(&patch));
+        let pairs: Vec<String> =
+            labels.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+        let patch =
+            format!("{{\"spec\":{{\"template\":{{\"metadata\":{{\"labels\":{{{}}}}}}}}}}}", pairs.join(","));
+        let command = format!(
+            "kubectl patch {} -n {} -p {}",
+            workload_words(workload),
+            shell(&key.namespace),
+            shell(&patch)
+        );
         return (why, fix, if labels.is_empty() { Vec::new() } else { vec![command] });
     }
     if let Some((namespace, count)) = nearest.elsewhere.first() {
         let pods = if *count == 1 { "one pod has".to_owned() } else { format!("{count} pods have") };
-        let why = format!("In namespace {namespace} {pods} them: a service sees pods of its own namespace only.");
-        let fix = format!("Create the service in namespace {namespace}, where its pods are, and let clients use {}.{namespace}.svc; or move the pods.", key.name);
-        let command = format!("kubectl get service {} -o yaml > service.yaml   # then change its namespace to {}, and apply it", common::named(key), shell(namespace));
+        let why =
+            format!("In namespace {namespace} {pods} them: a service sees pods of its own namespace only.");
+        let fix = format!(
+            "Create the service in namespace {namespace}, where its pods are, and let clients use {}.{namespace}.svc; or move the pods.",
+            key.name
+        );
+        let command = format!(
+            "kubectl get service {} -o yaml > service.yaml   # then change its namespace to {}, and apply it",
+            common::named(key),
+            shell(namespace)
+        );
         return (why, fix, vec![command]);
     }
     let Some(near) = &nearest.near else {
@@ -103,7 +133,11 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
         })
         .collect();
     let pods = near.pods.first().map_or_else(String::new, Key::shown);
-    let why = format!("The nearest: {} {pods}: {}.", if near.count == 1 { "pod".to_owned() } else { format!("{} pods such as", near.count) }, differs.join("; "));
+    let why = format!(
+        "The nearest: {} {pods}: {}.",
+        if near.count == 1 { "pod".to_owned() } else { format!("{} pods such as", near.count) },
+        differs.join("; ")
+    );
     let changed: Vec<String> = near
         .differs
         .iter()
@@ -115,7 +149,9 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
     let patch = format!("{{\"spec\":{{\"selector\":{{{}}}}}}}", changed.join(","));
     let proved = takes_after(cluster, key, near);
     let fix = if proved > 0 {
-        format!("Correct the selector, if these are the pods that are meant: with the change below it takes {proved} of the bundle's pods (proved by evaluation).")
+        format!(
+            "Correct the selector, if these are the pods that are meant: with the change below it takes {proved} of the bundle's pods (proved by evaluation)."
+        )
     } else {
         "Make the selector and the labels of the pod template agree.".to_owned()
     };
@@ -139,7 +175,11 @@ fn takes_after(cluster: &Cluster, key: &Key, near: &crate::cluster::service::Nea
         }
     });
     let labels: crate::facts::Labels = changed.collect();
-    if labels.is_empty() { 0 } else { cluster.groups.having(&key.namespace, &labels).map(|group| group.pods.len()).sum() }
+    if labels.is_empty() {
+        0
+    } else {
+        cluster.groups.having(&key.namespace, &labels).map(|group| group.pods.len()).sum()
+    }
 }
 
 /// `Deployment shop/cart` as kubectl takes it.

@@ -42,19 +42,39 @@ fn answers_elsewhere(cluster: &Cluster, state: &State, port: &PortState) -> bool
     })
 }
 
-fn finding(cluster: &Cluster, refusals: &Refusals<'_>, key: &Key, state: &State, port: &PortState) -> Option<Finding> {
+fn finding(
+    cluster: &Cluster,
+    refusals: &Refusals<'_>,
+    key: &Key,
+    state: &State,
+    port: &PortState,
+) -> Option<Finding> {
     let declared = common::declared(port);
-    let mut evidence = vec![common::service_at(cluster, key, &format!("port {} targets {}", common::port_shown(port), port.target))?];
+    let mut evidence = vec![common::service_at(
+        cluster,
+        key,
+        &format!("port {} targets {}", common::port_shown(port), port.target),
+    )?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {declared}")));
-    let refused = port.resolved.first().map(|number| refusals.at(cluster, state, *number)).unwrap_or_default();
+    let refused =
+        port.resolved.first().map(|number| refusals.at(cluster, state, *number)).unwrap_or_default();
     evidence.extend(refused.iter().take(3).cloned());
     if refused.is_empty() && !answers_elsewhere(cluster, state, port) {
         return None;
     }
-    let title = format!("Service {}: its port {} leads to {} of its pods, which declare {declared}", key.shown(), port.port, port.target);
+    let title = format!(
+        "Service {}: its port {} leads to {} of its pods, which declare {declared}",
+        key.shown(),
+        port.port,
+        port.target
+    );
     let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
-    (finding.severity, finding.confidence) = if refused.is_empty() { (Severity::Medium, Confidence::Possible) } else { (Severity::High, Confidence::Likely) };
+    (finding.severity, finding.confidence) = if refused.is_empty() {
+        (Severity::Medium, Confidence::Possible)
+    } else {
+        (Severity::High, Confidence::Likely)
+    };
     finding.unit = "port";
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
     finding.detail("target", &port.target);
@@ -64,14 +84,35 @@ fn finding(cluster: &Cluster, refusals: &Refusals<'_>, key: &Key, state: &State,
     } else {
         "Connections to that port of these pods were refused: nothing listens there."
     };
-    finding.cause = format!("The service sends port {} to port {} of its pods; their containers declare {declared}. {agrees}", port.port, port.target);
-    let mut commands = vec![format!("kubectl exec {} -- sh -c 'ss -ltnp || netstat -ltn'   # on which port does it listen?", common::named(pod))];
+    finding.cause = format!(
+        "The service sends port {} to port {} of its pods; their containers declare {declared}. {agrees}",
+        port.port, port.target
+    );
+    let mut commands = vec![format!(
+        "kubectl exec {} -- sh -c 'ss -ltnp || netstat -ltn'   # on which port does it listen?",
+        common::named(pod)
+    )];
     let mut meant = port.declared.iter().filter(|(_, protocol, _)| *protocol == port.protocol);
     if let Some((number, ..)) = meant.next().filter(|_| meant.next().is_none()) {
-        let patch = format!("{{\"spec\":{{\"ports\":[{{\"port\":{},\"protocol\":\"{}\",\"targetPort\":{number}}}]}}}}", port.port, port.protocol.name());
+        let patch = format!(
+            "{{\"spec\":{{\"ports\":[{{\"port\":{},\"protocol\":\"{}\",\"targetPort\":{number}}}]}}}}",
+            port.port,
+            port.protocol.name()
+        );
         commands.push(format!("kubectl patch service {} -p {}", common::named(key), shell(&patch)));
     }
-    finding.fix = Fix { text: "Check on which port the application listens; if it is the declared one, point the service at it.".to_owned(), commands, manifests: Vec::new() };
-    finding.verify = vec![format!("kubectl run probe --rm -i --restart=Never -n {} --image=mcr.microsoft.com/azure-cli -- curl -sv telnet://{}:{} --max-time 5", shell(&key.namespace), shell(&key.name), port.port)];
+    finding.fix = Fix {
+        text:
+            "Check on which port the application listens; if it is the declared one, point the service at it."
+                .to_owned(),
+        commands,
+        manifests: Vec::new(),
+    };
+    finding.verify = vec![format!(
+        "kubectl run probe --rm -i --restart=Never -n {} --image=mcr.microsoft.com/azure-cli -- curl -sv telnet://{}:{} --max-time 5",
+        shell(&key.namespace),
+        shell(&key.name),
+        port.port
+    )];
     Some(finding)
 }

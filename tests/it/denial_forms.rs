@@ -1,10 +1,7 @@
 //! The same refusals, told by one kind of log alone: each gives the same denials, as far as it carries them,
 //! and what it can't carry is said.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::fmt::Write;
 
 use kubetriage::diagnosis::Diagnosis;

@@ -1,9 +1,6 @@
 //! Every format and every detector has samples, and they do what they are for.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::sync::Arc;
 
 use kubetriage::bundle::Entry;

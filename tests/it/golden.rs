@@ -1,10 +1,7 @@
 //! The reports of the sample bundles, byte for byte. `just golden` writes them anew: read the difference
 //! before accepting it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use kubetriage::report::{Format, redact, render};
 
 #[test]
@@ -29,19 +26,5 @@ fn reports_of_the_sample_bundles_are_as_accepted() {
             let accepted = std::fs::read_to_string(&path).unwrap_or_default();
             assert!(accepted == text, "{} differs: look at it, then run `just golden`", path.display());
         }
-    }
-}
-
-#[test]
-fn the_json_report_obeys_its_schema() {
-    let schema: serde_json::Value = serde_json::from_str(&kubetriage::report::schema()).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    for bundle in
-        ["bundles/contoso-shop", "detectors/pod-ip-leak/hit", "detectors/forbidden-not-by-rbac/hit", "inputs"]
-    {
-        let found = common::diagnosis(&common::sample(bundle));
-        let json: serde_json::Value = serde_json::from_str(&render(&found, Format::Json).unwrap()).unwrap();
-        let wrong: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
-        assert!(wrong.is_empty(), "{bundle}: {wrong:?}");
     }
 }

@@ -1,10 +1,7 @@
 //! Properties of the RBAC engine and of the fixes, on random clusters: the engine agrees with a naive
 //! reference, a fix lets through all that was denied, and none of its rules is idle.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::sync::Arc;
 
 use kubetriage::cluster::rbac::{Authorizer, Decision, Review};

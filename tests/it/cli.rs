@@ -1,9 +1,6 @@
 //! The command line as a user meets it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

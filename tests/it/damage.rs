@@ -1,10 +1,7 @@
 //! The damage matrix: every sample cut, with flipped bytes, in other encodings, in every container, and
 //! among others. No panic, no endless loop, and what is whole is still read.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 

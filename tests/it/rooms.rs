@@ -1,9 +1,6 @@
 //! Data moves one way: a room of the house may use the rooms before it, never those after it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 /// In the order in which they may be used. `bytes` is a tool of all, `facts` the vocabulary in which `formats` write.
 const ROOMS: [&str; 10] =
     ["bytes", "evidence", "bundle", "facts", "formats", "cluster", "detectors", "diagnosis", "report", "cli"];

@@ -1,9 +1,6 @@
 //! The outputs for programs obey their formats, and redaction changes names and nothing else.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,20 +27,17 @@ fn hostile(folder: &Path) {
 }
 
 #[test]
-fn sarif_is_sarif() {
+fn every_result_of_sarif_has_its_rule_a_line_and_an_address_without_odd_characters() {
     let folder = tempfile::tempdir().unwrap();
     hostile(folder.path());
     for bundle in [common::sample("bundles/contoso-shop"), folder.path().to_owned()] {
-        let text = report(&bundle, "sarif", &[]);
-        let log: serde_sarif::sarif::Sarif = serde_json::from_str(&text).unwrap();
-        let run = &log.runs[0];
-        let results = run.results.as_ref().unwrap();
+        let value: Value = serde_json::from_str(&report(&bundle, "sarif", &[])).unwrap();
+        let run = &value["runs"][0];
+        let results = run["results"].as_array().unwrap();
         assert!(!results.is_empty());
-        let rules = run.tool.driver.rules.as_ref().unwrap();
-        let value: Value = serde_json::from_str(&text).unwrap();
-        for result in value["runs"][0]["results"].as_array().unwrap() {
+        for result in results {
             let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
-            assert_eq!(result["ruleId"], rules[index].id.as_str());
+            assert_eq!(result["ruleId"], run["tool"]["driver"]["rules"][index]["id"]);
             assert!(result["locations"][0]["physicalLocation"]["region"]["startLine"].as_u64().unwrap() >= 1);
             let uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
             assert!(

@@ -1,9 +1,6 @@
 //! Bundles are broken and hostile: the answer is a line in the report, never a panic, never silence.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,11 +1,9 @@
 //! The same bundle gives the same bytes: on one thread or many, in any order, in any packing.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::io::Write;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use kubetriage::Options;
 use kubetriage::bundle::Input;
@@ -67,15 +65,13 @@ fn files_of_many_blocks_are_read_alike_on_any_number_of_threads() {
 fn a_flood_beyond_exact_counting_is_told_alike_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = std::io::BufWriter::new(std::fs::File::create(folder.path().join("audit.log")).unwrap());
-    for n in 0..150_000 {
+    // Twice what is counted exactly, so that a worker drops some in the middle.
+    for n in 0..132_000 {
         writeln!(log, "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"auditID\":\"{n}\",\"verb\":\"list\",\"user\":{{\"username\":\"bob\"}},\"objectRef\":{{\"resource\":\"pods\"}},\"responseStatus\":{{\"code\":403}},\"annotations\":{{\"authorization.k8s.io/decision\":\"forbid\"}},\"requestReceivedTimestamp\":\"2026-11-23T10:{:02}:{:02}Z\"}}", n / 60 % 60, n % 60).unwrap();
     }
     log.flush().unwrap();
     drop(log);
-    let one = rendered(folder.path(), &common::threads(1));
-    for threads in [2, 4] {
-        assert!(one == rendered(folder.path(), &common::threads(threads)), "{threads} threads differ");
-    }
+    assert!(rendered(folder.path(), &common::threads(1)) == rendered(folder.path(), &common::threads(3)));
 }
 
 #[test]
@@ -120,21 +116,20 @@ fn archives_in_archives_are_named_by_their_whole_path() {
 }
 
 /// The facts of each sample file, each read alone.
-fn pieces() -> Vec<Facts> {
+static PIECES: LazyLock<Vec<Facts>> = LazyLock::new(|| {
     let mut files = common::files(&common::sample("bundles/contoso-shop"));
     files.extend(common::files(&common::sample("inputs")));
     files.iter().map(|file| common::facts(file, &common::threads(1))).collect()
-}
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn facts_merge_in_any_order_and_grouping(order in Just((0..pieces().len()).collect::<Vec<_>>()).prop_shuffle(), split in 0_usize..40) {
-        let all = pieces();
-        let expected = all.iter().cloned().fold(Facts::default(), Facts::merge);
+    fn facts_merge_in_any_order_and_grouping(order in Just((0..PIECES.len()).collect::<Vec<_>>()).prop_shuffle(), split in 0_usize..40) {
+        let expected = PIECES.iter().cloned().fold(Facts::default(), Facts::merge);
         let (left, right) = order.split_at(split.min(order.len()));
-        let fold = |part: &[usize]| part.iter().map(|at| all[*at].clone()).fold(Facts::default(), Facts::merge);
+        let fold = |part: &[usize]| part.iter().map(|at| PIECES[*at].clone()).fold(Facts::default(), Facts::merge);
         prop_assert_eq!(fold(left).merge(fold(right)), expected);
     }
 }

@@ -1,9 +1,6 @@
 //! The guide's first and fourth chapters as it prints them: who can't reach the API server, and why.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use kubetriage::detectors::{Confidence, Finding, Severity};
 use kubetriage::diagnosis::{Decision, Diagnosis};
 

@@ -1,9 +1,6 @@
 //! `--since` and `--until`: what logs and events tell of another time is left out, and said.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::path::Path;
 
 use kubetriage::bundle::Input;

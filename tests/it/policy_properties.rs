@@ -1,10 +1,6 @@
 //! Properties of the policy engine on random clusters and policies: it agrees with a naive reference that reads
 //! the JSON directly, and a suggested policy always lets the connection pass that it was made for.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 

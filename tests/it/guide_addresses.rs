@@ -1,10 +1,7 @@
 //! The guide's situations of its second chapter, pasted as it prints them: commands without prompts, a table
 //! with single spaces, messages broken over lines.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use kubetriage::detectors::{Confidence, Finding};
 
 const KUBENET: &str = r#"# Kubenet, for example. The actual path of the IPAM store file depends on network plugin implementation.

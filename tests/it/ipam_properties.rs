@@ -2,10 +2,7 @@
 //! pods, pods of another node, two families) is written down as each source really writes it, and read
 //! back.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;

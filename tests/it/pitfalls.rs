@@ -1,10 +1,7 @@
 //! The pitfalls of the input formats: one test each, named after it. Where a sample holds it, the sample
 //! is read; elsewhere the text is here.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
-
-mod common;
-
+use crate::common;
 use kubetriage::bundle::Limits;
 use kubetriage::facts::{AzureKind, Facts, Form, time};
 

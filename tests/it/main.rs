@@ -1,0 +1,21 @@
+//! The integration tests: one binary, so that an edit links once.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+mod catalogue;
+mod cli;
+mod common;
+mod damage;
+mod denial_forms;
+mod determinism;
+mod golden;
+mod guide_access;
+mod guide_addresses;
+mod hostile;
+mod ipam_properties;
+mod outputs;
+mod pitfalls;
+mod policy_properties;
+mod rbac_properties;
+mod rooms;
+mod window;
