@@ -96,14 +96,14 @@ fn container_logs() -> String {
     filled(
         "TimeGenerated [UTC],Computer,ContainerId,ContainerName,PodName,PodNamespace,LogMessage,LogSource\r\n",
         |k, text| {
-            let said = if k % 100 == 7 {
+            let message = if k % 100 == 7 {
                 "dial tcp 10.0.9.9:5432: connect: connection refused"
             } else {
                 "10.224.0.1 - - \"\"GET /orders HTTP/1.1\"\" 200 8411 \"\"-\"\" \"\"okhttp/4.12.0\"\" 833µs"
             };
             let _ = write!(
                 text,
-                "\"11/23/2026, 8:00:00.{:03} AM\",aks-np1-vmss000000,ff6f5442fed5,app,app-{},shop,\"{said} {k}\",stdout\r\n",
+                "\"11/23/2026, 8:00:00.{:03} AM\",aks-np1-vmss000000,ff6f5442fed5,app,app-{},shop,\"{message} {k}\",stdout\r\n",
                 k % 1000,
                 k % 50
             );
@@ -151,7 +151,7 @@ fn merge(criterion: &mut Criterion) {
     criterion.bench_function("merge/facts with their like", |bencher| {
         bencher.iter_batched(
             || (facts.clone(), facts.clone()),
-            |(one, other)| one.merge(other),
+            |(item, other)| item.merge(other),
             BatchSize::LargeInput,
         );
     });

@@ -90,15 +90,15 @@ pub fn excerpt(text: &[u8]) -> Box<str> {
     {
         return valid.into();
     }
-    let mut shown = String::from_utf8_lossy(cut).into_owned();
+    let mut text = String::from_utf8_lossy(cut).into_owned();
     if cut.len() < trimmed.len() {
         // A cut inside a multi-byte character leaves one replacement character: drop it.
-        if shown.ends_with('\u{fffd}') {
-            shown.pop();
+        if text.ends_with('\u{fffd}') {
+            text.pop();
         }
-        shown.push('…');
+        text.push('…');
     }
-    shown.into_boxed_str()
+    text.into_boxed_str()
 }
 
 /// The [`EXAMPLES`] smallest pieces of evidence, whatever the order they came in.
@@ -158,8 +158,8 @@ mod tests {
     #[test]
     fn an_excerpt_is_cut_at_a_character() {
         let text = "é".repeat(EXCERPT_BYTES);
-        let shown = excerpt(text.as_bytes());
-        assert!(shown.ends_with("é…"));
-        assert!(!shown.contains('\u{fffd}'));
+        let text = excerpt(text.as_bytes());
+        assert!(text.ends_with("é…"));
+        assert!(!text.contains('\u{fffd}'));
     }
 }

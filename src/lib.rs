@@ -24,7 +24,7 @@ use bundle::{Block, EntryReport, Input, Inputs, Limits, OpenError, Progress};
 use cluster::Cluster;
 use diagnosis::Diagnosis;
 use facts::{Facts, Window};
-use timings::{Part, Timings};
+use timings::{TimedPart, Timings};
 
 /// How a bundle is read.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +88,7 @@ fn fold(threads: usize, receiver: &crossbeam_channel::Receiver<Block>, options: 
             let since = timings.map(|_| Instant::now());
             read_safely(&block, &mut facts);
             if let (Some(timings), Some(since)) = (timings, since) {
-                timings.add(Part::Format(formats::name_of(&block)), since, block.bytes().len() as u64);
+                timings.add(TimedPart::Format(formats::name_of(&block)), since, block.bytes().len() as u64);
             }
         }
         facts

@@ -80,7 +80,7 @@ fn write_other(world: &World, k: u64, request: &Request, rng: &mut Rng, out: &mu
             let (caller, act) = (&request.caller, &request.act);
             let (ip, agent) = (caller.ip, &caller.agent);
             let (verb, name, sub, namespace) = (act.verb, &act.name, act.sub, &act.namespace);
-            let (uri, method, began) = (act.uri(), act.method(), request.done.shown("%d-%b-%Y %H:%M:%S.%3f"));
+            let (uri, method, began) = (act.uri(), act.method(), request.done.label("%d-%b-%Y %H:%M:%S.%3f"));
             writeln!(
                 out,
                 "I{at} trace.go:236] Trace[{trace}]: \"{verb}\" accept:application/vnd.kubernetes.protobuf, */*,audit-id:{id},client:{ip},api-group:{group},api-version:{version},name:{name},subresource:{sub},namespace:{namespace},protocol:HTTP/2.0,resource:{resource},scope:resource,url:{uri},user-agent:{agent},verb:{method} ({began}) (total time: {total}ms):\n\

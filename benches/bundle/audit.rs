@@ -183,12 +183,12 @@ fn body(world: &World, k: u64, act: &Act) -> Option<String> {
         ("create", "subjectaccessreviews", _) => {
             let (api, resource) = *rng.pick(RESOURCES);
             let (group, version) = api.split_once('/').unwrap_or(("", api));
-            let asked = rng.pick(&world.accounts);
+            let question = rng.pick(&world.accounts);
             format!(
                 r#"{{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","metadata":{{"creationTimestamp":null}},"spec":{{"resourceAttributes":{{"namespace":"{}","verb":"get","group":"{group}","version":"{version}","resource":"{resource}"}},"user":"{}","uid":"{}"}},"status":{{"allowed":false}}}}"#,
-                asked.namespace,
-                asked.user(),
-                asked.uid
+                question.namespace,
+                question.user(),
+                question.uid
             )
         }
         ("update", "endpointslices", _) => {

@@ -234,7 +234,7 @@ fn new_app(seed: u64, k: u64, accounts: &[Account]) -> App {
     let round = k / (things * ROLES_OF_APPS.len() as u64);
     let version = if round == 0 { String::new() } else { format!("-v{}", round + 1) };
     let name = format!("{}-{}{version}", nth(THINGS, k), nth(ROLES_OF_APPS, k / things));
-    let mut own = accounts.iter().filter(|account| account.namespace == namespace && k.is_multiple_of(3));
+    let mut ours = accounts.iter().filter(|account| account.namespace == namespace && k.is_multiple_of(3));
     let tag = format!("{}.{}.{}", rng.below(5), rng.below(40), rng.below(12));
     let hash = rng.suffix(10);
     App {
@@ -245,7 +245,7 @@ fn new_app(seed: u64, k: u64, accounts: &[Account]) -> App {
         labels: json!({"app": name, "app.kubernetes.io/part-of": namespace, "pod-template-hash": hash}),
         image: format!("contoso.azurecr.io/{namespace}/{name}:{tag}"),
         image_digest: rng.digest(),
-        account: own.next().map_or("default", |account| &account.name).to_owned(),
+        account: ours.next().map_or("default", |account| &account.name).to_owned(),
         host_network: false,
         port: *rng.pick(&[8080, 8080, 8080, 3000, 5000, 8000, 8443, 9090]),
         name,
@@ -287,8 +287,8 @@ fn new_accounts(seed: u64) -> Vec<Account> {
         let mut rng = Rng::new(seed, Purpose::Account, k);
         let namespace = *nth(NAMESPACES, PLATFORM + k * 5 % (NAMESPACES.len() as u64 - PLATFORM));
         let name = format!("{}-{}", nth(THINGS, k * 11), nth(ACCOUNT_TASKS, k + k / 7));
-        let own = format!("{name}/v2.{}.{} (linux/amd64) kubernetes/$Format", rng.below(20), rng.below(9));
-        let agent = if rng.one_in(3) { &own } else { *rng.pick(CLIENTS) };
+        let ours = format!("{name}/v2.{}.{} (linux/amd64) kubernetes/$Format", rng.below(20), rng.below(9));
+        let agent = if rng.one_in(3) { &ours } else { *rng.pick(CLIENTS) };
         let first = rng.below(REFUSALS.len() as u64);
         let refused =
             (0..=rng.below(3)).map(|n| Act::refused(nth(REFUSALS, first + n * 7), namespace, &name));

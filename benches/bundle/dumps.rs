@@ -186,7 +186,7 @@ fn pod_status(pod: &Pod<'_>) -> Value {
 }
 
 pub(crate) fn nodes(world: &World) -> Vec<Value> {
-    world.nodes.iter().zip(0..).map(|(one, k)| node(one, k)).collect()
+    world.nodes.iter().zip(0..).map(|(item, k)| node(item, k)).collect()
 }
 
 fn node(node: &Node, k: u64) -> Value {
@@ -316,19 +316,19 @@ pub(crate) fn endpoint_slices(world: &World) -> Vec<Value> {
             "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
             "kubernetes.io/service-name": app.name,
         });
-        let mut own = metadata(world, "EndpointSlice", app.namespace, &name, labels);
+        let mut ours = metadata(world, "EndpointSlice", app.namespace, &name, labels);
         let service = metadata(world, "Service", app.namespace, &app.name, Value::Null);
         let owner = json!({
             "apiVersion": "v1", "blockOwnerDeletion": true, "controller": true, "kind": "Service",
             "name": app.name, "uid": service.get("uid"),
         });
-        set(&mut own, "ownerReferences", json!([owner]));
+        set(&mut ours, "ownerReferences", json!([owner]));
         json!({
             "addressType": "IPv4",
             "apiVersion": "discovery.k8s.io/v1",
             "endpoints": endpoints,
             "kind": "EndpointSlice",
-            "metadata": own,
+            "metadata": ours,
             "ports": [{"name": "http", "port": app.port, "protocol": "TCP"}],
         })
     };

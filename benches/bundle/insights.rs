@@ -46,16 +46,16 @@ fn message(world: &World, pod: &Pod<'_>, at: Moment, rng: &mut Rng) -> (String, 
             let (verb, number) = (*rng.pick(&["GET", "GET", "POST", "PUT"]), rng.below(900_000));
             let (page, ip, bytes) = (rng.below(40), rng.pick(&world.nodes).ip, rng.below(60_000));
             let (time, path) = (at.plain(), format!("/{thing}s/{number}?page={page}"));
-            let said = format!(
+            let message = format!(
                 "{ip} - - [{time}] \"{verb} {path} HTTP/1.1\" {code} {bytes} \"-\" \"okhttp/4.12.0\" {took} {id}"
             );
-            (said, "stdout")
+            (message, "stdout")
         }
         5..11 => {
             let level = rng.pick(&["info", "info", "info", "warn"]);
             let sayings =
                 ["request handled", "message consumed", "cache refreshed", "job finished", "retrying"];
-            let said = format!(
+            let message = format!(
                 r#"{{"ts":"{now}","level":"{level}","logger":"{container}","msg":"{}","traceId":"{:016x}{:016x}","spanId":"{:016x}","{thing}Id":{},"durationMs":{}}}"#,
                 rng.pick(&sayings),
                 rng.draw(),
@@ -64,21 +64,21 @@ fn message(world: &World, pod: &Pod<'_>, at: Moment, rng: &mut Rng) -> (String, 
                 rng.below(90_000_000),
                 rng.below(3_000)
             );
-            (said, "stdout")
+            (message, "stdout")
         }
         11..15 => {
             let (thread, row) = (rng.below(40), rng.below(10_000_000));
-            let said = format!(
+            let message = format!(
                 "{now}  INFO 1 --- [nio-8080-exec-{thread}] com.contoso.{thing}.Service : processed {thing} {row} ({id}) in {took}"
             );
-            (said, "stdout")
+            (message, "stdout")
         }
         15..17 => {
             let file = *rng.pick(&["server.go", "worker.go", "cache.go", "client.go"]);
             let (line, time, name) = (rng.below(400) + 20, at.klog(), &pod.name);
-            let said =
+            let message =
                 format!("I{time} {file}:{line}] synced {thing} key=\"{namespace}/{name}\" took={took}");
-            (said, "stderr")
+            (message, "stderr")
         }
         17 => {
             let target = rng.pick(&world.apps);
@@ -98,7 +98,7 @@ fn message(world: &World, pod: &Pod<'_>, at: Moment, rng: &mut Rng) -> (String, 
         }
         18 => {
             let (line, number) = (rng.below(300), rng.below(100_000));
-            let said = format!(
+            let message = format!(
                 "{now} ERROR com.contoso.{thing}.Handler - {thing} {number} failed\n\
                  java.lang.IllegalStateException: unexpected \"status\" {code}, want \"200\"\n\
                  \tat com.contoso.{thing}.Client.call(Client.java:{line})\n\
@@ -106,14 +106,14 @@ fn message(world: &World, pod: &Pod<'_>, at: Moment, rng: &mut Rng) -> (String, 
                  \tat java.base/java.lang.Thread.run(Thread.java:1583)",
                 line + 17
             );
-            (said, "stderr")
+            (message, "stderr")
         }
         _ => {
             let account = rng.pick(&world.accounts);
             let user = account.user();
             if !account.refused.is_empty() && rng.one_in(4) {
-                let said = rng.pick(&account.refused).forbidden(&user);
-                return (format!("{now} E Failed to watch: {said}"), "stderr");
+                let message = rng.pick(&account.refused).forbidden(&user);
+                return (format!("{now} E Failed to watch: {message}"), "stderr");
             }
             (format!("{now} DEBUG token of {user} renewed, id {id}"), "stdout")
         }

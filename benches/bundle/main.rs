@@ -156,8 +156,8 @@ fn size_name(size: u64) -> String {
 
 /// The kubetriage beside this program: built by the same cargo, with the same profile.
 fn program() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    let program = own.with_file_name(format!("kubetriage{}", std::env::consts::EXE_SUFFIX));
+    let this_program = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = this_program.with_file_name(format!("kubetriage{}", std::env::consts::EXE_SUFFIX));
     ensure!(
         program.exists(),
         "{} is not there: run `cargo build --release --workspace` first",
@@ -171,8 +171,8 @@ fn made(what: &Path, more: &[&str]) -> Result<()> {
     if what.exists() {
         return Ok(());
     }
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    let status = Command::new(&own).args(std::env::args_os().skip(1)).args(more).status();
+    let this_program = std::env::current_exe().context("cannot find this program's own file")?;
+    let status = Command::new(&this_program).args(std::env::args_os().skip(1)).args(more).status();
     let status = status.context("cannot run this program again to make what it measures")?;
     ensure!(status.success(), "making {} failed ({status})", what.display());
     Ok(())

@@ -45,8 +45,8 @@ impl Contestant {
         let used = child.wait4().with_context(|| format!("cannot wait for {name}"))?;
         let wall_s = start.elapsed().as_secs_f64();
         if !used.status.success() {
-            let said = fs::read_to_string(log).unwrap_or_default();
-            bail!("{name} failed ({}):\n{said}", used.status);
+            let message = fs::read_to_string(log).unwrap_or_default();
+            bail!("{name} failed ({}):\n{message}", used.status);
         }
         let cpu_s = (used.rusage.utime + used.rusage.stime).as_secs_f64();
         let peak_mib = used.rusage.maxrss as f64 / f64::from(1 << 20);

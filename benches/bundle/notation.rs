@@ -17,29 +17,29 @@ impl Moment {
     }
 
     /// In strftime's notation.
-    pub(crate) fn shown(self, format: &str) -> String {
+    pub(crate) fn label(self, format: &str) -> String {
         Timestamp::from_microsecond(self.0 as i64).unwrap_or_default().strftime(format).to_string()
     }
 
     /// `metav1.Time`: whole seconds.
     pub(crate) fn plain(self) -> String {
-        self.shown("%Y-%m-%dT%H:%M:%SZ")
+        self.label("%Y-%m-%dT%H:%M:%SZ")
     }
 
     /// `metav1.MicroTime`, as in the audit log: six decimals.
     pub(crate) fn micro(self) -> String {
-        self.shown("%Y-%m-%dT%H:%M:%S.%6fZ")
+        self.label("%Y-%m-%dT%H:%M:%S.%6fZ")
     }
 
     /// The beginning of a klog line, after its letter (klog: `Lmmdd hh:mm:ss.uuuuuu threadid file:line] msg`).
     pub(crate) fn klog(self) -> String {
-        self.shown("%m%d %H:%M:%S.%6f   16403")
+        self.label("%m%d %H:%M:%S.%6f   16403")
     }
 
     /// As the portal exports a time from an en-US browser (Microsoft's articles on AKS show it): quoted for
     /// its comma.
     pub(crate) fn portal(self) -> String {
-        self.shown("\"%-m/%-d/%Y, %-I:%M:%S.%3f %p\"")
+        self.label("\"%-m/%-d/%Y, %-I:%M:%S.%3f %p\"")
     }
 }
 

@@ -79,11 +79,11 @@ impl Page {
                 met: measured <= wanted,
             });
         };
-        if let [own, tar, inflate, ..] = &self.archive[..] {
-            most("wall against `tar xzf` to disk", WALL_TO_TAR, own.against(tar, wall), " ×", 2);
-            most("wall against the bare inflate", WALL_TO_INFLATE, own.against(inflate, wall), " ×", 2);
-            most("CPU against the bare inflate", CPU_TO_INFLATE, own.against(inflate, cpu), " ×", 2);
-            most("peak memory", PEAK, own.median(peak), " MiB", 0);
+        if let [ours, tar, inflate, ..] = &self.archive[..] {
+            most("wall against `tar xzf` to disk", WALL_TO_TAR, ours.against(tar, wall), " ×", 2);
+            most("wall against the bare inflate", WALL_TO_INFLATE, ours.against(inflate, wall), " ×", 2);
+            most("CPU against the bare inflate", CPU_TO_INFLATE, ours.against(inflate, cpu), " ×", 2);
+            most("peak memory", PEAK, ours.median(peak), " MiB", 0);
             if let Some(ten) = &self.ten {
                 most(
                     "peak memory, with its logs twelve times more (ten times the size)",
@@ -97,9 +97,9 @@ impl Page {
         let n = self.processors as f64;
         let wanted = SPEED_UP * n;
         for pair in self.parallel.chunks(2) {
-            if let [one, all] = pair {
-                let gained = one.against(all, wall);
-                let input = one.name.split(',').next().unwrap_or_default();
+            if let [item, all] = pair {
+                let gained = item.against(all, wall);
+                let input = item.name.split(',').next().unwrap_or_default();
                 goals.push(Goal {
                     what: format!("speed-up of a {input} with {n:.0} processors"),
                     wanted: format!("≥ {wanted:.2} ×"),
@@ -127,16 +127,16 @@ impl Page {
 
     fn archive_table(&self) -> String {
         let mut out = "| command | wall s | CPU s | peak MiB | kubetriage's wall against it |\n|---|---:|---:|---:|---:|\n".to_owned();
-        let Some(own) = self.archive.first() else { return out };
-        for one in &self.archive {
+        let Some(ours) = self.archive.first() else { return out };
+        for item in &self.archive {
             let _ = writeln!(
                 out,
                 "| {} | {:.2} | {:.2} | {:.0} | {:.2} × |",
-                one.name,
-                one.median(wall),
-                one.median(cpu),
-                one.median(peak),
-                own.against(one, wall)
+                item.name,
+                item.median(wall),
+                item.median(cpu),
+                item.median(peak),
+                ours.against(item, wall)
             );
         }
         out
@@ -144,16 +144,16 @@ impl Page {
 
     fn plain_table(all: &[Contestant]) -> String {
         let mut out = "| | wall s | CPU s | peak MiB |\n|---|---:|---:|---:|\n".to_owned();
-        for one in all {
-            let (wall, cpu, peak) = (one.median(wall), one.median(cpu), one.median(peak));
-            let _ = writeln!(out, "| {} | {wall:.2} | {cpu:.2} | {peak:.0} |", one.name);
+        for item in all {
+            let (wall, cpu, peak) = (item.median(wall), item.median(cpu), item.median(peak));
+            let _ = writeln!(out, "| {} | {wall:.2} | {cpu:.2} | {peak:.0} |", item.name);
         }
         out
     }
 
     fn big_words(&self) -> String {
         let Some(Big { logs, objects, all }) = &self.big else { return String::new() };
-        let base = self.small.as_ref().map_or(0.0, |one| one.median(peak));
+        let base = self.small.as_ref().map_or(0.0, |item| item.median(peak));
         let pod = (objects.peak_mib - base) * f64::from(1 << 20) / 150_000.0;
         format!(
             "| | wall s | CPU s | peak MiB |\n|---|---:|---:|---:|\n\

@@ -57,25 +57,25 @@ impl Races<'_> {
 
     /// kubetriage on the archive, and what a user would do with it instead.
     pub(crate) fn archive(&self, bundle: &Path) -> Result<Vec<Contestant>> {
-        let own = std::env::current_exe().context("cannot find this program's own file")?;
-        let shown = bundle.to_string_lossy();
+        let this_program = std::env::current_exe().context("cannot find this program's own file")?;
+        let text = bundle.to_string_lossy();
         let unpacked = self.unpacked();
         let mut all = vec![
             self.report("kubetriage report", bundle),
-            Self::contestant("tar xzf", "tar", words(["xzf", &shown, "-C", &unpacked.to_string_lossy()])),
-            Self::contestant("bare inflate", own, words(["--inflate", &shown])),
-            Self::contestant("gzip -dc", "gzip", words(["-dc", &shown])),
+            Self::contestant("tar xzf", "tar", words(["xzf", &text, "-C", &unpacked.to_string_lossy()])),
+            Self::contestant("bare inflate", this_program, words(["--inflate", &text])),
+            Self::contestant("gzip -dc", "gzip", words(["-dc", &text])),
             Self::contestant(
                 format!("gzip -dc \\| grep -c {WORD}"),
                 "sh",
-                words(["-c", &format!("gzip -dc \"$0\" | grep -a -c {WORD}"), &shown]),
+                words(["-c", &format!("gzip -dc \"$0\" | grep -a -c {WORD}"), &text]),
             ),
         ];
         if is_there("rg") {
             all.push(Self::contestant(
                 format!("rg -z -c {WORD}"),
                 "rg",
-                words(["-z", "-a", "-c", WORD, &shown]),
+                words(["-z", "-a", "-c", WORD, &text]),
             ));
         }
         self.run(all)
@@ -114,10 +114,10 @@ impl Races<'_> {
 
     /// The archive in two: its logs, and its objects and tables; each against the bare inflate of it.
     pub(crate) fn parts(&self, logs: &Path, rest: &Path) -> Result<Vec<Contestant>> {
-        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        let this_program = std::env::current_exe().context("cannot find this program's own file")?;
         let bare = |name: &str, archive: &Path| {
             let arguments = words(["--inflate", &archive.to_string_lossy()]);
-            Self::contestant(name, own.clone(), arguments)
+            Self::contestant(name, this_program.clone(), arguments)
         };
         self.run(vec![
             self.report("its logs alone", logs),
@@ -146,7 +146,7 @@ impl Races<'_> {
         let objects = folder.join("contoso/json");
         let once = Races { runs: 1, ..*self };
         let ran = once.run(vec![once.report("its objects", &objects), once.report("all of it", folder)])?;
-        let costs: Vec<Cost> = ran.iter().filter_map(|one| one.costs.first().copied()).collect();
+        let costs: Vec<Cost> = ran.iter().filter_map(|item| item.costs.first().copied()).collect();
         let [objects, all] = costs[..] else { anyhow::bail!("both ran") };
         Ok(Big { logs, objects, all })
     }
@@ -162,11 +162,11 @@ impl Races<'_> {
     fn run(&self, mut all: Vec<Contestant>) -> Result<Vec<Contestant>> {
         let unpacked = self.unpacked();
         for _ in 0..self.runs {
-            for one in &mut all {
+            for item in &mut all {
                 // What a run that was stopped left behind.
                 fs::remove_dir_all(&unpacked).ok();
                 fs::create_dir(&unpacked).with_context(|| format!("cannot create {}", unpacked.display()))?;
-                let ran = one.run(&self.out.join("stderr-of-the-command.txt"));
+                let ran = item.run(&self.out.join("stderr-of-the-command.txt"));
                 fs::remove_dir_all(&unpacked)
                     .with_context(|| format!("cannot remove {}", unpacked.display()))?;
                 ran?;

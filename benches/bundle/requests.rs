@@ -119,15 +119,15 @@ impl World {
     /// A service account's caller; the token's id changes every hour, as mounted tokens do.
     pub(crate) fn account_caller(&self, account: &Account, k: u64) -> Caller {
         // Each account is used by three pods; the apiserver knows by the token which one it hears.
-        let own = u64::from(account.uid.0 as u32) ^ ((mix(k) % 3) << 33);
-        let mut pod = Rng::new(self.seed, Purpose::Session, own);
-        let session = Rng::new(self.seed, Purpose::Session, own ^ (k / RATE / 3600) << 36).uuid();
+        let ours = u64::from(account.uid.0 as u32) ^ ((mix(k) % 3) << 33);
+        let mut pod = Rng::new(self.seed, Purpose::Session, ours);
+        let session = Rng::new(self.seed, Purpose::Session, ours ^ (k / RATE / 3600) << 36).uuid();
         let (namespace, name, node) = (account.namespace, &account.name, pod.pick(&self.nodes));
         let extra = [
             extra("credential-id", &format!("JTI={session}")),
             extra("node-name", &node.name),
             extra("node-uid", &node.uid.to_string()),
-            extra("pod-name", &format!("{name}-{}-{}", replica_suffix(own, 9), replica_suffix(own, 4))),
+            extra("pod-name", &format!("{name}-{}-{}", replica_suffix(ours, 9), replica_suffix(ours, 4))),
             extra("pod-uid", &pod.uuid().to_string()),
         ];
         Caller {
@@ -144,13 +144,13 @@ impl World {
 
     /// A loop of kube-controller-manager, which acts under an account of its own.
     pub(crate) fn controller(&self, name: &str) -> Caller {
-        let mut own = Rng::new(self.seed, Purpose::Session, number_of(&[name]));
+        let mut ours = Rng::new(self.seed, Purpose::Session, number_of(&[name]));
         let user = format!("system:serviceaccount:kube-system:{name}");
         let role = format!("system:controller:{name}");
         Caller {
-            uid: Some(own.uuid()),
+            uid: Some(ours.uuid()),
             groups: service_account_groups("kube-system"),
-            extra: extra("credential-id", &format!("JTI={}", own.uuid())),
+            extra: extra("credential-id", &format!("JTI={}", ours.uuid())),
             agent: format!("kube-controller-manager/{BUILD}/{user}"),
             ip: CONTROL_PLANE,
             flow: ("workload-high", "kube-system-service-accounts"),
@@ -161,15 +161,15 @@ impl World {
 
     /// A component or a person, who shows a client certificate.
     pub(crate) fn user_caller(&self, user: &str, group: &str, agent: &str, flow: (Word, Word)) -> Caller {
-        let mut own = Rng::new(self.seed, Purpose::Session, number_of(&[user]));
+        let mut ours = Rng::new(self.seed, Purpose::Session, number_of(&[user]));
         let group_too = if group.is_empty() { String::new() } else { format!("\"{group}\",") };
         Caller {
             user: user.to_owned(),
             uid: None,
             groups: format!("[{group_too}\"system:authenticated\"]"),
-            extra: extra("credential-id", &format!("X509SHA256={}", own.digest())),
+            extra: extra("credential-id", &format!("X509SHA256={}", ours.digest())),
             agent: agent.to_owned(),
-            ip: Ipv4Addr::from_bits(CONTROL_PLANE.to_bits() + own.below(3) as u32),
+            ip: Ipv4Addr::from_bits(CONTROL_PLANE.to_bits() + ours.below(3) as u32),
             flow,
             reason: match group {
                 // Never asked: the apiserver lets this group do anything.

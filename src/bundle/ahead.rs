@@ -13,15 +13,15 @@ const PIECES: usize = 4;
 
 /// The bytes of a file, some of them read ahead.
 pub(super) struct Ahead {
-    full: Receiver<io::Result<Piece>>,
+    full: Receiver<io::Result<ReadPiece>>,
     /// Pieces to be filled again.
     empty: Sender<Vec<u8>>,
-    now: Piece,
+    now: ReadPiece,
     given: usize,
 }
 
 #[derive(Default)]
-struct Piece {
+struct ReadPiece {
     bytes: Vec<u8>,
     filled: usize,
 }
@@ -31,13 +31,13 @@ impl Ahead {
     pub(super) fn of(file: File) -> Result<Self, File> {
         let (full_in, full) = bounded(PIECES);
         let (empty, empty_out) = bounded::<Vec<u8>>(PIECES + 1);
-        let Ok(mut own) = file.try_clone() else { return Err(file) };
+        let Ok(mut reader) = file.try_clone() else { return Err(file) };
         let reading = move || {
             // It ends with the file, or when nobody reads on.
             loop {
                 let mut bytes = empty_out.try_recv().unwrap_or_default();
                 bytes.resize(PIECE_BYTES, 0);
-                let piece = read(&mut own, &mut bytes).map(|filled| Piece { bytes, filled });
+                let piece = read(&mut reader, &mut bytes).map(|filled| ReadPiece { bytes, filled });
                 let last = piece.as_ref().map_or(true, |piece| piece.filled == 0);
                 if full_in.send(piece).is_err() || last {
                     return;
@@ -45,7 +45,7 @@ impl Ahead {
             }
         };
         match thread::Builder::new().spawn(reading) {
-            Ok(_) => Ok(Self { full, empty, now: Piece::default(), given: 0 }),
+            Ok(_) => Ok(Self { full, empty, now: ReadPiece::default(), given: 0 }),
             Err(_) => Err(file),
         }
     }

@@ -44,7 +44,7 @@ pub struct Block {
     /// The last record was longer than [`super::Limits::line_bytes`] and ends at the cut.
     pub cut_short: bool,
     buffer: Buffer,
-    pool: Arc<Pool>,
+    pool: Arc<BufferPool>,
 }
 
 impl Block {
@@ -53,7 +53,7 @@ impl Block {
         self.buffer.filled()
     }
 
-    pub(super) fn new(entry: Arc<Entry>, format: u16, buffer: Buffer, pool: Arc<Pool>) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, format: u16, buffer: Buffer, pool: Arc<BufferPool>) -> Self {
         let lines = memchr::memchr_iter(b'\n', buffer.filled()).count() as u64;
         pool.take_permit(buffer.bytes.len());
         Self {
@@ -180,7 +180,7 @@ impl Buffer {
 }
 
 /// Reused buffers, and a bound on the bytes under way: readers wait while the workers are behind.
-pub(super) struct Pool {
+pub(super) struct BufferPool {
     state: Mutex<PoolState>,
     freed: Condvar,
     budget: usize,
@@ -201,7 +201,7 @@ const SPARE: usize = 16;
 const HOLDS: usize = 2;
 
 /// The right to hold a nested zip; given back when dropped.
-pub(super) struct Hold(Arc<Pool>);
+pub(super) struct Hold(Arc<BufferPool>);
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -212,7 +212,7 @@ impl Drop for Hold {
     }
 }
 
-impl Pool {
+impl BufferPool {
     pub(super) fn new(budget: usize) -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), freed: Condvar::new(), budget })
     }

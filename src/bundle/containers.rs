@@ -14,8 +14,8 @@ use zip::ZipArchive;
 
 use super::archive::{self, Container, Names};
 use super::limits::Limits;
-use super::reader::{Place, Reader};
-use super::stream::{Counted, Expansion, Filling, Member, Ratio};
+use super::reader::{StreamPlace, StreamReader};
+use super::stream::{CountingReader, Expansion, Filling, Member, Ratio};
 
 /// Bytes of a tar record.
 const RECORD: usize = 512;
@@ -28,10 +28,10 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// Most memory for the dictionary of an xz stream, in KiB: `xz -9` takes 65 MiB.
 const XZ_KIB: u32 = 130 << 10;
 
-impl Reader<'_> {
-    pub(super) fn compressed(&mut self, place: &Place, container: Container, filling: Filling<'_>) {
+impl StreamReader<'_> {
+    pub(super) fn compressed(&mut self, place: &StreamPlace, container: Container, filling: Filling<'_>) {
         let packed = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner: filling.into_read(), count: Arc::clone(&packed) };
+        let counted = CountingReader { inner: filling.into_read(), count: Arc::clone(&packed) };
         let buffered = BufReader::with_capacity(128 << 10, counted);
         let mut inflated: Box<dyn Read> = match container {
             Container::Zstd => match zstd::stream::read::Decoder::with_buffer(buffered) {
@@ -49,7 +49,7 @@ impl Reader<'_> {
             _ => Box::new(MultiGzDecoder::new(buffered)),
         };
         let mut bounded = Ratio::new(&mut inflated, self.limits, Expansion::Counted(packed));
-        let inner = Place {
+        let inner = StreamPlace {
             path: place.path.clone(),
             members_under: place.members_under.clone(),
             modified: place.modified,
@@ -60,7 +60,7 @@ impl Reader<'_> {
 
     /// Walks a tar by its raw headers. Zero blocks do not end it, so that archives written one after the
     /// other are all read.
-    pub(super) fn tar(&mut self, place: &Place, filling: Filling<'_>) {
+    pub(super) fn tar(&mut self, place: &StreamPlace, filling: Filling<'_>) {
         let mut source = filling.into_read();
         let mut names = Names::default();
         let mut walk = TarWalk::default();
@@ -108,7 +108,7 @@ impl Reader<'_> {
     /// One header and its body. `false` when the archive ends within it.
     fn tar_entry(
         &mut self,
-        place: &Place,
+        place: &StreamPlace,
         header: &tar::Header,
         source: &mut dyn Read,
         walk: &mut TarWalk,
@@ -145,7 +145,7 @@ impl Reader<'_> {
                 self.link(&path, &place.members_under, from, &target);
             } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
                 let modified = header.mtime().ok().and_then(|time| i64::try_from(time).ok());
-                let inner = Place {
+                let inner = StreamPlace {
                     members_under: path.clone(),
                     path: path.clone(),
                     modified,
@@ -178,7 +178,7 @@ impl Reader<'_> {
 
     /// A zip within a stream: its directory is at its end, so it is held whole, within the limit. Zips
     /// within zips share that limit.
-    pub(super) fn zip(&mut self, place: &Place, filling: Filling<'_>) {
+    pub(super) fn zip(&mut self, place: &StreamPlace, filling: Filling<'_>) {
         let _hold = (self.held == 0).then(|| Arc::clone(&self.pool).hold());
         let mut held = Vec::new();
         let limit = self.limits.document_bytes.saturating_sub(self.held) as u64;
@@ -226,7 +226,7 @@ impl Reader<'_> {
         archive: &mut ZipArchive<R>,
         index: usize,
         path: String,
-        within: &Place,
+        within: &StreamPlace,
         on_disk: bool,
     ) {
         match archive.by_index(index) {
@@ -243,8 +243,12 @@ impl Reader<'_> {
                     return;
                 }
                 let packed = member.compressed_size();
-                let place =
-                    Place { members_under: path.clone(), path, modified: None, depth: within.depth + 1 };
+                let place = StreamPlace {
+                    members_under: path.clone(),
+                    path,
+                    modified: None,
+                    depth: within.depth + 1,
+                };
                 let mut bounded = Ratio::new(&mut member, self.limits, Expansion::Known(packed));
                 self.stream(&place, &mut bounded);
             }
@@ -265,7 +269,7 @@ impl Reader<'_> {
     }
 
     /// Reads what can be read of a cut zip by its local headers.
-    pub(super) fn zip_without_directory(&mut self, place: &Place, source: &mut dyn Read) -> usize {
+    pub(super) fn zip_without_directory(&mut self, place: &StreamPlace, source: &mut dyn Read) -> usize {
         let mut names = Names::default();
         let mut read = 0;
         let mut source = source;
@@ -274,7 +278,7 @@ impl Reader<'_> {
             if !member.is_dir() {
                 let packed = member.compressed_size();
                 let inner =
-                    Place { members_under: path.clone(), path, modified: None, depth: place.depth + 1 };
+                    StreamPlace { members_under: path.clone(), path, modified: None, depth: place.depth + 1 };
                 let mut bounded = Ratio::new(&mut member, self.limits, Expansion::Known(packed));
                 self.stream(&inner, &mut bounded);
             }

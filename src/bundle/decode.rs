@@ -11,7 +11,7 @@ use super::archive;
 
 /// What has to be done to a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum DecodeStep {
     Decode(&'static Encoding),
     /// The console's code page of Western Europe.
     Cp850,
@@ -25,15 +25,15 @@ pub(super) enum Step {
 const CP850: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
 
 /// What the first bytes of a text call for, and the length of a UTF-8 mark.
-pub(super) fn detect(head: &[u8]) -> (Option<Step>, usize) {
+pub(super) fn detect(head: &[u8]) -> (Option<DecodeStep>, usize) {
     match head {
-        [0xff, 0xfe, ..] => return (Some(Step::Decode(UTF_16LE)), 0),
-        [0xfe, 0xff, ..] => return (Some(Step::Decode(UTF_16BE)), 0),
+        [0xff, 0xfe, ..] => return (Some(DecodeStep::Decode(UTF_16LE)), 0),
+        [0xfe, 0xff, ..] => return (Some(DecodeStep::Decode(UTF_16BE)), 0),
         [0xef, 0xbb, 0xbf, rest @ ..] => return (unclean(rest), 3),
         _ => {}
     }
     if let Some(encoding) = without_mark(head) {
-        return (Some(Step::Decode(encoding)), 0);
+        return (Some(DecodeStep::Decode(encoding)), 0);
     }
     if archive::binary_kind(head).is_some() {
         return (None, 0);
@@ -41,11 +41,11 @@ pub(super) fn detect(head: &[u8]) -> (Option<Step>, usize) {
     (code_page(head).or_else(|| unclean(head)), 0)
 }
 
-fn unclean(head: &[u8]) -> Option<Step> {
+fn unclean(head: &[u8]) -> Option<DecodeStep> {
     let count = |byte: u8| memchr::memchr_iter(byte, head).take(10_000).count();
     let returns =
         count(b'\r') > 10 * count(b'\n').max(1) || (head.len() > 80 && count(b'\n') == 0 && count(b'\r') > 0);
-    (returns || memchr::memchr2(0x1b, 0, head).is_some()).then_some(Step::Clean { returns })
+    (returns || memchr::memchr2(0x1b, 0, head).is_some()).then_some(DecodeStep::Clean { returns })
 }
 
 /// UTF-16 of mostly ASCII text has a NUL in nearly every other byte.
@@ -68,7 +68,7 @@ fn without_mark(head: &[u8]) -> Option<&'static Encoding> {
 
 /// A text with bytes above 127 that are hardly ever UTF-8 is of a code page: of 850 when most of them
 /// lie where 1252 has only signs.
-fn code_page(head: &[u8]) -> Option<Step> {
+fn code_page(head: &[u8]) -> Option<DecodeStep> {
     if std::str::from_utf8(head).is_ok() {
         return None;
     }
@@ -82,16 +82,16 @@ fn code_page(head: &[u8]) -> Option<Step> {
     if wrong <= 3 && right > 0 || wrong == 0 || wrong <= right * 4 || wrong * 4 > head.len() {
         return None;
     }
-    Some(if low * 2 > wrong { Step::Cp850 } else { Step::Decode(WINDOWS_1252) })
+    Some(if low * 2 > wrong { DecodeStep::Cp850 } else { DecodeStep::Decode(WINDOWS_1252) })
 }
 
-impl Step {
+impl DecodeStep {
     /// The stream after this step.
     pub(super) fn over<'a, R: Read + 'a>(self, inner: R) -> Box<dyn Read + 'a> {
-        let change: Change = match self {
-            Self::Decode(encoding) => Change::Decode(Box::new(encoding.new_decoder_with_bom_removal())),
-            Self::Cp850 => Change::Cp850(CP850.chars().collect()),
-            Self::Clean { returns } => Change::Clean(Escape::None, returns),
+        let change: Conversion = match self {
+            Self::Decode(encoding) => Conversion::Decode(Box::new(encoding.new_decoder_with_bom_removal())),
+            Self::Cp850 => Conversion::Cp850(CP850.chars().collect()),
+            Self::Clean { returns } => Conversion::Clean(Escape::None, returns),
         };
         Box::new(Changed {
             inner,
@@ -104,7 +104,7 @@ impl Step {
     }
 }
 
-enum Change {
+enum Conversion {
     Decode(Box<Decoder>),
     Cp850(Vec<char>),
     /// Where in an escape the text stands, and whether it has carriage returns for line ends.
@@ -123,7 +123,7 @@ enum Escape {
     Title,
 }
 
-impl Change {
+impl Conversion {
     fn apply(&mut self, raw: &[u8], last: bool, ready: &mut Vec<u8>) {
         match self {
             Self::Decode(decoder) => {
@@ -174,7 +174,7 @@ impl Change {
 /// A stream changed as it is read.
 struct Changed<R> {
     inner: R,
-    change: Change,
+    change: Conversion,
     raw: Vec<u8>,
     ready: Vec<u8>,
     given: usize,
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn utf16_without_a_mark_is_still_seen() {
-        assert_eq!(detect(&utf16le("kubectl get pods -A")).0, Some(Step::Decode(UTF_16LE)));
+        assert_eq!(detect(&utf16le("kubectl get pods -A")).0, Some(DecodeStep::Decode(UTF_16LE)));
         assert_eq!(detect(b"kubectl get pods -A").0, None);
     }
 

@@ -68,27 +68,27 @@ impl std::error::Error for OpenError {}
 pub(super) enum Job {
     /// A file, read as a stream. Should it be an archive, its members are named below `members_under`:
     /// nothing for the only input, so that places read as they would inside the unpacked bundle.
-    File { path: PathBuf, shown: String, members_under: String },
+    File { path: PathBuf, entry_name: String, members_under: String },
     /// One member of a zip archive: these are found by the directory, so they can be read in parallel.
-    ZipMember { path: PathBuf, shown: String, members_under: String, index: usize },
+    ZipMember { path: PathBuf, entry_name: String, members_under: String, index: usize },
     /// A zip archive whose directory can't be read.
-    CutZip { path: PathBuf, shown: String, members_under: String },
+    CutZip { path: PathBuf, entry_name: String, members_under: String },
     /// A symbolic link in a folder.
-    Link { shown: String, members_under: String, target: String },
+    Link { entry_name: String, members_under: String, target: String },
     /// The standard input.
     Stdin { members_under: String },
     /// Something that is not read, and why.
-    Skipped { shown: String, why: String, bytes: u64 },
+    Skipped { entry_name: String, why: String, bytes: u64 },
 }
 
 impl Job {
-    pub(super) fn shown(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         match self {
-            Self::File { shown, .. }
-            | Self::ZipMember { shown, .. }
-            | Self::CutZip { shown, .. }
-            | Self::Link { shown, .. }
-            | Self::Skipped { shown, .. } => shown,
+            Self::File { entry_name, .. }
+            | Self::ZipMember { entry_name, .. }
+            | Self::CutZip { entry_name, .. }
+            | Self::Link { entry_name, .. }
+            | Self::Skipped { entry_name, .. } => entry_name,
             Self::Stdin { .. } => "stdin",
         }
     }
@@ -127,25 +127,27 @@ pub(super) fn jobs(inputs: &[Input]) -> Result<(Vec<Job>, u64), OpenError> {
 }
 
 /// A zip file becomes its members; anything else is read as one stream.
-fn file_jobs(path: &Path, shown: String, jobs: &mut Vec<Job>) -> std::io::Result<()> {
+fn file_jobs(path: &Path, entry_name: String, jobs: &mut Vec<Job>) -> std::io::Result<()> {
     let mut head = Vec::new();
     if path.metadata()?.is_file() {
         File::open(path)?.take(4).read_to_end(&mut head)?;
     }
-    let name = if shown.is_empty() { Input::Path(path.to_owned()).name() } else { shown.clone() };
+    let name = if entry_name.is_empty() { Input::Path(path.to_owned()).name() } else { entry_name.clone() };
     if archive::is_zip(&head) {
         match archive::zip_members(File::open(path)?) {
             Some(members) => jobs.extend(members.into_iter().map(|(index, name)| Job::ZipMember {
                 path: path.to_owned(),
-                shown: archive::join(&shown, &name),
-                members_under: shown.clone(),
+                entry_name: archive::join(&entry_name, &name),
+                members_under: entry_name.clone(),
                 index,
             })),
-            None => jobs.push(Job::CutZip { path: path.to_owned(), shown: name, members_under: shown }),
+            None => {
+                jobs.push(Job::CutZip { path: path.to_owned(), entry_name: name, members_under: entry_name });
+            }
         }
         return Ok(());
     }
-    jobs.push(Job::File { path: path.to_owned(), shown: name, members_under: shown });
+    jobs.push(Job::File { path: path.to_owned(), entry_name: name, members_under: entry_name });
     Ok(())
 }
 
@@ -155,15 +157,15 @@ fn walk(root: &Path, label: &str, jobs: &mut Vec<Job>) -> u64 {
         let entry = match found {
             Ok(entry) => entry,
             Err(error) => {
-                let shown = error.path().and_then(|path| path.strip_prefix(root).ok());
-                let shown = shown.map_or_else(String::new, |path| slashes(path, label));
-                jobs.push(Job::Skipped { shown, why: format!("can't be read: {error}"), bytes: 0 });
+                let entry_name = error.path().and_then(|path| path.strip_prefix(root).ok());
+                let entry_name = entry_name.map_or_else(String::new, |path| slashes(path, label));
+                jobs.push(Job::Skipped { entry_name, why: format!("can't be read: {error}"), bytes: 0 });
                 continue;
             }
         };
         let kind = entry.file_type();
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let shown = slashes(relative, label);
+        let entry_name = slashes(relative, label);
         if kind.is_dir() {
             continue;
         }
@@ -171,16 +173,20 @@ fn walk(root: &Path, label: &str, jobs: &mut Vec<Job>) -> u64 {
             let length = entry.metadata().map_or(0, |meta| meta.len());
             bytes += length;
             let before = jobs.len();
-            if let Err(error) = file_jobs(entry.path(), shown.clone(), jobs) {
+            if let Err(error) = file_jobs(entry.path(), entry_name.clone(), jobs) {
                 jobs.truncate(before);
-                jobs.push(Job::Skipped { shown, why: format!("can't be read: {error}"), bytes: length });
+                jobs.push(Job::Skipped { entry_name, why: format!("can't be read: {error}"), bytes: length });
             }
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).unwrap_or_default();
             let target = target.to_string_lossy().into_owned();
-            jobs.push(Job::Link { shown, members_under: label.to_owned(), target });
+            jobs.push(Job::Link { entry_name, members_under: label.to_owned(), target });
         } else {
-            jobs.push(Job::Skipped { shown, why: "not a regular file, not opened".to_owned(), bytes: 0 });
+            jobs.push(Job::Skipped {
+                entry_name,
+                why: "not a regular file, not opened".to_owned(),
+                bytes: 0,
+            });
         }
     }
     bytes

@@ -12,7 +12,7 @@ use zip::ZipArchive;
 
 use super::ahead::Ahead;
 use super::archive::{self, Container};
-use super::block::{BLOCK_BYTES, Block, Entry, Pool};
+use super::block::{BLOCK_BYTES, Block, BufferPool, Entry};
 use super::containers;
 use super::decode;
 use super::frame::Framer;
@@ -52,12 +52,12 @@ pub struct EntryReport {
     /// What was damaged or cut.
     pub problems: Vec<String>,
     /// For a link: where it leads.
-    link: Option<Link>,
+    link: Option<LinkTarget>,
 }
 
 /// Where a link leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Link {
+enum LinkTarget {
     /// To this place in the same archive or folder.
     Within(Arc<str>),
     /// Out of it.
@@ -81,16 +81,16 @@ fn settle_links(reports: &mut [EntryReport]) {
     for report in reports {
         let Some(link) = report.link.take() else { continue };
         let where_to = match link {
-            Link::Outside => "leads out of the bundle, not followed",
-            Link::Within(target) if read.contains(&target) => "read there",
-            Link::Within(target) => {
+            LinkTarget::Outside => "leads out of the bundle, not followed",
+            LinkTarget::Within(target) if read.contains(&target) => "read there",
+            LinkTarget::Within(target) => {
                 let folder: Arc<str> = Arc::from(format!("{target}/"));
                 let next = read.range(folder.clone()..).next();
                 let is_folder = next.is_some_and(|path| path.starts_with(&*folder));
                 if is_folder { "a folder, read there" } else { "not in the bundle" }
             }
         };
-        report.not_text = report.not_text.take().map(|told| format!("{told}: {where_to}"));
+        report.not_text = report.not_text.take().map(|given| format!("{given}: {where_to}"));
     }
 }
 
@@ -145,13 +145,13 @@ impl Inputs {
         send: &(dyn Fn(Block) + Sync),
     ) -> Vec<EntryReport> {
         let next = AtomicUsize::new(0);
-        let pool = Pool::new(IN_FLIGHT_BYTES + threads * 4 * BLOCK_BYTES);
+        let pool = BufferPool::new(IN_FLIGHT_BYTES + threads * 4 * BLOCK_BYTES);
         let reports = Mutex::new(Vec::new());
         let readers = threads.clamp(1, self.jobs.len().max(1));
         std::thread::scope(|scope| {
             for _ in 0..readers {
                 scope.spawn(|| {
-                    let mut reader = Reader {
+                    let mut reader = StreamReader {
                         limits,
                         recogniser,
                         progress,
@@ -167,7 +167,7 @@ impl Inputs {
                         if catch_unwind(AssertUnwindSafe(|| reader.run(job))).is_err() {
                             let why =
                                 "could not be read to its end: this is a fault of kubetriage".to_owned();
-                            reader.report(job.shown(), 0, None, vec![why]);
+                            reader.report(job.label(), 0, None, vec![why]);
                         }
                     }
                     reports.lock().unwrap_or_else(PoisonError::into_inner).append(&mut reader.reports);
@@ -182,7 +182,7 @@ impl Inputs {
 }
 
 /// Where the stream being read lies.
-pub(super) struct Place {
+pub(super) struct StreamPlace {
     /// Its name, should it turn out to be a file.
     pub(super) path: String,
     /// What its members are named below, should it turn out to be an archive.
@@ -192,12 +192,12 @@ pub(super) struct Place {
     pub(super) depth: u8,
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct StreamReader<'a> {
     pub(super) limits: &'a Limits,
     recogniser: &'a dyn Recogniser,
     pub(super) progress: &'a Progress,
     send: &'a (dyn Fn(Block) + Sync),
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Arc<BufferPool>,
     reports: Vec<EntryReport>,
     /// Directories of the zips that this thread has open.
     zips: HashMap<PathBuf, ZipArchive<BufReader<File>>>,
@@ -207,29 +207,31 @@ pub(super) struct Reader<'a> {
     over: bool,
 }
 
-impl Reader<'_> {
+impl StreamReader<'_> {
     fn run(&mut self, job: &Job) {
-        let place = |members_under: &str, modified| Place {
-            path: job.shown().to_owned(),
+        let place = |members_under: &str, modified| StreamPlace {
+            path: job.label().to_owned(),
             members_under: members_under.to_owned(),
             modified,
             depth: 0,
         };
         match job {
-            Job::Link { shown, members_under, target } => {
-                let name =
-                    shown.strip_prefix(members_under.as_str()).unwrap_or(shown).trim_start_matches('/');
-                self.enter(shown);
+            Job::Link { entry_name, members_under, target } => {
+                let name = entry_name
+                    .strip_prefix(members_under.as_str())
+                    .unwrap_or(entry_name)
+                    .trim_start_matches('/');
+                self.enter(entry_name);
                 let within = archive::resolve(name, target).filter(|_| !target.starts_with('/'));
                 let within = within.map(|inner| match members_under.as_str() {
                     "" => inner,
                     label => format!("{label}/{inner}"),
                 });
-                self.report_link(shown, target, within);
+                self.report_link(entry_name, target, within);
             }
-            Job::Skipped { shown, why, bytes } => {
-                self.enter(shown);
-                self.report(shown, *bytes, Some(why.clone()), Vec::new());
+            Job::Skipped { entry_name, why, bytes } => {
+                self.enter(entry_name);
+                self.report(entry_name, *bytes, Some(why.clone()), Vec::new());
             }
             Job::Stdin { members_under } => {
                 let mut packed = Packed { inner: io::stdin().lock(), progress: self.progress };
@@ -246,19 +248,19 @@ impl Reader<'_> {
                         Err(file) => self.stream(&place, &mut Packed { inner: file, progress }),
                     }
                 }
-                Err(error) => self.unreadable(job.shown(), &error),
+                Err(error) => self.unreadable(job.label(), &error),
             },
-            Job::CutZip { path, shown, members_under } => self.cut_zip(path, shown, members_under),
-            Job::ZipMember { path, shown, index, members_under } => {
-                self.zip_member(path, shown, members_under, *index);
+            Job::CutZip { path, entry_name, members_under } => self.cut_zip(path, entry_name, members_under),
+            Job::ZipMember { path, entry_name, index, members_under } => {
+                self.zip_member(path, entry_name, members_under, *index);
             }
         }
     }
 
     /// A zip on disk whose directory can't be read: its members from the front, as a stream.
-    fn cut_zip(&mut self, path: &Path, shown: &str, members_under: &str) {
-        let place = Place {
-            path: shown.to_owned(),
+    fn cut_zip(&mut self, path: &Path, entry_name: &str, members_under: &str) {
+        let place = StreamPlace {
+            path: entry_name.to_owned(),
             members_under: members_under.to_owned(),
             modified: None,
             depth: 0,
@@ -271,13 +273,13 @@ impl Reader<'_> {
                     "zip directory can't be read: the archive is damaged or cut; \
                      {saved} members were read from the front"
                 );
-                self.report(shown, 0, None, vec![why]);
+                self.report(entry_name, 0, None, vec![why]);
             }
-            Err(error) => self.unreadable(shown, &error),
+            Err(error) => self.unreadable(entry_name, &error),
         }
     }
 
-    fn zip_member(&mut self, path: &Path, shown: &str, members_under: &str, index: usize) {
+    fn zip_member(&mut self, path: &Path, entry_name: &str, members_under: &str, index: usize) {
         // Taken out while in use: reading a member borrows the archive, and the reader itself.
         let opened = match self.zips.remove(path) {
             Some(archive) => Ok(archive),
@@ -286,23 +288,23 @@ impl Reader<'_> {
         };
         match opened {
             Ok(mut archive) => {
-                let within = Place {
+                let within = StreamPlace {
                     path: members_under.to_owned(),
                     members_under: members_under.to_owned(),
                     modified: None,
                     depth: 0,
                 };
-                self.member_of_zip(&mut archive, index, shown.to_owned(), &within, true);
+                self.member_of_zip(&mut archive, index, entry_name.to_owned(), &within, true);
                 // Jobs come in order: the archive before this one is done.
                 self.zips.clear();
                 self.zips.insert(path.to_owned(), archive);
             }
-            Err(error) => self.unreadable(shown, &error),
+            Err(error) => self.unreadable(entry_name, &error),
         }
     }
 
     /// Reads one stream to its end: a text, or a container and all that lies in it.
-    pub(super) fn stream(&mut self, place: &Place, source: &mut dyn Read) {
+    pub(super) fn stream(&mut self, place: &StreamPlace, source: &mut dyn Read) {
         let mut filling = Filling::new(source, self.pool.take());
         filling.fill(self.limits, self.progress);
         match archive::detect(filling.buffer.filled()) {
@@ -329,7 +331,7 @@ impl Reader<'_> {
     }
 
     /// Brings a text into UTF-8 without escapes, step by step.
-    fn decoded(&mut self, place: &Place, mut filling: Filling<'_>, steps: u8) {
+    fn decoded(&mut self, place: &StreamPlace, mut filling: Filling<'_>, steps: u8) {
         let (step, mark) = decode::detect(filling.buffer.filled());
         filling.buffer.drain(mark);
         match step.filter(|_| steps < 2) {
@@ -352,7 +354,7 @@ impl Reader<'_> {
     }
 
     /// Cuts a text into blocks and sends them.
-    fn text(&mut self, place: &Place, mut filling: Filling<'_>) {
+    fn text(&mut self, place: &StreamPlace, mut filling: Filling<'_>) {
         let entry = Arc::new(Entry { path: Arc::from(place.path.as_str()), modified: place.modified });
         if !self.enter(&place.path) {
             return;
@@ -466,8 +468,8 @@ impl Reader<'_> {
         !self.over
     }
 
-    fn unreadable(&mut self, shown: &str, error: &io::Error) {
-        self.report(shown, 0, None, vec![format!("can't be read: {error}")]);
+    fn unreadable(&mut self, entry_name: &str, error: &io::Error) {
+        self.report(entry_name, 0, None, vec![format!("can't be read: {error}")]);
     }
 
     pub(super) fn report(&mut self, path: &str, bytes: u64, not_text: Option<String>, problems: Vec<String>) {
@@ -479,7 +481,8 @@ impl Reader<'_> {
     pub(super) fn report_link(&mut self, path: &str, target: &str, within: Option<String>) {
         if !self.over {
             let not_text = Some(format!("link to {target}"));
-            let link = Some(within.map_or(Link::Outside, |target| Link::Within(Arc::from(target))));
+            let link =
+                Some(within.map_or(LinkTarget::Outside, |target| LinkTarget::Within(Arc::from(target))));
             self.reports.push(EntryReport {
                 path: Arc::from(path),
                 bytes: 0,

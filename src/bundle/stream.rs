@@ -47,11 +47,11 @@ impl<'a> Filling<'a> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Told>());
+                    let stated = error.get_ref().and_then(|inner| inner.downcast_ref::<ReportedError>());
                     let total = self.total;
-                    let why = told.map_or_else(
+                    let why = stated.map_or_else(
                         || format!("ends early, after {total} bytes: {error}"),
-                        |told| told.0.clone(),
+                        |given| given.0.clone(),
                     );
                     self.stop(why);
                 }
@@ -96,22 +96,22 @@ pub(super) struct Resumed<'a> {
 
 /// An error that is already a sentence of the report.
 #[derive(Debug)]
-struct Told(String);
+struct ReportedError(String);
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for ReportedError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Told {}
+impl std::error::Error for ReportedError {}
 
 impl Read for Resumed<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let rest = self.buffer.filled().get(self.given..).unwrap_or_default();
         if rest.is_empty() {
             return match self.problem.take() {
-                Some(problem) => Err(io::Error::other(Told(problem))),
+                Some(problem) => Err(io::Error::other(ReportedError(problem))),
                 None if self.ended => Ok(0),
                 None => self.source.read(out),
             };
@@ -136,12 +136,12 @@ impl<R: Read> Read for Packed<'_, R> {
     }
 }
 
-pub(super) struct Counted<R> {
+pub(super) struct CountingReader<R> {
     pub(super) inner: R,
     pub(super) count: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(out)?;
         self.count.fetch_add(read as u64, Ordering::Relaxed);

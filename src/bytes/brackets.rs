@@ -7,7 +7,7 @@ use super::blocks::{BLOCK, Lanes, parity};
 
 /// A block, understood: bit `n` stands for byte `n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
+pub(crate) struct ScannedBlock {
     /// Brackets outside strings.
     pub(crate) brackets: u64,
     /// How many bytes were understood: one less when the last one is a backslash, whose other half is missing.
@@ -29,7 +29,7 @@ fn escaped(mut backslashes: u64) -> u64 {
 
 /// Understands a block that begins within a string or outside. `None` when it is no orderly JSON: a line break within a
 /// string, a backslash outside; such a block is read byte by byte.
-pub(crate) fn block(bytes: &[u8; BLOCK], in_string: bool) -> Option<Block> {
+pub(crate) fn block(bytes: &[u8; BLOCK], in_string: bool) -> Option<ScannedBlock> {
     let lanes = Lanes::of(bytes);
     let backslashes = lanes.equal(b'\\');
     let mut quotes = lanes.equal(b'"');
@@ -49,7 +49,7 @@ pub(crate) fn block(bytes: &[u8; BLOCK], in_string: bool) -> Option<Block> {
     let braces = lanes.with_bits(0x20);
     let brackets = (braces.equal(b'{') | braces.equal(b'}')) & !strings;
     let last = u32::try_from(length - 1).unwrap_or(63);
-    Some(Block { brackets, length, in_string: strings >> last & 1 == 1 })
+    Some(ScannedBlock { brackets, length, in_string: strings >> last & 1 == 1 })
 }
 
 #[cfg(test)]

@@ -59,11 +59,17 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// Reads a value that stands at the start of a text; what follows it is not looked at.
 pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T> {
-    T::deserialize(&mut Reader { text, bytes: text.as_bytes(), at: 0, left: DEPTH, unescaped: String::new() })
+    T::deserialize(&mut JsonReader {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        left: DEPTH,
+        unescaped: String::new(),
+    })
 }
 
 /// A text, and how far it is read.
-struct Reader<'de> {
+struct JsonReader<'de> {
     text: &'de str,
     bytes: &'de [u8],
     at: usize,
@@ -74,12 +80,12 @@ struct Reader<'de> {
 }
 
 /// A string as it stands, or without its escapes in the reader.
-enum Text<'de> {
+enum JsonText<'de> {
     Plain(&'de str),
     Unescaped,
 }
 
-impl<'de> Reader<'de> {
+impl<'de> JsonReader<'de> {
     /// The next byte that is no blank.
     #[inline]
     fn next(&mut self) -> Result<u8> {
@@ -110,16 +116,16 @@ impl<'de> Reader<'de> {
     }
 
     /// The string whose quote is next.
-    fn string(&mut self) -> Result<Text<'de>> {
+    fn string(&mut self) -> Result<JsonText<'de>> {
         let start = self.at + 1;
         let end = start + plain_length(self.bytes.get(start..).unwrap_or_default());
         match self.bytes.get(end) {
             Some(b'"') => {
                 self.at = end + 1;
                 // Both ends are quotes, so no character is cut.
-                self.text.get(start..end).map(Text::Plain).ok_or(Error::Syntax)
+                self.text.get(start..end).map(JsonText::Plain).ok_or(Error::Syntax)
             }
-            Some(b'\\') => self.unescape(start, end).map(|()| Text::Unescaped),
+            Some(b'\\') => self.unescape(start, end).map(|()| JsonText::Unescaped),
             Some(_) => Err(Error::Syntax),
             None => Err(Error::Eof),
         }
@@ -158,8 +164,8 @@ impl<'de> Reader<'de> {
             b't' => '\t',
             b'u' => {
                 let high = self.unit(at + 2)?;
-                if let Some(one) = char::from_u32(high) {
-                    return Ok((one, 6));
+                if let Some(item) = char::from_u32(high) {
+                    return Ok((item, 6));
                 }
                 let low = self.bytes.get(at + 6..at + 8).filter(|next| *next == b"\\u");
                 let pair = low.and_then(|_| {
@@ -184,8 +190,8 @@ impl<'de> Reader<'de> {
 
     fn visit_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         match self.string()? {
-            Text::Plain(text) => visitor.visit_borrowed_str(text),
-            Text::Unescaped => visitor.visit_str(&self.unescaped),
+            JsonText::Plain(text) => visitor.visit_borrowed_str(text),
+            JsonText::Unescaped => visitor.visit_str(&self.unescaped),
         }
     }
 
@@ -252,7 +258,7 @@ impl<'de> Reader<'de> {
     }
 }
 
-impl<'de> Deserializer<'de> for &mut Reader<'de> {
+impl<'de> Deserializer<'de> for &mut JsonReader<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -311,8 +317,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             return Err(de::Error::custom("a word was expected"));
         }
         let word = match self.string()? {
-            Text::Plain(text) => text,
-            Text::Unescaped => &self.unescaped,
+            JsonText::Plain(text) => text,
+            JsonText::Unescaped => &self.unescaped,
         };
         let word: StrDeserializer<'_, Error> = word.into_deserializer();
         visitor.visit_enum(word)
@@ -326,7 +332,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
 /// The members of an object or a list.
 struct Members<'a, 'de> {
-    reader: &'a mut Reader<'de>,
+    reader: &'a mut JsonReader<'de>,
     first: bool,
     ended: bool,
 }
@@ -513,8 +519,8 @@ mod tests {
         fn all_json_is_read_as_serde_json_reads_it(value in value()) {
             for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
                 proptest::prop_assert_eq!(read::<Value>(&text).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
-                let (own, other) = (read::<Shape>(&text), serde_json::from_str::<Shape>(&text));
-                proptest::prop_assert_eq!(own.ok(), other.ok());
+                let (ours, other) = (read::<Shape>(&text), serde_json::from_str::<Shape>(&text));
+                proptest::prop_assert_eq!(ours.ok(), other.ok());
             }
         }
 

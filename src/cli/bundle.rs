@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::diagnosis::Diagnosis;
 use crate::facts::{Outward, Place, Whose, Window};
 use crate::report::{self, Pseudonyms, Replace};
-use crate::timings::{Part, Timings, timed};
+use crate::timings::{TimedPart, Timings, timed};
 use crate::{Options, scan};
 
 #[derive(Args)]
@@ -140,7 +140,7 @@ impl Arguments {
         }
         let progress = Progress::default();
         let mut facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
-            timed(options.timings.as_deref(), Part::Room("1 open, read, merge"), || {
+            timed(options.timings.as_deref(), TimedPart::Room("1 open, read, merge"), || {
                 scan(&opened, &options, &progress)
             })
         });
@@ -155,10 +155,11 @@ impl Arguments {
             }
         }
         let timings = options.timings.as_deref();
-        let cluster = timed(timings, Part::Room("3 reason"), || Cluster::freeze(facts));
+        let cluster = timed(timings, TimedPart::Room("3 reason"), || Cluster::freeze(facts));
         let inputs = inputs.iter().map(Input::name).collect();
-        let mut diagnosis =
-            timed(timings, Part::Room("4 judge and explain"), || Diagnosis::timed(&cluster, inputs, timings));
+        let mut diagnosis = timed(timings, TimedPart::Room("4 judge and explain"), || {
+            Diagnosis::timed(&cluster, inputs, timings)
+        });
         // The process ends soon: giving the memory of a large bundle back piece by piece would take longer than judging it.
         let cluster = std::mem::ManuallyDrop::new(cluster);
         let mut pseudonyms = self.redact.map(|what| Pseudonyms::new(&cluster, what.into()));
@@ -208,15 +209,15 @@ impl Arguments {
 fn show(timings: &Timings) {
     let mut all = timings.all();
     all.sort_by_key(|(part, time, _)| match part {
-        Part::Room(_) => (0, std::cmp::Reverse(std::time::Duration::ZERO)),
-        Part::Format(_) => (1, std::cmp::Reverse(*time)),
-        Part::Detector(_) => (2, std::cmp::Reverse(*time)),
+        TimedPart::Room(_) => (0, std::cmp::Reverse(std::time::Duration::ZERO)),
+        TimedPart::Format(_) => (1, std::cmp::Reverse(*time)),
+        TimedPart::Detector(_) => (2, std::cmp::Reverse(*time)),
     });
     for (part, time, bytes) in all {
         let (kind, name) = match part {
-            Part::Room(name) => ("room", name),
-            Part::Format(name) => ("format", name),
-            Part::Detector(name) => ("detector", name),
+            TimedPart::Room(name) => ("room", name),
+            TimedPart::Format(name) => ("format", name),
+            TimedPart::Detector(name) => ("detector", name),
         };
         let seconds = time.as_secs_f64();
         let rate = if bytes > 0 && seconds > 0.0 {

@@ -90,7 +90,7 @@ pub(super) struct WhoCan {
 }
 
 /// A question in kubectl's words: target and object name.
-fn asked(resource: &str, subresource: &str, namespace: Option<&str>) -> (Target, String) {
+fn requested_target(resource: &str, subresource: &str, namespace: Option<&str>) -> (Target, String) {
     if resource.starts_with('/') {
         return (Target::Path(resource.into()), String::new());
     }
@@ -150,7 +150,7 @@ impl CanI {
             return Ok(Exit::Done);
         }
         let resource = self.resource.as_deref().unwrap_or_default();
-        let (target, name) = asked(resource, &self.subresource, self.namespace.as_deref());
+        let (target, name) = requested_target(resource, &self.subresource, self.namespace.as_deref());
         let verb = self.verb.as_deref().unwrap_or_default();
         let review = Review { user: &user, groups: &groups, verb, target: &target, name: &name };
         let text = match authorizer.decide(&review) {
@@ -174,7 +174,7 @@ impl CanI {
                     let _ = writeln!(
                         text,
                         "  {} of {role} applies to {}, and no rule of it covers this",
-                        bound.shown(),
+                        bound.label(),
                         bound.subject_shown()
                     );
                 }
@@ -198,7 +198,7 @@ fn listing(authorizer: &Authorizer<'_>, user: &str, groups: &[String], namespace
             let words =
                 |list: &[crate::facts::Text]| list.iter().map(|word| &**word).collect::<Vec<_>>().join(",");
             let verbs = words(&rule.verbs);
-            let by = format!("by {} of {}", bound.shown(), role_shown(bound.namespace, bound.binding));
+            let by = format!("by {} of {}", bound.label(), role_shown(bound.namespace, bound.binding));
             if rule.resources.is_empty() {
                 return format!("{verbs}  {}  ({by})", words(&rule.non_resource_urls));
             }
@@ -229,7 +229,7 @@ impl WhoCan {
         let cluster = self.bundle.read()?;
         let objects = &cluster.facts.objects;
         let authorizer = Authorizer::new(objects);
-        let (target, name) = asked(&self.resource, &self.subresource, self.namespace.as_deref());
+        let (target, name) = requested_target(&self.resource, &self.subresource, self.namespace.as_deref());
         let mut lines: Vec<String> = authorizer
             .who_can(objects, &self.verb, &target, &name)
             .into_iter()
@@ -237,7 +237,7 @@ impl WhoCan {
                 format!(
                     "{}  (by {} of {})",
                     bound.subject_shown(),
-                    bound.shown(),
+                    bound.label(),
                     role_shown(bound.namespace, bound.binding)
                 )
             })
@@ -257,9 +257,9 @@ impl WhoCan {
 /// A `SubjectAccessReview`'s spec, alone or in its object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Spec {
+struct ReviewSpec {
     #[serde(default, rename = "spec")]
-    inner: Option<Box<Spec>>,
+    inner: Option<Box<ReviewSpec>>,
     #[serde(default)]
     user: String,
     #[serde(default)]
@@ -304,8 +304,8 @@ fn reviews(cluster: &Cluster, authorizer: &Authorizer<'_>, file: &str) -> anyhow
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let answer = match serde_json::from_slice::<Spec>(&line) {
-            Ok(Spec { inner: Some(inner), .. }) => answer(authorizer, &inner, &all, &cluster_wide),
+        let answer = match serde_json::from_slice::<ReviewSpec>(&line) {
+            Ok(ReviewSpec { inner: Some(inner), .. }) => answer(authorizer, &inner, &all, &cluster_wide),
             Ok(spec) => answer(authorizer, &spec, &all, &cluster_wide),
             Err(error) => {
                 serde_json::json!({ "allowed": false, "decision": "unknown", "reason": "", "error": format!("not a review: {error}") })
@@ -323,27 +323,27 @@ fn reviews(cluster: &Cluster, authorizer: &Authorizer<'_>, file: &str) -> anyhow
 
 fn answer(
     authorizer: &Authorizer<'_>,
-    spec: &Spec,
+    spec: &ReviewSpec,
     all: &[&str],
     cluster_wide: &[&str],
 ) -> serde_json::Value {
     let groups = spec.groups.clone().unwrap_or_default();
     let (verb, name, target) = match (&spec.resource_attributes, &spec.non_resource_attributes) {
-        (Some(asked), _) => {
-            let scope = if asked.namespace.is_empty() {
+        (Some(request), _) => {
+            let scope = if request.namespace.is_empty() {
                 Scope::Cluster
             } else {
-                Scope::Namespace(asked.namespace.as_str().into())
+                Scope::Namespace(request.namespace.as_str().into())
             };
             let target = Target::Resource {
-                group: asked.group.as_str().into(),
-                resource: asked.resource.as_str().into(),
-                subresource: asked.subresource.as_str().into(),
+                group: request.group.as_str().into(),
+                resource: request.resource.as_str().into(),
+                subresource: request.subresource.as_str().into(),
                 scope,
             };
-            (asked.verb.as_str(), asked.name.as_str(), target)
+            (request.verb.as_str(), request.name.as_str(), target)
         }
-        (None, Some(asked)) => (asked.verb.as_str(), "", Target::Path(asked.path.as_str().into())),
+        (None, Some(request)) => (request.verb.as_str(), "", Target::Path(request.path.as_str().into())),
         (None, None) => {
             let error = "neither resourceAttributes nor nonResourceAttributes";
             return serde_json::json!({ "allowed": false, "decision": "unknown", "reason": "", "error": error });
@@ -376,9 +376,9 @@ mod tests {
 
     #[test]
     fn questions_are_read_as_kubectl_reads_them() {
-        let (target, name) = asked("deployments/web", "scale", Some("shop"));
+        let (target, name) = requested_target("deployments/web", "scale", Some("shop"));
         assert_eq!((target.thing().as_str(), name.as_str()), ("deployments.apps/scale", "web"));
-        assert_eq!(asked("/metrics", "", None).0, Target::Path("/metrics".into()));
+        assert_eq!(requested_target("/metrics", "", None).0, Target::Path("/metrics".into()));
         assert_eq!(user_name("shop:cart"), "system:serviceaccount:shop:cart");
         assert_eq!(user_name("system:anonymous"), "system:anonymous");
         assert_eq!(user_name("https://issuer.example#carol"), "https://issuer.example#carol");

@@ -18,7 +18,7 @@ pub(super) struct Inspect {
 
     /// How to show it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Shape,
+    format: InspectFormat,
 
     /// Every entry, and every list whole
     #[arg(long)]
@@ -26,7 +26,7 @@ pub(super) struct Inspect {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Shape {
+enum InspectFormat {
     Text,
     Json,
 }
@@ -35,8 +35,10 @@ impl Inspect {
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
         let Some(diagnosis) = self.bundle.diagnose()? else { return Ok(Exit::Usage) };
         match self.format {
-            Shape::Text => output::styled(&report::inspection(&diagnosis, super::bundle::width(), self.all))?,
-            Shape::Json => output::to_stdout(report::inspection_json(&diagnosis)?.as_bytes())?,
+            InspectFormat::Text => {
+                output::styled(&report::inspection(&diagnosis, super::bundle::width(), self.all))?;
+            }
+            InspectFormat::Json => output::to_stdout(report::inspection_json(&diagnosis)?.as_bytes())?,
         }
         Ok(bundle::Arguments::exit(&diagnosis))
     }

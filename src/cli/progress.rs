@@ -21,7 +21,7 @@ pub(super) fn during<T: Send>(
     let bar = bar(total);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let shown = scope.spawn(|| {
+        let text = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 bar.set_position(progress.packed.load(Ordering::Relaxed));
                 let name = progress.current();
@@ -34,8 +34,8 @@ pub(super) fn during<T: Send>(
         });
         let result = work();
         done.store(true, Ordering::Relaxed);
-        shown.thread().unpark();
-        let _ = shown.join();
+        text.thread().unpark();
+        let _ = text.join();
         bar.finish_and_clear();
         result
     })

@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::{Exit, bundle, output};
 use crate::cluster::Cluster;
-use crate::cluster::policy::{Answer, Direction, End, Kind, Ports, Protocol, Side, Socket, Verdict};
+use crate::cluster::policy::{
+    Answer, Direction, End, EngineKind, PolicyVerdict, Ports, Protocol, Side, Socket,
+};
 use crate::cluster::reach::{Destination, Resolver};
 use crate::facts::Key;
 use crate::report::visible;
@@ -65,7 +67,7 @@ fn with_port(text: &str) -> (&str, Option<u16>) {
 
 /// What one question comes to.
 struct Reached {
-    verdict: Verdict,
+    verdict: PolicyVerdict,
     /// Not all ways to a service give the same answer.
     mixed: bool,
 }
@@ -84,7 +86,8 @@ impl Reach {
             Destination::End(end) => match port {
                 Some(port) => {
                     let socket = Socket { protocol: self.protocol, port };
-                    one(&cluster, &source, &end, socket) + &opening(&cluster, &source, &end, &[socket])
+                    answer_line(&cluster, &source, &end, socket)
+                        + &opening(&cluster, &source, &end, &[socket])
                 }
                 None => all_ports(&cluster, &source, &end),
             },
@@ -106,14 +109,16 @@ fn word(answer: Answer) -> &'static str {
 fn engine(cluster: &Cluster) -> String {
     let engine = &cluster.policies.engine;
     match engine.kind {
-        Kind::Unknown => "engine: not known from the bundle; policies are read to the letter\n".to_owned(),
-        Kind::None => format!("engine: none runs ({}), so policies do nothing\n", engine.from),
+        EngineKind::Unknown => {
+            "engine: not known from the bundle; policies are read to the letter\n".to_owned()
+        }
+        EngineKind::None => format!("engine: none runs ({}), so policies do nothing\n", engine.from),
         kind => format!("engine: {kind} ({})\n", engine.from),
     }
 }
 
 fn names(keys: &[Key]) -> String {
-    keys.iter().map(Key::shown).collect::<Vec<_>>().join(", ")
+    keys.iter().map(Key::label).collect::<Vec<_>>().join(", ")
 }
 
 fn side(out: &mut String, what: &str, direction: Direction, side: &Side) {
@@ -121,26 +126,26 @@ fn side(out: &mut String, what: &str, direction: Direction, side: &Side) {
     let _ = match (&side.allowed_by, &side.unknown) {
         (_, Some(why)) => writeln!(out, ", {why}"),
         (Some((policy, rule)), _) => {
-            writeln!(out, " by {}, {} rule {}", policy.shown(), direction.name(), rule + 1)
+            writeln!(out, " by {}, {} rule {}", policy.label(), direction.name(), rule + 1)
         }
         _ if side.isolated_by.is_empty() => writeln!(out, ", no policy applies"),
         _ => writeln!(out, ": isolated by {}, and no rule of them allows it", names(&side.isolated_by)),
     };
 }
 
-fn one(cluster: &Cluster, from: &End<'_>, to: &End<'_>, socket: Socket) -> String {
+fn answer_line(cluster: &Cluster, from: &End<'_>, to: &End<'_>, socket: Socket) -> String {
     let verdict = cluster.policies.evaluate(from, to, socket);
     let mut out = format!(
         "{}: {} to {} on {} {}\n{}",
         word(verdict.answer()),
-        from.shown(),
-        to.shown(),
+        from.label(),
+        to.label(),
         socket.protocol.name(),
         socket.port,
         engine(cluster)
     );
-    side(&mut out, &format!("leaving {}", from.shown()), Direction::Egress, &verdict.egress);
-    side(&mut out, &format!("coming to {}", to.shown()), Direction::Ingress, &verdict.ingress);
+    side(&mut out, &format!("leaving {}", from.label()), Direction::Egress, &verdict.egress);
+    side(&mut out, &format!("coming to {}", to.label()), Direction::Ingress, &verdict.ingress);
     out
 }
 
@@ -159,27 +164,27 @@ fn opening(cluster: &Cluster, from: &End<'_>, to: &End<'_>, sockets: &[Socket]) 
 }
 
 fn ranges(all: &[(u16, u16)]) -> String {
-    let shown = all
+    let text = all
         .iter()
         .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
-    shown.collect::<Vec<_>>().join(", ")
+    text.collect::<Vec<_>>().join(", ")
 }
 
 fn all_ports(cluster: &Cluster, from: &End<'_>, to: &End<'_>) -> String {
     let ports = cluster.policies.ports(from, to);
     let mut out = String::new();
     if ports.iter().all(Ports::all) {
-        let _ = writeln!(out, "allowed: {} to {} on all ports", from.shown(), to.shown());
+        let _ = writeln!(out, "allowed: {} to {} on all ports", from.label(), to.label());
     } else if ports.iter().all(|ports| ports.open.is_empty() && ports.unknown.is_empty()) {
-        let _ = writeln!(out, "denied: {} to {} on all ports", from.shown(), to.shown());
+        let _ = writeln!(out, "denied: {} to {} on all ports", from.label(), to.label());
     } else {
-        let _ = writeln!(out, "{} to {}:", from.shown(), to.shown());
-        for one in &ports {
-            if !one.open.is_empty() {
-                let _ = writeln!(out, "  allowed {} {}", one.protocol.name(), ranges(&one.open));
+        let _ = writeln!(out, "{} to {}:", from.label(), to.label());
+        for port in &ports {
+            if !port.open.is_empty() {
+                let _ = writeln!(out, "  allowed {} {}", port.protocol.name(), ranges(&port.open));
             }
-            if !one.unknown.is_empty() {
-                let _ = writeln!(out, "  unknown {} {}", one.protocol.name(), ranges(&one.unknown));
+            if !port.unknown.is_empty() {
+                let _ = writeln!(out, "  unknown {} {}", port.protocol.name(), ranges(&port.unknown));
             }
         }
     }
@@ -191,7 +196,7 @@ fn all_ports(cluster: &Cluster, from: &End<'_>, to: &End<'_>) -> String {
             let _ = writeln!(
                 out,
                 "  {} is isolated for {} by {}",
-                end.shown(),
+                end.label(),
                 direction.name(),
                 names(isolated)
             );
@@ -216,7 +221,7 @@ fn service(
             (_, Some(_)) => "the bundle shows no pod that it leads to on this port",
             _ => "the bundle does not show where it leads",
         };
-        return format!("unknown: {} to service {}: {why}\n", from.shown(), key.shown());
+        return format!("unknown: {} to service {}: {why}\n", from.label(), key.label());
     }
     let mut by_port: BTreeMap<(u16, Protocol), Vec<_>> = BTreeMap::new();
     for backend in &backends {
@@ -236,8 +241,8 @@ fn service(
         let _ = writeln!(
             out,
             "{first}: {} to service {} on {} {port}: {open} of {} pods",
-            from.shown(),
-            key.shown(),
+            from.label(),
+            key.label(),
             protocol.name(),
             ways.len()
         );
@@ -249,11 +254,11 @@ fn service(
         if let Some((backend, verdict)) = worst {
             out.push('\n');
             if verdict.answer() == Answer::Yes {
-                let _ = writeln!(out, "for example {} on {}:", backend.end.shown(), backend.socket.port);
+                let _ = writeln!(out, "for example {} on {}:", backend.end.label(), backend.socket.port);
             }
-            out.push_str(&one(cluster, from, &backend.end, backend.socket));
+            out.push_str(&answer_line(cluster, from, &backend.end, backend.socket));
             if verdict.answer() == Answer::No {
-                match refused.iter_mut().find(|(end, _)| end.shown() == backend.end.shown()) {
+                match refused.iter_mut().find(|(end, _)| end.label() == backend.end.label()) {
                     Some((_, sockets)) => sockets.push(backend.socket),
                     None => refused.push((&backend.end, vec![backend.socket])),
                 }
@@ -293,7 +298,7 @@ fn flows(cluster: &Cluster, resolver: &Resolver<'_>, file: &str) -> anyhow::Resu
             .map_err(|error| format!("not a flow: {error}"))
             .and_then(|flow| reached(cluster, resolver, &flow));
         let answer = match answer {
-            Ok(reached) => shown(&reached),
+            Ok(reached) => reached_json(&reached),
             Err(error) => {
                 json!({ "allowed": false, "decision": "unknown", "egress": null, "ingress": null, "error": error })
             }
@@ -315,26 +320,29 @@ fn reached(cluster: &Cluster, resolver: &Resolver<'_>, flow: &Flow) -> Result<Re
         Destination::End(end) => vec![(end, Socket { protocol, port: flow.port })],
         Destination::Service(key) => {
             let backends = resolver.backends(&key, Some(flow.port)).into_iter();
-            backends.filter(|one| one.socket.protocol == protocol).map(|one| (one.end, one.socket)).collect()
+            backends
+                .filter(|backend| backend.socket.protocol == protocol)
+                .map(|backend| (backend.end, backend.socket))
+                .collect()
         }
     };
     let verdicts = ways.iter().map(|(to, socket)| cluster.policies.evaluate(&from, to, *socket));
-    let mut verdicts: Vec<Verdict> = verdicts.collect();
-    verdicts.sort_by_key(Verdict::answer);
-    let best = verdicts.last().map(Verdict::answer);
+    let mut verdicts: Vec<PolicyVerdict> = verdicts.collect();
+    verdicts.sort_by_key(PolicyVerdict::answer);
+    let best = verdicts.last().map(PolicyVerdict::answer);
     let Some(worst) = verdicts.into_iter().next() else {
         return Err(format!("the bundle does not show where {} leads", flow.to));
     };
     Ok(Reached { mixed: best != Some(worst.answer()), verdict: worst })
 }
 
-fn shown(reached: &Reached) -> serde_json::Value {
+fn reached_json(reached: &Reached) -> serde_json::Value {
     let side = |side: &Side| {
         json!({
             "allowed": side.answer == Answer::Yes,
             "decision": word(side.answer),
-            "isolated_by": side.isolated_by.iter().map(Key::shown).collect::<Vec<_>>(),
-            "allowed_by": side.allowed_by.as_ref().map(|(policy, rule)| json!({ "policy": policy.shown(), "rule": rule })),
+            "isolated_by": side.isolated_by.iter().map(Key::label).collect::<Vec<_>>(),
+            "allowed_by": side.allowed_by.as_ref().map(|(policy, rule)| json!({ "policy": policy.label(), "rule": rule })),
             "reason": side.unknown,
         })
     };

@@ -82,7 +82,7 @@ impl From<SeverityName> for Severity {
 }
 
 /// Where one rendering goes.
-enum Target {
+enum OutputTarget {
     File(PathBuf),
     Stdout,
 }
@@ -102,15 +102,15 @@ impl Report {
         for ((target, _), text) in targets.iter().zip(rendered) {
             let text = text?;
             match target {
-                Target::File(path) => output::to_file(path, &text)?,
-                Target::Stdout => output::to_stdout(text.as_bytes())?,
+                OutputTarget::File(path) => output::to_file(path, &text)?,
+                OutputTarget::Stdout => output::to_stdout(text.as_bytes())?,
             }
         }
         self.summarise(&diagnosis, &targets);
         Ok(self.exit(&diagnosis))
     }
 
-    fn targets(&self, inputs: &[Input]) -> Result<Vec<(Target, Format)>, String> {
+    fn targets(&self, inputs: &[Input]) -> Result<Vec<(OutputTarget, Format)>, String> {
         let formats: Vec<Format> = self.format.iter().map(|name| Format::from(*name)).collect();
         if self.output.is_empty() {
             let formats = if formats.is_empty() { vec![Format::Html, Format::Markdown] } else { formats };
@@ -120,7 +120,7 @@ impl Report {
             return Ok(formats
                 .into_iter()
                 .map(|format| {
-                    (Target::File(PathBuf::from(format!("{stem}.report.{}", format.name()))), format)
+                    (OutputTarget::File(PathBuf::from(format!("{stem}.report.{}", format.name()))), format)
                 })
                 .collect());
         }
@@ -128,8 +128,8 @@ impl Report {
         for output in &self.output {
             if output == "-" {
                 match formats.as_slice() {
-                    [format] => targets.push((Target::Stdout, *format)),
-                    [] => targets.push((Target::Stdout, Format::Markdown)),
+                    [format] => targets.push((OutputTarget::Stdout, *format)),
+                    [] => targets.push((OutputTarget::Stdout, Format::Markdown)),
                     _ => return Err("the standard output takes one --format only".to_owned()),
                 }
                 continue;
@@ -141,7 +141,7 @@ impl Report {
             let by_name = path.extension().and_then(|name| Format::by_name(&name.to_string_lossy()));
             let only = if let [format] = formats.as_slice() { Some(*format) } else { None };
             match by_name.or(only) {
-                Some(format) => targets.push((Target::File(path), format)),
+                Some(format) => targets.push((OutputTarget::File(path), format)),
                 None => {
                     return Err(format!(
                         "the format of `{output}` is unknown: end it in .html, .md, .json, .sarif or .xml, or give one --format"
@@ -152,18 +152,18 @@ impl Report {
         Ok(targets)
     }
 
-    fn summarise(&self, diagnosis: &Diagnosis, targets: &[(Target, Format)]) {
+    fn summarise(&self, diagnosis: &Diagnosis, targets: &[(OutputTarget, Format)]) {
         if self.bundle.quiet {
             return;
         }
         let mut text = report::summary(diagnosis, bundle::width());
         for (target, _) in targets {
-            if let Target::File(path) = target {
+            if let OutputTarget::File(path) = target {
                 let _ = writeln!(text, "Wrote {}", path.display());
             }
         }
         // What a script reads from the standard output stays clean.
-        if targets.iter().any(|(target, _)| matches!(target, Target::Stdout)) {
+        if targets.iter().any(|(target, _)| matches!(target, OutputTarget::Stdout)) {
             output::styled_error(&text);
         } else {
             let _ = output::styled(&text);

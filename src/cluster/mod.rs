@@ -23,7 +23,7 @@ pub struct Cluster {
     /// Denied requests: audit events and access log lines joined by audit id.
     pub denials: Vec<(DenialKey, Denial)>,
     /// For each of these that RBAC denied: what comes nearest to allowing it.
-    pub misses: Vec<Option<rbac::Miss>>,
+    pub misses: Vec<Option<rbac::NearMiss>>,
     /// How that join went.
     pub joined: requests::Joined,
     /// Addresses per node.
@@ -143,7 +143,7 @@ pub fn nameless(key: &DenialKey) -> bool {
     rbac::nameless(&key.request.verb, subresource)
 }
 
-fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Miss>> {
+fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::NearMiss>> {
     let objects = &facts.objects;
     let unknown = objects.cluster_roles.is_empty() && objects.roles.is_empty();
     let authorizer = rbac::Authorizer::new(objects);
@@ -154,9 +154,9 @@ fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Mi
                 return None;
             }
             if unknown {
-                return Some(rbac::Miss::unknown());
+                return Some(rbac::NearMiss::unknown());
             }
-            let user = key.identity.shown();
+            let user = key.identity.label();
             let mut groups = rbac::implied_groups(user);
             groups.extend(denial.groups.iter().map(ToString::to_string));
             groups.sort();
@@ -170,14 +170,14 @@ fn misses(facts: &Facts, denials: &[(DenialKey, Denial)]) -> Vec<Option<rbac::Mi
                 )
             };
             // A name that is still denied says more than one that is allowed by now.
-            let mut all: Vec<rbac::Miss> = asked_names(key, denial).into_iter().map(of).collect();
-            all.sort_by_key(|miss| miss.step == rbac::Step::Allowed);
+            let mut all: Vec<rbac::NearMiss> = asked_names(key, denial).into_iter().map(of).collect();
+            all.sort_by_key(|miss| miss.step == rbac::MissStep::Allowed);
             let namespaced = matches!(target, Target::Resource { scope: Scope::Namespace(_), .. });
             let missing = facts.rbac_not_listed(namespaced).join(", ");
             all.into_iter().next().map(|miss| {
-                let absent = matches!(miss.step, rbac::Step::NoBinding | rbac::Step::NoRule);
+                let absent = matches!(miss.step, rbac::MissStep::NoBinding | rbac::MissStep::NoRule);
                 // What is not in the bundle may well be in the cluster.
-                if absent && !missing.is_empty() { rbac::Miss::unknown_for(&missing) } else { miss }
+                if absent && !missing.is_empty() { rbac::NearMiss::unknown_for(&missing) } else { miss }
             })
         })
         .collect()

@@ -84,8 +84,8 @@ impl<'a> Resolver<'a> {
         if let Some(pod) = made(&template.metadata.labels).filter(|_| !template.metadata.labels.is_empty()) {
             return self.pod(&pod.namespace, &pod.name);
         }
-        let told = !template.spec.containers.is_empty();
-        told.then(|| End::template(&key, &template.metadata.labels, &template.spec))
+        let is_given = !template.spec.containers.is_empty();
+        is_given.then(|| End::template(&key, &template.metadata.labels, &template.spec))
     }
 
     /// Whatever has an address.
@@ -129,7 +129,7 @@ impl<'a> Resolver<'a> {
                 let state = self.cluster.services.all.get(&key);
                 let first = state.and_then(|state| state.pods.first());
                 let pod = first.and_then(|pod| self.pod(&pod.namespace, &pod.name));
-                pod.ok_or_else(|| format!("{} is a service without pods", key.shown()))
+                pod.ok_or_else(|| format!("{} is a service without pods", key.label()))
             }
         }
     }
@@ -139,13 +139,13 @@ impl<'a> Resolver<'a> {
         let Some(state) = self.cluster.services.all.get(service) else { return Vec::new() };
         let mut found = Vec::new();
         let pods = if state.ready.is_empty() { &state.pods } else { &state.ready };
-        for own in state.ports.iter().filter(|own| port.is_none_or(|port| port == own.port)) {
+        for ours in state.ports.iter().filter(|ours| port.is_none_or(|port| port == ours.port)) {
             for key in pods {
                 let Some(end) = self.pod(&key.namespace, &key.name) else { continue };
-                found.extend(own.resolved.iter().map(|number| Backend {
-                    port: own.port,
+                found.extend(ours.resolved.iter().map(|number| Backend {
+                    port: ours.port,
                     end: end.clone(),
-                    socket: Socket { protocol: own.protocol, port: *number },
+                    socket: Socket { protocol: ours.protocol, port: *number },
                 }));
             }
         }
@@ -155,20 +155,20 @@ impl<'a> Resolver<'a> {
         // Endpoints made by hand, such as those of the API server.
         let Some(published) = &state.published else { return found };
         let spec = self.cluster.facts.objects.services.get(&service.namespace, &service.name);
-        for own in spec.into_iter().flat_map(|seen| seen.object.spec.ports.iter()) {
-            let Ok(number) = u16::try_from(own.port) else { continue };
+        for ours in spec.into_iter().flat_map(|seen| seen.object.spec.ports.iter()) {
+            let Ok(number) = u16::try_from(ours.port) else { continue };
             if port.is_some_and(|port| port != number) {
                 continue;
             }
             let same =
-                published.ports.iter().filter(|(name, _)| *name == own.name || published.ports.len() == 1);
+                published.ports.iter().filter(|(name, _)| *name == ours.name || published.ports.len() == 1);
             for (_, target) in same {
                 for ip in &published.ready {
                     let end = match self.address(*ip) {
                         Destination::End(end) => end,
                         Destination::Service(_) => End::Address(*ip),
                     };
-                    let protocol = Protocol::named(&own.protocol).unwrap_or_default();
+                    let protocol = Protocol::named(&ours.protocol).unwrap_or_default();
                     found.push(Backend { port: number, end, socket: Socket { protocol, port: *target } });
                 }
             }

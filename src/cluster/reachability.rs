@@ -163,7 +163,11 @@ impl<'a> Places<'a> {
             let of = seen.object.metadata.labels.get("kubernetes.io/service-name");
             if of.is_some_and(|name| &**name == "kubernetes") {
                 api.extend(
-                    seen.object.endpoints.iter().flat_map(|one| &one.addresses).map(ToString::to_string),
+                    seen.object
+                        .endpoints
+                        .iter()
+                        .flat_map(|endpoint| &endpoint.addresses)
+                        .map(ToString::to_string),
                 );
             }
         }
@@ -180,8 +184,8 @@ impl<'a> Places<'a> {
                 places.services.insert(ip, key);
             }
         }
-        let asked = facts.attempts.map.iter().filter(|(key, _)| told_by_entry(key));
-        let entries: HashSet<&str> = asked.map(|(key, _)| &*key.source).collect();
+        let question = facts.attempts.map.iter().filter(|(key, _)| told_by_entry(key));
+        let entries: HashSet<&str> = question.map(|(key, _)| &*key.source).collect();
         let named: HashSet<&str> = entries.into_iter().flat_map(words).collect();
         for (key, seen) in objects.pods.iter() {
             if !seen.object.spec.host_network {
@@ -264,9 +268,9 @@ impl<'a> Places<'a> {
     }
 }
 
-fn keep(list: &mut Vec<String>, one: &str) {
-    if !one.is_empty() && list.len() < KEPT && !list.iter().any(|own| own == one) {
-        list.push(one.to_owned());
+fn keep(list: &mut Vec<String>, item: &str) {
+    if !item.is_empty() && list.len() < KEPT && !list.iter().any(|ours| ours == item) {
+        list.push(item.to_owned());
     }
 }
 
@@ -276,7 +280,7 @@ pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Op
     let mut all: BTreeMap<(Who, What, Failure, u16), Unreached> = BTreeMap::new();
     for (key, tally) in facts.attempts.map.iter() {
         let (who, what) = (places.who(key), places.what(key));
-        let one =
+        let item =
             all.entry((who.clone(), what.clone(), key.failure, key.port)).or_insert_with(|| Unreached {
                 who,
                 what,
@@ -289,18 +293,18 @@ pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Op
                 ended: false,
                 evidence: Vec::new(),
             });
-        keep(&mut one.hosts, &key.host);
-        keep(&mut one.resolvers, &key.resolver);
-        one.count += tally.count();
-        one.span = time::joined(one.span, tally.span.resolve(anchor));
-        if one.evidence.len() < EXAMPLES {
-            one.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
+        keep(&mut item.hosts, &key.host);
+        keep(&mut item.resolvers, &key.resolver);
+        item.count += tally.count();
+        item.span = time::joined(item.span, tally.span.resolve(anchor));
+        if item.evidence.len() < EXAMPLES {
+            item.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
         }
     }
     let mut found: Vec<Unreached> = all.into_values().collect();
-    for one in &mut found {
-        one.ended = one.span.is_some_and(|(_, last)| is_over(last, logs_end));
-        one.evidence.truncate(EXAMPLES);
+    for item in &mut found {
+        item.ended = item.span.is_some_and(|(_, last)| is_over(last, logs_end));
+        item.evidence.truncate(EXAMPLES);
     }
     found
 }

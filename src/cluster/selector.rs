@@ -9,7 +9,7 @@ use crate::facts::{Form, Key, LabelSelector, Labels, Objects, Requirement, Text}
 /// Whether labels satisfy a selector. An empty selector takes everything (apimachinery, `LabelSelector`).
 pub fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
     selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-        && selector.match_expressions.iter().all(|one| satisfies(one, labels))
+        && selector.match_expressions.iter().all(|requirement| satisfies(requirement, labels))
 }
 
 /// `NotIn` and `DoesNotExist` hold when the key is absent. An operator that does not exist takes nothing.
@@ -30,18 +30,18 @@ pub fn takes_all(selector: &LabelSelector) -> bool {
 }
 
 /// A selector as kubectl writes it: `app=cart,tier in (a,b)`.
-pub fn shown(selector: &LabelSelector) -> String {
+pub fn selector_text(selector: &LabelSelector) -> String {
     if takes_all(selector) {
         return "everything".to_owned();
     }
     let pairs = selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
-    let list = |one: &Requirement| one.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let expressions = selector.match_expressions.iter().map(|one| match &*one.operator {
-        "In" => format!("{} in ({})", one.key, list(one)),
-        "NotIn" => format!("{} notin ({})", one.key, list(one)),
-        "Exists" => one.key.to_string(),
-        "DoesNotExist" => format!("!{}", one.key),
-        other => format!("{} {other} ({})", one.key, list(one)),
+    let list = |item: &Requirement| item.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let expressions = selector.match_expressions.iter().map(|requirement| match &*requirement.operator {
+        "In" => format!("{} in ({})", requirement.key, list(requirement)),
+        "NotIn" => format!("{} notin ({})", requirement.key, list(requirement)),
+        "Exists" => requirement.key.to_string(),
+        "DoesNotExist" => format!("!{}", requirement.key),
+        other => format!("{} {other} ({})", requirement.key, list(requirement)),
     });
     pairs.chain(expressions).collect::<Vec<_>>().join(",")
 }
@@ -53,7 +53,7 @@ pub fn pairs(labels: &Labels) -> String {
 
 /// Pods of one namespace with the same labels.
 #[derive(Debug)]
-pub struct Group {
+pub struct LabelGroup {
     /// Their namespace.
     pub namespace: Text,
     /// Their labels; nothing when no copy of the pods in the bundle shows labels.
@@ -67,7 +67,7 @@ pub struct Group {
 #[derive(Debug, Default)]
 pub struct Groups {
     /// The groups.
-    pub all: Vec<Group>,
+    pub all: Vec<LabelGroup>,
     of_pod: HashMap<Key, usize>,
     of_namespace: BTreeMap<Text, Vec<usize>>,
     of_pair: HashMap<(Text, Text, Text), Vec<usize>>,
@@ -84,16 +84,16 @@ impl Groups {
             }
             let labels = &seen.object.metadata.labels;
             // A row of a table shows labels only when asked to.
-            let told = seen.form >= Form::Inventory || !labels.is_empty();
-            let at = *known.entry((&key.namespace, told.then_some(labels))).or_insert_with(|| {
+            let given = seen.form >= Form::Inventory || !labels.is_empty();
+            let at = *known.entry((&key.namespace, given.then_some(labels))).or_insert_with(|| {
                 let at = groups.all.len();
                 groups.of_namespace.entry(key.namespace.clone()).or_default().push(at);
                 for (name, value) in labels.iter() {
                     let pair = (key.namespace.clone(), name.clone(), value.clone());
                     groups.of_pair.entry(pair).or_default().push(at);
                 }
-                let labels = told.then(|| labels.clone());
-                groups.all.push(Group { namespace: key.namespace.clone(), labels, pods: Vec::new() });
+                let labels = given.then(|| labels.clone());
+                groups.all.push(LabelGroup { namespace: key.namespace.clone(), labels, pods: Vec::new() });
                 at
             });
             if let Some(group) = groups.all.get_mut(at) {
@@ -105,12 +105,12 @@ impl Groups {
     }
 
     /// The group of a pod.
-    pub fn of(&self, pod: &Key) -> Option<&Group> {
+    pub fn of(&self, pod: &Key) -> Option<&LabelGroup> {
         self.all.get(*self.of_pod.get(pod)?)
     }
 
     /// The groups of a namespace.
-    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Group> {
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &LabelGroup> {
         self.of_namespace.get(namespace).into_iter().flatten().filter_map(|at| self.all.get(*at))
     }
 
@@ -120,7 +120,7 @@ impl Groups {
     }
 
     /// The groups of a namespace that have all of these labels.
-    pub fn having<'a>(&'a self, namespace: &str, labels: &'a Labels) -> impl Iterator<Item = &'a Group> {
+    pub fn having<'a>(&'a self, namespace: &str, labels: &'a Labels) -> impl Iterator<Item = &'a LabelGroup> {
         static NONE: Vec<usize> = Vec::new();
         // The pair that the fewest have is asked first.
         let candidates = if labels.is_empty() {
@@ -133,8 +133,8 @@ impl Groups {
             lists.min_by_key(|list| list.len()).unwrap_or(&NONE)
         };
         candidates.iter().filter_map(|at| self.all.get(*at)).filter(move |group| {
-            let own = group.labels.as_ref();
-            own.is_some_and(|own| labels.iter().all(|(key, value)| own.get(key) == Some(value)))
+            let current = group.labels.as_ref();
+            current.is_some_and(|ours| labels.iter().all(|(key, value)| ours.get(key) == Some(value)))
         })
     }
 
@@ -143,7 +143,7 @@ impl Groups {
         &'a self,
         namespace: &str,
         selector: &'a LabelSelector,
-    ) -> impl Iterator<Item = &'a Group> {
+    ) -> impl Iterator<Item = &'a LabelGroup> {
         self.having(namespace, &selector.match_labels)
             .filter(move |group| group.labels.as_ref().is_some_and(|labels| matches(selector, labels)))
     }
@@ -178,6 +178,6 @@ mod tests {
     #[test]
     fn selectors_are_shown_as_kubectl_writes_them() {
         let json = r#"{"matchLabels":{"app":"a"},"matchExpressions":[{"key":"t","operator":"In","values":["x","y"]},{"key":"z","operator":"DoesNotExist"}]}"#;
-        assert_eq!(shown(&selector(json)), "app=a,t in (x,y),!z");
+        assert_eq!(selector_text(&selector(json)), "app=a,t in (x,y),!z");
     }
 }

@@ -14,8 +14,8 @@ pub mod ip_allocation;
 mod needs;
 pub mod node_access;
 pub mod nodes;
+mod observed;
 pub mod service;
-mod told;
 
 pub use crate::evidence::Confidence;
 pub use finding::{Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
@@ -108,7 +108,7 @@ pub struct Detector {
     /// Its page.
     pub doc: Doc,
     /// The function.
-    pub judge: fn(&Cluster) -> Outcome,
+    pub detect: fn(&Cluster) -> Outcome,
 }
 
 /// What a detector says of a cluster.

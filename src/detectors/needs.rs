@@ -17,7 +17,7 @@ pub(super) const CLIENT_ERRORS: Need = Need {
                 Signal::NoKubeconfig | Signal::CredentialPlugin | Signal::NoCredentials | Signal::VersionSkew
             )
         };
-        cluster.unreached.iter().any(|one| one.who == Who::Client)
+        cluster.unreached.iter().any(|item| item.who == Who::Client)
             || cluster.facts.signals.map.iter().any(|(key, _)| of_client(key.signal))
     },
 };
@@ -72,7 +72,7 @@ pub(super) fn has_node_logs(cluster: &Cluster) -> bool {
     };
     cluster.facts.coverage.entries.iter().any(|(name, entry)| {
         entry.formats.keys().any(|format| OF_NODES.contains(format)) || (of_kubelet(name) && entry.recognised)
-    }) || cluster.unreached.iter().any(|one| matches!(one.who, Who::Node(_)))
+    }) || cluster.unreached.iter().any(|item| matches!(item.who, Who::Node(_)))
 }
 
 /// Logs of the kubelet, and of provisioning.
@@ -105,7 +105,7 @@ pub(super) const POD_LOGS: Need = Need {
         cluster.facts.coverage.entries.iter().any(|(name, entry)| {
             entry.formats.keys().any(|format| logs.contains(format))
                 && !others.iter().any(|other| name.contains(other))
-        }) || cluster.unreached.iter().any(|one| matches!(one.who, Who::Pod(_) | Who::Unknown))
+        }) || cluster.unreached.iter().any(|item| matches!(item.who, Who::Pod(_) | Who::Unknown))
     },
 };
 
@@ -119,7 +119,7 @@ pub(super) const DNS_LOGS: Need = Need {
         cluster.facts.coverage.entries.iter().any(|(name, entry)| {
             entry.formats.contains_key("coredns-log")
                 || (by_name(name) && entry.recognised && name.contains("log"))
-        }) || cluster.unreached.iter().any(|one| one.who == Who::Dns)
+        }) || cluster.unreached.iter().any(|item| item.who == Who::Dns)
     },
 };
 
@@ -144,7 +144,9 @@ pub(super) const FIREWALL: Need = Need {
     what: "the firewall's records of refused connections, or its rules",
     why: "they are compared with what nodes must reach",
     command: "az monitor log-analytics query -w WORKSPACE --analytics-query \"union AZFWApplicationRule, AZFWNetworkRule | where Action == 'Deny'\" -o json > firewall.json",
-    met: |cluster| cluster.facts.flows.read > 0 || cluster.azure.firewalls.iter().any(|one| one.has_rules),
+    met: |cluster| {
+        cluster.facts.flows.read > 0 || cluster.azure.firewalls.iter().any(|firewall| firewall.has_rules)
+    },
 };
 
 /// Virtual networks with their DNS servers.
@@ -166,7 +168,7 @@ pub(super) const ZONES: Need = Need {
     command: "az network private-dns zone list -o json > zones.json\naz network private-dns link vnet list -g RESOURCE_GROUP -z ZONE -o json > zone-links.json",
     met: |cluster| {
         cluster.azure.zones.iter().any(|zone| zone.links_listed)
-            || cluster.azure.cluster().is_some_and(|one| one.whole && !one.private)
+            || cluster.azure.cluster().is_some_and(|item| item.whole && !item.private)
     },
 };
 
@@ -178,7 +180,7 @@ pub(super) const API_LOGS: Need = Need {
     met: |cluster| {
         cluster.facts.api_server.log_lines > 0
             || cluster.facts.api_server.audit_events > 0
-            || cluster.unreached.iter().any(|one| matches!(one.who, Who::ControlPlane | Who::Client))
+            || cluster.unreached.iter().any(|item| matches!(item.who, Who::ControlPlane | Who::Client))
             || cluster.facts.events.read > 0
     },
 };
@@ -189,7 +191,7 @@ pub(super) const AZURE_ERRORS: Need = Need {
     why: "Azure names there what it refused",
     command: "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 2d -o json > activity.json",
     met: |cluster| {
-        let told = |signal: Signal| {
+        let observed = |signal: Signal| {
             matches!(
                 signal,
                 Signal::AzureRefused
@@ -201,6 +203,6 @@ pub(super) const AZURE_ERRORS: Need = Need {
                     | Signal::ProvisioningFailed
             )
         };
-        cluster.facts.signals.map.iter().any(|(key, _)| told(key.signal)) || cluster.facts.events.read > 0
+        cluster.facts.signals.map.iter().any(|(key, _)| observed(key.signal)) || cluster.facts.events.read > 0
     },
 };

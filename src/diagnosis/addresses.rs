@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Counts};
+use crate::cluster::ipam::{Counts, NodeIpam};
 
 /// Addresses of one node, for the table and the bars of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -70,7 +70,7 @@ pub(super) fn subnets(cluster: &Cluster) -> Vec<SubnetUse> {
     let all = cluster.ledger.subnets.all.iter();
     all.map(|subnet| SubnetUse {
         name: subnet.name.clone(),
-        role: subnet.role.shown(),
+        role: subnet.role.label(),
         range: subnet.range.to_string(),
         usable: subnet.usable,
         used: subnet.used,
@@ -94,7 +94,7 @@ pub(super) fn of_nodes(cluster: &Cluster) -> Vec<NodeAddresses> {
     cluster.ledger.books.iter().map(|books| node_addresses(cluster, books)).collect()
 }
 
-fn node_addresses(cluster: &Cluster, books: &Books) -> NodeAddresses {
+fn node_addresses(cluster: &Cluster, books: &NodeIpam) -> NodeAddresses {
     let mut notes: Vec<String> = Vec::new();
     if books.counted {
         notes.push("numbers that someone counted".to_owned());
@@ -124,9 +124,9 @@ fn node_addresses(cluster: &Cluster, books: &Books) -> NodeAddresses {
         notes.push(format!("refused {refused} times for want of an address"));
     }
     let disagreements = &cluster.ledger.disagreements;
-    let from = disagreements.partition_point(|one| one.node < books.node);
-    let own = disagreements.iter().skip(from).take_while(|one| one.node == books.node);
-    notes.extend(own.map(|one| one.what.clone()));
+    let from = disagreements.partition_point(|disagreement| disagreement.node < books.node);
+    let ours = disagreements.iter().skip(from).take_while(|disagreement| disagreement.node == books.node);
+    notes.extend(ours.map(|item| item.what.clone()));
     let sum = |get: fn(&Counts) -> u64| get(&books.v4) + get(&books.v6);
     let known = books.pods_known || books.runtime_known;
     let both = books.v4.allocated > 0 && books.v6.allocated > 0;
@@ -139,7 +139,7 @@ fn node_addresses(cluster: &Cluster, books: &Books) -> NodeAddresses {
     let mode = lease.map_or(String::new(), |lease| format!("{} {}", lease.mode, lease.kind));
     let ipam = match lease {
         Some(_) => format!("Azure CNI {mode}").trim_end().to_owned(),
-        None => format!("{} {}", books.ipam.shown(), books.network).trim_end().to_owned(),
+        None => format!("{} {}", books.ipam.label(), books.network).trim_end().to_owned(),
     };
     NodeAddresses {
         node: books.node.clone(),

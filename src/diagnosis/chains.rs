@@ -46,7 +46,7 @@ fn reference(kind: &str, namespace: &str, name: &str) -> SubjectRef {
     SubjectRef { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
 }
 
-fn shown(subject: &SubjectRef) -> String {
+fn subject_name(subject: &SubjectRef) -> String {
     let name = if subject.namespace.is_empty() {
         subject.name.clone()
     } else {
@@ -65,11 +65,11 @@ fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
         if !node.is_empty() {
             found
                 .entry(reference("Node", "", node))
-                .or_insert_with(|| format!("{how}pod {} runs on node {node}", key.shown()));
+                .or_insert_with(|| format!("{how}pod {} runs on node {node}", key.label()));
         }
     };
     for subject in &finding.subjects {
-        found.insert(subject.clone(), format!("both are about {}", shown(subject)));
+        found.insert(subject.clone(), format!("both are about {}", subject_name(subject)));
     }
     for subject in &finding.subjects {
         let key = Key::new(subject.namespace.as_str(), subject.name.as_str());
@@ -80,9 +80,9 @@ fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
                 // The ready ones suffer from nothing.
                 let suffering = state.pods.iter().filter(|pod| state.ready.binary_search(pod).is_err());
                 for pod in suffering.take(PODS) {
-                    let how = format!("service {} leads to pod {}", key.shown(), pod.shown());
+                    let how = format!("service {} leads to pod {}", key.label(), pod.label());
                     found.entry(reference("Pod", &pod.namespace, &pod.name)).or_insert(how);
-                    of_pod(&mut found, pod, &format!("service {}: its ", key.shown()));
+                    of_pod(&mut found, pod, &format!("service {}: its ", key.label()));
                 }
             }
             _ => {}

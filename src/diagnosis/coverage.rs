@@ -201,12 +201,12 @@ impl CoverageView {
             for difference in differences {
                 if view.contradictions.len() < CONTRADICTIONS {
                     view.contradictions.push(ContradictionView {
-                        object: format!("{kind} {}", key.shown()),
+                        object: format!("{kind} {}", key.label()),
                         field: difference.field.to_owned(),
                         readings: difference
                             .readings
                             .iter()
-                            .map(|one| (one.excerpt.to_string(), one.place()))
+                            .map(|reading| (reading.excerpt.to_string(), reading.place()))
                             .collect(),
                     });
                 }

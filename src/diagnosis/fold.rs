@@ -24,7 +24,7 @@ pub(super) fn folded(detector: &Detector, mut findings: Vec<Finding>) -> Vec<Fin
     }
     let rest = findings.split_off(ONE_BY_ONE);
     let evidence: Vec<_> =
-        rest.iter().filter_map(|one| one.evidence.first()).take(EXAMPLES).cloned().collect();
+        rest.iter().filter_map(|item| item.evidence.first()).take(EXAMPLES).cloned().collect();
     let title = format!("{}: {} more like those above", detector.title, rest.len());
     let Some(mut joined) = Finding::new(detector.id, REST, title, evidence) else { return findings };
     if let Some(worst) = rest.first() {
@@ -37,13 +37,13 @@ pub(super) fn folded(detector: &Detector, mut findings: Vec<Finding>) -> Vec<Fin
     }
     joined.count = rest.len() as u64;
     joined.unit = "finding";
-    joined.subjects = rest.iter().flat_map(|one| one.subjects.iter().cloned()).take(NAMED).collect();
-    joined.detail("titles", rest.iter().take(NAMED).map(|one| &one.title).collect::<Vec<_>>());
+    joined.subjects = rest.iter().flat_map(|item| item.subjects.iter().cloned()).take(NAMED).collect();
+    joined.detail("titles", rest.iter().take(NAMED).map(|item| &item.title).collect::<Vec<_>>());
     joined.cause = format!(
         "The same as in the {ONE_BY_ONE} findings above, which are the worst, {} times more.",
         rest.len()
     );
-    joined.verify = rest.first().map(|one| one.verify.clone()).unwrap_or_default();
+    joined.verify = rest.first().map(|item| item.verify.clone()).unwrap_or_default();
     findings.push(joined);
     findings
 }

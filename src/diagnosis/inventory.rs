@@ -13,7 +13,7 @@ use crate::facts::time;
 
 /// The nodes of the cluster, in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Nodes {
+pub struct NodeCounts {
     /// How many are in the bundle.
     pub count: u64,
     /// Of these, ready.
@@ -36,7 +36,7 @@ pub struct Inventory {
     /// Who enforces its network policies.
     pub policy_engine: Option<Inferred>,
     /// Its nodes.
-    pub nodes: Nodes,
+    pub nodes: NodeCounts,
     /// First and last time of all logs.
     pub log_span: Option<(String, String)>,
     /// Kinds and how many objects of each.
@@ -90,12 +90,16 @@ impl Inventory {
             }
         }
         let ready = |seen: &crate::facts::Seen<crate::facts::Node>| {
-            seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+            seen.object
+                .status
+                .conditions
+                .iter()
+                .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "True")
         };
         let mut azure: BTreeMap<String, u64> = BTreeMap::new();
         for (_, resource) in facts.azure.resources.iter() {
             if let Some(kind) = resource.kind {
-                *azure.entry(kind.shown().to_owned()).or_default() += 1;
+                *azure.entry(kind.label().to_owned()).or_default() += 1;
             }
         }
         let flows = |allowed: bool| -> u64 {
@@ -115,7 +119,7 @@ impl Inventory {
             provider: platform::provider(facts),
             network: platform::network(facts),
             policy_engine: platform::policy_engine(&cluster.policies.engine),
-            nodes: Nodes {
+            nodes: NodeCounts {
                 count: facts.objects.nodes.len() as u64,
                 ready: facts.objects.nodes.iter().filter(|(_, seen)| ready(seen)).count() as u64,
                 cordoned: facts

@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn the_time_in_a_bundles_name_is_read() {
-        let shown = |name: &str| stamp(name).map(time::rfc3339_text);
-        assert_eq!(shown("support-bundle-2025-08-09T21_08_25").as_deref(), Some("2025-08-09T21:08:25Z"));
-        assert_eq!(shown("cilium-sysdump-20250809-210825").as_deref(), Some("2025-08-09T21:08:25Z"));
-        assert_eq!(shown("NODE1-20250809-210825_logs.zip").as_deref(), Some("2025-08-09T21:08:25Z"));
-        assert_eq!(shown("aks-nodepool1-26051997-vmss000000"), None);
+        let text = |name: &str| stamp(name).map(time::rfc3339_text);
+        assert_eq!(text("support-bundle-2025-08-09T21_08_25").as_deref(), Some("2025-08-09T21:08:25Z"));
+        assert_eq!(text("cilium-sysdump-20250809-210825").as_deref(), Some("2025-08-09T21:08:25Z"));
+        assert_eq!(text("NODE1-20250809-210825_logs.zip").as_deref(), Some("2025-08-09T21:08:25Z"));
+        assert_eq!(text("aks-nodepool1-26051997-vmss000000"), None);
     }
 }

@@ -22,14 +22,14 @@ use serde::Serialize;
 
 pub use addresses::{NodeAddresses, PoolUse, SubnetUse};
 pub use coverage::{ContradictionView, CoverageView, EntryView, FailedView, FormatShare};
-pub use inventory::{Inventory, Nodes};
+pub use inventory::{Inventory, NodeCounts};
 pub use platform::Inferred;
 pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
 use crate::facts::{Facts, time};
-use crate::timings::{Part, Timings, timed};
+use crate::timings::{TimedPart, Timings, timed};
 
 /// The shape of the JSON output.
 pub const SCHEMA: &str = "kubetriage/v1";
@@ -37,7 +37,7 @@ pub const SCHEMA: &str = "kubetriage/v1";
 /// What was decided about one cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Decision {
+pub enum VerdictKind {
     /// The bundle shows it.
     Confirmed,
     /// Something points to it.
@@ -48,9 +48,9 @@ pub enum Decision {
     NotEvaluated,
 }
 
-impl Decision {
+impl VerdictKind {
     /// For people.
-    pub fn shown(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
             Self::Suspected => "suspected",
@@ -70,7 +70,7 @@ pub struct Verdict {
     /// The cause in a few words.
     pub title: &'static str,
     /// What was decided.
-    pub verdict: Decision,
+    pub verdict: VerdictKind,
     /// Why.
     pub reason: String,
     /// Ids of the findings.
@@ -189,17 +189,17 @@ impl Diagnosis {
         let mut ask_for: Vec<Ask> = Vec::new();
         let mut internal_errors = Vec::new();
         let all: Vec<&Detector> = detectors::all().collect();
-        let judge = |detector: &Detector| {
-            let judge = || timed(timings, Part::Detector(detector.id), || (detector.judge)(cluster));
+        let detect = |detector: &Detector| {
+            let detect = || timed(timings, TimedPart::Detector(detector.id), || (detector.detect)(cluster));
             let missing: Vec<_> = detector.needs.iter().filter(|need| !(need.met)(cluster)).collect();
-            (catch_unwind(AssertUnwindSafe(judge)), missing)
+            (catch_unwind(AssertUnwindSafe(detect)), missing)
         };
-        let judged: Vec<_> = all.par_iter().map(|detector| judge(detector)).collect();
+        let judged: Vec<_> = all.par_iter().map(|detector| detect(detector)).collect();
         for (detector, (found, missing)) in all.into_iter().zip(judged) {
             // What was there did not decide it: a better collection may.
             let undecided = missing.is_empty() && found.as_ref().is_ok_and(|found| found.undecided.is_some());
-            let asked = if undecided { detector.needs.iter().collect() } else { missing.clone() };
-            ask_for.extend(asked.into_iter().map(|need| Ask {
+            let question = if undecided { detector.needs.iter().collect() } else { missing.clone() };
+            ask_for.extend(question.into_iter().map(|need| Ask {
                 what: need.what.to_owned(),
                 why: format!("{}: {}", detector.title, need.why),
                 command: need.command.to_owned(),
@@ -213,7 +213,7 @@ impl Diagnosis {
                 internal_errors
                     .push(format!("the detector {} failed: this is a fault of kubetriage", detector.id));
                 let mut failed = verdict(detector, &Outcome::default(), missing);
-                failed.verdict = Decision::NotEvaluated;
+                failed.verdict = VerdictKind::NotEvaluated;
                 "the detector failed".clone_into(&mut failed.reason);
                 verdicts.push(failed);
             }
@@ -288,10 +288,10 @@ pub struct WindowView {
 impl WindowView {
     /// For people.
     pub fn words(&self) -> String {
-        let shown =
+        let text =
             |text: &str| time::rfc3339(text.as_bytes()).and_then(|(at, _)| at.resolve(None)).map(time::show);
-        let from = self.since.as_deref().and_then(shown).map_or_else(String::new, |at| format!(" from {at}"));
-        let to = self.until.as_deref().and_then(shown).map_or_else(String::new, |at| format!(" to {at}"));
+        let from = self.since.as_deref().and_then(text).map_or_else(String::new, |at| format!(" from {at}"));
+        let to = self.until.as_deref().and_then(text).map_or_else(String::new, |at| format!(" to {at}"));
         let left_out = match self.left_out {
             0 => String::new(),
             1 => "; 1 sign of trouble of another time was left out".to_owned(),
@@ -333,16 +333,16 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
     let found = &outcome.findings;
     let surest = found.iter().map(|finding| finding.confidence).max();
     let (decision, reason) = match surest {
-        Some(Confidence::Confirmed) => (Decision::Confirmed, counted(found.len())),
-        Some(_) => (Decision::Suspected, counted(found.len())),
+        Some(Confidence::Confirmed) => (VerdictKind::Confirmed, counted(found.len())),
+        Some(_) => (VerdictKind::Suspected, counted(found.len())),
         None if missing.is_empty() && outcome.undecided.is_some() => {
-            (Decision::NotEvaluated, outcome.undecided.clone().unwrap_or_default())
+            (VerdictKind::NotEvaluated, outcome.undecided.clone().unwrap_or_default())
         }
         None if missing.is_empty() => {
             let nothing = || "the data was there, and nothing of the kind was seen".to_owned();
-            (Decision::RuledOut, outcome.ruled_out.clone().unwrap_or_else(nothing))
+            (VerdictKind::RuledOut, outcome.ruled_out.clone().unwrap_or_else(nothing))
         }
-        None => (Decision::NotEvaluated, format!("missing: {}", missing.join("; "))),
+        None => (VerdictKind::NotEvaluated, format!("missing: {}", missing.join("; "))),
     };
     Verdict {
         id: detector.id,
@@ -386,12 +386,12 @@ fn join_asks(asks: &mut Vec<Ask>) {
         let (command, times) = (ask.command.clone(), *times);
         let holds = |other: &Ask| {
             other.command.len() > command.len()
-                && command.lines().all(|line| other.command.lines().any(|own| own == line))
+                && command.lines().all(|line| other.command.lines().any(|ours| ours == line))
         };
         match joined.iter().position(|(other, _)| holds(other)) {
             Some(whole) => {
-                if let Some((_, own)) = joined.get_mut(whole) {
-                    *own += times;
+                if let Some((_, ours)) = joined.get_mut(whole) {
+                    *ours += times;
                 }
                 joined.remove(at);
             }

@@ -9,7 +9,7 @@ use crate::facts::Key;
 
 /// A link of the way.
 #[derive(Serialize)]
-struct Link {
+struct PathHop {
     /// `client`, `policies`, `service`, `endpoints`, `pods`.
     kind: &'static str,
     /// What it is.
@@ -23,8 +23,8 @@ struct Link {
 /// Adds the way to its service to each finding of the chapter that is about one.
 pub(super) fn trace(cluster: &Cluster, findings: &mut [Finding]) {
     for finding in findings {
-        let of_service =
-            crate::detectors::find(finding.detector).is_some_and(|one| one.chapter == Chapter::Service);
+        let of_service = crate::detectors::find(finding.detector)
+            .is_some_and(|detector| detector.chapter == Chapter::Service);
         let service = finding.subjects.iter().find(|subject| subject.kind == "Service");
         let Some(service) = service.filter(|_| of_service && finding.confidence > Confidence::Possible)
         else {
@@ -37,11 +37,11 @@ pub(super) fn trace(cluster: &Cluster, findings: &mut [Finding]) {
     }
 }
 
-fn way(cluster: &Cluster, key: &Key, detector: &str) -> Option<Vec<Link>> {
+fn way(cluster: &Cluster, key: &Key, detector: &str) -> Option<Vec<PathHop>> {
     let state = cluster.services.all.get(key)?;
     let seen = cluster.facts.objects.services.get(&key.namespace, &key.name)?;
     let spec = &seen.object.spec;
-    let link = |kind, name: String, broken: Option<bool>, note: String| Link {
+    let link = |kind, name: String, broken: Option<bool>, note: String| PathHop {
         kind,
         name,
         state: match broken {
@@ -62,18 +62,18 @@ fn way(cluster: &Cluster, key: &Key, detector: &str) -> Option<Vec<Link>> {
     };
     let (ready, all) = (state.ready.len(), state.pods.iter().filter(alive).count());
     let mut way = vec![link("client", "any pod".to_owned(), Some(false), "asks the service".to_owned())];
-    let own = cluster
+    let current = cluster
         .facts
         .objects
         .network_policies
         .iter()
         .filter(|(policy, _)| policy.namespace == key.namespace)
         .count();
-    if own > 0 {
+    if current > 0 {
         let note = if policies { "let nobody in" } else { "ask `reach` for one client" };
         way.push(link(
             "policies",
-            format!("{own} in {}", key.namespace),
+            format!("{current} in {}", key.namespace),
             policies.then_some(true),
             note.to_owned(),
         ));
@@ -81,7 +81,7 @@ fn way(cluster: &Cluster, key: &Key, detector: &str) -> Option<Vec<Link>> {
     let nothing = selects && all == 0;
     way.push(link(
         "service",
-        key.shown(),
+        key.label(),
         Some(
             nothing
                 || matches!(
@@ -98,10 +98,10 @@ fn way(cluster: &Cluster, key: &Key, detector: &str) -> Option<Vec<Link>> {
         },
     ));
     way.push(match published {
-        Some(own) => link(
+        Some(ours) => link(
             "endpoints",
-            format!("{} ready", own.ready.len()),
-            Some(own.ready.is_empty()),
+            format!("{} ready", ours.ready.len()),
+            Some(ours.ready.is_empty()),
             "as published".to_owned(),
         ),
         None => link("endpoints", format!("{ready} ready"), None, "not in the bundle: inferred".to_owned()),

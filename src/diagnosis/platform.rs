@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cluster::has_nodes_of_aks;
-use crate::cluster::policy::{Engine, Kind};
+use crate::cluster::policy::{Engine, EngineKind};
 use crate::facts::{AzureKind, Facts};
 
 /// An inference and its ground.
@@ -26,7 +26,7 @@ fn workload(facts: &Facts, names: &[&str]) -> Option<String> {
     let known = |name: &str| names.iter().any(|start| name.starts_with(start));
     let sets = facts.objects.daemon_sets.iter().map(|(key, _)| (key, "DaemonSet"));
     let pods = facts.objects.pods.iter().map(|(key, _)| (key, "Pod"));
-    sets.chain(pods).find(|(key, _)| known(&key.name)).map(|(key, kind)| format!("{kind} {}", key.shown()))
+    sets.chain(pods).find(|(key, _)| known(&key.name)).map(|(key, kind)| format!("{kind} {}", key.label()))
 }
 
 /// Who runs the control plane.
@@ -74,12 +74,12 @@ pub(super) fn network(facts: &Facts) -> Option<Inferred> {
     }
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
-    struct Pool {
+    struct PoolVersion {
         podsubnetid: Option<String>,
     }
     if let Some((place, cluster)) = facts.azure.of(AzureKind::Cluster).next() {
         let profile: Profile = cluster.part("networkprofile");
-        let pools: Vec<Pool> = cluster.part("agentpoolprofiles");
+        let pools: Vec<PoolVersion> = cluster.part("agentpoolprofiles");
         let pod_subnet = pools.iter().any(|pool| pool.podsubnetid.is_some());
         let mut what = match (profile.networkplugin.as_deref(), profile.networkpluginmode.as_deref()) {
             (Some("azure"), Some("overlay")) => "Azure CNI overlay".to_owned(),
@@ -96,9 +96,14 @@ pub(super) fn network(facts: &Facts) -> Option<Inferred> {
     }
     let nnc = facts.objects.node_network_configs.iter().next();
     if let Some((key, seen)) = nnc {
-        let overlay = seen.object.status.network_containers.iter().any(|one| &*one.r#type == "overlay");
+        let overlay = seen
+            .object
+            .status
+            .network_containers
+            .iter()
+            .any(|network_container| &*network_container.r#type == "overlay");
         let what = if overlay { "Azure CNI overlay" } else { "Azure CNI with a pod subnet" };
-        return Some(inferred(what, format!("NodeNetworkConfig {}", key.shown())));
+        return Some(inferred(what, format!("NodeNetworkConfig {}", key.label())));
     }
     let known: [(&str, &[&str]); 9] = [
         ("Azure CNI (CNS)", &["azure-cns"]),
@@ -125,5 +130,5 @@ pub(super) fn network(facts: &Facts) -> Option<Inferred> {
 
 /// Who enforces network policies.
 pub(super) fn policy_engine(engine: &Engine) -> Option<Inferred> {
-    (engine.kind != Kind::Unknown).then(|| inferred(&engine.kind.to_string(), engine.from.clone()))
+    (engine.kind != EngineKind::Unknown).then(|| inferred(&engine.kind.to_string(), engine.from.clone()))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CoverageView, Decision, Inventory, RootCause, Verdict};
+use super::{CoverageView, Inventory, RootCause, Verdict, VerdictKind};
 use crate::detectors::{Confidence, Finding, Severity};
 
 /// What broke, since when, why, what now, and how sure; then what else, and what could not be decided.
@@ -25,13 +25,13 @@ pub(super) fn paragraph(
     let find = |id: &str| findings.iter().find(|finding| finding.id == id);
     let serious =
         |root: &&RootCause| root.severity >= Severity::Medium && root.confidence >= Confidence::Likely;
-    let mut told: BTreeSet<&str> = BTreeSet::new();
+    let mut given: BTreeSet<&str> = BTreeSet::new();
     // The identities that RBAC refuses are told together: each alone would hide how many they are.
     let of_rbac = |root: &RootCause| find(&root.id).is_some_and(is_missing_rule);
     let mut worst = roots.iter().filter(serious).filter(|root| !of_rbac(root));
     if let Some(root) = worst.next() {
         sentences.push(headline(root, find(&root.id)));
-        told.extend(root.findings.iter().map(String::as_str));
+        given.extend(root.findings.iter().map(String::as_str));
     }
     let head = sentences.len();
     let also: Vec<&RootCause> = worst.take_while(|root| root.severity >= Severity::High).collect();
@@ -44,7 +44,7 @@ pub(super) fn paragraph(
             String::new()
         };
         sentences.push(format!("Also: {}{more}.", named.join("; ")));
-        told.extend(also.iter().flat_map(|root| &root.findings).map(String::as_str));
+        given.extend(also.iter().flat_map(|root| &root.findings).map(String::as_str));
     }
     let (denied, past): (Vec<_>, Vec<_>) =
         findings.iter().filter(|f| is_missing_rule(f)).partition(|f| f.confidence > Confidence::Possible);
@@ -64,7 +64,7 @@ pub(super) fn paragraph(
             identities(identities_of(&past), "was", "were")
         ));
     }
-    told.extend(denied.iter().chain(&past).map(|finding| finding.id.as_str()));
+    given.extend(denied.iter().chain(&past).map(|finding| finding.id.as_str()));
     let refused: u64 = findings
         .iter()
         .filter(|f| f.details.get("refused_by").is_some_and(|by| by == "unattributed"))
@@ -75,8 +75,8 @@ pub(super) fn paragraph(
             "{refused} requests were refused (403) for reasons that only the audit log would tell."
         ));
     }
-    let rest = findings.len() - findings.iter().filter(|finding| told.contains(finding.id.as_str())).count();
-    let evaluated = verdicts.iter().any(|verdict| verdict.verdict != Decision::NotEvaluated);
+    let rest = findings.len() - findings.iter().filter(|finding| given.contains(finding.id.as_str())).count();
+    let evaluated = verdicts.iter().any(|verdict| verdict.verdict != VerdictKind::NotEvaluated);
     if findings.is_empty() && !evaluated {
         // Silence is not health: said as such, with what is lacking.
         sentences.push(format!(
@@ -88,7 +88,7 @@ pub(super) fn paragraph(
     }
     if findings.is_empty() {
         sentences.push("Nothing was found among the causes that this version knows.".to_owned());
-    } else if told.is_empty() && refused == 0 {
+    } else if given.is_empty() && refused == 0 {
         sentences.push(format!("Nothing serious was found; {} below.", observations(rest)));
     } else if rest > 0 {
         sentences.push(format!("{} below.", capitalised(&observations(rest))));
@@ -146,7 +146,7 @@ fn identities_of(findings: &[&Finding]) -> usize {
 /// Which causes could not be decided, by name when they are few, and for want of what when they are many.
 fn undecided(verdicts: &[Verdict]) -> Option<String> {
     let unknown: Vec<&Verdict> =
-        verdicts.iter().filter(|verdict| verdict.verdict == Decision::NotEvaluated).collect();
+        verdicts.iter().filter(|verdict| verdict.verdict == VerdictKind::NotEvaluated).collect();
     if unknown.is_empty() {
         return None;
     }
@@ -177,8 +177,8 @@ fn undecided(verdicts: &[Verdict]) -> Option<String> {
 }
 
 /// `1 request`, `12 requests`.
-fn counted(count: u64, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+fn counted(count: u64, item: &str, many: &str) -> String {
+    if count == 1 { format!("1 {item}") } else { format!("{count} {many}") }
 }
 
 /// What is cut or damaged in the bundle as such, by its first case.
@@ -199,8 +199,8 @@ fn damage(coverage: &CoverageView) -> Option<String> {
     Some(format!("The bundle is incomplete, so verdicts may change: {}: {problem}{others}.", entry.path))
 }
 
-fn identities(count: usize, one: &str, many: &str) -> String {
-    if count == 1 { format!("1 identity {one}") } else { format!("{count} identities {many}") }
+fn identities(count: usize, item: &str, many: &str) -> String {
+    if count == 1 { format!("1 identity {item}") } else { format!("{count} identities {many}") }
 }
 
 fn observations(count: usize) -> String {

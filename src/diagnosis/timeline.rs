@@ -78,8 +78,8 @@ impl Timeline {
     pub(super) fn of(cluster: &Cluster, roots: &[RootCause], findings: &[Finding]) -> Option<Self> {
         let facts = &cluster.facts;
         // What began before the time that is asked for, and objects, tell of other times, too.
-        let asked = |at: &i64| facts.window.admits([Some(When::At(*at)), None]);
-        let at = |when: When| when.resolve(cluster.anchor).filter(asked);
+        let question = |at: &i64| facts.window.admits([Some(When::At(*at)), None]);
+        let at = |when: When| when.resolve(cluster.anchor).filter(question);
         let refused: Vec<i64> =
             cluster.denials.iter().flat_map(|(_, denial)| denial.requests.times()).filter_map(at).collect();
         let attempts = facts.attempts.map.iter().flat_map(|(_, tally)| tally.sightings.times());
@@ -90,13 +90,13 @@ impl Timeline {
         let events: Vec<i64> = warnings
             .filter_map(|(_, tally)| tally.span.resolve(cluster.anchor))
             .flat_map(|(first, last)| if first == last { vec![first] } else { vec![first, last] })
-            .filter(asked)
+            .filter(question)
             .collect();
         let ended =
             facts.objects.pods.iter().flat_map(|(_, seen)| seen.object.status.container_statuses.iter());
         let restarts: Vec<i64> = ended
             .filter_map(|status| status.last_state.terminated.as_ref())
-            .filter_map(|one| at(When::At(one.finished_at.0?)))
+            .filter_map(|item| at(When::At(item.finished_at.0?)))
             .collect();
         let lanes = [
             ("requests refused (401, 403)", refused),

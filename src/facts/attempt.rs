@@ -40,7 +40,7 @@ pub enum Failure {
 
 impl Failure {
     /// In a few words.
-    pub fn shown(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Timeout => "timed out",
             Self::Refused => "was refused",

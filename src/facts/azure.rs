@@ -44,7 +44,7 @@ pub enum AzureKind {
 
 impl AzureKind {
     /// For people.
-    pub fn shown(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Cluster => "AKS cluster",
             Self::Subnet => "subnet",

@@ -56,8 +56,8 @@ impl Coverage {
             kept.class = kept.class.max(more.class);
             kept.unrecognised += more.unrecognised;
             kept.first_unrecognised = match (kept.first_unrecognised.take(), more.first_unrecognised) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
+                (Some(item), Some(other)) => Some(item.min(other)),
+                (item, other) => item.or(other),
             };
             for (format, records) in more.formats {
                 *kept.formats.entry(format).or_default() += records;

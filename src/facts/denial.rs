@@ -21,7 +21,7 @@ pub enum Identity {
 
 impl Identity {
     /// The name shown.
-    pub fn shown(&self) -> &str {
+    pub fn label(&self) -> &str {
         match self {
             Self::User(name) => name,
             Self::Client(agent) => agent,
@@ -86,7 +86,7 @@ pub enum Carrier {
 
 impl Carrier {
     /// For people.
-    pub fn shown(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Audit => "audit events",
             Self::AccessLog => "access log lines",
@@ -121,7 +121,7 @@ pub struct Denial {
     /// At least one record says who refused.
     pub sure: bool,
     /// At least one request came from the identity itself, not from another user in its name.
-    pub own: bool,
+    pub asked_itself: bool,
     /// Names of objects asked for.
     pub names: BoundedSet<Box<str>, 20>,
     /// Programs that asked.
@@ -166,7 +166,7 @@ impl Denial {
         }
         self.span.merge(other.span);
         self.sure |= other.sure;
-        self.own |= other.own;
+        self.asked_itself |= other.asked_itself;
         self.names.merge(other.names);
         self.agents.merge(other.agents);
         self.addresses.merge(other.addresses);
@@ -244,7 +244,7 @@ impl Denials {
             denial.lines.entry(seen.carrier).or_default().add(seen.print, seen.when);
         }
         denial.sure |= seen.sure;
-        denial.own |= seen.impersonator.is_none();
+        denial.asked_itself |= seen.impersonator.is_none();
         [seen.when, seen.last].into_iter().flatten().for_each(|when| denial.span.add(when));
         let keep = |text: &str| -> Option<Box<str>> {
             (!text.is_empty()).then(|| text.chars().take(300).collect::<String>().into_boxed_str())

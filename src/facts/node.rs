@@ -22,7 +22,7 @@ pub const LINES: usize = 5_000;
 
 /// `resolv.conf`, of a node or of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resolver {
+pub struct ResolverFile {
     /// The node, when told.
     pub node: Option<Box<str>>,
     /// Addresses.
@@ -272,9 +272,9 @@ pub struct Metric {
 
 /// An address that a name was found to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct ResolvedName {
     /// The name that was asked for, in lower case, without a dot at its end.
-    pub asked: Box<str>,
+    pub question: Box<str>,
     /// The name that has the address: another one where the asked one is an alias.
     pub name: Box<str>,
     /// The address.
@@ -317,7 +317,7 @@ macro_rules! node_facts {
 }
 node_facts! {
     /// `resolv.conf` files.
-    resolvers: Resolver,
+    resolvers: ResolverFile,
     /// Corefiles.
     corefiles: Vec<ServerBlock>,
     /// Packet filters.
@@ -343,5 +343,5 @@ node_facts! {
     /// Metrics of the API server's store.
     metrics: Metric,
     /// Addresses of names.
-    answers: Answer,
+    answers: ResolvedName,
 }

@@ -51,16 +51,16 @@ impl Target {
         match self {
             Self::Path(path) => path.to_string(),
             Self::Resource { group, resource, subresource, .. } => {
-                let mut shown = resource.to_string();
+                let mut text = resource.to_string();
                 if !group.is_empty() {
-                    shown.push('.');
-                    shown.push_str(group);
+                    text.push('.');
+                    text.push_str(group);
                 }
                 if !subresource.is_empty() {
-                    shown.push('/');
-                    shown.push_str(subresource);
+                    text.push('/');
+                    text.push_str(subresource);
                 }
-                shown
+                text
             }
         }
     }
@@ -161,25 +161,31 @@ pub fn split_thing(thing: &str) -> (Box<str>, Box<str>, Box<str>) {
 mod tests {
     use super::*;
 
-    fn shown(method: &str, uri: &str) -> String {
+    fn http_line(method: &str, uri: &str) -> String {
         from_uri(method, uri).0.to_string()
     }
 
     #[test]
     fn uris_are_read_as_the_api_server_reads_them() {
-        assert_eq!(shown("GET", "/api/v1/namespaces/shop/configmaps"), "list configmaps in namespace shop");
-        assert_eq!(shown("LIST", "/api/v1/pods"), "list pods cluster-wide");
-        assert_eq!(shown("GET", "/api/v1/pods?watch=true"), "watch pods cluster-wide");
         assert_eq!(
-            shown("PATCH", "/apis/apps/v1/namespaces/ci/deployments/web/scale"),
+            http_line("GET", "/api/v1/namespaces/shop/configmaps"),
+            "list configmaps in namespace shop"
+        );
+        assert_eq!(http_line("LIST", "/api/v1/pods"), "list pods cluster-wide");
+        assert_eq!(http_line("GET", "/api/v1/pods?watch=true"), "watch pods cluster-wide");
+        assert_eq!(
+            http_line("PATCH", "/apis/apps/v1/namespaces/ci/deployments/web/scale"),
             "patch deployments.apps/scale in namespace ci"
         );
-        assert_eq!(shown("DELETE", "/api/v1/namespaces/ci/pods"), "deletecollection pods in namespace ci");
-        assert_eq!(shown("GET", "/apis/apps/v1"), "get /apis/apps/v1");
-        assert_eq!(shown("GET", "/metrics"), "get /metrics");
-        assert_eq!(shown("GET", "/api/v1/namespaces/shop"), "get namespaces in namespace shop");
         assert_eq!(
-            shown("PUT", "/api/v1/namespaces/shop/finalize"),
+            http_line("DELETE", "/api/v1/namespaces/ci/pods"),
+            "deletecollection pods in namespace ci"
+        );
+        assert_eq!(http_line("GET", "/apis/apps/v1"), "get /apis/apps/v1");
+        assert_eq!(http_line("GET", "/metrics"), "get /metrics");
+        assert_eq!(http_line("GET", "/api/v1/namespaces/shop"), "get namespaces in namespace shop");
+        assert_eq!(
+            http_line("PUT", "/api/v1/namespaces/shop/finalize"),
             "update namespaces/finalize in namespace shop"
         );
     }

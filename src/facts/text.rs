@@ -150,9 +150,9 @@ impl fmt::Debug for Text {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        struct TextVisitor;
 
-        impl serde::de::Visitor<'_> for Visitor {
+        impl serde::de::Visitor<'_> for TextVisitor {
             type Value = Text;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for Text {
             }
         }
 
-        from.deserialize_str(Visitor)
+        from.deserialize_str(TextVisitor)
     }
 }
 

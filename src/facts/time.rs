@@ -95,7 +95,7 @@ impl Span {
         });
         match (self.at, moved) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (one, other) => one.or(other),
+            (item, other) => item.or(other),
         }
     }
 
@@ -299,18 +299,18 @@ pub fn joined(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> Option<(i64, i64)
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> String {
+    fn rendered(text: &str) -> String {
         let (when, _) = rfc3339(text.as_bytes()).unwrap();
         rfc3339_text(when.resolve(None).unwrap())
     }
 
     #[test]
     fn every_fraction_and_offset_is_read() {
-        assert_eq!(shown("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
-        assert_eq!(shown("2020-11-09T10:57:31.0000000Z"), "2020-11-09T10:57:31Z");
-        assert_eq!(shown("2026-11-23T20:05:01.123456789Z"), "2026-11-23T20:05:01.123456Z");
-        assert_eq!(shown("2026-11-23T20:05:01.5+0200"), "2026-11-23T18:05:01.5Z");
-        assert_eq!(shown("2026-11-23 20:05:01.5-05:30"), "2026-11-24T01:35:01.5Z");
+        assert_eq!(rendered("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
+        assert_eq!(rendered("2020-11-09T10:57:31.0000000Z"), "2020-11-09T10:57:31Z");
+        assert_eq!(rendered("2026-11-23T20:05:01.123456789Z"), "2026-11-23T20:05:01.123456Z");
+        assert_eq!(rendered("2026-11-23T20:05:01.5+0200"), "2026-11-23T18:05:01.5Z");
+        assert_eq!(rendered("2026-11-23 20:05:01.5-05:30"), "2026-11-24T01:35:01.5Z");
         assert!(rfc3339(b"2026-13-02T03:04:05Z").is_none());
         assert!(rfc3339(b"2026-1").is_none());
     }
@@ -327,11 +327,11 @@ mod tests {
 
     #[test]
     fn dates_of_go_and_c_programs_are_read() {
-        let shown = |when: Option<When>| rfc3339_text(when.unwrap().resolve(None).unwrap());
-        assert_eq!(shown(go_log(b"2023/01/02 03:04:05 [1234] text")), "2023-01-02T03:04:05Z");
-        assert_eq!(shown(go_log(b"2023/01/02 03:04:05.123456 text")), "2023-01-02T03:04:05.123456Z");
-        assert_eq!(shown(unix_date(b"Fri Oct 15 10:06:00 UTC 2021")), "2021-10-15T10:06:00Z");
-        assert_eq!(shown(unix_date(b"Mon Nov  3 20:05:01 2026")), "2026-11-03T20:05:01Z");
+        let resolved = |when: Option<When>| rfc3339_text(when.unwrap().resolve(None).unwrap());
+        assert_eq!(resolved(go_log(b"2023/01/02 03:04:05 [1234] text")), "2023-01-02T03:04:05Z");
+        assert_eq!(resolved(go_log(b"2023/01/02 03:04:05.123456 text")), "2023-01-02T03:04:05.123456Z");
+        assert_eq!(resolved(unix_date(b"Fri Oct 15 10:06:00 UTC 2021")), "2021-10-15T10:06:00Z");
+        assert_eq!(resolved(unix_date(b"Mon Nov  3 20:05:01 2026")), "2026-11-03T20:05:01Z");
         assert!(unix_date(b"Mon is not a date at all, no").is_none());
     }
 

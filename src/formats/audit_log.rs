@@ -6,13 +6,13 @@ use memchr::memmem::{self, Finder};
 
 use super::shared::json::fields;
 use super::shared::line::{self, Interest};
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::facts::Facts;
 
 pub(super) struct AuditLog;
 pub(super) const FORMAT: AuditLog = AuditLog;
 
-impl Format for AuditLog {
+impl InputFormat for AuditLog {
     fn name(&self) -> &'static str {
         "audit-log"
     }

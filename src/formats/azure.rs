@@ -5,19 +5,19 @@
 
 use serde_json::{Map, Value};
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{AzureKind, AzureResource, Facts, Place};
 
-pub(super) struct Azure;
-pub(super) const FORMAT: Azure = Azure;
+pub(super) struct AzureFormat;
+pub(super) const FORMAT: AzureFormat = AzureFormat;
 
 /// Most resources of one document.
 const RESOURCES: u32 = 5_000;
 /// Deepest nesting that is followed.
 const DEPTH: u8 = 40;
 
-impl Format for Azure {
+impl InputFormat for AzureFormat {
     fn name(&self) -> &'static str {
         "azure-resource"
     }

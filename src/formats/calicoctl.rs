@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{CalicoReport, CalicoUse, Facts, Place};
 
@@ -15,7 +15,7 @@ pub(super) const FORMAT: Calicoctl = Calicoctl;
 /// Most leaked addresses kept of one report.
 const LEAKED: usize = 65_536;
 
-impl Format for Calicoctl {
+impl InputFormat for Calicoctl {
     fn name(&self) -> &'static str {
         "calicoctl-ipam"
     }

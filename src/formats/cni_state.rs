@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::time;
 use crate::facts::{AddressBook, Facts, Held, Holding, Place, Records};
@@ -15,7 +15,7 @@ use crate::facts::{AddressBook, Facts, Held, Holding, Place, Records};
 pub(super) struct CniState;
 pub(super) const FORMAT: CniState = CniState;
 
-impl Format for CniState {
+impl InputFormat for CniState {
     fn name(&self) -> &'static str {
         "azure-cni-state"
     }
@@ -87,7 +87,7 @@ fn vnet(state: &Value) -> Option<AddressBook> {
     let interfaces = state.get("Network").filter(|network| network.get("ExternalInterfaces").is_some())?;
     let mut book = book(Records::AzureVnet);
     for (_, network) in
-        members(interfaces, "ExternalInterfaces").flat_map(|(_, one)| members(one, "Networks"))
+        members(interfaces, "ExternalInterfaces").flat_map(|(_, member)| members(member, "Networks"))
     {
         for (_, endpoint) in members(network, "Endpoints") {
             for address in endpoint.get("IPAddresses").and_then(Value::as_array).into_iter().flatten() {
@@ -147,22 +147,23 @@ fn endpoints(state: &Value) -> Option<AddressBook> {
 fn configurations(state: &Value) -> Option<AddressBook> {
     let all = state.get("IPConfigurationStatus")?.as_array()?;
     let mut book = book(Records::CnsPool);
-    for one in all {
-        let pod = one.get("PodInfo").unwrap_or(&Value::Null);
+    for item in all {
+        let pod = item.get("PodInfo").unwrap_or(&Value::Null);
         let first = |keys: &[&str]| keys.iter().find_map(|key| pod.get(key)?.as_str()).unwrap_or_default();
-        let state = one.get("state").or_else(|| one.get("State")).and_then(Value::as_str).unwrap_or_default();
+        let state =
+            item.get("state").or_else(|| item.get("State")).and_then(Value::as_str).unwrap_or_default();
         let holding = match state.to_ascii_lowercase().as_str() {
             "available" => Holding::Available,
             "assigned" | "allocated" => Holding::Assigned,
             _ => Holding::Moving,
         };
-        let since = time::rfc3339(text(one, "LastStateTransition").as_bytes()).map(|(when, _)| when);
-        book.add(text(one, "IPAddress"), |ip| Held {
+        let since = time::rfc3339(text(item, "LastStateTransition").as_bytes()).map(|(when, _)| when);
+        book.add(text(item, "IPAddress"), |ip| Held {
             namespace: first(&["PodNamespace", "podNamespace", "Namespace"]).into(),
             pod: first(&["PodName", "podName", "Name"]).into(),
             sandbox: first(&["PodInfraContainerID", "InfraContainerID"]).into(),
             // The zero time of Go: no transition yet.
-            since: since.filter(|_| !text(one, "LastStateTransition").starts_with("0001")),
+            since: since.filter(|_| !text(item, "LastStateTransition").starts_with("0001")),
             ..held(ip, holding)
         });
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::Evidence;
 use crate::facts::{Facts, FailedCollection};
@@ -12,7 +12,7 @@ use crate::formats::shared::line::{self, Surroundings};
 pub(super) struct CollectionErrors;
 pub(super) const FORMAT: CollectionErrors = CollectionErrors;
 
-impl Format for CollectionErrors {
+impl InputFormat for CollectionErrors {
     fn name(&self) -> &'static str {
         "collection-errors"
     }

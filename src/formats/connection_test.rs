@@ -8,13 +8,13 @@ use regex::Regex;
 
 use super::shared::line;
 use super::shared::pattern::{named, pattern, search};
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Answer, AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, Speaker, Whose,
-    fingerprint,
+    AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, ResolvedName, Speaker,
+    Whose, fingerprint,
 };
 
 pub(super) struct ConnectionTest;
@@ -107,7 +107,7 @@ const MIRRORS: &[&str] = &[
 
 /// What a line of such an output says.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum ConnectionResult {
     Failed { failure: Failure, host: String, port: u16 },
     Reached { host: String, port: u16 },
 }
@@ -144,19 +144,19 @@ fn aim(command: &str) -> (String, u16) {
 }
 
 /// What a line says; the command and the server are those named before it.
-fn told(text: &str, command: &str, asked: &str) -> Option<Told> {
+fn connection_result(text: &str, command: &str, question: &str) -> Option<ConnectionResult> {
     let number = |text: &str| text.parse::<u16>().unwrap_or(0);
     if let Some(found) = search(&REACHED, text) {
         let part = |names: [&str; 4]| {
             names.iter().find_map(|name| found.name(name)).map_or("", |part| part.as_str())
         };
-        return Some(Told::Reached {
+        return Some(ConnectionResult::Reached {
             host: part(["host", "host2", "host3", "host4"]).to_owned(),
             port: number(part(["port", "port2", "port3", "port4"])),
         });
     }
     let failed = |failure: Failure, host: &str, port: u16| {
-        Some(Told::Failed { failure, host: host.trim_matches(['[', ']']).to_owned(), port })
+        Some(ConnectionResult::Failed { failure, host: host.trim_matches(['[', ']']).to_owned(), port })
     };
     if let Some(found) = search(&FAILED, text) {
         let get = |name: &str| found.name(name).map_or("", |part| part.as_str());
@@ -189,12 +189,12 @@ fn told(text: &str, command: &str, asked: &str) -> Option<Told> {
         return failed(failure, found.name("name")?.as_str(), 0);
     }
     if search(&NO_SERVERS, text).is_some() {
-        return failed(Failure::ResolverFailed, asked, 0);
+        return failed(Failure::ResolverFailed, question, 0);
     }
     if let Some(found) = search(&DIG, text) {
         return match found.name("why")?.as_str() {
-            "NXDOMAIN" => failed(Failure::NameUnknown, asked, 0),
-            "SERVFAIL" | "REFUSED" => failed(Failure::ResolverFailed, asked, 0),
+            "NXDOMAIN" => failed(Failure::NameUnknown, question, 0),
+            "SERVFAIL" | "REFUSED" => failed(Failure::ResolverFailed, question, 0),
             _ => None,
         };
     }
@@ -202,7 +202,7 @@ fn told(text: &str, command: &str, asked: &str) -> Option<Told> {
 }
 
 /// The name that a command asks a DNS server for.
-fn asked(command: &str) -> &str {
+fn requested_name(command: &str) -> &str {
     let mut words = command.split_whitespace().skip_while(|word| {
         let tool = word.rsplit('/').next().unwrap_or(word);
         !matches!(tool, "nslookup" | "dig" | "host")
@@ -217,27 +217,27 @@ fn asked(command: &str) -> &str {
 }
 
 /// The lines of an output that say how a connection went.
-fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, Told)> {
+fn lines<'a>(text: &'a str, command: &str) -> Vec<(u64, &'a str, String, ConnectionResult)> {
     let mut found = Vec::new();
     let mut server = String::new();
-    let mut question = asked(command).to_owned();
+    let mut question = requested_name(command).to_owned();
     // `dig` prints its answer before the question.
     if question.is_empty() {
         question = text
             .lines()
             .find_map(|line| search(&QUESTION, line))
-            .map_or_else(String::new, |one| one.name("name").map_or("", |name| name.as_str()).to_owned());
+            .map_or_else(String::new, |line| line.name("name").map_or("", |name| name.as_str()).to_owned());
     }
     let later = text.lines().find_map(|line| search(&SERVER, line));
-    if let Some(one) = later.as_ref().and_then(|one| one.name("server")) {
-        server = one.as_str().to_owned();
+    if let Some(entry) = later.as_ref().and_then(|item| item.name("server")) {
+        server = entry.as_str().to_owned();
     }
     for (number, line) in (0..).zip(text.lines()) {
         if line.len() > 2000 {
             continue;
         }
-        if let Some(told) = told(line.trim_end(), command, &question) {
-            found.push((number, line, server.clone(), told));
+        if let Some(given) = connection_result(line.trim_end(), command, &question) {
+            found.push((number, line, server.clone(), given));
         }
     }
     found
@@ -250,13 +250,13 @@ fn is_name(text: &str) -> bool {
 
 /// Reads the answers of one output after the other.
 struct Answers {
-    found: Vec<(u64, Answer)>,
+    found: Vec<(u64, ResolvedName)>,
     /// Answers of `dig` that still lack their server, which is told after them.
     without_server: usize,
     /// The name that the command asks for; empty when the output tells it.
     command: Box<str>,
-    asked: Box<str>,
-    /// Names that the asked one is an alias of, itself among them.
+    question: Box<str>,
+    /// Names that the one asked for is an alias of, itself among them.
     aliases: Vec<Box<str>>,
     server: Box<str>,
     /// `Name:` and `Address:` stand in pairs.
@@ -271,12 +271,12 @@ fn plain(name: &str) -> Box<str> {
 
 impl Answers {
     fn new(command: &str) -> Self {
-        let command = plain(Some(asked(command)).filter(|name| is_name(name)).unwrap_or_default());
+        let command = plain(Some(requested_name(command)).filter(|name| is_name(name)).unwrap_or_default());
         let mut answers = Self {
             found: Vec::new(),
             without_server: 0,
             command,
-            asked: "".into(),
+            question: "".into(),
             aliases: Vec::new(),
             server: "".into(),
             name: None,
@@ -288,9 +288,9 @@ impl Answers {
 
     /// Another output begins: nothing of the one before holds for it.
     fn begin(&mut self) {
-        self.asked.clone_from(&self.command);
+        self.question.clone_from(&self.command);
         self.aliases.clear();
-        self.aliases.extend((!self.asked.is_empty()).then(|| self.asked.clone()));
+        self.aliases.extend((!self.question.is_empty()).then(|| self.question.clone()));
         self.server = "".into();
         self.name = None;
         self.without_server = self.found.len();
@@ -298,29 +298,30 @@ impl Answers {
 
     /// Takes a name as the one that was asked for, when none is known yet.
     fn asks(&mut self, name: &str) {
-        if self.asked.is_empty() {
-            self.asked = plain(name);
-            self.aliases.push(self.asked.clone());
+        if self.question.is_empty() {
+            self.question = plain(name);
+            self.aliases.push(self.question.clone());
         }
     }
 
     fn add(&mut self, number: u64, line: &str, name: Box<str>, address: IpAddr) {
-        let asked = if self.asked.is_empty() { name.clone() } else { self.asked.clone() };
+        let question = if self.question.is_empty() { name.clone() } else { self.question.clone() };
         let message = excerpt(line.as_bytes());
         let (server, address) = (self.server.clone(), Some(address));
-        self.found.push((number, Answer { asked, name, address, server, in_cluster: false, message }));
+        self.found
+            .push((number, ResolvedName { question, name, address, server, in_cluster: false, message }));
     }
 
     fn line(&mut self, number: u64, line: &str) {
         // Windows writes more addresses below the first.
         let more = std::mem::take(&mut self.list).then(|| line.trim().parse::<IpAddr>().ok()).flatten();
-        if let Some(one) = search(&CONNECTED, line) {
+        if let Some(item) = search(&CONNECTED, line) {
             // curl tells where it went: another question than that of a command before it.
-            let name = plain(named(Some(&one), "name"));
-            if let Ok(address) = named(Some(&one), "address").parse() {
-                let asked = std::mem::replace(&mut self.asked, name.clone());
+            let name = plain(named(Some(&item), "name"));
+            if let Ok(address) = named(Some(&item), "address").parse() {
+                let question = std::mem::replace(&mut self.question, name.clone());
                 self.add(number, line, name, address);
-                self.asked = asked;
+                self.question = question;
             }
         } else if line.starts_with("Server:")
             || line.starts_with("; <<>>")
@@ -328,31 +329,31 @@ impl Answers {
         {
             self.begin();
             self.server = named(search(&SERVER, line).as_ref(), "server").into();
-        } else if let Some(one) = search(&SERVER, line) {
+        } else if let Some(item) = search(&SERVER, line) {
             // `dig` tells it behind its answer.
-            let server: Box<str> = named(Some(&one), "server").into();
+            let server: Box<str> = named(Some(&item), "server").into();
             let late = self.found.iter_mut().skip(self.without_server);
             late.for_each(|(_, answer)| answer.server.clone_from(&server));
-        } else if let Some(one) = search(&QUESTION, line) {
-            self.asks(named(Some(&one), "name"));
-        } else if let Some(one) = search(&ALIAS, line) {
-            let (name, other) = (plain(named(Some(&one), "name")), plain(named(Some(&one), "other")));
+        } else if let Some(item) = search(&QUESTION, line) {
+            self.asks(named(Some(&item), "name"));
+        } else if let Some(item) = search(&ALIAS, line) {
+            let (name, other) = (plain(named(Some(&item), "name")), plain(named(Some(&item), "other")));
             self.asks(&name);
             if self.aliases.contains(&name) {
                 self.aliases.push(other);
             }
-        } else if let Some(one) = search(&RECORD, line) {
+        } else if let Some(item) = search(&RECORD, line) {
             // Addresses of other names are those of name servers. A search list may have made the name longer.
-            let name = plain(named(Some(&one), "name"));
+            let name = plain(named(Some(&item), "name"));
             self.asks(&name);
-            let longer = name.strip_prefix(&*self.asked).is_some_and(|rest| rest.starts_with('.'));
-            if let Ok(address) = named(Some(&one), "address").parse()
+            let longer = name.strip_prefix(&*self.question).is_some_and(|rest| rest.starts_with('.'));
+            if let Ok(address) = named(Some(&item), "address").parse()
                 && (longer || self.aliases.contains(&name))
             {
                 self.add(number, line, name, address);
             }
-        } else if let Some(one) = search(&NAME, line) {
-            self.name = Some(plain(named(Some(&one), "name")));
+        } else if let Some(item) = search(&NAME, line) {
+            self.name = Some(plain(named(Some(&item), "name")));
         } else if let Some(name) = self.name.clone() {
             let first = || named(search(&ADDRESS, line).as_ref(), "address").parse().ok();
             if let Some(address) = more.or_else(first) {
@@ -364,7 +365,7 @@ impl Answers {
 }
 
 /// The addresses that an output tells of the name that was asked for, with the number of the line.
-fn answers(text: &str, command: &str) -> Vec<(u64, Answer)> {
+fn answers(text: &str, command: &str) -> Vec<(u64, ResolvedName)> {
     let mut answers = Answers::new(command);
     for (number, line) in (0..).zip(text.lines()).filter(|(_, line)| line.len() <= 2000) {
         answers.line(number, line.trim_end());
@@ -391,7 +392,7 @@ fn lone_address(text: &[u8]) -> Option<IpAddr> {
     (text.len() < 60).then(|| text.parse().ok())?
 }
 
-impl Format for ConnectionTest {
+impl InputFormat for ConnectionTest {
     fn name(&self) -> &'static str {
         "connection-test"
     }
@@ -467,14 +468,14 @@ impl Format for ConnectionTest {
         let command = piece.command.unwrap_or_default();
         let found = lines(&text, command);
         let mut records = found.len() as u64;
-        for (number, line, server, told) in found {
-            note(piece, piece.first_line + number, line, &server, told, facts);
+        for (number, line, server, given) in found {
+            note(piece, piece.first_line + number, line, &server, given, facts);
         }
         for (number, answer) in answers(&text, command) {
             records += 1;
             let place = Place { source: piece.source.clone(), line: piece.first_line + number };
             if let Some(slot) = facts.nodes.answers.slot(place) {
-                *slot = Answer { in_cluster: piece.in_cluster || piece.node.is_some(), ..answer };
+                *slot = ResolvedName { in_cluster: piece.in_cluster || piece.node.is_some(), ..answer };
             }
         }
         records += certificates(piece, &text, command, facts);
@@ -485,7 +486,7 @@ impl Format for ConnectionTest {
 /// What `openssl s_client` and `openssl x509` say of certificates.
 fn certificates(piece: &Piece<'_>, text: &str, command: &str, facts: &mut Facts) -> u64 {
     let mut records = 0;
-    let mut own = Certificate { whose: aim(command).0.into(), ..Certificate::default() };
+    let mut ours = Certificate { whose: aim(command).0.into(), ..Certificate::default() };
     let value = |line: &str, name: &str| line.trim().strip_prefix(name).map(|rest| rest.trim().to_owned());
     let mut untrusted = false;
     let mut first_line = None;
@@ -496,29 +497,29 @@ fn certificates(piece: &Piece<'_>, text: &str, command: &str, facts: &mut Facts)
             untrusted |= matches!(code, "18" | "19" | "20" | "21");
         }
         if let Some(subject) = value(line, "subject=") {
-            own.subject = subject.into();
+            ours.subject = subject.into();
             first_line.get_or_insert(number);
         }
         if let Some(issuer) = value(line, "issuer=") {
-            own.issuer = issuer.into();
+            ours.issuer = issuer.into();
             first_line.get_or_insert(number);
         }
         if let Some(found) = search(&NOT_AFTER, line) {
-            own.not_after = date(found.name("date").map_or("", |date| date.as_str()));
+            ours.not_after = date(found.name("date").map_or("", |date| date.as_str()));
             let place = Place { source: piece.source.clone(), line: piece.first_line + number };
             if let Some(slot) = facts.nodes.certificates.slot(place) {
-                *slot = own.clone();
+                *slot = ours.clone();
                 records += 1;
             }
-            own.not_after = None;
+            ours.not_after = None;
             first_line = None;
         }
     }
     if let Some(number) = first_line {
-        own.untrusted = untrusted;
+        ours.untrusted = untrusted;
         let place = Place { source: piece.source.clone(), line: piece.first_line + number };
         if let Some(slot) = facts.nodes.certificates.slot(place) {
-            *slot = own;
+            *slot = ours;
             records += 1;
         }
     }
@@ -540,11 +541,18 @@ fn date(text: &str) -> Option<i64> {
     }
 }
 
-fn note(piece: &Piece<'_>, number: u64, line: &str, server: &str, told: Told, facts: &mut Facts) {
+fn note(
+    piece: &Piece<'_>,
+    number: u64,
+    line: &str,
+    server: &str,
+    given: ConnectionResult,
+    facts: &mut Facts,
+) {
     let place = Place { source: piece.source.clone(), line: number };
-    let (host, port, reached) = match &told {
-        Told::Failed { host, port, .. } => (host, *port, false),
-        Told::Reached { host, port } => (host, *port, true),
+    let (host, port, reached) = match &given {
+        ConnectionResult::Failed { host, port, .. } => (host, *port, false),
+        ConnectionResult::Reached { host, port } => (host, *port, true),
     };
     if let Some(slot) = facts.nodes.probes.slot(place) {
         *slot = Probe {
@@ -556,7 +564,7 @@ fn note(piece: &Piece<'_>, number: u64, line: &str, server: &str, told: Told, fa
             message: excerpt(line.as_bytes()),
         };
     }
-    let Told::Failed { failure, host, port } = told else { return };
+    let ConnectionResult::Failed { failure, host, port } = given else { return };
     let speaker = match (piece.node.is_some(), piece.in_cluster, piece.command.is_some()) {
         (true, ..) => Speaker::Node,
         (_, true, _) => Speaker::Unknown,
@@ -642,13 +650,14 @@ pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) {
 mod tests {
     use super::*;
 
-    fn one(text: &str, command: &str) -> Told {
+    fn single_result(text: &str, command: &str) -> ConnectionResult {
         lines(text, command).pop().unwrap_or_else(|| panic!("{text}")).3
     }
 
     #[test]
     fn every_tool_says_how_it_went_in_its_own_words() {
-        let failed = |failure, host: &str, port| Told::Failed { failure, host: host.to_owned(), port };
+        let failed =
+            |failure, host: &str, port| ConnectionResult::Failed { failure, host: host.to_owned(), port };
         for (text, command, expected) in [
             (
                 "curl: (28) Failed to connect to 10.0.0.1 port 443 after 130 ms: Connection timed out",
@@ -689,21 +698,21 @@ mod tests {
             (
                 "Connection to 10.0.0.4 443 port [tcp/https] succeeded!",
                 "",
-                Told::Reached { host: "10.0.0.4".into(), port: 443 },
+                ConnectionResult::Reached { host: "10.0.0.4".into(), port: 443 },
             ),
             (
                 "* Connected to api.example (20.1.2.3) port 443 (#0)",
                 "",
-                Told::Reached { host: "api.example".into(), port: 443 },
+                ConnectionResult::Reached { host: "api.example".into(), port: 443 },
             ),
         ] {
-            assert_eq!(one(text, command), expected, "{text}");
+            assert_eq!(single_result(text, command), expected, "{text}");
         }
     }
 
     #[test]
     fn every_tool_tells_an_address_in_its_own_words() {
-        for (text, command, asked, name, address) in [
+        for (text, command, question, name, address) in [
             (
                 "Server:\t\t168.63.129.16\nAddress:\t168.63.129.16#53\n\nNon-authoritative answer:\nName:\tprod-1.hcp.westeurope.azmk8s.io\nAddress: 20.1.2.3\n",
                 "",
@@ -769,17 +778,17 @@ mod tests {
                 "10.1.0.4",
             ),
         ] {
-            let told: Vec<_> = answers(text, command)
+            let given: Vec<_> = answers(text, command)
                 .into_iter()
-                .map(|(_, one)| (one.asked.to_string(), one.name.to_string(), one.address))
+                .map(|(_, answer)| (answer.question.to_string(), answer.name.to_string(), answer.address))
                 .collect();
             assert_eq!(
-                told.last(),
-                Some(&(asked.to_owned(), name.to_owned(), address.parse().ok())),
+                given.last(),
+                Some(&(question.to_owned(), name.to_owned(), address.parse().ok())),
                 "{text}"
             );
             let servers = ["10.0.0.10", "10.2.0.4"].map(|server| server.parse().ok());
-            assert!(told.iter().all(|(.., address)| !servers.contains(address)), "{text}");
+            assert!(given.iter().all(|(.., address)| !servers.contains(address)), "{text}");
         }
     }
 
@@ -788,7 +797,7 @@ mod tests {
         let command = "curl -sSk -H \"Authorization: Bearer $KUBE_TOKEN\" https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods";
         assert_eq!(aim(command), ("kubernetes.default.svc".to_owned(), 443));
         assert_eq!(
-            asked("kubectl exec a -- nslookup -debug kubernetes.default. 10.0.0.10"),
+            requested_name("kubectl exec a -- nslookup -debug kubernetes.default. 10.0.0.10"),
             "kubernetes.default"
         );
     }

@@ -1,13 +1,13 @@
 //! `conntrack -L` (connections) and `conntrack -S` (counters per processor).
 
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::facts::text::lossy;
 use crate::facts::{self, Facts, Place};
 
-pub(super) struct Conntrack;
-pub(super) const FORMAT: Conntrack = Conntrack;
+pub(super) struct ConntrackFormat;
+pub(super) const FORMAT: ConntrackFormat = ConntrackFormat;
 
-impl Format for Conntrack {
+impl InputFormat for ConntrackFormat {
     fn name(&self) -> &'static str {
         "conntrack"
     }

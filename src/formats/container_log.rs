@@ -2,7 +2,7 @@
 //! comes in parts, marked `P`, up to the one marked `F`.
 
 use super::shared::line::{self, Surroundings};
-use super::{Format, Head, Piece, klog, share_of_lines};
+use super::{Head, InputFormat, Piece, klog, share_of_lines};
 use crate::bundle::{Framer, Lines};
 use crate::facts::{Facts, time};
 
@@ -12,7 +12,7 @@ pub(super) const FORMAT: ContainerLog = ContainerLog;
 /// Longest message that is put together.
 const MESSAGE_BYTES: usize = 1 << 20;
 
-impl Format for ContainerLog {
+impl InputFormat for ContainerLog {
     fn name(&self) -> &'static str {
         "cri-log"
     }

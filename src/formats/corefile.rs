@@ -1,13 +1,13 @@
 //! Corefiles of CoreDNS and of AKS's node-local resolver: server blocks with plugins.
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{Facts, Place, ServerBlock};
 
 pub(super) struct Corefile;
 pub(super) const FORMAT: Corefile = Corefile;
 
-impl Format for Corefile {
+impl InputFormat for Corefile {
     fn name(&self) -> &'static str {
         "corefile"
     }

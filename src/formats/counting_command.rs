@@ -2,7 +2,7 @@
 //! guide does by hand. Without its command a number says nothing (FORMATS §4.1).
 
 use super::shared::line;
-use super::{Format, Head, Piece, text};
+use super::{Head, InputFormat, Piece, text};
 use crate::bundle::{Framer, Whole};
 use crate::facts::text::lossy;
 use crate::facts::{Count, Counted, Facts, Place};
@@ -10,7 +10,7 @@ use crate::facts::{Count, Counted, Facts, Place};
 pub(super) struct CountingCommand;
 pub(super) const FORMAT: CountingCommand = CountingCommand;
 
-impl Format for CountingCommand {
+impl InputFormat for CountingCommand {
     fn name(&self) -> &'static str {
         "counting-command"
     }
@@ -69,16 +69,16 @@ fn numbers(text: &[u8], command: Option<&str>) -> Vec<(Count, u64)> {
             pending = None;
             continue;
         }
-        let shown = lossy(line);
-        let shown = shown.trim();
-        if shown.is_empty() {
+        let label = lossy(line);
+        let text = label.trim();
+        if text.is_empty() {
             continue;
         }
-        if let Some(name) = shown.strip_prefix("node ").map(str::trim).filter(|name| is_node_name(name)) {
+        if let Some(name) = text.strip_prefix("node ").map(str::trim).filter(|name| is_node_name(name)) {
             node = Some(name.to_owned());
             continue;
         }
-        if let Some((value, state)) = uniq(shown) {
+        if let Some((value, state)) = uniq(text) {
             let command = "grep InUse azure-vnet-ipam.json | sort | uniq -c".into();
             found.push((
                 Count { node: node.as_deref().map(Into::into), what: Some(state), value, command },
@@ -86,7 +86,7 @@ fn numbers(text: &[u8], command: Option<&str>) -> Vec<(Count, u64)> {
             ));
             continue;
         }
-        if let (Some((what, command)), Ok(value)) = (&pending, shown.parse::<u64>()) {
+        if let (Some((what, command)), Ok(value)) = (&pending, text.parse::<u64>()) {
             let named = named_node(command).or_else(|| node.clone());
             let cut: String = command.chars().take(300).collect();
             let count = Count { node: named.map(Into::into), what: Some(*what), value, command: cut.into() };
@@ -94,7 +94,7 @@ fn numbers(text: &[u8], command: Option<&str>) -> Vec<(Count, u64)> {
             pending = None;
             continue;
         }
-        pending = counted(shown).map(|what| (what, shown.to_owned()));
+        pending = counted(text).map(|what| (what, text.to_owned()));
     }
     found
 }

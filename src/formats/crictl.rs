@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{Facts, Place, Sandbox};
 
@@ -11,15 +11,15 @@ pub(super) const FORMAT: Crictl = Crictl;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Listing {
-    items: Vec<Item>,
+struct CrictlListing {
+    items: Vec<CrictlItem>,
     containers: Vec<serde::de::IgnoredAny>,
     images: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Item {
+struct CrictlItem {
     id: String,
     metadata: Metadata,
     state: String,
@@ -32,7 +32,7 @@ struct Metadata {
     namespace: String,
 }
 
-impl Format for Crictl {
+impl InputFormat for Crictl {
     fn name(&self) -> &'static str {
         "crictl"
     }
@@ -66,7 +66,7 @@ impl Format for Crictl {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let Ok(listing) = serde_json::from_slice::<Listing>(piece.bytes) else {
+        let Ok(listing) = serde_json::from_slice::<CrictlListing>(piece.bytes) else {
             facts.problem(piece.source, "crictl's JSON could not be understood: it may be cut");
             return 0;
         };

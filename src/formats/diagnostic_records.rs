@@ -4,16 +4,16 @@
 use memchr::memmem;
 
 use super::kubernetes_json::LineCounter;
-use super::shared::json::{Found, JsonFramer, Scanner};
+use super::shared::json::{JsonFramer, Scanned, Scanner};
 use super::shared::line::{self, Surroundings};
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Lines};
 use crate::facts::Facts;
 
 pub(super) struct DiagnosticRecords;
 pub(super) const FORMAT: DiagnosticRecords = DiagnosticRecords;
 
-impl Format for DiagnosticRecords {
+impl InputFormat for DiagnosticRecords {
     fn name(&self) -> &'static str {
         "azure-diagnostics"
     }
@@ -52,7 +52,7 @@ impl Format for DiagnosticRecords {
         let mut records = 0;
         let mut scanner = piece.context.map_or_else(Scanner::default, Scanner::within);
         scanner.run(piece.bytes, |found| {
-            if let Found::Element { start, end } | Found::Document { start, end } = found {
+            if let Scanned::Element { start, end } | Scanned::Document { start, end } = found {
                 records += 1;
                 let record = piece.bytes.get(start..end).unwrap_or_default();
                 let number = lines.at(start);

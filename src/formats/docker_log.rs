@@ -2,13 +2,13 @@
 
 use memchr::memmem;
 
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::facts::Facts;
 
 pub(super) struct DockerLog;
 pub(super) const FORMAT: DockerLog = DockerLog;
 
-impl Format for DockerLog {
+impl InputFormat for DockerLog {
     fn name(&self) -> &'static str {
         "docker-log"
     }

@@ -1,13 +1,13 @@
 //! `logs.txt` of `kubectl cluster-info dump`: each container's log between
 //! `==== START logs for container C of pod NS/POD ====` and `==== END logs …`.
 
-use super::{Format, Head, Piece, klog};
+use super::{Head, InputFormat, Piece, klog};
 use crate::facts::Facts;
 
 pub(super) struct DumpedLogs;
 pub(super) const FORMAT: DumpedLogs = DumpedLogs;
 
-impl Format for DumpedLogs {
+impl InputFormat for DumpedLogs {
     fn name(&self) -> &'static str {
         "dumped-logs"
     }

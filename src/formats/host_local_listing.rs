@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use regex::bytes::Regex;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::text::lossy;
 use crate::facts::time::{self, When};
@@ -26,7 +26,7 @@ const PURE: u8 = 85;
 static MODE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:^|\s)[-dlps](?:[r-][w-][xsStT-]){3}[.+@]?\s").ok());
 
-impl Format for HostLocalListing {
+impl InputFormat for HostLocalListing {
     fn name(&self) -> &'static str {
         "host-local-listing"
     }
@@ -58,15 +58,15 @@ impl Format for HostLocalListing {
         // The store that the lines are of, until a path or a section names another.
         let mut store: Option<StoreKey> = None;
         for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
-            let Some(line) = Line::parse(line) else { continue };
+            let Some(line) = ListingLine::parse(line) else { continue };
             match line {
-                Line::Section(path) => {
+                ListingLine::Section(path) => {
                     directory = Some(path);
                     section = number;
                     store = None;
                 }
-                Line::Marker | Line::Itself => {}
-                Line::Leases { found, written } => {
+                ListingLine::Marker | ListingLine::Itself => {}
+                ListingLine::Leases { found, written } => {
                     for (ip, path) in found {
                         if path.is_some() || store.is_none() {
                             let of = path.or_else(|| directory.clone()).unwrap_or_default();
@@ -102,16 +102,16 @@ pub(super) fn score(text: &[u8], command: Option<&str>) -> u8 {
     let (mut leases, mut markers, mut sections, mut others) = (0, 0, 0, 0);
     let mut in_store = command.is_some_and(|command| command.contains("cni/networks"));
     for line in text.split(|byte| *byte == b'\n').take(2000) {
-        match Line::parse(line) {
-            Some(Line::Leases { found, .. }) => {
+        match ListingLine::parse(line) {
+            Some(ListingLine::Leases { found, .. }) => {
                 leases += found.len();
                 in_store |= found
                     .iter()
                     .any(|(_, path)| path.as_deref().is_some_and(|path| path.contains("networks/")));
             }
-            Some(Line::Marker) => markers += 1,
-            Some(Line::Itself) => {}
-            Some(Line::Section(path)) => {
+            Some(ListingLine::Marker) => markers += 1,
+            Some(ListingLine::Itself) => {}
+            Some(ListingLine::Section(path)) => {
                 sections += 1;
                 in_store |= path.contains("cni/networks");
             }
@@ -135,12 +135,12 @@ fn store_path(command: &str) -> Option<&str> {
 }
 
 /// A lease as a listing shows it: address, and directory when the name is a path.
-type Found = (IpAddr, Option<String>);
+type ListedLease = (IpAddr, Option<String>);
 
-enum Line {
+enum ListingLine {
     Section(String),
     Leases {
-        found: Vec<Found>,
+        found: Vec<ListedLease>,
         written: Option<When>,
     },
     /// `lock` or `last_reserved_ip.0`.
@@ -149,7 +149,7 @@ enum Line {
     Itself,
 }
 
-impl Line {
+impl ListingLine {
     fn parse(line: &[u8]) -> Option<Self> {
         let text = without_colour(line);
         let text = text.trim();
@@ -237,8 +237,8 @@ mod tests {
 
     fn leases(text: &str) -> Vec<(IpAddr, Option<When>)> {
         text.lines()
-            .filter_map(|line| match Line::parse(line.as_bytes()) {
-                Some(Line::Leases { found, written }) => {
+            .filter_map(|line| match ListingLine::parse(line.as_bytes()) {
+                Some(ListingLine::Leases { found, written }) => {
                     Some(found.into_iter().map(move |(ip, ..)| (ip, written)))
                 }
                 _ => None,
@@ -274,7 +274,9 @@ mod tests {
     #[test]
     fn find_gives_paths() {
         let line = " 10496794      4 -rw-------   1 root     root           70 Nov 23 21:57 /var/lib/cni/networks/kubenet/10.244.5.207";
-        let Some(Line::Leases { found, .. }) = Line::parse(line.as_bytes()) else { panic!("no lease") };
+        let Some(ListingLine::Leases { found, .. }) = ListingLine::parse(line.as_bytes()) else {
+            panic!("no lease")
+        };
         assert_eq!(found[0].1.as_deref(), Some("/var/lib/cni/networks/kubenet"));
     }
 

@@ -8,14 +8,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Entry, Framer, Whole};
 use crate::facts::{Facts, Lease, Place, StoreKey, time::When};
 
 pub(super) struct HostLocalStore;
 pub(super) const FORMAT: HostLocalStore = HostLocalStore;
 
-impl Format for HostLocalStore {
+impl InputFormat for HostLocalStore {
     fn name(&self) -> &'static str {
         "host-local-store"
     }

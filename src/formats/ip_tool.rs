@@ -3,14 +3,14 @@
 
 use serde::Deserialize;
 
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{Facts, IpState, LINES, Place, Route};
 
 pub(super) struct IpTool;
 pub(super) const FORMAT: IpTool = IpTool;
 
-impl Format for IpTool {
+impl InputFormat for IpTool {
     fn name(&self) -> &'static str {
         "ip-tool"
     }
@@ -70,10 +70,10 @@ fn json(text: &[u8]) -> Option<&[u8]> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Item {
+struct IpToolItem {
     ifname: String,
     operstate: String,
-    addr_info: Vec<Address>,
+    addr_info: Vec<IpToolAddress>,
     dst: String,
     gateway: String,
     dev: String,
@@ -84,7 +84,7 @@ struct Item {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Address {
+struct IpToolAddress {
     local: String,
     prefixlen: u8,
 }
@@ -103,14 +103,14 @@ fn of_json(json: &[u8], state: &mut IpState) -> bool {
             return false;
         }
         let Some(end) = crate::bytes::json::value_end(json, at) else { return true };
-        if let Ok(item) = serde_json::from_slice::<Item>(json.get(at..end).unwrap_or_default()) {
+        if let Ok(item) = serde_json::from_slice::<IpToolItem>(json.get(at..end).unwrap_or_default()) {
             add(item, state);
         }
         at = end;
     }
 }
 
-fn add(item: Item, state: &mut IpState) {
+fn add(item: IpToolItem, state: &mut IpState) {
     for address in &item.addr_info {
         if state.addresses.len() < LINES {
             let local = format!("{}/{}", address.local, address.prefixlen);

@@ -2,13 +2,13 @@
 
 use memchr::memmem;
 
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::facts::Facts;
 
 pub(super) struct JsonLog;
 pub(super) const FORMAT: JsonLog = JsonLog;
 
-impl Format for JsonLog {
+impl InputFormat for JsonLog {
     fn name(&self) -> &'static str {
         "json-log"
     }
@@ -20,10 +20,10 @@ impl Format for JsonLog {
     fn score(&self, head: &Head<'_>) -> u8 {
         let share = share_of_lines(head.bytes, 50, |line| {
             let has = |word: &str| memmem::find(line, word.as_bytes()).is_some();
-            let said = has("\"msg\"") || has("\"message\"") || has("\"MESSAGE\"");
+            let message = has("\"msg\"") || has("\"message\"") || has("\"MESSAGE\"");
             let timed =
                 has("\"ts\"") || has("\"time\"") || has("\"timestamp\"") || has("\"__REALTIME_TIMESTAMP\"");
-            line.starts_with(b"{") && said && timed && !has("\"auditID\"")
+            line.starts_with(b"{") && message && timed && !has("\"auditID\"")
         });
         if share >= 80 { 80 } else { 0 }
     }

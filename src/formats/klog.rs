@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use super::shared::line::{self, Interest, klog_time};
-use super::{Format, Head, Piece, share_of_lines, text};
+use super::{Head, InputFormat, Piece, share_of_lines, text};
 use crate::facts::Facts;
 
 pub(super) struct Klog;
 pub(super) const FORMAT: Klog = Klog;
 
-impl Format for Klog {
+impl InputFormat for Klog {
     fn name(&self) -> &'static str {
         "klog"
     }
@@ -67,13 +67,13 @@ fn interest(line: &[u8]) -> Interest {
     let tail = line.get(line.len().saturating_sub(TAIL)..).unwrap_or(line);
     let plain = tail.last_chunk::<9>().and_then(|end| end.strip_prefix(b" resp="));
     let status = plain.or_else(|| STATUS.find(tail).and_then(|at| tail.get(at + 6..)));
-    let told = matches!(status, Some([b'1'..=b'3', _, _] | b"404" | b"409"));
+    let given = matches!(status, Some([b'1'..=b'3', _, _] | b"404" | b"409"));
     let head = line.get(..HEAD).unwrap_or(line);
     // Behind a header without anything before it, whose process has up to seven digits.
     let named = || {
         line.get(30..).is_some_and(|rest| rest.starts_with(ACCESS.as_bytes())) || NAME.find(head).is_some()
     };
-    if told && named() { Interest::Nothing } else { Interest::All }
+    if given && named() { Interest::Nothing } else { Interest::All }
 }
 
 #[cfg(test)]

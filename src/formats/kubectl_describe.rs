@@ -6,7 +6,7 @@
 use super::kubectl_table::is_remark;
 use super::shared::command::{self, Kubectl};
 use super::shared::line::{self, Surroundings};
-use super::{Format, Head, Piece, text};
+use super::{Head, InputFormat, Piece, text};
 use crate::bundle::Framer;
 use crate::facts::time::{self, When};
 use crate::facts::{
@@ -21,7 +21,7 @@ use crate::facts::{
 pub(super) struct KubectlDescribe;
 pub(super) const FORMAT: KubectlDescribe = KubectlDescribe;
 
-impl Format for KubectlDescribe {
+impl InputFormat for KubectlDescribe {
     fn name(&self) -> &'static str {
         "kubectl-describe"
     }
@@ -53,11 +53,11 @@ impl Format for KubectlDescribe {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut blocks: Vec<Block<'_>> = Vec::new();
+        let mut blocks: Vec<Described<'_>> = Vec::new();
         let mut loose = Vec::new();
         for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
             if begins(line) {
-                blocks.push(Block::default());
+                blocks.push(Described::default());
             }
             let Ok(text) = std::str::from_utf8(line) else { continue };
             match blocks.last_mut() {
@@ -72,7 +72,7 @@ impl Format for KubectlDescribe {
         }
         let command = piece.command.and_then(command::kubectl);
         for block in &blocks {
-            Reader { piece, facts, block, command: command.as_ref() }.read();
+            DescribeReader { piece, facts, block, command: command.as_ref() }.read();
         }
         blocks.len() as u64
     }
@@ -104,42 +104,44 @@ impl Framer for DescribeFramer {
 
 /// The lines of one object.
 #[derive(Default)]
-struct Block<'a> {
-    lines: Vec<Line<'a>>,
+struct Described<'a> {
+    lines: Vec<DescribeLine<'a>>,
 }
 
 #[derive(Clone, Copy)]
-struct Line<'a> {
+struct DescribeLine<'a> {
     indent: usize,
     /// Without its indentation.
     text: &'a str,
     number: u64,
 }
 
-impl<'a> Line<'a> {
+impl<'a> DescribeLine<'a> {
     /// `Key:  value`, `Key:`.
     fn pair(&self) -> Option<(&'a str, &'a str)> {
         let (key, value) = self.text.split_once(':')?;
-        (value.is_empty() || value.starts_with([' ', '\t'])).then(|| (key, said(value)))
+        (value.is_empty() || value.starts_with([' ', '\t'])).then(|| (key, present(value)))
     }
 }
 
 /// A value; `<none>` and the like say that there is none.
-fn said(value: &str) -> &str {
+fn present(value: &str) -> &str {
     let value = value.trim();
     if matches!(value, "<none>" | "<unset>" | "<unknown>" | "<nil>") { "" } else { value }
 }
 
-impl<'a> Block<'a> {
+impl<'a> Described<'a> {
     fn push(&mut self, line: &'a str, number: u64) {
         let text = line.trim_start();
         if !text.is_empty() {
-            self.lines.push(Line { indent: line.len() - text.len(), text, number });
+            self.lines.push(DescribeLine { indent: line.len() - text.len(), text, number });
         }
     }
 
     fn at(&self, key: &str) -> Option<usize> {
-        self.lines.iter().position(|line| line.indent == 0 && line.pair().is_some_and(|(own, _)| own == key))
+        self.lines
+            .iter()
+            .position(|line| line.indent == 0 && line.pair().is_some_and(|(ours, _)| ours == key))
     }
 
     fn has(&self, key: &str) -> bool {
@@ -156,13 +158,13 @@ impl<'a> Block<'a> {
         self.lines
             .iter()
             .filter(|line| line.indent == 0)
-            .filter_map(Line::pair)
-            .filter(move |(own, _)| *own == key)
+            .filter_map(DescribeLine::pair)
+            .filter(move |(line, _)| *line == key)
             .map(|(_, value)| value)
     }
 
     /// The lines below a key at the margin.
-    fn below(&self, key: &str) -> &[Line<'a>] {
+    fn below(&self, key: &str) -> &[DescribeLine<'a>] {
         let Some(at) = self.at(key) else { return &[] };
         let rest = self.lines.get(at + 1..).unwrap_or_default();
         let end = rest.iter().position(|line| line.indent == 0).unwrap_or(rest.len());
@@ -190,12 +192,12 @@ impl<'a> Block<'a> {
 }
 
 /// A value below a parent: the first line of this key.
-fn inner<'a>(lines: &[Line<'a>], key: &str) -> &'a str {
-    lines.iter().filter_map(Line::pair).find(|(own, _)| *own == key).map_or("", |(_, value)| value)
+fn inner<'a>(lines: &[DescribeLine<'a>], key: &str) -> &'a str {
+    lines.iter().filter_map(DescribeLine::pair).find(|(line, _)| *line == key).map_or("", |(_, value)| value)
 }
 
 /// Parents at one indentation and what stands below each.
-fn groups<'b, 'a>(lines: &'b [Line<'a>]) -> Vec<(&'a str, &'b [Line<'a>])> {
+fn groups<'b, 'a>(lines: &'b [DescribeLine<'a>]) -> Vec<(&'a str, &'b [DescribeLine<'a>])> {
     let Some(first) = lines.first() else { return Vec::new() };
     let starts: Vec<usize> = (0..lines.len())
         .filter(|at| lines.get(*at).is_some_and(|line| line.indent == first.indent))
@@ -215,14 +217,14 @@ fn cells(line: &str) -> Vec<&str> {
     line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }
 
-struct Reader<'a, 'p> {
+struct DescribeReader<'a, 'p> {
     piece: &'a Piece<'p>,
     facts: &'a mut Facts,
-    block: &'a Block<'a>,
+    block: &'a Described<'a>,
     command: Option<&'a Kubectl<'a>>,
 }
 
-impl Reader<'_, '_> {
+impl DescribeReader<'_, '_> {
     fn read(&mut self) {
         let block = self.block;
         let Some(first) = block.lines.first() else { return };
@@ -237,10 +239,10 @@ impl Reader<'_, '_> {
         if self.piece.cut_short {
             self.facts.problem(self.piece.source, "a described object is cut");
         }
-        let asked = self.command.and_then(|command| command.namespace).unwrap_or_default();
+        let question = self.command.and_then(|command| command.namespace).unwrap_or_default();
         let namespace = match block.value("Namespace") {
-            "" => asked,
-            own => own,
+            "" => question,
+            ours => ours,
         };
         let metadata = Meta {
             name: block.value("Name").into(),
@@ -260,7 +262,7 @@ impl Reader<'_, '_> {
             line: first.number,
             at: 0,
         };
-        let told = kind.starts_with("Cluster") || !namespace.is_empty();
+        let stated = kind.starts_with("Cluster") || !namespace.is_empty();
         let objects = &mut self.facts.objects;
         match kind {
             "Pod" => objects.pods.add(pod(block, metadata), &origin),
@@ -278,7 +280,7 @@ impl Reader<'_, '_> {
             }
             "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata, spec: None }, &origin),
             "PodDisruptionBudget" => objects.disruption_budgets.add(budget(block, metadata), &origin),
-            "RoleBinding" | "ClusterRoleBinding" | "Role" | "ClusterRole" if !told => {
+            "RoleBinding" | "ClusterRoleBinding" | "Role" | "ClusterRole" if !stated => {
                 self.facts.not_kept(&format!("{kind} (described without its namespace)"));
             }
             "RoleBinding" => objects.role_bindings.add(binding(block, metadata), &origin),
@@ -293,7 +295,7 @@ impl Reader<'_, '_> {
     /// The kind, by the keys that only it has, or by the command.
     fn kind(&self) -> Option<&'static str> {
         let block = self.block;
-        let asked = self
+        let question = self
             .command
             .filter(|command| command.verb == "describe")
             .and_then(|command| command::kind_of(command.resource));
@@ -315,11 +317,11 @@ impl Reader<'_, '_> {
             () if block.has("AddressType") => "EndpointSlice",
             () if below("Spec", "PodSelector:") => "NetworkPolicy",
             () if below("Status", "Allowed disruptions:") => "PodDisruptionBudget",
-            () if block.has("Role") && block.has("Subjects") => match asked {
+            () if block.has("Role") && block.has("Subjects") => match question {
                 Some("ClusterRoleBinding") => "ClusterRoleBinding",
                 _ => "RoleBinding",
             },
-            () if block.has("PolicyRule") => match asked {
+            () if block.has("PolicyRule") => match question {
                 Some("ClusterRole") => "ClusterRole",
                 _ => "Role",
             },
@@ -339,7 +341,7 @@ impl Reader<'_, '_> {
             () if block.has("Data") && block.has("Type") => "Secret",
             () if block.has("Data") => "ConfigMap",
             () if block.value("Kind") == "NodeNetworkConfig" => "NodeNetworkConfig (described)",
-            () => asked?,
+            () => question?,
         })
     }
 
@@ -366,7 +368,7 @@ impl Reader<'_, '_> {
             let (from, host) = from.split_once(", ").unwrap_or((from, ""));
             let of_kubelet = from == "kubelet";
             let node = if host.is_empty() && of_kubelet { node } else { host };
-            let seen = Told {
+            let seen = DescribedEvent {
                 kind,
                 name: block.value("Name"),
                 namespace,
@@ -397,12 +399,12 @@ impl Reader<'_, '_> {
             .parse()
             .or_else(|_| inner(block.below("Series"), "Count").parse())
             .unwrap_or(1);
-        let seen = Told {
+        let seen = DescribedEvent {
             kind: inner(about, "Kind"),
             name: inner(about, "Name"),
             namespace: match inner(about, "Namespace") {
                 "" => block.value("Namespace"),
-                own => own,
+                ours => ours,
             },
             reason: block.value("Reason"),
             normal: block.value("Type") == "Normal",
@@ -416,36 +418,36 @@ impl Reader<'_, '_> {
         self.event(&seen);
     }
 
-    fn event(&mut self, told: &Told<'_>) {
-        let node = Some(told.node).filter(|node| !node.is_empty());
+    fn event(&mut self, event: &DescribedEvent<'_>) {
+        let node = Some(event.node).filter(|node| !node.is_empty());
         self.facts.happened(EventSeen {
-            normal: told.normal,
-            reason: told.reason,
-            kind: told.kind,
-            namespace: told.namespace,
-            name: told.name,
-            count: told.count,
-            times: told.times,
+            normal: event.normal,
+            reason: event.reason,
+            kind: event.kind,
+            namespace: event.namespace,
+            name: event.name,
+            count: event.count,
+            times: event.times,
             node,
-            message: told.message,
+            message: event.message,
             source: self.piece.source,
-            line: told.line,
+            line: event.line,
         });
         let around = Surroundings {
-            when: told.times[0],
-            last: told.times[1],
+            when: event.times[0],
+            last: event.times[1],
             node: node.or(self.piece.node),
-            pod: (told.kind == "Pod").then_some((told.namespace, told.name)),
-            count: told.count,
-            print: Some(fingerprint((told.kind, told.namespace, told.name, told.message))),
+            pod: (event.kind == "Pod").then_some((event.namespace, event.name)),
+            count: event.count,
+            print: Some(fingerprint((event.kind, event.namespace, event.name, event.message))),
             at: 0,
         };
-        line::consider(told.message.as_bytes(), around, self.piece.source, told.line, self.facts);
+        line::consider(event.message.as_bytes(), around, self.piece.source, event.line, self.facts);
     }
 }
 
 /// An event as the text tells it.
-struct Told<'a> {
+struct DescribedEvent<'a> {
     kind: &'a str,
     name: &'a str,
     namespace: &'a str,
@@ -459,7 +461,7 @@ struct Told<'a> {
 }
 
 /// `Type  Status` tables.
-fn conditions(block: &Block<'_>) -> Box<[Condition]> {
+fn conditions(block: &Described<'_>) -> Box<[Condition]> {
     let rows = block
         .below("Conditions")
         .iter()
@@ -478,8 +480,8 @@ fn conditions(block: &Block<'_>) -> Box<[Condition]> {
     .collect()
 }
 
-fn state(lines: &[Line<'_>], key: &str) -> ContainerState {
-    let Some(at) = lines.iter().position(|line| line.pair().is_some_and(|(own, _)| own == key)) else {
+fn state(lines: &[DescribeLine<'_>], key: &str) -> ContainerState {
+    let Some(at) = lines.iter().position(|line| line.pair().is_some_and(|(ours, _)| ours == key)) else {
         return ContainerState::default();
     };
     let indent = lines.get(at).map_or(0, |line| line.indent);
@@ -487,7 +489,7 @@ fn state(lines: &[Line<'_>], key: &str) -> ContainerState {
     let end = rest.iter().position(|line| line.indent <= indent).unwrap_or(rest.len());
     let below = rest.get(..end).unwrap_or_default();
     let (reason, message) = (inner(below, "Reason"), inner(below, "Message"));
-    match lines.get(at).and_then(Line::pair).map(|(_, value)| value) {
+    match lines.get(at).and_then(DescribeLine::pair).map(|(_, value)| value) {
         Some("Waiting") => ContainerState {
             waiting: Some(Box::new(Waiting { reason: reason.into(), message: message.into() })),
             terminated: None,
@@ -505,7 +507,7 @@ fn state(lines: &[Line<'_>], key: &str) -> ContainerState {
     }
 }
 
-fn containers(lines: &[Line<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
+fn containers(lines: &[DescribeLine<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
     groups(lines)
         .into_iter()
         .map(|(name, lines)| {
@@ -541,7 +543,7 @@ fn containers(lines: &[Line<'_>]) -> (Vec<Container>, Vec<ContainerStatus>) {
         })
 }
 
-fn pod(block: &Block<'_>, mut metadata: Meta) -> Pod {
+fn pod(block: &Described<'_>, mut metadata: Meta) -> Pod {
     let (node, node_ip) = block.value("Node").split_once('/').unwrap_or((block.value("Node"), ""));
     let (containers, statuses) = containers(block.below("Containers"));
     let (init, init_statuses) = self::containers(block.below("Init Containers"));
@@ -555,7 +557,8 @@ fn pod(block: &Block<'_>, mut metadata: Meta) -> Pod {
         metadata.deletion_timestamp = "unknown".into();
     }
     let ip = block.value("IP");
-    let others = block.below("IPs").iter().filter_map(Line::pair).map(|(_, ip)| PodIp { ip: ip.into() });
+    let others =
+        block.below("IPs").iter().filter_map(DescribeLine::pair).map(|(_, ip)| PodIp { ip: ip.into() });
     Pod {
         metadata,
         spec: PodSpec {
@@ -579,15 +582,15 @@ fn pod(block: &Block<'_>, mut metadata: Meta) -> Pod {
     }
 }
 
-fn service(block: &Block<'_>, metadata: Meta) -> Service {
+fn service(block: &Described<'_>, metadata: Meta) -> Service {
     // `main  80/TCP`, or `<unset>  80/TCP`.
     let port = |text: &str| -> Option<(String, u32, String)> {
         let (name, number) = text.rsplit_once(' ').unwrap_or(("", text));
         let (number, protocol) = number.split_once('/')?;
-        Some((said(name).to_owned(), number.parse().ok()?, protocol.to_owned()))
+        Some((present(name).to_owned(), number.parse().ok()?, protocol.to_owned()))
     };
     let mut ports: Vec<ServicePort> = Vec::new();
-    for (key, value) in block.lines.iter().filter(|line| line.indent == 0).filter_map(Line::pair) {
+    for (key, value) in block.lines.iter().filter(|line| line.indent == 0).filter_map(DescribeLine::pair) {
         match (key, ports.last_mut()) {
             ("Port", _) => {
                 if let Some((name, number, protocol)) = port(value) {
@@ -611,10 +614,10 @@ fn service(block: &Block<'_>, metadata: Meta) -> Service {
     let outside = block
         .value("LoadBalancer Ingress")
         .split(',')
-        .map(|one| one.trim().split(' ').next().unwrap_or_default());
-    let ingress = outside.filter(|one| !one.is_empty()).map(|one| {
-        let is_ip = one.parse::<std::net::IpAddr>().is_ok();
-        let (ip, hostname) = if is_ip { (one, "") } else { ("", one) };
+        .map(|item| item.trim().split(' ').next().unwrap_or_default());
+    let ingress = outside.filter(|item| !item.is_empty()).map(|item| {
+        let is_ip = item.parse::<std::net::IpAddr>().is_ok();
+        let (ip, hostname) = if is_ip { (item, "") } else { ("", item) };
         LoadBalancerIngress { ip: ip.into(), hostname: hostname.into() }
     });
     Service {
@@ -640,17 +643,16 @@ fn service(block: &Block<'_>, metadata: Meta) -> Service {
 }
 
 /// What `describe service` says of its endpoints.
-fn endpoints(block: &Block<'_>, metadata: &Meta) -> Option<Endpoints> {
+fn endpoints(block: &Described<'_>, metadata: &Meta) -> Option<Endpoints> {
     if !block.has("Endpoints") {
         return None;
     }
     let (mut addresses, mut left_out) = (Vec::new(), 0);
     for value in block.values("Endpoints") {
-        let (shown, more) = value.split_once(" + ").unwrap_or((value, ""));
+        let (text, more) = value.split_once(" + ").unwrap_or((value, ""));
         left_out += more.split(' ').next().unwrap_or_default().parse().unwrap_or(0);
         addresses.extend(
-            shown
-                .split(',')
+            text.split(',')
                 .filter_map(|pair| pair.rsplit_once(':'))
                 .map(|(ip, _)| ip.trim_matches(['[', ']']).to_owned()),
         );
@@ -672,11 +674,11 @@ fn endpoints(block: &Block<'_>, metadata: &Meta) -> Option<Endpoints> {
     Some(Endpoints { metadata, subsets, left_out })
 }
 
-fn node(block: &Block<'_>, metadata: Meta) -> Node {
+fn node(block: &Described<'_>, metadata: Meta) -> Node {
     let addresses = block
         .below("Addresses")
         .iter()
-        .filter_map(Line::pair)
+        .filter_map(DescribeLine::pair)
         .map(|(kind, address)| NodeAddress { r#type: kind.into(), address: address.into() });
     let info = block.below("System Info");
     let mut status = NodeStatus {
@@ -704,7 +706,7 @@ fn node(block: &Block<'_>, metadata: Meta) -> Node {
     }
 }
 
-fn binding(block: &Block<'_>, metadata: Meta) -> Binding {
+fn binding(block: &Described<'_>, metadata: Meta) -> Binding {
     let role = block.below("Role");
     let rows = block
         .below("Subjects")
@@ -727,7 +729,7 @@ fn binding(block: &Block<'_>, metadata: Meta) -> Binding {
 }
 
 /// `Resources  Non-Resource URLs  Resource Names  Verbs`: each row is a rule of one resource.
-fn budget(block: &Block<'_>, metadata: Meta) -> PodDisruptionBudget {
+fn budget(block: &Described<'_>, metadata: Meta) -> PodDisruptionBudget {
     let number = |name: &str| {
         let line = block.below("Status").iter().find(|line| line.text.starts_with(name))?;
         line.text.rsplit(':').next()?.trim().parse().ok()
@@ -741,7 +743,7 @@ fn budget(block: &Block<'_>, metadata: Meta) -> PodDisruptionBudget {
     PodDisruptionBudget { metadata, status, ..PodDisruptionBudget::default() }
 }
 
-fn role(block: &Block<'_>, metadata: Meta) -> Role {
+fn role(block: &Described<'_>, metadata: Meta) -> Role {
     let lines = block.below("PolicyRule");
     let Some(header) = lines.iter().find(|line| line.text.starts_with("Resources")) else {
         return Role { metadata, ..Role::default() };
@@ -771,8 +773,8 @@ fn role(block: &Block<'_>, metadata: Meta) -> Role {
             let (whole, subresource) =
                 resource.split_once('/').map_or((resource, None), |(whole, sub)| (whole, Some(sub)));
             let (plural, group) = whole.split_once('.').unwrap_or((whole, ""));
-            let shown = subresource.map_or_else(|| plural.to_owned(), |sub| format!("{plural}/{sub}"));
-            let resources = if resource.is_empty() { Vec::new() } else { vec![Text::from(shown.as_str())] };
+            let text = subresource.map_or_else(|| plural.to_owned(), |sub| format!("{plural}/{sub}"));
+            let resources = if resource.is_empty() { Vec::new() } else { vec![Text::from(text.as_str())] };
             (!verbs.is_empty()).then(|| PolicyRule {
                 verbs: list(verbs).into(),
                 // `*.*` is every resource of every group.

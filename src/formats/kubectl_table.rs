@@ -7,8 +7,8 @@
 use super::shared::command::{self, Kubectl};
 use super::shared::line::{self, Surroundings};
 use super::shared::nnc;
-use super::shared::table::{Header, Row};
-use super::{Format, Head, Piece, text};
+use super::shared::table::{TableHeader, TableRow};
+use super::{Head, InputFormat, Piece, text};
 use crate::bundle::{Framer, Lines};
 use crate::facts::text::lossy;
 use crate::facts::{
@@ -24,7 +24,7 @@ use crate::facts::{
 pub(super) struct KubectlTable;
 pub(super) const FORMAT: KubectlTable = KubectlTable;
 
-impl Format for KubectlTable {
+impl InputFormat for KubectlTable {
     fn name(&self) -> &'static str {
         "kubectl-table"
     }
@@ -37,8 +37,8 @@ impl Format for KubectlTable {
         // Warnings of kubectl may stand first.
         let mut lines = head.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
         let first = lines.find(|line| !line.is_empty() && !is_remark(line));
-        let table =
-            first.is_some_and(|line| Header::parse(line).is_some() || nnc::Header::parse(line).is_some());
+        let table = first
+            .is_some_and(|line| TableHeader::parse(line).is_some() || nnc::NncColumns::parse(line).is_some());
         if table && !text::mixed(head.bytes) { 90 } else { 0 }
     }
 
@@ -51,7 +51,7 @@ impl Format for KubectlTable {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut reader = Reader::new(piece, facts);
+        let mut reader = TableReader::new(piece, facts);
         if let Some(header) = piece.context {
             reader.header(header);
         }
@@ -85,7 +85,7 @@ impl Framer for TableFramer {
     fn cut(&mut self, buffer: &[u8], at_end: bool) -> usize {
         let cut = Lines.cut(buffer, at_end);
         for line in buffer.get(..cut).unwrap_or_default().split(|byte| *byte == b'\n') {
-            if line.first().is_some_and(u8::is_ascii_uppercase) && Header::parse(line).is_some() {
+            if line.first().is_some_and(u8::is_ascii_uppercase) && TableHeader::parse(line).is_some() {
                 self.header = Some(std::sync::Arc::from(line));
             }
         }
@@ -115,29 +115,29 @@ pub(super) fn is_remark(line: &[u8]) -> bool {
     .any(|start| line.starts_with(start))
 }
 
-struct Reader<'a, 'p> {
+struct TableReader<'a, 'p> {
     piece: &'a Piece<'p>,
     facts: &'a mut Facts,
     command: Option<Kubectl<'a>>,
-    table: Option<(Header, &'static str)>,
-    nnc: Option<nnc::Header>,
+    table: Option<(TableHeader, &'static str)>,
+    nnc: Option<nnc::NncColumns>,
     rows: u64,
     misfits: u64,
 }
 
-impl<'a, 'p> Reader<'a, 'p> {
+impl<'a, 'p> TableReader<'a, 'p> {
     fn new(piece: &'a Piece<'p>, facts: &'a mut Facts) -> Self {
         let command = piece.command.and_then(command::kubectl);
         Self { piece, facts, command, table: None, nnc: None, rows: 0, misfits: 0 }
     }
 
     fn header(&mut self, line: &[u8]) -> bool {
-        if let Some(nnc) = nnc::Header::parse(line) {
+        if let Some(nnc) = nnc::NncColumns::parse(line) {
             self.nnc = Some(nnc);
             self.table = None;
             return true;
         }
-        let Some(header) = Header::parse(line) else { return false };
+        let Some(header) = TableHeader::parse(line) else { return false };
         let by_command = self.command.as_ref().and_then(|command| command::kind_of(command.resource));
         let kind = kind(&header).or(by_command).unwrap_or("");
         self.nnc = None;
@@ -202,7 +202,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         Origin { form: Form::Table, weight, source: self.piece.source, line: number, at: 0 }
     }
 
-    fn object(&mut self, row: &Row<'_>, kind: &str, weight: usize, number: u64) {
+    fn object(&mut self, row: &TableRow<'_>, kind: &str, weight: usize, number: u64) {
         let (prefix, name) = match row.get("NAME").split_once('/') {
             Some((prefix, name)) => (command::kind_of(prefix), name),
             None => (None, row.get("NAME")),
@@ -218,11 +218,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
         let cluster_scoped =
             matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "APIService");
-        let asked = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
+        let question = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
         let namespace = match row.get("NAMESPACE") {
             _ if cluster_scoped => "",
-            "" => asked,
-            own => own,
+            "" => question,
+            ours => ours,
         };
         let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
         let whole = !matches!(kind, "Role" | "ClusterRole")
@@ -263,11 +263,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
     }
 
-    fn event(&mut self, row: &Row<'_>, number: u64) {
+    fn event(&mut self, row: &TableRow<'_>, number: u64) {
         let (kind, name) = row.get("OBJECT").split_once('/').unwrap_or((row.get("KIND"), row.get("NAME")));
         let kind = command::kind_of(kind).unwrap_or(kind);
-        let asked = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
-        let namespace = Some(row.get("NAMESPACE")).filter(|own| !own.is_empty()).unwrap_or(asked);
+        let question = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
+        let namespace = Some(row.get("NAMESPACE")).filter(|ours| !ours.is_empty()).unwrap_or(question);
         let message = row.get("MESSAGE");
         let seen = row.get("LAST SEEN");
         let times = seen.split_once("(x").and_then(|(_, rest)| rest.split([' ', ')']).next());
@@ -304,7 +304,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 
 /// Whether a list of these rows is a list of the kind: roles without their rules, and bindings without their
 /// subjects, prove nothing.
-fn tells_all(kind: &str, header: &Header) -> bool {
+fn tells_all(kind: &str, header: &TableHeader) -> bool {
     match kind {
         "Role" | "ClusterRole" => false,
         "RoleBinding" | "ClusterRoleBinding" => header.has("SERVICEACCOUNTS"),
@@ -313,7 +313,7 @@ fn tells_all(kind: &str, header: &Header) -> bool {
 }
 
 /// The kind whose columns these are.
-fn kind(header: &Header) -> Option<&'static str> {
+fn kind(header: &TableHeader) -> Option<&'static str> {
     let has = |name: &str| header.has(name);
     Some(match () {
         () if has("LAST SEEN") && has("REASON") => "Event",
@@ -365,7 +365,7 @@ fn labels(cell: &str) -> Labels {
         .collect()
 }
 
-fn budget(row: &Row<'_>, metadata: Meta) -> PodDisruptionBudget {
+fn budget(row: &TableRow<'_>, metadata: Meta) -> PodDisruptionBudget {
     let limit = |cell: &str| match cell {
         "" | "N/A" => None,
         cell => Some(cell.parse().map_or_else(|_| IntOrString::Name(cell.into()), IntOrString::Int)),
@@ -384,7 +384,7 @@ fn budget(row: &Row<'_>, metadata: Meta) -> PodDisruptionBudget {
 }
 
 /// `v1beta1.metrics.k8s.io   kube-system/metrics-server   False (MissingEndpoints)   9d`.
-fn api_service(row: &Row<'_>, metadata: Meta) -> ApiService {
+fn api_service(row: &TableRow<'_>, metadata: Meta) -> ApiService {
     let service = row.get("SERVICE").split_once('/');
     let service =
         service.map(|(namespace, name)| ServiceOf { namespace: namespace.into(), name: name.into() });
@@ -399,7 +399,7 @@ fn api_service(row: &Row<'_>, metadata: Meta) -> ApiService {
     ApiService { metadata, spec: ApiServiceSpec { service }, status }
 }
 
-fn pod(row: &Row<'_>, mut metadata: Meta) -> Pod {
+fn pod(row: &TableRow<'_>, mut metadata: Meta) -> Pod {
     if row.get("STATUS") == "Terminating" {
         metadata.deletion_timestamp = "unknown".into();
     }
@@ -466,7 +466,7 @@ fn of_status(status: &str) -> (&str, Option<&str>, Option<&str>) {
     }
 }
 
-fn service(row: &Row<'_>, metadata: Meta) -> Service {
+fn service(row: &TableRow<'_>, metadata: Meta) -> Service {
     let ports = list(row.get("PORT(S)")).filter_map(|cell| {
         let (numbers, protocol) = cell.split_once('/')?;
         let (port, node_port) = numbers.split_once(':').unwrap_or((numbers, "0"));
@@ -480,11 +480,11 @@ fn service(row: &Row<'_>, metadata: Meta) -> Service {
     let kind = row.get("TYPE");
     let outside = row.get("EXTERNAL-IP");
     let ingress = list(outside).filter(|_| kind == "LoadBalancer").filter(|ip| *ip != "<pending>");
-    let ingress = ingress.map(|one| {
-        if one.parse::<std::net::IpAddr>().is_ok() {
-            LoadBalancerIngress { ip: one.into(), ..LoadBalancerIngress::default() }
+    let ingress = ingress.map(|item| {
+        if item.parse::<std::net::IpAddr>().is_ok() {
+            LoadBalancerIngress { ip: item.into(), ..LoadBalancerIngress::default() }
         } else {
-            LoadBalancerIngress { hostname: one.into(), ..LoadBalancerIngress::default() }
+            LoadBalancerIngress { hostname: item.into(), ..LoadBalancerIngress::default() }
         }
     });
     let status = ServiceStatus { load_balancer: LoadBalancer { ingress: ingress.collect() } };
@@ -506,13 +506,13 @@ fn service(row: &Row<'_>, metadata: Meta) -> Service {
 
 /// `10.0.0.1:80,10.0.0.2:80 + 4 more...`: the entries and how many are left out.
 fn shortened(cell: &str) -> (Vec<&str>, u32) {
-    let (shown, more) = cell.split_once(" + ").unwrap_or((cell, ""));
-    (list(shown).collect(), more.split(' ').next().unwrap_or_default().parse().unwrap_or(0))
+    let (text, more) = cell.split_once(" + ").unwrap_or((cell, ""));
+    (list(text).collect(), more.split(' ').next().unwrap_or_default().parse().unwrap_or(0))
 }
 
-fn endpoints(row: &Row<'_>, metadata: Meta) -> Endpoints {
-    let (shown, left_out) = shortened(row.get("ENDPOINTS"));
-    let pairs: Vec<(&str, u32)> = shown
+fn endpoints(row: &TableRow<'_>, metadata: Meta) -> Endpoints {
+    let (text, left_out) = shortened(row.get("ENDPOINTS"));
+    let pairs: Vec<(&str, u32)> = text
         .iter()
         .filter_map(|pair| match pair.rsplit_once(':') {
             Some((ip, port)) => Some((ip.trim_matches(['[', ']']), port.parse().ok()?)),
@@ -534,7 +534,7 @@ fn endpoints(row: &Row<'_>, metadata: Meta) -> Endpoints {
     Endpoints { metadata, subsets, left_out }
 }
 
-fn slice(row: &Row<'_>, metadata: Meta) -> EndpointSlice {
+fn slice(row: &TableRow<'_>, metadata: Meta) -> EndpointSlice {
     let (addresses, left_out) = shortened(row.get("ENDPOINTS"));
     let (ports, _) = shortened(row.get("PORTS"));
     EndpointSlice {
@@ -552,7 +552,7 @@ fn slice(row: &Row<'_>, metadata: Meta) -> EndpointSlice {
     }
 }
 
-fn node(row: &Row<'_>, metadata: Meta) -> Node {
+fn node(row: &TableRow<'_>, metadata: Meta) -> Node {
     let status = row.get("STATUS");
     let ready = match status.split(',').next() {
         Some("Ready") => "True",
@@ -582,17 +582,17 @@ fn node(row: &Row<'_>, metadata: Meta) -> Node {
 }
 
 /// The second number of `1/3`.
-fn of_ready(row: &Row<'_>) -> Option<u32> {
+fn of_ready(row: &TableRow<'_>) -> Option<u32> {
     row.get("READY").split_once('/')?.1.parse().ok()
 }
 
-fn workload(row: &Row<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
+fn workload(row: &TableRow<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
     let selector = LabelSelector { match_labels: labels(row.get("SELECTOR")), ..LabelSelector::default() };
     Workload { metadata, spec: WorkloadSpec { replicas, selector, ..WorkloadSpec::default() } }
 }
 
 /// A binding with its subjects: only `-o wide` has them.
-fn binding(row: &Row<'_>, metadata: Meta) -> Option<Binding> {
+fn binding(row: &TableRow<'_>, metadata: Meta) -> Option<Binding> {
     let (kind, name) = row.get("ROLE").split_once('/')?;
     let named = |kind: &'static str, cell: &str| -> Vec<Subject> {
         list(cell)

@@ -11,9 +11,9 @@ use memchr::memmem::Finder;
 use super::shared::audit;
 use super::shared::events::Event;
 use super::shared::go_encoded;
-use super::shared::json::{Found, JsonFramer, Scanner, fields, kind, plain_string};
+use super::shared::json::{JsonFramer, Scanned, Scanner, fields, kind, plain_string};
 use super::shared::line::{self, Surroundings};
-use super::{Format, Head, Piece, text};
+use super::{Head, InputFormat, Piece, text};
 use crate::bundle::Framer;
 use crate::bytes::json;
 use crate::facts::text::lossy;
@@ -22,7 +22,7 @@ use crate::facts::{Facts, Origin, kind_of_group, time};
 pub(super) struct KubernetesJson;
 pub(super) const FORMAT: KubernetesJson = KubernetesJson;
 
-impl Format for KubernetesJson {
+impl InputFormat for KubernetesJson {
     fn name(&self) -> &'static str {
         "kubernetes-json"
     }
@@ -77,11 +77,11 @@ impl Format for KubernetesJson {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut reader = Reader {
+        let mut reader = ObjectReader {
             piece,
             facts,
             lines: LineCounter::new(piece),
-            list: piece.context.map(List::from_head).unwrap_or_default(),
+            list: piece.context.map(OpenList::from_head).unwrap_or_default(),
             records: 0,
         };
         let mut scanner = piece.context.map_or_else(Scanner::default, Scanner::within);
@@ -133,19 +133,20 @@ impl<'a> LineCounter<'a> {
 
 /// The list whose items are being read.
 #[derive(Default)]
-struct List {
+struct OpenList {
     /// What its items are, when the list says so.
     item_kind: Option<String>,
     /// The list tells it only by its link, as very old dumps do.
     by_link: bool,
 }
 
-impl List {
+impl OpenList {
     fn from_head(head: &[u8]) -> Self {
-        let said = kind(head);
-        let item_kind = said.kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
-        let item_kind = item_kind.map(|kind| kind_of_group(kind, said.version));
-        if item_kind.is_none() && said.kind.is_none() {
+        let message = kind(head);
+        let item_kind =
+            message.kind.and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
+        let item_kind = item_kind.map(|kind| kind_of_group(kind, message.version));
+        if item_kind.is_none() && message.kind.is_none() {
             let link =
                 fields(head).find(|(key, _)| *key == b"selfLink").and_then(|(_, value)| plain_string(value));
             let item_kind = link.and_then(go_encoded::item_kind).map(ToOwned::to_owned);
@@ -155,46 +156,46 @@ impl List {
     }
 }
 
-struct Reader<'a, 'p> {
+struct ObjectReader<'a, 'p> {
     piece: &'a Piece<'p>,
     facts: &'a mut Facts,
     lines: LineCounter<'p>,
-    list: List,
+    list: OpenList,
     records: u64,
 }
 
-impl Reader<'_, '_> {
+impl ObjectReader<'_, '_> {
     /// Handles one finding; gives where it ends.
-    fn found(&mut self, found: Found) -> usize {
+    fn found(&mut self, found: Scanned) -> usize {
         let text = self.piece.bytes;
         let slice = |start: usize, end: usize| text.get(start..end).unwrap_or_default();
         match found {
-            Found::Head { start, end } => {
-                self.list = List::from_head(slice(start, end));
+            Scanned::Head { start, end } => {
+                self.list = OpenList::from_head(slice(start, end));
                 if let Some(kind) = self.list.item_kind.clone() {
                     let line = self.lines.at(start);
                     self.facts.listed(&kind, self.piece.source, line);
                 }
                 end
             }
-            Found::Element { start, end } => {
+            Scanned::Element { start, end } => {
                 let line = self.lines.at(start);
                 self.object(slice(start, end), (line, start as u64), true);
                 end
             }
-            Found::Document { start, end } => {
+            Scanned::Document { start, end } => {
                 let line = self.lines.at(start);
                 self.document(slice(start, end), (line, start as u64));
                 end
             }
-            Found::Text { start, end } => {
+            Scanned::Text { start, end } => {
                 let line = self.lines.at(start);
                 let around = Surroundings { node: self.piece.node, ..Surroundings::default() };
                 line::consider(slice(start, end), around, self.piece.source, line, self.facts);
                 end
             }
-            Found::End { end } => {
-                self.list = List::default();
+            Scanned::End { end } => {
+                self.list = OpenList::default();
                 end
             }
         }
@@ -202,15 +203,15 @@ impl Reader<'_, '_> {
 
     /// An object that is a document of its own, or a list without items.
     fn document(&mut self, json: &[u8], (line, at): (u64, u64)) {
-        let said = kind(json);
-        match said.kind {
+        let message = kind(json);
+        match message.kind {
             Some(list) if list.len() > 4 && list.ends_with("List") => {
-                let kind = kind_of_group(list.trim_end_matches("List"), said.version);
+                let kind = kind_of_group(list.trim_end_matches("List"), message.version);
                 self.facts.listed(&kind, self.piece.source, line);
                 self.records += 1;
             }
             None if fields(json).any(|(key, _)| key == b"Items") => {
-                let list = List::from_head(json);
+                let list = OpenList::from_head(json);
                 if let Some(kind) = list.item_kind {
                     self.facts.listed(&kind, self.piece.source, line);
                 }
@@ -236,18 +237,18 @@ impl Reader<'_, '_> {
             self.list.by_link = true;
             return;
         }
-        let said = kind(json);
+        let message = kind(json);
         self.records += 1;
-        if said.version.is_some_and(|version| version.starts_with("audit.k8s.io")) {
+        if message.version.is_some_and(|version| version.starts_with("audit.k8s.io")) {
             self.facts.api_server.audit_events += 1;
             if !audit::read(json, self.piece.source, line, self.facts) {
                 self.problem("audit events that could not be read");
             }
             return;
         }
-        let told = said.kind.map(|kind| kind_of_group(kind, said.version));
+        let given = message.kind.map(|kind| kind_of_group(kind, message.version));
         let Some(kind) =
-            told.or_else(|| self.list.item_kind.clone()).or_else(|| by_shape(json).map(ToOwned::to_owned))
+            given.or_else(|| self.list.item_kind.clone()).or_else(|| by_shape(json).map(ToOwned::to_owned))
         else {
             self.facts.not_kept("objects that do not tell their kind");
             return;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::kubernetes_json::by_shape;
 use super::shared::events::Event;
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::facts::{Facts, Objects, Origin, kind_of_group};
 
 pub(super) struct KubernetesYaml;
 pub(super) const FORMAT: KubernetesYaml = KubernetesYaml;
 
-impl Format for KubernetesYaml {
+impl InputFormat for KubernetesYaml {
     fn name(&self) -> &'static str {
         "kubernetes-yaml"
     }
@@ -61,7 +61,7 @@ impl Format for KubernetesYaml {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut reader = Reader { piece, facts, records: 0 };
+        let mut reader = YamlReader { piece, facts, records: 0 };
         let mut splitter = Splitter::within(piece.context);
         splitter.run(piece.bytes, true, |part| reader.part(part));
         reader.records
@@ -80,7 +80,7 @@ fn key(line: &[u8]) -> Option<&[u8]> {
 
 /// What the splitter found, as ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum YamlPart {
     /// One item, its dash included; `indent` is where the dash stands.
     Item { start: usize, end: usize, line: u64, indent: usize },
     /// A document that is no list.
@@ -103,7 +103,7 @@ impl Splitter {
     }
 
     /// Splits a text; `last` gives out what is open at the end, too. Gives the end of the last whole part.
-    fn run(&mut self, text: &[u8], last: bool, mut on: impl FnMut(Part)) -> usize {
+    fn run(&mut self, text: &[u8], last: bool, mut on: impl FnMut(YamlPart)) -> usize {
         let (mut start, mut start_line) = (0, 0);
         let (mut at, mut number) = (0, 0);
         let mut done = 0;
@@ -116,8 +116,8 @@ impl Splitter {
                 return;
             }
             match items {
-                Some(indent) => on(Part::Item { start, end, line, indent }),
-                None => on(Part::Document { start, end, line }),
+                Some(indent) => on(YamlPart::Item { start, end, line, indent }),
+                None => on(YamlPart::Document { start, end, line }),
             }
         };
         for line in text.split_inclusive(|byte| *byte == b'\n') {
@@ -171,8 +171,8 @@ impl YamlFramer {
         let mut splitter = Splitter::within(self.context.as_deref());
         let mut found = Vec::new();
         splitter.run(buffer, false, |part| match part {
-            Part::Item { end, indent, .. } => found.push((end, Some(indent))),
-            Part::Document { end, .. } => found.push((end, None)),
+            YamlPart::Item { end, indent, .. } => found.push((end, Some(indent))),
+            YamlPart::Document { end, .. } => found.push((end, None)),
         });
         // After the last item comes the rest of the document, not another item.
         let still_within = splitter.items;
@@ -209,23 +209,23 @@ impl Framer for YamlFramer {
     }
 }
 
-struct Reader<'a, 'p> {
+struct YamlReader<'a, 'p> {
     piece: &'a Piece<'p>,
     facts: &'a mut Facts,
     records: u64,
 }
 
-impl Reader<'_, '_> {
-    fn part(&mut self, part: Part) {
+impl YamlReader<'_, '_> {
+    fn part(&mut self, part: YamlPart) {
         let text = |start: usize, end: usize| {
             String::from_utf8_lossy(self.piece.bytes.get(start..end).unwrap_or_default()).into_owned()
         };
         match part {
-            Part::Item { start, end, line, indent } => {
+            YamlPart::Item { start, end, line, indent } => {
                 let item = dedented(&text(start, end), indent + 2);
                 self.object(&item, line, true);
             }
-            Part::Document { start, end, line } => {
+            YamlPart::Document { start, end, line } => {
                 let document = text(start, end);
                 self.document(&document, line);
             }
@@ -316,10 +316,10 @@ mod tests {
     fn parts(text: &str) -> Vec<String> {
         let mut found = Vec::new();
         Splitter::default().run(text.as_bytes(), true, |part| match part {
-            Part::Item { start, end, .. } => {
+            YamlPart::Item { start, end, .. } => {
                 found.push(format!("item {}", &text[start..end].lines().count()));
             }
-            Part::Document { start, .. } => {
+            YamlPart::Document { start, .. } => {
                 found.push(format!("document {}", text[start..].lines().next().unwrap()));
             }
         });
@@ -352,7 +352,7 @@ mod tests {
                 let cut = framer.cut(&text.as_bytes()[start..end], at_end);
                 let mut splitter = Splitter::within(context.as_deref());
                 splitter.run(&text.as_bytes()[start..start + cut], true, |part| {
-                    found += u32::from(matches!(part, Part::Item { .. }));
+                    found += u32::from(matches!(part, YamlPart::Item { .. }));
                 });
                 start += cut;
                 if at_end {

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 
 use super::shared::csv_rows::CsvRows;
 use super::shared::line::Signs;
-use super::shared::rows::{DateOrder, Row, Table, column_name};
-use super::{Format, Head, Piece};
+use super::shared::rows::{DateOrder, RecordRow, Table, column_name};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::facts::Facts;
 use crate::facts::text::lossy;
@@ -14,7 +14,7 @@ use crate::facts::text::lossy;
 pub(super) struct LogAnalyticsCsv;
 pub(super) const FORMAT: LogAnalyticsCsv = LogAnalyticsCsv;
 
-impl Format for LogAnalyticsCsv {
+impl InputFormat for LogAnalyticsCsv {
     fn name(&self) -> &'static str {
         "log-analytics-csv"
     }
@@ -54,11 +54,11 @@ impl Format for LogAnalyticsCsv {
             let column = |name: &'static str| columns.position(name);
             if let Ok(text) = std::str::from_utf8(record.as_slice()) {
                 let cell = |name| text.get(record.range(column(name)?)?);
-                Row { table, cell: &cell, source, line, at, order }.read(facts);
+                RecordRow { table, cell: &cell, source, line, at, order }.read(facts);
             } else {
                 let cells: Vec<_> = record.iter().map(lossy).collect();
                 let cell = |name| cells.get(column(name)?).map(AsRef::as_ref);
-                Row { table, cell: &cell, source, line, at, order }.read(facts);
+                RecordRow { table, cell: &cell, source, line, at, order }.read(facts);
             }
         };
         if table.is_text() {
@@ -88,7 +88,7 @@ impl Columns<'_> {
     fn position(&self, name: &'static str) -> Option<usize> {
         let mut known = self.known.borrow_mut();
         // Names are literals: the same one mostly stands at the same address.
-        if let Some((_, at)) = known.iter().find(|(own, _)| std::ptr::eq(*own, name) || *own == name) {
+        if let Some((_, at)) = known.iter().find(|(ours, _)| std::ptr::eq(*ours, name) || *ours == name) {
             return *at;
         }
         let at = self.names.iter().position(|column| column.eq_ignore_ascii_case(name));
@@ -249,7 +249,7 @@ mod tests {
             .attempts
             .map
             .iter()
-            .flat_map(|(_, tally)| tally.examples.as_slice().iter().map(|one| one.line))
+            .flat_map(|(_, tally)| tally.examples.as_slice().iter().map(|example| example.line))
             .collect();
         lines.sort_unstable();
         assert_eq!(lines, [3, 6]);

@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::kubernetes_json::LineCounter;
-use super::shared::json::{Found, JsonFramer, Scanner};
-use super::shared::rows::{Row, Table, column_name};
-use super::{Format, Head, Piece};
+use super::shared::json::{JsonFramer, Scanned, Scanner};
+use super::shared::rows::{RecordRow, Table, column_name};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::facts::Facts;
 
 pub(super) struct LogAnalyticsJson;
 pub(super) const FORMAT: LogAnalyticsJson = LogAnalyticsJson;
 
-impl Format for LogAnalyticsJson {
+impl InputFormat for LogAnalyticsJson {
     fn name(&self) -> &'static str {
         "log-analytics-json"
     }
@@ -47,10 +47,10 @@ impl Format for LogAnalyticsJson {
         let mut unread = 0_u64;
         scanner.run(piece.bytes, |found| {
             match found {
-                Found::Head { start, end } => {
+                Scanned::Head { start, end } => {
                     columns = self::columns(piece.bytes.get(start..end).unwrap_or_default());
                 }
-                Found::Element { start, end } | Found::Document { start, end } => {
+                Scanned::Element { start, end } | Scanned::Document { start, end } => {
                     rows += 1;
                     let json = piece.bytes.get(start..end).unwrap_or_default();
                     let line = lines.at(start);
@@ -58,7 +58,7 @@ impl Format for LogAnalyticsJson {
                         unread += 1;
                     }
                 }
-                Found::Text { .. } | Found::End { .. } => {}
+                Scanned::Text { .. } | Scanned::End { .. } => {}
             }
             true
         });
@@ -114,7 +114,7 @@ fn row(
         let at = names.iter().position(|column| column.eq_ignore_ascii_case(name))?;
         texts.get(at).map(String::as_str)
     };
-    Row { table, cell: &cell, source: piece.source, line, at, order: None }.read(facts);
+    RecordRow { table, cell: &cell, source: piece.source, line, at, order: None }.read(facts);
     true
 }
 

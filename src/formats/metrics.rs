@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::facts::{Facts, Measure, Metric, Place};
 
 pub(super) struct Metrics;
@@ -64,7 +64,7 @@ fn is_comment(line: &[u8]) -> bool {
     line.starts_with(b"# HELP ") || line.starts_with(b"# TYPE ") || line == b"# EOF"
 }
 
-impl Format for Metrics {
+impl InputFormat for Metrics {
     fn name(&self) -> &'static str {
         "metrics"
     }

@@ -54,7 +54,7 @@ use crate::facts::Facts;
 macro_rules! formats {
     ($($module:ident),* $(,)?) => {
         /// Every format, in the order in which equals are preferred.
-        pub const FORMATS: &[&dyn Format] = &[$(&$module::FORMAT),*];
+        pub const FORMATS: &[&dyn InputFormat] = &[$(&$module::FORMAT),*];
     };
 }
 
@@ -143,7 +143,7 @@ pub struct Piece<'a> {
 }
 
 /// One input format.
-pub trait Format: Sync {
+pub trait InputFormat: Sync {
     /// In kebab-case, as the report and the samples' folder name it.
     fn name(&self) -> &'static str;
 
@@ -169,7 +169,7 @@ pub trait Format: Sync {
 }
 
 /// The formats that claim an entry, best first.
-pub fn candidates(head: &Head<'_>) -> Vec<(&'static dyn Format, u8)> {
+pub fn candidates(head: &Head<'_>) -> Vec<(&'static dyn InputFormat, u8)> {
     let mut scored: Vec<_> =
         FORMATS.iter().map(|format| (*format, format.score(head))).filter(|(_, score)| *score > 0).collect();
     scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::{Facts, Place, Probe};
@@ -12,7 +12,7 @@ use crate::formats::shared::line::{self, Surroundings};
 pub(super) struct NetworkOutbound;
 pub(super) const FORMAT: NetworkOutbound = NetworkOutbound;
 
-impl Format for NetworkOutbound {
+impl InputFormat for NetworkOutbound {
     fn name(&self) -> &'static str {
         "network-outbound"
     }
@@ -48,11 +48,11 @@ impl Format for NetworkOutbound {
         while let Some(Ok(document)) = documents.next() {
             let all = match document {
                 Value::Array(items) => items,
-                one => vec![one],
+                item => vec![item],
             };
-            for one in all {
+            for item in all {
                 let field = |name: &str| {
-                    let map = one.as_object()?;
+                    let map = item.as_object()?;
                     map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1.as_str()
                 };
                 let Some(status) = field("status") else { continue };

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::facts::text::lossy;
 use crate::facts::{Facts, PacketFilter, Place};
@@ -18,7 +18,7 @@ const NAMED: usize = 2_000;
 /// Most services with rules that are named: more than iptables can bear.
 const SERVICES: usize = 20_000;
 
-impl Format for PacketFilters {
+impl InputFormat for PacketFilters {
     fn name(&self) -> &'static str {
         "packet-filter"
     }

@@ -3,13 +3,13 @@
 //! The content cannot tell: a line such as `hello` may be anything. But a file below `pods/logs/` of a
 //! Replicated bundle, or `…/logs/current.log` of a must-gather, is the log of a container, whatever it says.
 
-use super::{Format, Head, Piece, klog};
+use super::{Head, InputFormat, Piece, klog};
 use crate::facts::Facts;
 
 pub(super) struct PlainLog;
 pub(super) const FORMAT: PlainLog = PlainLog;
 
-impl Format for PlainLog {
+impl InputFormat for PlainLog {
     fn name(&self) -> &'static str {
         "plain-log"
     }

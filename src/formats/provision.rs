@@ -3,14 +3,14 @@
 
 use serde::Deserialize;
 
-use super::{Format, Head, Piece};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::{self, Facts, Place};
 use crate::formats::shared::line::{self, Surroundings};
 
-pub(super) struct Provision;
-pub(super) const FORMAT: Provision = Provision;
+pub(super) struct ProvisionFormat;
+pub(super) const FORMAT: ProvisionFormat = ProvisionFormat;
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -23,7 +23,7 @@ struct Document {
     message: String,
 }
 
-impl Format for Provision {
+impl InputFormat for ProvisionFormat {
     fn name(&self) -> &'static str {
         "node-provisioning"
     }
@@ -53,13 +53,20 @@ impl Format for Provision {
         let mut documents = serde_json::Deserializer::from_slice(piece.bytes).into_iter::<Document>();
         while let Some(Ok(document)) = documents.next() {
             records += 1;
-            let said = [&document.error, &document.message, &document.output]
+            let reply = [&document.error, &document.message, &document.output]
                 .into_iter()
                 .find(|text| !text.is_empty());
-            let said = said.map_or("", String::as_str);
+            let wording = reply.map_or("", String::as_str);
             // The end of an output says how it failed.
-            let tail: String = said.chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
-            line::consider(said.as_bytes(), Surroundings::default(), piece.source, piece.first_line, facts);
+            let tail: String =
+                wording.chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
+            line::consider(
+                wording.as_bytes(),
+                Surroundings::default(),
+                piece.source,
+                piece.first_line,
+                facts,
+            );
             let place = Place { source: piece.source.clone(), line: piece.first_line + records - 1 };
             if let Some(slot) = facts.nodes.provisions.slot(place) {
                 *slot = facts::Provision {

@@ -2,14 +2,14 @@
 
 use memchr::memmem;
 
-use super::{Format, Head, Piece, share_of_lines};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::bundle::{Framer, Whole};
-use crate::facts::{Facts, Place, Resolver};
+use crate::facts::{Facts, Place, ResolverFile};
 
 pub(super) struct ResolvConf;
 pub(super) const FORMAT: ResolvConf = ResolvConf;
 
-impl Format for ResolvConf {
+impl InputFormat for ResolvConf {
     fn name(&self) -> &'static str {
         "resolv-conf"
     }
@@ -38,7 +38,7 @@ impl Format for ResolvConf {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut resolver = Resolver { node: piece.node.map(Into::into), ..Resolver::default() };
+        let mut resolver = ResolverFile { node: piece.node.map(Into::into), ..ResolverFile::default() };
         let mut records = 0;
         for line in String::from_utf8_lossy(piece.bytes).lines().take(1000) {
             let mut words = line.split_whitespace();

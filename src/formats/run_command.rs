@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Format, Head, Piece, text};
+use super::{Head, InputFormat, Piece, text};
 use crate::bundle::{Framer, Whole};
 use crate::facts::Facts;
 
@@ -16,7 +16,7 @@ pub(super) const FORMAT: RunCommand = RunCommand;
 /// What run-command keeps of the output (FORMATS §4.1): the last bytes of it.
 const OUTPUT_BYTES: usize = 4096;
 
-impl Format for RunCommand {
+impl InputFormat for RunCommand {
     fn name(&self) -> &'static str {
         "az-run-command"
     }
@@ -117,7 +117,7 @@ mod tests {
             "command started at 2026-11-23 20:00:00, finished at 2026-11-23 20:00:01 with exitcode=0\nNAME\n",
             &mut found,
         );
-        let shown: Vec<_> = found.iter().map(|(name, output)| (name.as_str(), output.trim())).collect();
-        assert_eq!(shown, [("stdout", "10.0.0.1"), ("logs", "NAME"), ("output", "NAME")]);
+        let text: Vec<_> = found.iter().map(|(name, output)| (name.as_str(), output.trim())).collect();
+        assert_eq!(text, [("stdout", "10.0.0.1"), ("logs", "NAME"), ("output", "NAME")]);
     }
 }

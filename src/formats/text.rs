@@ -8,12 +8,12 @@ use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
-use super::shared::bystander;
 use super::shared::command;
+use super::shared::irrelevant_text;
 use super::shared::line;
-use super::shared::table::Header;
+use super::shared::table::TableHeader;
 use super::{
-    FORMATS, Format, Head, Piece, azure, connection_test, counting_command, host_local_listing,
+    FORMATS, Head, InputFormat, Piece, azure, connection_test, counting_command, host_local_listing,
     kubectl_describe, kubectl_table,
 };
 use crate::bundle::Framer;
@@ -22,8 +22,8 @@ use crate::evidence::excerpt;
 use crate::facts::Facts;
 use crate::facts::text::lossy;
 
-pub(super) struct Text;
-pub(super) const FORMAT: Text = Text;
+pub(super) struct TextFormat;
+pub(super) const FORMAT: TextFormat = TextFormat;
 
 /// A part is taken for a format from this score on.
 const SURE: u8 = 30;
@@ -41,7 +41,7 @@ static NODE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:debug (?:-\S+ )*node/|with container \S+ on node |node-shell )(?P<node>[a-z0-9][a-z0-9.-]*[a-z0-9])").ok()
 });
 
-impl Format for Text {
+impl InputFormat for TextFormat {
     fn name(&self) -> &'static str {
         "text"
     }
@@ -63,7 +63,7 @@ impl Format for Text {
         let several = if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
         if piece.offset == 0
             && !several
-            && let Some(class) = bystander::class(piece.bytes, &piece.entry.path)
+            && let Some(class) = irrelevant_text::class(piece.bytes, &piece.entry.path)
         {
             facts.coverage.entry(piece.source).class = Some(class);
             line::scan(piece, facts);
@@ -189,18 +189,18 @@ fn segments(text: &[u8]) -> Vec<Segment> {
                 || memchr::memchr(b'%', raw).is_some()
                 || memchr::memmem::find(raw, b"node").is_some());
         if promising {
-            let shown = lossy(raw);
-            let shown = shown.trim_end();
-            let named = NODE.as_ref().and_then(|regex| regex.captures(shown));
+            let rendered = lossy(raw);
+            let label = rendered.trim_end();
+            let named = NODE.as_ref().and_then(|regex| regex.captures(label));
             let named = named.and_then(|found| found.name("node")).map(|node| node.as_str().to_owned());
-            if let Some(prompt) = PROMPT.as_ref().and_then(|regex| regex.captures(shown)) {
+            if let Some(prompt) = PROMPT.as_ref().and_then(|regex| regex.captures(label)) {
                 let command = prompt.name("command").map(|command| command.as_str().to_owned());
                 let host = prompt.name("host").map(|host| host.as_str().to_owned());
                 if let Some(last) = found.last_mut() {
                     last.end = at;
                 }
                 let host = host.filter(|host| host.contains("vmss") || host.starts_with("aks-"));
-                let in_cluster = runs_in_cluster(shown, command.as_deref().unwrap_or_default());
+                let in_cluster = runs_in_cluster(label, command.as_deref().unwrap_or_default());
                 found.push(Segment {
                     in_cluster,
                     start: end,
@@ -253,7 +253,7 @@ fn begin(line: &[u8]) -> Begin {
         Some(b'N') if kubectl_describe::begins(line) => Begin::Describe,
         Some(b'=') if line.starts_with(b"==== START logs") => Begin::Logs,
         Some(b'S') if line.starts_with(b"Server:") => Begin::Lookup,
-        Some(byte) if byte.is_ascii_uppercase() && Header::parse(line.trim_ascii_end()).is_some() => {
+        Some(byte) if byte.is_ascii_uppercase() && TableHeader::parse(line.trim_ascii_end()).is_some() => {
             Begin::Table
         }
         _ => Begin::Other,
@@ -405,9 +405,9 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
 
 /// Whether this is what `kubectl get` says when there is nothing to show.
 fn answers(part: &Piece<'_>) -> bool {
-    let asked = part.command.and_then(command::kubectl).is_some_and(|command| command.verb == "get");
+    let question = part.command.and_then(command::kubectl).is_some_and(|command| command.verb == "get");
     let nothing = part.bytes.trim_ascii_start().starts_with(b"No resources found");
-    asked && nothing
+    question && nothing
 }
 
 /// Whether a text that begins with a document goes on with tables, descriptions or prompts.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::detectors::Chapter;
-use crate::diagnosis::{Decision, Diagnosis, Verdict};
+use crate::diagnosis::{Diagnosis, Verdict, VerdictKind};
 
 /// A row of the board.
 #[derive(Serialize)]
-pub(super) struct Row<'a> {
+pub(super) struct BoardRow<'a> {
     /// `confirmed`, …
-    pub(super) shown: &'static str,
+    pub(super) label: &'static str,
     /// Why.
     pub(super) reason: &'a str,
     /// The causes: title and id.
@@ -24,7 +24,7 @@ pub(super) struct ChapterRows<'a> {
     /// As a heading.
     pub(super) title: &'static str,
     /// Found ones first.
-    pub(super) rows: Vec<Row<'a>>,
+    pub(super) rows: Vec<BoardRow<'a>>,
 }
 
 /// The board, by chapter.
@@ -43,18 +43,18 @@ pub(super) fn board(diagnosis: &Diagnosis) -> Vec<ChapterRows<'_>> {
 const ORDER: [&str; 3] = ["confirmed", "suspected", "ruled out"];
 
 /// The rows of a chapter, found ones first.
-fn rows<'a>(verdicts: &[&'a Verdict]) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row<'_>> = Vec::new();
+fn rows<'a>(verdicts: &[&'a Verdict]) -> Vec<BoardRow<'a>> {
+    let mut rows: Vec<BoardRow<'_>> = Vec::new();
     for verdict in verdicts {
         let cause = (verdict.title, verdict.id);
-        let shown = verdict.verdict.shown();
-        let folds = matches!(verdict.verdict, Decision::RuledOut | Decision::NotEvaluated);
-        let same = rows.iter_mut().find(|row| folds && row.shown == shown && row.reason == verdict.reason);
+        let label = verdict.verdict.label();
+        let folds = matches!(verdict.verdict, VerdictKind::RuledOut | VerdictKind::NotEvaluated);
+        let same = rows.iter_mut().find(|row| folds && row.label == label && row.reason == verdict.reason);
         match same {
             Some(row) => row.causes.push(cause),
-            None => rows.push(Row { shown, reason: &verdict.reason, causes: vec![cause] }),
+            None => rows.push(BoardRow { label, reason: &verdict.reason, causes: vec![cause] }),
         }
     }
-    rows.sort_by_key(|row| ORDER.iter().position(|own| *own == row.shown).unwrap_or(ORDER.len()));
+    rows.sort_by_key(|row| ORDER.iter().position(|ours| *ours == row.label).unwrap_or(ORDER.len()));
     rows
 }

@@ -12,32 +12,32 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
-    let mut shown = String::with_capacity(text.len() + 16);
+    let mut label = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if hidden(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+        if hidden(c) { label.extend(c.escape_unicode()) } else { label.push(c) }
     }
-    Cow::Owned(shown)
+    Cow::Owned(label)
 }
 
 /// Text within a Markdown paragraph or table cell: nothing in it can start a construct.
 pub(super) fn markdown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len() + 16);
+    let mut label = String::with_capacity(text.len() + 16);
     for c in visible(text).chars() {
         match c {
-            '\n' | '\t' => shown.push(' '),
-            '<' => shown.push_str("&lt;"),
-            '>' => shown.push_str("&gt;"),
-            '&' => shown.push_str("&amp;"),
+            '\n' | '\t' => label.push(' '),
+            '<' => label.push_str("&lt;"),
+            '>' => label.push_str("&gt;"),
+            '&' => label.push_str("&amp;"),
             // A mention would ring at somebody's desk.
-            '@' => shown.push_str("&#64;"),
+            '@' => label.push_str("&#64;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => {
-                shown.push('\\');
-                shown.push(c);
+                label.push('\\');
+                label.push(c);
             }
-            _ => shown.push(c),
+            _ => label.push(c),
         }
     }
-    shown
+    label
 }
 
 /// A Markdown code span: the fence is longer than any run of backticks in it.

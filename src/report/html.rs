@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::escape::visible;
 use super::{RenderError, board};
 use crate::detectors::{self, Chapter, Severity, SubjectRef};
-use crate::diagnosis::{Decision, Diagnosis, EntryView, NodeAddresses, SubnetUse, Timeline};
+use crate::diagnosis::{Diagnosis, EntryView, NodeAddresses, SubnetUse, Timeline, VerdictKind};
 use crate::facts::time;
 
 /// Rows of the coverage table; the JSON output has all.
@@ -62,7 +62,7 @@ struct OfObject<'a> {
 
 /// An object and what was found of it.
 #[derive(Serialize)]
-struct Object<'a> {
+struct ObjectRow<'a> {
     kind: &'a str,
     namespace: &'a str,
     name: &'a str,
@@ -70,19 +70,19 @@ struct Object<'a> {
 }
 
 /// All objects that findings are about, the worst first.
-fn objects(diagnosis: &Diagnosis) -> Vec<Object<'_>> {
+fn objects(diagnosis: &Diagnosis) -> Vec<ObjectRow<'_>> {
     let mut by_subject: BTreeMap<&SubjectRef, Vec<OfObject<'_>>> = BTreeMap::new();
     for finding in diagnosis.findings.iter().take(FINDINGS) {
         for subject in &finding.subjects {
-            let own = by_subject.entry(subject).or_default();
-            if own.len() < OF_OBJECT && own.iter().all(|one| one.id != finding.id) {
-                own.push(OfObject { id: &finding.id, title: &finding.title, severity: finding.severity });
+            let ours = by_subject.entry(subject).or_default();
+            if ours.len() < OF_OBJECT && ours.iter().all(|item| item.id != finding.id) {
+                ours.push(OfObject { id: &finding.id, title: &finding.title, severity: finding.severity });
             }
         }
     }
-    let mut all: Vec<Object<'_>> = by_subject
+    let mut all: Vec<ObjectRow<'_>> = by_subject
         .into_iter()
-        .map(|(subject, findings)| Object {
+        .map(|(subject, findings)| ObjectRow {
             kind: &subject.kind,
             namespace: &subject.namespace,
             name: &subject.name,
@@ -90,7 +90,7 @@ fn objects(diagnosis: &Diagnosis) -> Vec<Object<'_>> {
         })
         .collect();
     all.sort_by_key(|object| {
-        let worst = object.findings.iter().map(|one| one.severity).max();
+        let worst = object.findings.iter().map(|finding| finding.severity).max();
         (std::cmp::Reverse((worst, object.findings.len())), object.kind, object.namespace, object.name)
     });
     all
@@ -167,7 +167,7 @@ fn drawn(timeline: &Timeline) -> Drawn<'_> {
         marks: timeline
             .onsets
             .iter()
-            .map(|one| Mark { x: x(one.column), at: &one.at, id: &one.id, title: &one.title })
+            .map(|onset| Mark { x: x(onset.column), at: &onset.at, id: &onset.id, title: &onset.title })
             .collect(),
         gaps: timeline
             .gaps
@@ -189,15 +189,16 @@ fn rounded(value: f64) -> f64 {
 /// Renders the page.
 pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
     let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.add_template("report.html", include_str!("../../templates/report.html"))?;
     environment.add_template("finding.html", include_str!("../../templates/finding.html"))?;
     environment.add_filter("visible", |text: String| visible(&text).into_owned());
-    environment.add_filter("bytes", shown_bytes);
-    environment.add_filter("number", shown_number);
-    environment.add_filter("at", shown_time);
+    environment.add_filter("bytes", human_bytes);
+    environment.add_filter("number", human_number);
+    environment.add_filter("at", human_time);
     environment.add_filter("counted", |count: u64, unit: String| counted(count, &unit));
     environment.add_function("bars", |over_time: Value| Value::from(Serde(bars(&over_time))));
-    let count = |decision: Decision| diagnosis.verdicts.iter().filter(|v| v.verdict == decision).count();
+    let count = |decision: VerdictKind| diagnosis.verdicts.iter().filter(|v| v.verdict == decision).count();
     let severities: Vec<_> =
         [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info]
             .into_iter()
@@ -210,18 +211,19 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         (std::cmp::Reverse(node.orphans.unwrap_or(0)), std::cmp::Reverse(node.allocated), &node.node)
     });
     let rows: Vec<AddressRow<'_>> = nodes.iter().take(NODES).map(|node| address_row(node)).collect();
-    let chapter_of: BTreeMap<&str, Chapter> = detectors::all().map(|one| (one.id, one.chapter)).collect();
+    let chapter_of: BTreeMap<&str, Chapter> =
+        detectors::all().map(|detector| (detector.id, detector.chapter)).collect();
     let mut found_chapters: Vec<Chapter> =
         diagnosis.findings.iter().filter_map(|finding| chapter_of.get(finding.detector).copied()).collect();
     found_chapters.sort_unstable();
     found_chapters.dedup();
     let found_chapters: Vec<(Chapter, &str)> =
-        found_chapters.into_iter().map(|one| (one, one.title())).collect();
+        found_chapters.into_iter().map(|found_chapter| (found_chapter, found_chapter.title())).collect();
     let all_objects = objects(diagnosis);
     let page = environment.get_template("report.html")?.render(context! {
         script => SCRIPT,
         script_hash => script_hash(),
-        timeline => diagnosis.timeline.as_ref().map(|one| Value::from(Serde(drawn(one)))),
+        timeline => diagnosis.timeline.as_ref().map(|item| Value::from(Serde(drawn(item)))),
         chapter_of => Serde(&chapter_of),
         found_chapters => Serde(found_chapters),
         objects => Serde(all_objects.iter().take(OBJECTS).collect::<Vec<_>>()),
@@ -230,13 +232,13 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         style => include_str!("../../templates/style.css"),
         severities,
         chapters => Serde(board::board(diagnosis)),
-        confirmed => count(Decision::Confirmed),
-        suspected => count(Decision::Suspected),
-        ruled_out => count(Decision::RuledOut),
-        not_evaluated => count(Decision::NotEvaluated),
+        confirmed => count(VerdictKind::Confirmed),
+        suspected => count(VerdictKind::Suspected),
+        ruled_out => count(VerdictKind::RuledOut),
+        not_evaluated => count(VerdictKind::NotEvaluated),
         findings => Serde(diagnosis.findings.iter().take(FINDINGS).collect::<Vec<_>>()),
         findings_cut => diagnosis.findings.len().saturating_sub(FINDINGS),
-        entries => Serde(shown_entries(diagnosis)),
+        entries => Serde(listed_entries(diagnosis)),
         entries_cut => diagnosis.coverage.entries.len().saturating_sub(ENTRIES),
         address_rows => Serde(rows),
         all_orphans => nodes.iter().filter_map(|node| node.orphans).sum::<u64>(),
@@ -247,7 +249,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
 }
 
 /// Entries with problems first, then unrecognised ones, then by size.
-fn shown_entries(diagnosis: &Diagnosis) -> Vec<&EntryView> {
+fn listed_entries(diagnosis: &Diagnosis) -> Vec<&EntryView> {
     let mut entries: Vec<&EntryView> = diagnosis.coverage.entries.iter().collect();
     entries.sort_by_key(|entry| {
         (entry.problem.is_none(), entry.recognised, std::cmp::Reverse(entry.bytes), &entry.path)
@@ -300,7 +302,7 @@ pub(super) fn counted(count: u64, unit: &str) -> String {
         _ if unit.ends_with('s') => format!("{unit}es"),
         _ => format!("{unit}s"),
     };
-    format!("{} {plural}", shown_number(count))
+    format!("{} {plural}", human_number(count))
 }
 
 /// Bars of a chart 480 wide and 60 high.
@@ -329,14 +331,14 @@ fn bars(over_time: &Value) -> Vec<Bar> {
                 width: round((width - 1.0).max(1.0)),
                 height: round(height),
                 y: round(60.0 - height),
-                label: format!("{}: {count}", shown_time(start)),
+                label: format!("{}: {count}", human_time(start)),
             }
         })
         .collect()
 }
 
 /// `2026-11-23T20:52:03.1Z` as `2026-11-23 20:52:03Z`.
-fn shown_time(text: String) -> String {
+fn human_time(text: String) -> String {
     match text.split_once('T') {
         Some((day, clock)) => {
             let clock = clock.trim_end_matches('Z').split('.').next().unwrap_or_default();
@@ -346,7 +348,7 @@ fn shown_time(text: String) -> String {
     }
 }
 
-fn shown_bytes(bytes: u64) -> String {
+fn human_bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -356,16 +358,16 @@ fn shown_bytes(bytes: u64) -> String {
 }
 
 /// Thousands apart: `12 345`.
-fn shown_number(number: u64) -> String {
+fn human_number(number: u64) -> String {
     let digits = number.to_string();
-    let mut shown = String::new();
+    let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            shown.push('\u{202f}');
+            text.push('\u{202f}');
         }
-        shown.push(digit);
+        text.push(digit);
     }
-    shown
+    text
 }
 
 #[cfg(test)]
@@ -374,9 +376,9 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_made_for_people() {
-        assert_eq!(shown_number(1_283), "1\u{202f}283");
-        assert_eq!(shown_number(12), "12");
-        assert_eq!(shown_bytes(1_234_567), "1.2 MB");
-        assert_eq!(shown_time("2026-11-23T20:52:03.1Z".into()), "2026-11-23 20:52:03Z");
+        assert_eq!(human_number(1_283), "1\u{202f}283");
+        assert_eq!(human_number(12), "12");
+        assert_eq!(human_bytes(1_234_567), "1.2 MB");
+        assert_eq!(human_time("2026-11-23T20:52:03.1Z".into()), "2026-11-23 20:52:03Z");
     }
 }

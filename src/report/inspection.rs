@@ -58,8 +58,8 @@ impl Page {
 
     /// A list, cut to its first lines.
     fn list(&mut self, lines: &[String]) {
-        let shown = if self.all { lines.len() } else { LIST_LINES };
-        for line in lines.iter().take(shown) {
+        let text = if self.all { lines.len() } else { LIST_LINES };
+        for line in lines.iter().take(text) {
             let line = visible(line);
             let cut: String = if line.chars().count() > self.width - 2 && !self.all {
                 line.chars().take(self.width - 3).chain(['…']).collect()
@@ -68,9 +68,9 @@ impl Page {
             };
             let _ = writeln!(self.out, "  {cut}");
         }
-        if lines.len() > shown {
+        if lines.len() > text {
             let dim = Style::new().dimmed();
-            let _ = writeln!(self.out, "  {dim}and {} more (--all){dim:#}", lines.len() - shown);
+            let _ = writeln!(self.out, "  {dim}and {} more (--all){dim:#}", lines.len() - text);
         }
     }
 }
@@ -110,18 +110,16 @@ fn facts(page: &mut Page, diagnosis: &Diagnosis) {
         let versions: Vec<&str> = inventory.versions.keys().map(String::as_str).collect();
         cluster.push(format!("Kubernetes {}", versions.join(", ")));
     }
-    cluster.extend(inventory.provider.as_ref().map(|one| one.what.clone()));
-    cluster.push(
-        inventory.network.as_ref().map_or_else(
-            || "network plugin not told".to_owned(),
-            |one| format!("{} ({})", one.what, one.from),
-        ),
-    );
+    cluster.extend(inventory.provider.as_ref().map(|item| item.what.clone()));
+    cluster.push(inventory.network.as_ref().map_or_else(
+        || "network plugin not told".to_owned(),
+        |item| format!("{} ({})", item.what, item.from),
+    ));
     cluster.push(
         inventory
             .policy_engine
             .as_ref()
-            .map_or_else(|| "policy engine not told".to_owned(), |one| format!("policies by {}", one.what)),
+            .map_or_else(|| "policy engine not told".to_owned(), |item| format!("policies by {}", item.what)),
     );
     page.fact("Cluster", &cluster.join("; "));
     let counted = |map: &BTreeMap<String, u64>| {
@@ -141,20 +139,20 @@ fn facts(page: &mut Page, diagnosis: &Diagnosis) {
     let logs: Vec<&EntryView> = coverage.entries.iter().filter(|entry| entry.from.is_some()).collect();
     let span =
         inventory.log_span.as_ref().map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
-    let mut told = vec![format!("{} files with times{span}", logs.len())];
+    let mut given = vec![format!("{} files with times{span}", logs.len())];
     if inventory.audit_events > 0 {
-        told.push(format!("{} audit events", inventory.audit_events));
+        given.push(format!("{} audit events", inventory.audit_events));
     }
     if inventory.api_server_lines > 0 {
-        told.push(format!("{} lines of the API server", inventory.api_server_lines));
+        given.push(format!("{} lines of the API server", inventory.api_server_lines));
     }
     if inventory.firewall != (0, 0) {
-        told.push(format!(
+        given.push(format!(
             "{} connections refused and {} let pass by a firewall",
             inventory.firewall.0, inventory.firewall.1
         ));
     }
-    page.fact("Logs", &told.join("; "));
+    page.fact("Logs", &given.join("; "));
     if let Some(window) = &diagnosis.window {
         page.fact("Time", &window.words());
     }
@@ -219,9 +217,9 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         .entries
         .iter()
         .filter_map(|entry| {
-            let told: Vec<&str> =
+            let given: Vec<&str> =
                 [entry.problem.as_deref(), entry.note.as_deref()].into_iter().flatten().collect();
-            (!told.is_empty()).then(|| format!("{}: {}", page.short(&entry.path), told.join("; ")))
+            (!given.is_empty()).then(|| format!("{}: {}", page.short(&entry.path), given.join("; ")))
         })
         .collect();
     if !damaged.is_empty() {
@@ -255,10 +253,13 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         let lines: Vec<String> = coverage
             .contradictions
             .iter()
-            .map(|one| {
-                let readings: Vec<String> =
-                    one.readings.iter().map(|(value, place)| format!("{value} ({place})")).collect();
-                format!("{}, {}: {}", one.object, one.field, readings.join(" / "))
+            .map(|contradiction| {
+                let readings: Vec<String> = contradiction
+                    .readings
+                    .iter()
+                    .map(|(value, place)| format!("{value} ({place})"))
+                    .collect();
+                format!("{}, {}: {}", contradiction.object, contradiction.field, readings.join(" / "))
             })
             .collect();
         page.list(&lines);
@@ -279,10 +280,10 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         if let Some(more) = diagnosis.ask_for.len().checked_sub(most).filter(|more| *more > 0) {
             lines.push(format!("and {more} more, for fewer causes: --all or the report lists them"));
         }
-        let shown = page.all;
+        let text = page.all;
         page.all = true;
         page.list(&lines);
-        page.all = shown;
+        page.all = text;
     }
 }
 
@@ -380,13 +381,13 @@ fn tree(page: &mut Page, entries: &[EntryView]) {
             lines.insert(at + 1 + next, (depth + 1, branch));
         }
     }
-    let shown = if page.all { lines.len() } else { TREE_LINES };
-    let more = lines.len().saturating_sub(shown);
+    let text = if page.all { lines.len() } else { TREE_LINES };
+    let more = lines.len().saturating_sub(text);
     if more > 0 {
         // On one screen the largest matter.
         lines.sort_by_key(|(_, branch)| std::cmp::Reverse(branch.bytes()));
     }
-    for (depth, branch) in lines.iter().take(shown) {
+    for (depth, branch) in lines.iter().take(text) {
         let name = format!("{}{}", "  ".repeat(*depth), visible(branch.name.trim_end()));
         let space = page.width.saturating_sub(44);
         let length = name.chars().count();

@@ -5,24 +5,24 @@ use std::fmt::Write;
 
 use super::escape::visible;
 use crate::detectors::{Chapter, Confidence, Finding, Severity};
-use crate::diagnosis::{Decision, Diagnosis, Verdict};
+use crate::diagnosis::{Diagnosis, Verdict, VerdictKind};
 
 /// Text as XML: control characters are made visible, since XML 1.0 has none.
 fn xml(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len() + 16);
+    let mut label = String::with_capacity(text.len() + 16);
     for c in visible(text).chars() {
         match c {
-            '&' => shown.push_str("&amp;"),
-            '<' => shown.push_str("&lt;"),
-            '>' => shown.push_str("&gt;"),
-            '"' => shown.push_str("&quot;"),
-            '\'' => shown.push_str("&#39;"),
+            '&' => label.push_str("&amp;"),
+            '<' => label.push_str("&lt;"),
+            '>' => label.push_str("&gt;"),
+            '"' => label.push_str("&quot;"),
+            '\'' => label.push_str("&#39;"),
             // The only code points that XML 1.0 forbids and that are left.
-            '\u{fffe}' | '\u{ffff}' => shown.push('\u{fffd}'),
-            _ => shown.push(c),
+            '\u{fffe}' | '\u{ffff}' => label.push('\u{fffd}'),
+            _ => label.push(c),
         }
     }
-    shown
+    label
 }
 
 /// Whether a finding fails its test.
@@ -57,7 +57,7 @@ fn case(out: &mut String, verdict: &Verdict, findings: &[&Finding]) {
             }
             out.push_str("</failure>\n    </testcase>\n");
         }
-        None if verdict.verdict == Decision::NotEvaluated => {
+        None if verdict.verdict == VerdictKind::NotEvaluated => {
             let _ =
                 write!(out, ">\n      <skipped message=\"{}\"/>\n    </testcase>\n", xml(&verdict.reason));
         }
@@ -76,21 +76,21 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     let mut out =
         String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"kubetriage\">\n");
     for chapter in chapters {
-        let own: Vec<&Verdict> =
+        let ours: Vec<&Verdict> =
             diagnosis.verdicts.iter().filter(|verdict| verdict.chapter == chapter).collect();
-        let failures = own.iter().filter(|verdict| of(verdict).iter().any(|finding| fails(finding))).count();
+        let failures = ours.iter().filter(|verdict| of(verdict).iter().any(|finding| fails(finding))).count();
         let failed = |verdict: &Verdict| of(verdict).iter().any(|finding| fails(finding));
-        let skipped = own
+        let skipped = ours
             .iter()
-            .filter(|verdict| verdict.verdict == Decision::NotEvaluated && !failed(verdict))
+            .filter(|verdict| verdict.verdict == VerdictKind::NotEvaluated && !failed(verdict))
             .count();
         let _ = writeln!(
             out,
             "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\">",
             xml(chapter.title()),
-            own.len()
+            ours.len()
         );
-        for verdict in own {
+        for verdict in ours {
             case(&mut out, verdict, &of(verdict));
         }
         out.push_str("  </testsuite>\n");

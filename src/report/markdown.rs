@@ -2,7 +2,7 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use super::escape::{code_block, code_span, markdown};
 use super::{RenderError, board};
@@ -14,6 +14,7 @@ const BYTES: usize = 60_000;
 /// Renders the text, with fewer findings in full until it fits.
 pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
     let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_template("report.md", include_str!("../../templates/report.md"))?;
@@ -80,9 +81,9 @@ fn cut(text: &str, length: usize) -> String {
     if text.chars().count() <= length {
         return text.to_owned();
     }
-    let mut shown: String = text.chars().take(length).collect();
-    shown.push('…');
-    shown
+    let mut text: String = text.chars().take(length).collect();
+    text.push('…');
+    text
 }
 
 /// At most one empty line in a row.

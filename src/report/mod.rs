@@ -81,7 +81,9 @@ impl std::error::Error for RenderError {}
 
 impl From<minijinja::Error> for RenderError {
     fn from(error: minijinja::Error) -> Self {
-        Self(format!("{error:#}"))
+        // What an included template did wrong stands in the sources.
+        let sources = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        Self(sources.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 

@@ -84,8 +84,12 @@ impl Pseudonyms {
                 subjects.map(|subject| subject.name.to_string()).filter(|name| !name.starts_with("system:")),
             );
         }
-        let clusters: Vec<String> =
-            cluster.azure.clusters.iter().flat_map(|one| [one.name.clone(), one.group.clone()]).collect();
+        let clusters: Vec<String> = cluster
+            .azure
+            .clusters
+            .iter()
+            .flat_map(|cluster| [cluster.name.clone(), cluster.group.clone()])
+            .collect();
         let mut known = Vec::new();
         for (mut list, word) in [(nodes, "node"), (users, "user"), (clusters, "cluster")] {
             list.sort();
@@ -126,10 +130,10 @@ impl Pseudonyms {
     /// What stands for what: pseudonym, tab, original, a line each.
     pub fn map(&self) -> String {
         let known =
-            self.known.iter().filter(|_| self.names).map(|(name, shown)| (shown.as_str(), name.as_str()));
-        let met = self.met.iter().map(|(name, shown)| (shown.as_str(), name.as_str()));
+            self.known.iter().filter(|_| self.names).map(|(name, text)| (text.as_str(), name.as_str()));
+        let met = self.met.iter().map(|(name, text)| (text.as_str(), name.as_str()));
         let mut lines: Vec<String> =
-            known.chain(met).map(|(shown, name)| format!("{shown}\t{name}\n")).collect();
+            known.chain(met).map(|(text, name)| format!("{text}\t{name}\n")).collect();
         lines.sort();
         lines.concat()
     }
@@ -162,7 +166,7 @@ impl Pseudonyms {
         let Some(finder) = &self.finder else { return text.to_owned() };
         let bytes = text.as_bytes();
         let word = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-        let mut shown = String::with_capacity(text.len());
+        let mut label = String::with_capacity(text.len());
         let mut at = 0;
         for found in finder.find_iter(text) {
             // `node-1` is no part of `node-10`.
@@ -170,23 +174,23 @@ impl Pseudonyms {
                 continue;
             }
             let Some((_, pseudonym)) = self.known.get(found.pattern().as_usize()) else { continue };
-            shown.push_str(text.get(at..found.start()).unwrap_or_default());
-            shown.push_str(pseudonym);
+            label.push_str(text.get(at..found.start()).unwrap_or_default());
+            label.push_str(pseudonym);
             at = found.end();
         }
-        shown.push_str(text.get(at..).unwrap_or_default());
-        shown
+        label.push_str(text.get(at..).unwrap_or_default());
+        label
     }
 
     fn replace_hosts(&mut self, text: &str) -> String {
         let Some(pattern) = HOST.as_ref() else { return text.to_owned() };
-        let mut shown = String::with_capacity(text.len());
+        let mut label = String::with_capacity(text.len());
         let mut at = 0;
         for found in pattern.captures_iter(text) {
             let Some(whole) = found.get(0) else { continue };
             let (original, rest) = match (found.name("mail"), found.name("own"), found.name("rest")) {
                 (Some(mail), ..) => (mail.as_str(), ""),
-                (_, Some(own), Some(rest)) => (own.as_str(), rest.as_str()),
+                (_, Some(ours), Some(rest)) => (ours.as_str(), rest.as_str()),
                 _ => continue,
             };
             let word = if rest.is_empty() { "user" } else { "host" };
@@ -199,18 +203,18 @@ impl Pseudonyms {
                 self.met.insert(original.to_owned(), pseudonym.clone());
                 pseudonym
             };
-            shown.push_str(text.get(at..whole.start()).unwrap_or_default());
-            shown.push_str(&pseudonym);
-            shown.push_str(rest);
+            label.push_str(text.get(at..whole.start()).unwrap_or_default());
+            label.push_str(&pseudonym);
+            label.push_str(rest);
             at = whole.end();
         }
-        shown.push_str(text.get(at..).unwrap_or_default());
-        shown
+        label.push_str(text.get(at..).unwrap_or_default());
+        label
     }
 
     fn replace_addresses(&mut self, text: &str) -> String {
         let Some(pattern) = ADDRESS.as_ref() else { return text.to_owned() };
-        let mut shown = String::with_capacity(text.len());
+        let mut label = String::with_capacity(text.len());
         let mut at = 0;
         for found in pattern.captures_iter(text) {
             let Some(whole) = found.get(0) else { continue };
@@ -224,15 +228,15 @@ impl Pseudonyms {
             if other != ip {
                 self.met.insert(ip.to_string(), other.to_string());
             }
-            shown.push_str(text.get(at..whole.start()).unwrap_or_default());
-            shown.push_str(&other.to_string());
+            label.push_str(text.get(at..whole.start()).unwrap_or_default());
+            label.push_str(&other.to_string());
             if let Some(bits) = bits {
-                shown.push_str(&format!("/{bits}"));
+                label.push_str(&format!("/{bits}"));
             }
             at = whole.end();
         }
-        shown.push_str(text.get(at..).unwrap_or_default());
-        shown
+        label.push_str(text.get(at..).unwrap_or_default());
+        label
     }
 
     /// Another address, such that two that have their first bits in common have as many in common afterwards
@@ -303,40 +307,40 @@ mod tests {
 
     #[test]
     fn addresses_of_a_subnet_stay_in_one() {
-        let own = pseudonyms();
+        let ours = pseudonyms();
         let all: Vec<IpAddr> = ["10.1.2.3", "10.1.2.200", "10.1.3.3", "10.9.0.1", "192.168.1.1", "20.1.2.3"]
             .iter()
             .map(|ip| ip.parse().unwrap())
             .collect();
         for a in &all {
             for b in &all {
-                assert_eq!(common(*a, *b), common(own.address(*a, None), own.address(*b, None)), "{a} {b}");
+                assert_eq!(common(*a, *b), common(ours.address(*a, None), ours.address(*b, None)), "{a} {b}");
             }
         }
         let range: ipnet::IpNet =
-            format!("{}/24", own.address("10.1.2.0".parse().unwrap(), Some(24))).parse().unwrap();
-        assert!(range.contains(&own.address("10.1.2.3".parse().unwrap(), None)));
+            format!("{}/24", ours.address("10.1.2.0".parse().unwrap(), Some(24))).parse().unwrap();
+        assert!(range.contains(&ours.address("10.1.2.3".parse().unwrap(), None)));
         assert_eq!(range.addr(), range.network(), "a range stays one");
     }
 
     #[test]
     fn what_everybody_knows_stays() {
-        let mut own = pseudonyms();
+        let mut ours = pseudonyms();
         let mut text = "127.0.0.1:10090 and 168.63.129.16:53 and 0.0.0.0/0, version 1.33.2".to_owned();
         let before = text.clone();
-        own.replace(&mut text);
+        ours.replace(&mut text);
         assert_eq!(text, before);
     }
 
     #[test]
     fn names_of_hosts_and_people_are_replaced_everywhere_alike() {
-        let mut own = pseudonyms();
+        let mut ours = pseudonyms();
         let mut text = "ada@contoso.example asked prod-1.hcp.westeurope.azmk8s.io; prod-1.hcp.westeurope.azmk8s.io again, contoso.azurecr.io".to_owned();
-        own.replace(&mut text);
+        ours.replace(&mut text);
         assert_eq!(
             text,
             "user-1@example.invalid asked host-2.hcp.westeurope.azmk8s.io; host-2.hcp.westeurope.azmk8s.io again, host-3.azurecr.io"
         );
-        assert!(own.map().contains("user-1@example.invalid\tada@contoso.example"));
+        assert!(ours.map().contains("user-1@example.invalid\tada@contoso.example"));
     }
 }

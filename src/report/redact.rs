@@ -206,7 +206,7 @@ fn mask(text: &str, masked: &mut u64) -> Option<String> {
         // A token that is broken over lines is one; a field and the next line are not.
         let joined = Meaning::of(text, true);
         if let Some(token) = SECRETS.first() {
-            found.extend(token.find_iter(&joined.text).map(|one| joined.source(one.range())));
+            found.extend(token.find_iter(&joined.text).map(|item| joined.source(item.range())));
         }
         find_encoded(&joined, &mut found);
     }
@@ -214,29 +214,29 @@ fn mask(text: &str, masked: &mut u64) -> Option<String> {
         return None;
     }
     found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
-    let mut shown = String::with_capacity(text.len());
+    let mut label = String::with_capacity(text.len());
     let mut at = 0;
     for range in found {
         if range.end <= at {
             continue;
         }
         let start = range.start.max(at);
-        shown.push_str(text.get(at..start).unwrap_or_default());
+        label.push_str(text.get(at..start).unwrap_or_default());
         if range.start >= at {
-            shown.push_str(MASK);
+            label.push_str(MASK);
             *masked += 1;
         }
         at = range.end;
     }
-    shown.push_str(text.get(at..).unwrap_or_default());
-    Some(shown)
+    label.push_str(text.get(at..).unwrap_or_default());
+    Some(label)
 }
 
 /// Masks secrets in all texts of a diagnosis, and puts pseudonyms in the place of names and addresses when wanted.
 pub fn redact(diagnosis: &mut Diagnosis, pseudonyms: Option<&mut Pseudonyms>) {
     let hide = |text: &mut String, masked: &mut _| {
-        if let Some(shown) = mask(text, masked) {
-            *text = shown;
+        if let Some(label) = mask(text, masked) {
+            *text = label;
         }
     };
     let mut masked = 0;
@@ -294,10 +294,10 @@ mod tests {
         ("amqp://shop:s3c/r3tpass@queue:5672", "r3tpass"),
     ];
 
-    fn shown(text: &str) -> (String, u64) {
+    fn redacted(text: &str) -> (String, u64) {
         let mut masked = 0;
-        let shown = mask(text, &mut masked).unwrap_or_else(|| text.to_owned());
-        (shown, masked)
+        let text = mask(text, &mut masked).unwrap_or_else(|| text.to_owned());
+        (text, masked)
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
             for text in
                 [(*secret).to_owned(), json, twice, url, base64.clone(), format!("data: {base64} end")]
             {
-                let (seen, masked) = shown(&format!("before {text} after"));
+                let (seen, masked) = redacted(&format!("before {text} after"));
                 assert!(masked > 0 && !seen.contains(hidden), "{text}\n{seen}");
                 assert!(!seen.contains(base64.as_str()), "{seen}");
                 assert!(seen.starts_with("before ") && seen.ends_with(" after"), "{seen}");
@@ -333,10 +333,10 @@ mod tests {
         let (a, rest) = token.split_at(30);
         let (b, c) = rest.split_at(30);
         for text in [format!("token {a}\n    {b}\n    {c}\nnext line"), format!("{a}\\n{b}\\n{c}")] {
-            let (seen, _) = shown(&text);
+            let (seen, _) = redacted(&text);
             assert!(!seen.contains(&b[5..]) && !seen.contains(&c[..12]), "{seen}");
         }
-        assert!(shown("token eyJ\nnext line").0.ends_with("next line"));
+        assert!(redacted("token eyJ\nnext line").0.ends_with("next line"));
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
             "unable to parse token: unexpected end of input",
             "https://host:8443/path/someone@example.org",
         ] {
-            assert_eq!(shown(text), (text.to_owned(), 0));
+            assert_eq!(redacted(text), (text.to_owned(), 0));
         }
     }
 }

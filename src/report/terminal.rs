@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Color, Style};
 
 use super::escape::visible;
 use crate::detectors::{Confidence, Severity};
-use crate::diagnosis::{Decision, Diagnosis, Verdict};
+use crate::diagnosis::{Diagnosis, Verdict, VerdictKind};
 
 /// Up to so many causes that could not be decided are named, and kinds of missing data.
 const FEW: usize = 6;
@@ -44,7 +44,8 @@ pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
     if more > 0 {
         let _ = writeln!(out, "            {dim}and {more} more in the report{dim:#}");
     }
-    let unknown: Vec<_> = diagnosis.verdicts.iter().filter(|v| v.verdict == Decision::NotEvaluated).collect();
+    let unknown: Vec<_> =
+        diagnosis.verdicts.iter().filter(|v| v.verdict == VerdictKind::NotEvaluated).collect();
     if !unknown.is_empty() {
         let hint = if diagnosis.ask_for.is_empty() { "" } else { " (the report lists what to ask for)" };
         let _ = writeln!(out, "\n{bold}Not evaluated{bold:#}{dim}{hint}{dim:#}");

@@ -105,9 +105,9 @@ pub(super) fn after_findings(diagnosis: &mut Diagnosis, with: &mut impl FnMut(&m
         with(&mut failed.why);
         with(&mut failed.place);
     }
-    for one in &mut coverage.contradictions {
-        with(&mut one.object);
-        for (text, place) in &mut one.readings {
+    for contradiction in &mut coverage.contradictions {
+        with(&mut contradiction.object);
+        for (text, place) in &mut contradiction.readings {
             with(text);
             with(place);
         }

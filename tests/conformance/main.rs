@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     for bundle in bundles {
         let mut row = run(&folder, &bundle);
         if let Some(report) = &row.report {
-            row.wrong.extend(judge(&bundle, report));
+            row.wrong.extend(detect(&bundle, report));
         }
         if row.name.ends_with("control-plane-1.36.tar.gz") {
             row.wrong.extend(equivalence(&bundle));
@@ -59,12 +59,12 @@ fn main() -> ExitCode {
         if row.wrong.is_empty() { passed += 1 } else { failed += 1 }
     }
     for oracle in oracles(&folder) {
-        let (right, asked, first_wrong) = ask(&oracle);
+        let (right, question, first_wrong) = ask(&oracle);
         println!(
-            "| {} | | | | | {right} of {asked} reviews agree | | |",
+            "| {} | | | | | {right} of {question} reviews agree | | |",
             oracle.strip_prefix(&folder).unwrap_or(&oracle).display()
         );
-        if right == asked && asked > 0 {
+        if right == question && question > 0 {
             passed += 1;
         } else {
             println!("  WRONG {}: {first_wrong}", oracle.display());
@@ -124,7 +124,7 @@ fn ask(oracle: &Path) -> (usize, usize, String) {
     let answers = std::fs::read_to_string(answers).expect("answers are text");
     let expected: Vec<Value> = answers.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let reviews = unpacked.path().join("reviews.jsonl");
-    let specs: Vec<String> = expected.iter().map(|one| one["spec"].to_string()).collect();
+    let specs: Vec<String> = expected.iter().map(|item| item["spec"].to_string()).collect();
     std::fs::write(&reviews, specs.join("\n")).expect("a file");
     let out = Command::new(env!("CARGO_BIN_EXE_kubetriage"))
         .arg("can-i")
@@ -272,7 +272,7 @@ const STATES: [(&str, &[&str]); 8] = [
 ];
 
 /// What must hold of every report, and of those whose truth is known.
-fn judge(bundle: &Path, report: &Value) -> Vec<String> {
+fn detect(bundle: &Path, report: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     for error in report["internal_errors"].as_array().into_iter().flatten() {
         wrong.push(error.to_string());
@@ -295,31 +295,31 @@ fn judge(bundle: &Path, report: &Value) -> Vec<String> {
             let mild = finding["severity"] == "low" || finding["severity"] == "info";
             !mild && finding["confidence"] != "possible"
         });
-        let mut told: Vec<&str> = Vec::new();
+        let mut given: Vec<&str> = Vec::new();
         for finding in serious {
             let detector = finding["detector"].as_str().unwrap_or_default();
-            told.push(detector);
+            given.push(detector);
             if !state.contains(&detector) {
                 wrong.push(format!("accuses what is healthy: {}", finding["title"]));
             }
         }
-        for missing in state.iter().filter(|detector| !told.contains(detector)) {
+        for missing in state.iter().filter(|detector| !given.contains(detector)) {
             wrong.push(format!("does not tell {missing}"));
         }
     }
     let expected = SNIPPETS.iter().find(|(snippet, _)| name.strip_suffix(".txt") == Some(snippet));
     if let Some((_, expected)) = expected {
-        let mut told: Vec<&str> = report["findings"]
+        let mut given: Vec<&str> = report["findings"]
             .as_array()
             .into_iter()
             .flatten()
             .filter_map(|finding| finding["detector"].as_str())
             .filter(|detector| !detector.starts_with("rbac-"))
             .collect();
-        told.sort_unstable();
-        told.dedup();
-        if told != *expected {
-            wrong.push(format!("finds {told:?} instead of {expected:?}"));
+        given.sort_unstable();
+        given.dedup();
+        if given != *expected {
+            wrong.push(format!("finds {given:?} instead of {expected:?}"));
         }
     }
     if let Some(stem) = name.strip_suffix(".tar.gz") {
@@ -403,12 +403,12 @@ fn services(report: &Value) -> Vec<String> {
         let of =
             |finding: &&&Value| finding["detector"] == detector && text(finding, "title").contains(about);
         let found: Vec<_> = findings.iter().filter(of).collect();
-        let [one] = found.as_slice() else {
+        let [item] = found.as_slice() else {
             wrong.push(format!("{id}: {} findings {detector} about {about}", found.len()));
             continue;
         };
-        let words = SERVICE_WORDS.iter().find(|(own, _)| *own == id).map_or("", |(_, words)| words);
-        if !text(one, "cause").contains(words) {
+        let words = SERVICE_WORDS.iter().find(|(ours, _)| *ours == id).map_or("", |(_, words)| words);
+        if !text(item, "cause").contains(words) {
             wrong.push(format!("{id}: the cause does not say \"{words}\""));
         }
     }
@@ -419,7 +419,8 @@ fn services(report: &Value) -> Vec<String> {
         let detector = text(finding, "detector");
         let of_services = detector.starts_with("service-") || detector.starts_with("policy-");
         let title = text(finding, "title");
-        let planted = SERVICE_REASONS.iter().any(|(_, own, about)| *own == detector && title.contains(about));
+        let planted =
+            SERVICE_REASONS.iter().any(|(_, ours, about)| *ours == detector && title.contains(about));
         if of_services && !planted && !known.iter().any(|words| title.contains(words)) {
             wrong.push(format!("accuses what is healthy: {title}"));
         }
@@ -450,7 +451,7 @@ fn roots(report: &Value) -> Vec<String> {
         let planted = SERVICE_REASONS
             .iter()
             .chain(&POD_REASONS)
-            .any(|(_, own, about)| *own == detector && text(&finding["title"]).contains(about));
+            .any(|(_, ours, about)| *ours == detector && text(&finding["title"]).contains(about));
         for link in links {
             let by = text(&link["by"]);
             let behind = by.split('.').next().unwrap_or_default();

@@ -149,8 +149,8 @@ fn differences(case: &Path) -> Result<(), String> {
     for seen in facts.objects.namespaces.values_mut() {
         let labels = &seen.object.metadata.labels;
         let name = ("kubernetes.io/metadata.name".into(), seen.object.metadata.name.clone());
-        let own = labels.iter().map(|(key, value)| (key.clone(), value.clone()));
-        seen.object.metadata.labels = own.chain([name]).collect();
+        let ours = labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+        seen.object.metadata.labels = ours.chain([name]).collect();
     }
     let cluster = Cluster::freeze(facts);
     let resolver = Resolver::new(&cluster);
@@ -183,8 +183,8 @@ fn differences(case: &Path) -> Result<(), String> {
             let outside = End::Address(IpAddr::V4(*address));
             let of = |inward: bool| {
                 wanted.iter().find(|((a, b), _)| {
-                    let (own, other) = if inward { (b, a) } else { (a, b) };
-                    own == &from.shown
+                    let (ours, other) = if inward { (b, a) } else { (a, b) };
+                    ours == &from.shown
                         && range(other).is_some_and(|(first, last)| (first..=last).contains(address))
                 })
             };
@@ -237,12 +237,12 @@ fn workloads(cluster: &Cluster) -> Vec<Workload> {
             found.entry(format!("{}/{}[{kind}]", namespace(key), key.name)).or_insert_with(|| key.clone());
         }
     }
-    found.into_iter().map(|(shown, pod)| Workload { shown, pod }).collect()
+    found.into_iter().map(|(text, pod)| Workload { text, pod }).collect()
 }
 
 /// `All Connections`, `SCTP 7070,TCP 8080-8081`, or nothing.
 fn shown(ports: &[Ports]) -> Result<String, String> {
-    if ports.iter().any(|one| !one.unknown.is_empty()) {
+    if ports.iter().any(|port| !port.unknown.is_empty()) {
         return Err("an answer is unknown".to_owned());
     }
     if ports.iter().all(Ports::all) {
@@ -250,12 +250,12 @@ fn shown(ports: &[Ports]) -> Result<String, String> {
     }
     let mut words: Vec<String> = ports
         .iter()
-        .filter(|one| !one.open.is_empty())
-        .map(|one| {
-            let ranges = one.open.iter().map(|(first, last)| {
+        .filter(|port| !port.open.is_empty())
+        .map(|port| {
+            let ranges = port.open.iter().map(|(first, last)| {
                 if first == last { first.to_string() } else { format!("{first}-{last}") }
             });
-            format!("{} {}", one.protocol.name(), ranges.collect::<Vec<_>>().join(","))
+            format!("{} {}", port.protocol.name(), ranges.collect::<Vec<_>>().join(","))
         })
         .collect();
     words.sort();

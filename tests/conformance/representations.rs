@@ -96,19 +96,19 @@ fn facts(path: &Path) -> Facts {
     facts
 }
 
-fn claims(facts: &Facts) -> Claims {
-    let all = facts.objects.claims().into_iter();
-    all.map(|(kind, key, _, claims)| ((kind.to_owned(), key), claims.into_iter().collect())).collect()
+fn statements(facts: &Facts) -> Claims {
+    let all = facts.objects.statements().into_iter();
+    all.map(|(kind, key, _, statements)| ((kind.to_owned(), key), statements.into_iter().collect())).collect()
 }
 
 /// Compares every representation with JSON; gives the differences.
 pub(crate) fn compare(lab: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     let reference = facts(&lab.join("json"));
-    let expected = claims(&reference);
+    let expected = statements(&reference);
     for (name, path) in &REPRESENTATIONS[1..] {
         let read = facts(&lab.join(path));
-        let found = claims(&read);
+        let found = statements(&read);
         // The stream was taken of two namespaces only.
         let namespaces: BTreeSet<&str> =
             found.keys().filter_map(|(_, key)| key.split_once('/')).map(|(namespace, _)| namespace).collect();
@@ -116,19 +116,19 @@ pub(crate) fn compare(lab: &Path) -> Vec<String> {
             *name != "dump-stream"
                 || key.split_once('/').is_none_or(|(namespace, _)| namespaces.contains(namespace))
         };
-        for ((kind, key), said) in expected.iter().filter(|((_, key), _)| within(key)) {
+        for ((kind, key), message) in expected.iter().filter(|((_, key), _)| within(key)) {
             let carried: Vec<_> =
                 CARRIED.iter().filter(|(of, by, _)| of == kind && by.contains(name)).collect();
             let Some((_, _, fields)) = carried.first() else {
                 continue;
             };
-            let Some(told) = found.get(&(kind.clone(), key.clone())) else {
+            let Some(given) = found.get(&(kind.clone(), key.clone())) else {
                 wrong.push(format!("{name}: {kind} {key} is missing"));
                 continue;
             };
-            for (field, value) in said {
+            for (field, value) in message {
                 let held = **fields == *ALL || fields.contains(field);
-                match told.get(field) {
+                match given.get(field) {
                     Some(other) if held && other != value => {
                         wrong.push(format!("{name}: {kind} {key}, {field}: {other}, not {value}"));
                     }
@@ -141,9 +141,9 @@ pub(crate) fn compare(lab: &Path) -> Vec<String> {
                     _ => {}
                 }
             }
-            for (field, value) in told {
+            for (field, value) in given {
                 let held = **fields == *ALL || fields.contains(field);
-                if held && !said.contains_key(field) {
+                if held && !message.contains_key(field) {
                     wrong.push(format!(
                         "{name}: {kind} {key} claims {field}: {value}, of which JSON says nothing"
                     ));

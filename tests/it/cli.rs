@@ -28,12 +28,12 @@ fn by_default_it_writes_a_page_and_a_text_named_after_the_bundle() {
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     let names: Vec<_> = common::files(temp.path()).iter().map(|path| common::name(path)).collect();
     assert_eq!(names, ["contoso-shop.report.html", "contoso-shop.report.md"]);
-    let said = text(&output.stdout);
+    let message = text(&output.stdout);
     assert!(
-        said.contains("Causes, worst first") && said.contains("Wrote contoso-shop.report.html"),
-        "{said}"
+        message.contains("Causes, worst first") && message.contains("Wrote contoso-shop.report.html"),
+        "{message}"
     );
-    assert!(!said.contains('\u{1b}'), "no colours into a pipe");
+    assert!(!message.contains('\u{1b}'), "no colours into a pipe");
     assert!(output.stderr.is_empty(), "no progress bar without a terminal");
 }
 
@@ -82,8 +82,8 @@ fn a_bundle_that_is_not_there_is_code_1() {
     let temp = tempfile::tempdir().unwrap();
     let output = run(temp.path(), &["report", "missing.tar.gz"]);
     assert_eq!(code(&output), 1);
-    let said = text(&output.stderr);
-    assert!(said.contains("missing.tar.gz") && said.contains("check the path"), "{said}");
+    let message = text(&output.stderr);
+    assert!(message.contains("missing.tar.gz") && message.contains("check the path"), "{message}");
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn flows_are_answered_in_their_order_and_broken_ones_say_so() {
     let output = text(&run(temp.path(), &["reach", &bundle, "--flows", &file.to_string_lossy()]).stdout);
     let decisions: Vec<serde_json::Value> =
         output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let words: Vec<&str> = decisions.iter().map(|one| one["decision"].as_str().unwrap()).collect();
+    let words: Vec<&str> = decisions.iter().map(|decision| decision["decision"].as_str().unwrap()).collect();
     assert_eq!(words, ["denied", "unknown", "allowed", "unknown"]);
     assert_eq!(decisions[0]["ingress"]["isolated_by"][0], "shop/default-deny");
     assert!(decisions[1]["error"].as_str().unwrap().starts_with("not a flow"));

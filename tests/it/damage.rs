@@ -317,11 +317,11 @@ fn links_are_followed_within_their_archive_and_counted_once() {
     add("by-pod/gone.log", Some("../logs/gone.log"), b"");
     add("by-pod/out", Some("../../etc/passwd"), b"");
     let facts = read(&written(temp.path(), "b.tar", &builder.into_inner().unwrap()));
-    let told = |name: &str| facts.coverage.entries[name].not_text.clone().unwrap();
-    assert_eq!(told("by-pod/cart.log"), "link to ../logs/cart.log: read there");
-    assert_eq!(told("by-pod/all"), "link to ../logs: a folder, read there");
-    assert_eq!(told("by-pod/gone.log"), "link to ../logs/gone.log: not in the bundle");
-    assert_eq!(told("by-pod/out"), "link to ../../etc/passwd: leads out of the bundle, not followed");
+    let given = |name: &str| facts.coverage.entries[name].not_text.clone().unwrap();
+    assert_eq!(given("by-pod/cart.log"), "link to ../logs/cart.log: read there");
+    assert_eq!(given("by-pod/all"), "link to ../logs: a folder, read there");
+    assert_eq!(given("by-pod/gone.log"), "link to ../logs/gone.log: not in the bundle");
+    assert_eq!(given("by-pod/out"), "link to ../../etc/passwd: leads out of the bundle, not followed");
     let (_, denial) = facts.denials.map.iter().next().unwrap();
     assert_eq!(denial.count().0, 1);
 }

@@ -25,7 +25,9 @@ fn told(name: &str, text: &str) -> (Vec<String>, Diagnosis) {
         .flat_map(|finding| {
             let identity = finding.details["identity"].as_str().unwrap().to_owned();
             let permissions = finding.details["permissions"].as_array().unwrap().clone();
-            permissions.into_iter().map(move |one| format!("{identity} {}", one["shown"].as_str().unwrap()))
+            permissions
+                .into_iter()
+                .map(move |permission| format!("{identity} {}", permission["text"].as_str().unwrap()))
         })
         .collect();
     all.sort();
@@ -141,16 +143,16 @@ fn the_access_log_tells_what_and_says_that_it_does_not_tell_who() {
     }
     let (missing, found) = told("a", &log);
     assert!(missing.is_empty(), "nobody may be accused: {missing:?}");
-    let shown: Vec<String> = found
+    let text: Vec<String> = found
         .findings
         .iter()
         .flat_map(|finding| finding.details["permissions"].as_array().unwrap().clone())
-        .map(|one| one["shown"].as_str().unwrap().to_owned())
+        .map(|finding| finding["text"].as_str().unwrap().to_owned())
         .collect();
     for (_, verb, resource, ..) in DENIED {
         assert!(
-            shown.iter().any(|one| one.starts_with(&format!("{verb} {resource}"))),
-            "{verb} {resource} is not among {shown:?}"
+            text.iter().any(|item| item.starts_with(&format!("{verb} {resource}"))),
+            "{verb} {resource} is not among {text:?}"
         );
     }
     assert!(found.summary.contains("only the audit log would tell"), "{}", found.summary);

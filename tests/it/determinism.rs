@@ -20,9 +20,9 @@ fn rendered(path: &Path, options: &Options) -> Vec<String> {
 fn one_thread_and_many_give_the_same_bytes() {
     for bundle in ["bundles/contoso-shop", "detectors/pod-ip-leak/hit", "inputs"] {
         let path = common::sample(bundle);
-        let one = rendered(&path, &common::threads(1));
+        let item = rendered(&path, &common::threads(1));
         for threads in [2, 3, 16] {
-            assert_eq!(one, rendered(&path, &common::threads(threads)), "{bundle} on {threads} threads");
+            assert_eq!(item, rendered(&path, &common::threads(threads)), "{bundle} on {threads} threads");
         }
     }
 }
@@ -51,13 +51,13 @@ fn long_logs(folder: &Path) {
 fn files_of_many_blocks_are_read_alike_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     long_logs(folder.path());
-    let one = common::facts(folder.path(), &common::threads(1));
-    assert!(one.objects.pods.len() > 1000, "{}", one.objects.pods.len());
-    let entry = one.coverage.entries.values().next().unwrap();
+    let fact = common::facts(folder.path(), &common::threads(1));
+    assert!(fact.objects.pods.len() > 1000, "{}", fact.objects.pods.len());
+    let entry = fact.coverage.entries.values().next().unwrap();
     assert!(entry.bytes > 2_000_000, "the sample must span several blocks");
-    assert!(one.coverage.entries.values().all(|entry| entry.problems.is_empty()), "{:?}", one.coverage);
+    assert!(fact.coverage.entries.values().all(|entry| entry.problems.is_empty()), "{:?}", fact.coverage);
     for threads in [2, 5] {
-        assert_eq!(one, common::facts(folder.path(), &common::threads(threads)));
+        assert_eq!(fact, common::facts(folder.path(), &common::threads(threads)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::common;
 use kubetriage::detectors::{Confidence, Finding, Severity};
-use kubetriage::diagnosis::{Decision, Diagnosis};
+use kubetriage::diagnosis::{Diagnosis, VerdictKind};
 
 /// A bundle of these files.
 fn diagnosed(files: &[(&str, &str)]) -> Diagnosis {
@@ -16,15 +16,15 @@ fn diagnosed(files: &[(&str, &str)]) -> Diagnosis {
 }
 
 fn only<'a>(found: &'a Diagnosis, detector: &str) -> &'a Finding {
-    let all: Vec<&Finding> = found.findings.iter().filter(|one| one.detector == detector).collect();
-    let names: Vec<&str> = found.findings.iter().map(|one| one.title.as_str()).collect();
+    let all: Vec<&Finding> = found.findings.iter().filter(|finding| finding.detector == detector).collect();
+    let names: Vec<&str> = found.findings.iter().map(|finding| finding.title.as_str()).collect();
     assert_eq!(all.len(), 1, "{detector}: {names:?}");
     all[0]
 }
 
-fn verdict<'a>(found: &'a Diagnosis, id: &str) -> (Decision, &'a str) {
-    let one = found.verdicts.iter().find(|one| one.id == id).unwrap();
-    (one.verdict, &one.reason)
+fn verdict<'a>(found: &'a Diagnosis, id: &str) -> (VerdictKind, &'a str) {
+    let verdict = found.verdicts.iter().find(|verdict| verdict.id == id).unwrap();
+    (verdict.verdict, &verdict.reason)
 }
 
 const AKS: &str = r#"{"id":"/subscriptions/s/resourcegroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","resourceGroup":"rg","location":"westeurope","fqdn":"prod-1.hcp.westeurope.azmk8s.io","powerState":{"code":"Running"},"provisioningState":"Succeeded","nodeResourceGroup":"MC","agentPoolProfiles":[{"name":"np1","count":2}],"networkProfile":{"outboundType":"loadBalancer"},"apiServerAccessProfile":RANGES}"#;
@@ -79,7 +79,7 @@ fn no_ranges_rule_that_cause_out() {
         ("client.txt", "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n"),
         ("aks.json", &aks("null")),
     ]);
-    assert_eq!(verdict(&found, "client-not-in-authorized-ranges").0, Decision::RuledOut);
+    assert_eq!(verdict(&found, "client-not-in-authorized-ranges").0, VerdictKind::RuledOut);
     assert_eq!(only(&found, "client-blocked-on-the-way").confidence, Confidence::Likely);
 }
 
@@ -92,7 +92,7 @@ fn an_address_asked_in_a_pod_is_the_nodes_and_not_the_clients() {
     ]);
     let finding = only(&found, "node-egress-not-in-authorized-ranges");
     assert_eq!(finding.confidence, Confidence::Possible, "nothing fails: it is a risk");
-    assert!(found.findings.iter().all(|one| one.detector != "client-not-in-authorized-ranges"));
+    assert!(found.findings.iter().all(|finding| finding.detector != "client-not-in-authorized-ranges"));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_pod_list_for_the_guides_curl_rules_out_that_pods_cannot_reach_the_api_serve
     let found =
         diagnosed(&[("session.txt", transcript), ("shop/cart-1/logs.txt", "2026-11-23T09:00:00Z started\n")]);
     let (decision, reason) = verdict(&found, "pod-cannot-reach-api-server");
-    assert_eq!(decision, Decision::RuledOut, "{reason}");
+    assert_eq!(decision, VerdictKind::RuledOut, "{reason}");
     assert!(reason.contains("reached"), "{reason}");
 }
 
@@ -121,7 +121,7 @@ fn a_forbidden_answer_is_rbac_and_no_network_fault() {
         only(&found, "rbac-missing-permission").details["identity"],
         "system:serviceaccount:default:default"
     );
-    assert!(found.findings.iter().all(|one| one.detector != "pod-cannot-reach-api-server"));
+    assert!(found.findings.iter().all(|finding| finding.detector != "pod-cannot-reach-api-server"));
 }
 
 #[test]
@@ -133,10 +133,10 @@ fn the_guides_missing_service_and_pods_are_no_fault_on_aks() {
     assert!(
         found.findings.is_empty(),
         "{:?}",
-        found.findings.iter().map(|one| &one.title).collect::<Vec<_>>()
+        found.findings.iter().map(|finding| &finding.title).collect::<Vec<_>>()
     );
     let (decision, reason) = verdict(&found, "api-server-pod-unhealthy");
-    assert_eq!(decision, Decision::RuledOut);
+    assert_eq!(decision, VerdictKind::RuledOut);
     assert!(reason.contains("normal") && reason.contains("kubernetes-internal"), "{reason}");
 }
 
@@ -161,7 +161,7 @@ fn four_kinds_of_429_are_four_causes() {
         ),
     ] {
         let found = diagnosed(&[("ticket.txt", text)]);
-        let causes: Vec<&str> = found.findings.iter().map(|one| one.detector).collect();
+        let causes: Vec<&str> = found.findings.iter().map(|finding| finding.detector).collect();
         assert_eq!(causes, [cause], "{text}");
     }
     let waits = "I1123 09:34:38.455763   17683 request.go:696] Waited for 1.05s due to client-side throttling, not priority and fairness, request: GET:https://x:443/api\n";
@@ -191,13 +191,13 @@ fn etcd_is_as_full_as_its_metrics_say() {
     let found = size("3.1e+08", &on_aks);
     assert_eq!(
         verdict(&found, "etcd-full"),
-        (Decision::RuledOut, "it is not full: its database has 0.3 GiB of 8.0 GiB")
+        (VerdictKind::RuledOut, "it is not full: its database has 0.3 GiB of 8.0 GiB")
     );
     // Elsewhere the limit is what somebody set, and an application's own etcd is nobody's fault here.
     assert_eq!(only(&size("8.4e+09", &[]), "etcd-full").severity, Severity::Low);
-    let own = "etcd_mvcc_db_total_size_in_bytes 2.1e+09\netcd_server_quota_backend_bytes 2.147483648e+09\n";
-    let found = diagnosed(&[("milvus-etcd.txt", own), on_aks[0]]);
-    assert_eq!(verdict(&found, "etcd-full").0, Decision::NotEvaluated);
+    let ours = "etcd_mvcc_db_total_size_in_bytes 2.1e+09\netcd_server_quota_backend_bytes 2.147483648e+09\n";
+    let found = diagnosed(&[("milvus-etcd.txt", ours), on_aks[0]]);
+    assert_eq!(verdict(&found, "etcd-full").0, VerdictKind::NotEvaluated);
 }
 
 const PRIVATE: &str = r#"{"id":"/subscriptions/s/resourcegroups/rg/providers/Microsoft.ContainerService/managedClusters/prod","name":"prod","resourceGroup":"rg","location":"westeurope","privateFqdn":"prod-1.0f.privatelink.westeurope.azmk8s.io","powerState":{"code":"Running"},"agentPoolProfiles":[{"name":"np1","count":2}],"networkProfile":{"outboundType":"loadBalancer"},"apiServerAccessProfile":{"enablePrivateCluster":true}}"#;
@@ -259,21 +259,21 @@ fn addresses_of_two_kinds_or_of_two_clusters_are_not_compared() {
         ("dns.txt", &answer("prod-1.hcp.westeurope.azmk8s.io")),
     ]);
     let (decision, why) = verdict(&found, "api-server-name-stale");
-    assert_eq!(decision, Decision::NotEvaluated, "{why}");
+    assert_eq!(decision, VerdictKind::NotEvaluated, "{why}");
     // Another cluster's name.
     let found = diagnosed(&[
         ("aks.json", &aks("null")),
         ("default.json", &kubernetes_at("20.9.9.9")),
         ("dns.txt", &answer("test-1.hcp.westeurope.azmk8s.io")),
     ]);
-    assert_eq!(verdict(&found, "api-server-name-stale").0, Decision::NotEvaluated);
+    assert_eq!(verdict(&found, "api-server-name-stale").0, VerdictKind::NotEvaluated);
     // The same address.
     let found = diagnosed(&[
         ("aks.json", &aks("null")),
         ("default.json", &kubernetes_at("20.1.2.3")),
         ("dns.txt", &answer("prod-1.hcp.westeurope.azmk8s.io")),
     ]);
-    assert_eq!(verdict(&found, "api-server-name-stale").0, Decision::RuledOut);
+    assert_eq!(verdict(&found, "api-server-name-stale").0, VerdictKind::RuledOut);
 }
 
 #[test]
@@ -290,8 +290,8 @@ fn a_proxy_is_judged_by_its_urls_its_exceptions_and_by_who_did_not_get_past_it()
         found
             .findings
             .iter()
-            .filter(|one| one.detector == "http-proxy-misconfigured")
-            .map(|one| format!("{} {}", one.confidence.name(), one.title))
+            .filter(|finding| finding.detector == "http-proxy-misconfigured")
+            .map(|finding| format!("{} {}", finding.confidence.name(), finding.title))
             .collect()
     };
     let found = titles(

@@ -85,7 +85,7 @@ fn together_with_a_refusal_it_is_likely() {
 fn no_available_addresses_broken_over_lines_names_pod_node_and_count() {
     let found = findings(NO_ADDRESS);
     assert_eq!((found[0].detector, found[0].count), ("pod-ip-exhausted", 204));
-    let subjects: Vec<&str> = found[0].subjects.iter().map(|one| one.name.as_str()).collect();
+    let subjects: Vec<&str> = found[0].subjects.iter().map(|subject| subject.name.as_str()).collect();
     assert_eq!(subjects, ["k8s-agentpool-00011101-0", "deployment-azuredisk6-874857994-487td"]);
 }
 
@@ -93,5 +93,10 @@ fn no_available_addresses_broken_over_lines_names_pod_node_and_count() {
 fn not_enough_addresses_broken_over_lines_waits_for_azure() {
     let found = findings(NOT_ENOUGH);
     assert_eq!(found[0].detector, "cns-waiting");
-    assert!(found[0].subjects.iter().any(|one| one.name == "a_podname" && one.namespace == "my_namespace"));
+    assert!(
+        found[0]
+            .subjects
+            .iter()
+            .any(|subject| subject.name == "a_podname" && subject.namespace == "my_namespace")
+    );
 }

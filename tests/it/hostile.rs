@@ -228,7 +228,10 @@ fn an_empty_bundle_is_an_answer() {
     assert!(found.findings.is_empty());
     assert_eq!(found.coverage.entries[0].format, "empty");
     assert!(
-        found.verdicts.iter().all(|verdict| verdict.verdict == kubetriage::diagnosis::Decision::NotEvaluated)
+        found
+            .verdicts
+            .iter()
+            .all(|verdict| verdict.verdict == kubetriage::diagnosis::VerdictKind::NotEvaluated)
     );
 }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use kubetriage::cluster::Cluster;
-use kubetriage::cluster::ipam::{Books, Ipam, Ledger};
+use kubetriage::cluster::ipam::{Ipam, Ledger, NodeIpam};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -111,11 +111,11 @@ fn pods(slots: &[Slot], dual: bool) -> Value {
 }
 
 fn nodes() -> Value {
-    let node = |name: &str, ranges: [&str; 2], own: &str| {
+    let node = |name: &str, ranges: [&str; 2], ours: &str| {
         json!({
             "apiVersion": "v1", "kind": "Node", "metadata": { "name": name },
             "spec": { "podCIDR": ranges[0], "podCIDRs": ranges },
-            "status": { "addresses": [{ "type": "InternalIP", "address": own }], "allocatable": { "pods": "250" } },
+            "status": { "addresses": [{ "type": "InternalIP", "address": ours }], "allocatable": { "pods": "250" } },
         })
     };
     json!({ "apiVersion": "v1", "kind": "List", "items": [
@@ -290,7 +290,7 @@ fn truth(slots: &[Slot], named: bool, dual: bool) -> (u64, BTreeSet<IpAddr>, BTr
     found
 }
 
-fn told(books: &[&Books]) -> (u64, BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
+fn told(books: &[&NodeIpam]) -> (u64, BTreeSet<IpAddr>, BTreeSet<IpAddr>) {
     let mut found = (0, BTreeSet::new(), BTreeSet::new());
     for books in books {
         found.0 += books.v4.live + books.v6.live;
@@ -319,7 +319,7 @@ proptest! {
         // A listing of a single address, or of none, is no listing.
         prop_assume!(slots.len() > 2);
         let ledger = ledger(&slots, source, dual);
-        let books: Vec<&Books> = ledger.books.iter().filter(|books| books.ipam == ipam).collect();
+        let books: Vec<&NodeIpam> = ledger.books.iter().filter(|books| books.ipam == ipam).collect();
         prop_assert!(!books.is_empty(), "{ipam:?} gives no books");
         let (live, orphans, elsewhere) = truth(&slots, named, dual);
         let (told_live, told_orphans, told_elsewhere) = told(&books);

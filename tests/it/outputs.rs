@@ -56,7 +56,7 @@ fn junit_is_well_formed_and_its_numbers_agree() {
         let text = report(&bundle, "junit", &[]);
         let mut reader = quick_xml::Reader::from_str(&text);
         let (mut cases, mut failures, mut skipped) = (0, 0, 0);
-        let mut told = [0_u64; 3];
+        let mut given = [0_u64; 3];
         loop {
             use quick_xml::events::Event;
             match reader.read_event().unwrap() {
@@ -76,7 +76,7 @@ fn junit_is_well_formed_and_its_numbers_agree() {
                                     "skipped" => 2,
                                     _ => continue,
                                 };
-                                told[slot] += value.parse::<u64>().unwrap();
+                                given[slot] += value.parse::<u64>().unwrap();
                             }
                         }
                         _ => {}
@@ -86,7 +86,7 @@ fn junit_is_well_formed_and_its_numbers_agree() {
                 _ => {}
             }
         }
-        assert_eq!(told, [cases, failures, skipped]);
+        assert_eq!(given, [cases, failures, skipped]);
         assert!(failures > 0 && cases > 100);
     }
 }
@@ -96,16 +96,16 @@ fn skeleton(report: &Value) -> Vec<Value> {
     let findings = report["findings"].as_array().unwrap();
     let mut bones: Vec<Value> = findings
         .iter()
-        .map(|one| {
+        .map(|finding| {
             serde_json::json!([
-                one["detector"],
-                one["severity"],
-                one["confidence"],
-                one["count"],
-                one["first_seen"],
-                one["subjects"].as_array().unwrap().len(),
-                one["evidence"].as_array().unwrap().len(),
-                one["explained_by"].as_array().unwrap().len()
+                finding["detector"],
+                finding["severity"],
+                finding["confidence"],
+                finding["count"],
+                finding["first_seen"],
+                finding["subjects"].as_array().unwrap().len(),
+                finding["evidence"].as_array().unwrap().len(),
+                finding["explained_by"].as_array().unwrap().len()
             ])
         })
         .collect();
@@ -130,7 +130,7 @@ fn a_report_with_pseudonyms_has_the_same_findings_and_no_names() {
     }
     assert_eq!(text, report(&bundle, "json", &["--redact", "all"]), "the same bytes every time");
     let roots = hidden["root_causes"].as_array().unwrap();
-    let ids: Vec<&Value> = hidden["findings"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    let ids: Vec<&Value> = hidden["findings"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
     assert!(roots.iter().all(|root| ids.contains(&&root["id"])), "links lead somewhere");
 }
 

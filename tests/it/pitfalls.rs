@@ -269,7 +269,7 @@ fn a_table_never_overrides_the_object_and_the_difference_is_kept() {
     );
     let cart = facts.objects.pods.get("shop", "cart").unwrap();
     assert_eq!(&*cart.object.spec.node_name, "aks-2");
-    let fields: Vec<_> = cart.contradictions().iter().map(|one| one.field).collect();
+    let fields: Vec<_> = cart.contradictions().iter().map(|contradiction| contradiction.field).collect();
     assert_eq!(fields, ["node"]);
 }
 
@@ -446,7 +446,7 @@ fn state_files_of_the_cni_may_be_empty_or_cut() {
     assert_eq!(text(b"").coverage.entries["x"].not_text.as_deref(), Some("empty"));
     let facts = sample("azure-cni-state/cns-debug.json");
     let entries = facts.address_books.books.iter().flat_map(|(_, book)| &book.entries);
-    let moving = entries.filter(|one| one.holding == kubetriage::facts::Holding::Moving);
+    let moving = entries.filter(|entry| entry.holding == kubetriage::facts::Holding::Moving);
     assert_eq!(moving.count(), 1);
 }
 

@@ -90,7 +90,7 @@ fn peer() -> impl Strategy<Value = Value> {
 
 fn port() -> impl Strategy<Value = Value> {
     (0..6_usize, 0..4_usize, 0..4_usize).prop_map(|(kind, port, protocol)| {
-        let mut one = match kind {
+        let mut item = match kind {
             0 => json!({}),
             1 => json!({ "port": "web" }),
             2 => json!({ "port": "dns" }),
@@ -99,9 +99,9 @@ fn port() -> impl Strategy<Value = Value> {
         };
         // The last is the default.
         if let Some(protocol) = PROTOCOLS.get(protocol) {
-            one["protocol"] = json!(protocol);
+            item["protocol"] = json!(protocol);
         }
-        one
+        item
     })
 }
 
@@ -170,15 +170,15 @@ mod reference {
     fn labels_match(selector: &Value, labels: &dyn Fn(&str) -> Option<String>) -> bool {
         let pairs = selector["matchLabels"].as_object().into_iter().flatten();
         let mut all = pairs.map(|(key, value)| labels(key).as_deref() == value.as_str());
-        let of_expressions = selector["matchExpressions"].as_array().into_iter().flatten().all(|one| {
-            let own = labels(one["key"].as_str().unwrap());
+        let of_expressions = selector["matchExpressions"].as_array().into_iter().flatten().all(|item| {
+            let ours = labels(item["key"].as_str().unwrap());
             let listed =
-                || one["values"].as_array().unwrap().iter().any(|value| own.as_deref() == value.as_str());
-            match one["operator"].as_str().unwrap() {
-                "In" => own.is_some() && listed(),
-                "NotIn" => own.is_none() || !listed(),
-                "Exists" => own.is_some(),
-                _ => own.is_none(),
+                || item["values"].as_array().unwrap().iter().any(|value| ours.as_deref() == value.as_str());
+            match item["operator"].as_str().unwrap() {
+                "In" => ours.is_some() && listed(),
+                "NotIn" => ours.is_none() || !listed(),
+                "Exists" => ours.is_some(),
+                _ => ours.is_none(),
             }
         });
         all.all(|yes| yes) && of_expressions
@@ -234,7 +234,7 @@ mod reference {
             (Value::Null, _) => true,
             (Value::String(name), _) => {
                 let known = [("web", "TCP", 80), ("dns", "UDP", 81)];
-                matches!(to, Side::Pod(..)) && known.iter().any(|own| *own == (name, protocol, number))
+                matches!(to, Side::Pod(..)) && known.iter().any(|ours| *ours == (name, protocol, number))
             }
             (first, Some(last)) => (first.as_u64().unwrap()..=last).contains(&u64::from(number)),
             (only, None) => only.as_u64().unwrap() == u64::from(number),
@@ -244,13 +244,13 @@ mod reference {
     fn passes(
         policies: &[Value],
         ingress: bool,
-        own: Side,
+        ours: Side,
         peer: Side,
         to: Side,
         port: u16,
         protocol: &str,
     ) -> bool {
-        let Side::Pod(namespace, pod) = own else { return true };
+        let Side::Pod(namespace, pod) = ours else { return true };
         let (direction, word, kind) =
             if ingress { ("ingress", "from", "Ingress") } else { ("egress", "to", "Egress") };
         let mut isolated = false;
@@ -258,7 +258,7 @@ mod reference {
             let spec = &policy["spec"];
             let rules = spec[direction].as_array().unwrap();
             let applies = match spec["policyTypes"].as_array() {
-                Some(types) => types.iter().any(|one| one == kind),
+                Some(types) => types.iter().any(|type_| type_ == kind),
                 None => ingress || !rules.is_empty(),
             };
             let here = policy["metadata"]["namespace"] == NAMESPACES[namespace];
@@ -273,13 +273,13 @@ mod reference {
                         .as_array()
                         .unwrap()
                         .iter()
-                        .any(|one| peer_matches(one, NAMESPACES[namespace], peer));
+                        .any(|item| peer_matches(item, NAMESPACES[namespace], peer));
                 let ports = all("ports")
                     || rule["ports"]
                         .as_array()
                         .unwrap()
                         .iter()
-                        .any(|one| port_matches(one, to, port, protocol));
+                        .any(|item| port_matches(item, to, port, protocol));
                 if peers && ports {
                     return true;
                 }

@@ -128,7 +128,7 @@ fn naive(
     name: &str,
 ) -> bool {
     let has =
-        |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|own| own == word));
+        |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|ours| ours == word));
     let find = |kind: &str, namespace: &str, name: &str| {
         items.iter().find(|item| {
             item["kind"] == kind
@@ -148,10 +148,10 @@ fn naive(
                 "User" => subject["name"] == user,
                 "Group" => groups(user).iter().any(|group| subject["name"] == **group),
                 _ => {
-                    let own = subject["namespace"].as_str().unwrap_or(place);
-                    !own.is_empty()
+                    let ours = subject["namespace"].as_str().unwrap_or(place);
+                    !ours.is_empty()
                         && user
-                            == format!("system:serviceaccount:{own}:{}", subject["name"].as_str().unwrap())
+                            == format!("system:serviceaccount:{ours}:{}", subject["name"].as_str().unwrap())
                 }
             }
         });
@@ -217,19 +217,22 @@ fn objects(items: &[Value]) -> Objects {
     objects
 }
 
-fn audit(at: usize, asked: &Question<'_>) -> String {
-    let (group, resource, sub) = asked.thing;
+fn audit(at: usize, question: &Question<'_>) -> String {
+    let (group, resource, sub) = question.thing;
     let mut reference = json!({"resource": resource, "apiVersion": "v1"});
-    for (key, value) in
-        [("apiGroup", group), ("subresource", sub), ("namespace", asked.namespace), ("name", asked.name)]
-    {
+    for (key, value) in [
+        ("apiGroup", group),
+        ("subresource", sub),
+        ("namespace", question.namespace),
+        ("name", question.name),
+    ] {
         if !value.is_empty() {
             reference[key] = json!(value);
         }
     }
     json!({
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": format!("id-{at}"), "stage": "ResponseComplete", "requestURI": "/x",
-        "verb": asked.verb, "user": {"username": asked.user, "groups": groups(asked.user)}, "objectRef": reference,
+        "verb": question.verb, "user": {"username": question.user, "groups": groups(question.user)}, "objectRef": reference,
         "responseStatus": {"status": "Failure", "reason": "Forbidden", "code": 403},
         "requestReceivedTimestamp": "2026-11-23T10:00:00.000000Z", "annotations": {"authorization.k8s.io/decision": "forbid", "authorization.k8s.io/reason": ""},
     })
@@ -278,15 +281,15 @@ fn allowed_of(items: &[Value], finding: &Value) -> Vec<bool> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or("").to_owned();
     permissions
         .iter()
-        .flat_map(|one| {
+        .flat_map(|permission| {
             let (verb, group, resource, sub, namespace) = (
-                text(one, "verb"),
-                text(one, "api_group"),
-                text(one, "resource"),
-                text(one, "subresource"),
-                text(one, "namespace"),
+                text(permission, "verb"),
+                text(permission, "api_group"),
+                text(permission, "resource"),
+                text(permission, "subresource"),
+                text(permission, "namespace"),
             );
-            let names: Vec<String> = one["names"]
+            let names: Vec<String> = permission["names"]
                 .as_array()
                 .unwrap()
                 .iter()
@@ -308,13 +311,13 @@ proptest! {
     fn the_engine_agrees_with_the_naive_reference(items in world(), asked in prop::collection::vec((0..4_usize, 0..5_usize, 0..6_usize, 0..3_usize, any::<bool>()), 1..12)) {
         let objects = objects(&items);
         let authorizer = Authorizer::new(&objects);
-        for asked in asked.into_iter().map(question) {
-            let (group, resource, sub) = asked.thing;
-            let scope = if asked.namespace.is_empty() { Scope::Cluster } else { Scope::Namespace(asked.namespace.into()) };
+        for question in asked.into_iter().map(question) {
+            let (group, resource, sub) = question.thing;
+            let scope = if question.namespace.is_empty() { Scope::Cluster } else { Scope::Namespace(question.namespace.into()) };
             let target = Target::Resource { group: group.into(), resource: resource.into(), subresource: sub.into(), scope };
-            let groups = groups(asked.user);
-            let decision = authorizer.decide(&Review { user: asked.user, groups: &groups, verb: asked.verb, target: &target, name: asked.name });
-            let expected = naive(&items, asked.user, asked.verb, asked.thing, asked.namespace, asked.name);
+            let groups = groups(question.user);
+            let decision = authorizer.decide(&Review { user: question.user, groups: &groups, verb: question.verb, target: &target, name: question.name });
+            let expected = naive(&items, question.user, question.verb, question.thing, question.namespace, question.name);
             prop_assert_eq!(matches!(decision, Decision::Allowed { .. }), expected);
         }
     }
@@ -328,13 +331,13 @@ proptest! {
         let denied: Vec<Question<'_>> = asked
             .into_iter()
             .map(question)
-            .filter(|asked| !naive(&items, asked.user, asked.verb, asked.thing, asked.namespace, asked.name))
+            .filter(|question| !naive(&items, question.user, question.verb, question.thing, question.namespace, question.name))
             .collect();
         prop_assume!(!denied.is_empty());
         let temp = tempfile::tempdir().unwrap();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
         std::fs::write(temp.path().join("rbac.json"), list.to_string()).unwrap();
-        let log: Vec<String> = denied.iter().enumerate().map(|(at, asked)| audit(at, asked)).collect();
+        let log: Vec<String> = denied.iter().enumerate().map(|(at, question)| audit(at, question)).collect();
         std::fs::write(temp.path().join("audit.log"), log.join("\n")).unwrap();
         let report = serde_json::to_value(common::diagnosis(temp.path())).unwrap();
         let findings: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(|finding| finding["details"].get("bundle_rbac").is_some()).collect();

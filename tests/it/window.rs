@@ -87,17 +87,21 @@ fn a_refusal_that_an_event_goes_on_to_tell_counts() {
     let since = time::rfc3339(b"2026-11-23T00:00:00Z").unwrap().0.resolve(None);
     let options = Options { window: Window { since, until: None }, ..Options::default() };
     let found = diagnose(&[Input::Path(folder.path().to_owned())], &options).unwrap();
-    assert!(found.findings.iter().any(|one| one.detector == "forbidden-not-by-rbac"), "{}", found.summary);
+    assert!(
+        found.findings.iter().any(|finding| finding.detector == "forbidden-not-by-rbac"),
+        "{}",
+        found.summary
+    );
     let words = "Of logs and events, only what happened from 2026-11-23 00:00:00Z counts.";
     assert!(found.summary.ends_with(words), "{}", found.summary);
 }
 
 #[test]
 fn events_that_were_sent_are_not_asked_for_since_they_are_of_another_time() {
-    let asked = |found: &Diagnosis| found.ask_for.iter().any(|ask| ask.command.contains("get events"));
+    let question = |found: &Diagnosis| found.ask_for.iter().any(|ask| ask.command.contains("get events"));
     let (found, text) = diagnosed(Some("2026-12-01T00:00:00Z"), None);
-    assert!(!text.contains("shop/on") && !asked(&found), "{:?}", found.ask_for);
+    assert!(!text.contains("shop/on") && !question(&found), "{:?}", found.ask_for);
     let empty = tempfile::tempdir().unwrap();
     std::fs::write(empty.path().join("apiserver.log"), KLOG).unwrap();
-    assert!(asked(&common::diagnosis(empty.path())), "what is missing is asked for");
+    assert!(question(&common::diagnosis(empty.path())), "what is missing is asked for");
 }

@@ -99,7 +99,7 @@ pub struct AksCluster {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Pool {
+struct UpgradePool {
     name: Option<String>,
     count: Option<u64>,
     ostype: Option<String>,
@@ -145,7 +145,7 @@ impl AksCluster {
     }
 
     /// For people: the name, or what stands for it.
-    pub fn shown(&self) -> String {
+    pub fn label(&self) -> String {
         if self.name.is_empty() { "the cluster".to_owned() } else { format!("cluster {}", self.name) }
     }
 
@@ -164,14 +164,14 @@ impl AksCluster {
 
     /// As evidence, with words on what it says.
     pub fn evidence(&self, field: &str, words: &str) -> Option<Evidence> {
-        Some(at(self.place.as_ref()?, &format!("AKS {}, {field}", self.shown()), words))
+        Some(at(self.place.as_ref()?, &format!("AKS {}, {field}", self.label()), words))
     }
 
     pub(super) fn read(place: &Place, resource: &AzureResource) -> Self {
         let get = |path: &[&str]| path.iter().try_fold(&resource.value, |value, key| value.get(key));
         let text = |path: &[&str]| get(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let flag = |path: &[&str]| get(path).and_then(Value::as_bool).unwrap_or(false);
-        let pools: Vec<Pool> = resource.part("agentpoolprofiles");
+        let pools: Vec<UpgradePool> = resource.part("agentpoolprofiles");
         let access = "apiserveraccessprofile";
         let mut ranges = texts(get(&[access, "authorizedipranges"]));
         // API versions of 2019.
@@ -224,7 +224,7 @@ impl AksCluster {
                 .iter()
                 .filter(|pool| {
                     let is = |value: &Option<String>, word: &str| {
-                        value.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(word))
+                        value.as_deref().is_some_and(|ours| ours.eq_ignore_ascii_case(word))
                     };
                     is(&pool.ostype, "windows") || is(&pool.r#type, "availabilityset")
                 })

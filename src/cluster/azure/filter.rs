@@ -127,14 +127,14 @@ impl SecurityGroup {
                 continue;
             }
             let prefixes = if inbound { &rule.from } else { &rule.to };
-            let own = if inbound { &rule.to } else { &rule.from };
+            let ours = if inbound { &rule.to } else { &rule.from };
             // A rule for another part of the network than the nodes may not hold for them.
-            let whole_self = own.is_empty() || own.iter().any(|prefix| self.is_of_nodes(prefix));
+            let whole_self = ours.is_empty() || ours.iter().any(|prefix| self.is_of_nodes(prefix));
             let covered = prefixes.iter().map(|prefix| covers(prefix, far));
             let (mut all, mut part) = (false, rule.by_group);
-            for one in covered {
-                all |= matches!(one, Covers::All);
-                part |= matches!(one, Covers::Part);
+            for item in covered {
+                all |= matches!(item, Covers::All);
+                part |= matches!(item, Covers::Part);
             }
             if all && whole_self && !rule.by_group {
                 let differs = if rule.allow { part_denies } else { part_allows };
@@ -161,7 +161,8 @@ impl SecurityGroup {
 
     /// Whether a prefix holds for all nodes.
     fn is_of_nodes(&self, prefix: &str) -> bool {
-        let holds = |range: IpNet| !self.nodes.is_empty() && self.nodes.iter().all(|own| range.contains(own));
+        let holds =
+            |range: IpNet| !self.nodes.is_empty() && self.nodes.iter().all(|node| range.contains(node));
         matches!(covers(prefix, Far::Network), Covers::All) || range(prefix).is_some_and(holds)
     }
 
@@ -184,8 +185,8 @@ impl SecurityGroup {
 
 fn rule(value: &Value) -> Option<SecurityRule> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let both = |one: &str, many: &str| {
-        let mut all = texts(value.get(one));
+    let both = |item: &str, many: &str| {
+        let mut all = texts(value.get(item));
         all.extend(texts(value.get(many)));
         all
     };

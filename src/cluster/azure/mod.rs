@@ -43,7 +43,7 @@ impl Subnet {
 
 /// A virtual network.
 #[derive(Clone, Debug, Default)]
-pub struct Network {
+pub struct VirtualNetwork {
     /// In lower case.
     pub id: String,
     /// Its name.
@@ -157,7 +157,7 @@ pub struct Azure {
     /// Security groups.
     pub groups: Vec<SecurityGroup>,
     /// Networks.
-    pub networks: Vec<Network>,
+    pub networks: Vec<VirtualNetwork>,
     /// Subnets.
     pub subnets: Vec<Subnet>,
     /// Routes.
@@ -173,7 +173,7 @@ pub struct Azure {
 /// One text, or a list of texts.
 fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
-        Some(Value::String(one)) if !one.is_empty() => vec![one.clone()],
+        Some(Value::String(item)) if !item.is_empty() => vec![item.clone()],
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
         _ => Vec::new(),
     }
@@ -182,12 +182,12 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 /// The ids of a list of references, in lower case.
 fn ids(value: Option<&Value>) -> Vec<String> {
     let all = value.and_then(Value::as_array).into_iter().flatten();
-    all.filter_map(|one| one.get("id")?.as_str()).map(str::to_ascii_lowercase).collect()
+    all.filter_map(|item| item.get("id")?.as_str()).map(str::to_ascii_lowercase).collect()
 }
 
 /// The id of a reference, in lower case.
 fn id_of(value: Option<&Value>) -> String {
-    value.and_then(|one| one.get("id")?.as_str()).unwrap_or_default().to_ascii_lowercase()
+    value.and_then(|item| item.get("id")?.as_str()).unwrap_or_default().to_ascii_lowercase()
 }
 
 /// A range, or a single address.
@@ -246,7 +246,7 @@ impl Azure {
             })
             .collect();
         azure.networks = of(AzureKind::VirtualNetwork)
-            .map(|(place, resource)| Network {
+            .map(|(place, resource)| VirtualNetwork {
                 id: resource.id.to_string(),
                 name: resource.name.to_string(),
                 place: Some(place.clone()),
@@ -262,7 +262,7 @@ impl Azure {
             only.of_nodes |= pools.is_empty();
         }
         azure.groups =
-            of(AzureKind::SecurityGroup).map(|(place, one)| SecurityGroup::read(place, one)).collect();
+            of(AzureKind::SecurityGroup).map(|(place, item)| SecurityGroup::read(place, item)).collect();
         for (_, subnet) in
             of(AzureKind::Subnet).filter(|(_, subnet)| pools.iter().any(|id| **id == *subnet.id))
         {
@@ -275,8 +275,8 @@ impl Azure {
         }
         // The group says itself which subnets it filters.
         for (_, resource) in of(AzureKind::SecurityGroup) {
-            let own = ids(resource.value.get("subnets"));
-            let ours = own.iter().any(|id| pools.contains(&id));
+            let current = ids(resource.value.get("subnets"));
+            let ours = current.iter().any(|id| pools.contains(&id));
             azure
                 .groups
                 .iter_mut()
@@ -292,8 +292,8 @@ impl Azure {
         azure.groups.iter_mut().for_each(|group| group.nodes.clone_from(&nodes));
         azure.routes = routes(facts, &azure.subnets, &pools);
         azure.zones = zones(facts);
-        azure.endpoints = of(AzureKind::PrivateEndpoint).map(|(place, one)| endpoint(place, one)).collect();
-        azure.firewalls = of(AzureKind::Firewall).map(|(place, one)| firewall(place, one)).collect();
+        azure.endpoints = of(AzureKind::PrivateEndpoint).map(|(place, item)| endpoint(place, item)).collect();
+        azure.firewalls = of(AzureKind::Firewall).map(|(place, item)| firewall(place, item)).collect();
         azure.egress = egress(facts, &azure.clusters);
         azure
     }
@@ -301,7 +301,7 @@ impl Azure {
     /// The cluster, when there is exactly one.
     pub fn cluster(&self) -> Option<&AksCluster> {
         match self.clusters.as_slice() {
-            [one] => Some(one),
+            [item] => Some(item),
             _ => None,
         }
     }
@@ -318,19 +318,19 @@ impl Azure {
 
     /// Groups that filter the cluster's nodes; the only one of a bundle is taken for theirs when nothing tells.
     pub fn node_groups(&self) -> Vec<&SecurityGroup> {
-        let own: Vec<_> = self.groups.iter().filter(|group| group.of_subnet || group.of_nodes).collect();
-        match (own.is_empty() && self.pools_unknown(), self.groups.as_slice()) {
+        let ours: Vec<_> = self.groups.iter().filter(|group| group.of_subnet || group.of_nodes).collect();
+        match (ours.is_empty() && self.pools_unknown(), self.groups.as_slice()) {
             (true, [only]) => vec![only],
-            _ => own,
+            _ => ours,
         }
     }
 
     /// The routes that hold for nodes; the only table of a bundle is taken for theirs when nothing tells.
     pub fn node_routes(&self) -> Vec<&Routes> {
-        let own: Vec<_> = self.routes.iter().filter(|table| table.of_nodes || table.effective).collect();
-        match (own.is_empty() && self.pools_unknown(), self.routes.as_slice()) {
+        let ours: Vec<_> = self.routes.iter().filter(|table| table.of_nodes || table.effective).collect();
+        match (ours.is_empty() && self.pools_unknown(), self.routes.as_slice()) {
             (true, [only]) => vec![only],
-            _ => own,
+            _ => ours,
         }
     }
 }
@@ -338,11 +338,11 @@ impl Azure {
 fn clusters(facts: &Facts) -> Vec<AksCluster> {
     let mut found: Vec<AksCluster> = Vec::new();
     for (place, resource) in facts.azure.of(AzureKind::Cluster) {
-        let own = AksCluster::read(place, resource);
+        let described = AksCluster::read(place, resource);
         // The same cluster may be shown in whole and in part, by one query or by several.
-        match found.iter_mut().find(|other| other.is_same(&own)) {
-            Some(other) => other.complete(own),
-            None => found.push(own),
+        match found.iter_mut().find(|other| other.is_same(&described)) {
+            Some(other) => other.complete(described),
+            None => found.push(described),
         }
     }
     found
@@ -350,7 +350,7 @@ fn clusters(facts: &Facts) -> Vec<AksCluster> {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Route {
+struct RouteRecord {
     name: Option<String>,
     addressprefix: Value,
     nexthoptype: Option<String>,
@@ -358,7 +358,7 @@ struct Route {
     state: Option<String>,
 }
 
-impl Route {
+impl RouteRecord {
     fn hops(self) -> Vec<NextHop> {
         let ip = texts(Some(&self.nexthopipaddress)).into_iter().next().unwrap_or_default();
         let (name, kind) = (self.name.unwrap_or_default(), self.nexthoptype.unwrap_or_default());
@@ -372,7 +372,7 @@ impl Route {
 fn routes(facts: &Facts, subnets: &[Subnet], pools: &[&String]) -> Vec<Routes> {
     let mut found = Vec::new();
     for (place, resource) in facts.azure.of(AzureKind::RouteTable) {
-        let all: Vec<Route> = resource.part("routes");
+        let all: Vec<RouteRecord> = resource.part("routes");
         let by_subnet = subnets
             .iter()
             .any(|subnet| subnet.of_nodes && subnet.table == *resource.id && !subnet.table.is_empty());
@@ -381,13 +381,13 @@ fn routes(facts: &Facts, subnets: &[Subnet], pools: &[&String]) -> Vec<Routes> {
             name: resource.name.to_string(),
             id: resource.id.to_string(),
             place: Some(place.clone()),
-            hops: all.into_iter().flat_map(Route::hops).collect(),
+            hops: all.into_iter().flat_map(RouteRecord::hops).collect(),
             of_nodes: by_subnet || by_table || resource.name.starts_with("aks-agentpool"),
             effective: false,
         });
     }
     for (place, resource) in facts.azure.of(AzureKind::EffectiveRoutes) {
-        let all: Vec<Route> = resource.part("value");
+        let all: Vec<RouteRecord> = resource.part("value");
         let active = all
             .into_iter()
             .filter(|route| route.state.as_deref().is_none_or(|state| state.eq_ignore_ascii_case("active")));
@@ -395,7 +395,7 @@ fn routes(facts: &Facts, subnets: &[Subnet], pools: &[&String]) -> Vec<Routes> {
             name: "effective routes".to_owned(),
             id: String::new(),
             place: Some(place.clone()),
-            hops: active.flat_map(Route::hops).collect(),
+            hops: active.flat_map(RouteRecord::hops).collect(),
             of_nodes: true,
             effective: true,
         });
@@ -444,15 +444,15 @@ fn endpoint(place: &Place, resource: &AzureResource) -> Endpoint {
     let all = connections.iter().filter_map(|key| resource.value.get(key)?.as_array()).flatten();
     let mut found =
         Endpoint { name: resource.name.to_string(), place: Some(place.clone()), ..Endpoint::default() };
-    for one in all {
-        let state = one.get("privatelinkserviceconnectionstate");
+    for item in all {
+        let state = item.get("privatelinkserviceconnectionstate");
         let text =
             |key: &str| state.and_then(|state| state.get(key)?.as_str()).unwrap_or_default().to_owned();
         found.status = text("status");
         found.description = text("description");
         let target =
-            one.get("privatelinkserviceid").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
-        let groups = texts(one.get("groupids"));
+            item.get("privatelinkserviceid").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+        let groups = texts(item.get("groupids"));
         found.of_api =
             target.contains("/managedclusters/") || groups.iter().any(|group| group == "management");
     }
@@ -465,8 +465,9 @@ fn firewall(place: &Place, resource: &AzureResource) -> Firewall {
         Firewall { name: resource.name.to_string(), place: Some(place.clone()), ..Firewall::default() };
     let configurations =
         resource.value.get("ipconfigurations").and_then(Value::as_array).into_iter().flatten();
-    found.addresses =
-        configurations.filter_map(|one| one.get("privateipaddress")?.as_str()?.parse().ok()).collect();
+    found.addresses = configurations
+        .filter_map(|configuration| configuration.get("privateipaddress")?.as_str()?.parse().ok())
+        .collect();
     let mut open: Vec<&Value> = ["applicationrulecollections", "networkrulecollections", "rulecollections"]
         .iter()
         .filter_map(|key| resource.value.get(key)?.as_array())
@@ -508,7 +509,7 @@ fn egress(facts: &Facts, clusters: &[AksCluster]) -> Vec<Egress> {
             });
         }
     }
-    found.sort_by_key(|one| one.ip);
-    found.dedup_by_key(|one| one.ip);
+    found.sort_by_key(|item| item.ip);
+    found.dedup_by_key(|item| item.ip);
     found
 }

@@ -116,13 +116,13 @@ mod tests {
             ..AksCluster::default()
         };
         let all = required(Some(&cluster));
-        assert!(all.iter().any(|one| one.matches("prod-1.hcp.westeurope.azmk8s.io") && vital(one)));
-        assert!(!all.iter().any(|one| one.matches("prod-1.hcp.northeurope.azmk8s.io")));
-        assert!(!all.iter().any(|one| one.purpose == MONITORING));
+        assert!(all.iter().any(|item| item.matches("prod-1.hcp.westeurope.azmk8s.io") && vital(item)));
+        assert!(!all.iter().any(|item| item.matches("prod-1.hcp.northeurope.azmk8s.io")));
+        assert!(!all.iter().any(|item| item.purpose == MONITORING));
         let private = AksCluster { private: true, ..cluster };
-        assert!(!required(Some(&private)).iter().any(|one| one.purpose == API));
+        assert!(!required(Some(&private)).iter().any(|item| item.purpose == API));
         let china = AksCluster { region: "chinaeast2".into(), ..AksCluster::default() };
-        assert!(required(Some(&china)).iter().any(|one| one.name == "mcr.azure.cn"));
+        assert!(required(Some(&china)).iter().any(|item| item.name == "mcr.azure.cn"));
     }
 
     #[test]

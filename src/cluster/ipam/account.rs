@@ -7,9 +7,9 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use ipnet::IpNet;
 
-use super::places::{Known, Nodes, ranges};
+use super::places::{Known, NodeIndex, ranges};
 use super::pods::{Pods, holds_address, of_job, started, waits};
-use super::{Age, Books, Counts, GRACE_MINUTES, Ipam, Orphan, Runtime};
+use super::{Age, Counts, GRACE_MINUTES, Ipam, NodeIpam, Orphan, Runtime};
 use crate::cluster::net::size;
 use crate::evidence::Evidence;
 use crate::facts::{Facts, Holding, Place, Pod};
@@ -18,7 +18,7 @@ use crate::facts::{Facts, Holding, Place, Pod};
 pub(super) struct Context<'a> {
     pub(super) facts: &'a Facts,
     pub(super) pods: Pods<'a>,
-    pub(super) nodes: Nodes<'a>,
+    pub(super) nodes: NodeIndex<'a>,
     sandboxes: Sandboxes<'a>,
     /// Addresses of load balancers and nodes.
     known: HashMap<IpAddr, &'static str>,
@@ -38,18 +38,18 @@ fn short(id: &str) -> &str {
 }
 
 impl<'a> Sandboxes<'a> {
-    fn index(facts: &'a Facts, nodes: &Nodes<'_>) -> Self {
+    fn index(facts: &'a Facts, nodes: &NodeIndex<'_>) -> Self {
         // A listing is of one node: the one that it names, or the one on which its pods are.
         let mut listings: HashMap<(&Arc<str>, Option<&str>), Vec<_>> = HashMap::new();
         for (place, sandbox) in facts.nodes.sandboxes.iter() {
             listings.entry((&place.source, sandbox.node.as_deref())).or_default().push(sandbox);
         }
         let mut by_node: HashMap<String, HashMap<&str, bool>> = HashMap::new();
-        for ((source, told), listing) in listings {
+        for ((source, given), listing) in listings {
             let of_pods = || {
                 let mut found: Vec<&str> = listing
                     .iter()
-                    .filter_map(|one| facts.objects.pods.get(&one.namespace, &one.pod))
+                    .filter_map(|item| facts.objects.pods.get(&item.namespace, &item.pod))
                     .map(|pod| &*pod.object.spec.node_name)
                     .filter(|node| !node.is_empty())
                     .collect();
@@ -58,7 +58,7 @@ impl<'a> Sandboxes<'a> {
                 chunks.max_by_key(|chunk| chunk.len()).and_then(|chunk| chunk.first().copied())
             };
             let only = || nodes.only().filter(|_| nodes.listed);
-            let node = told.or_else(|| nodes.in_path(source)).or_else(of_pods).or_else(only);
+            let node = given.or_else(|| nodes.in_path(source)).or_else(of_pods).or_else(only);
             let Some(node) = node else { continue };
             let known = by_node.entry(node.to_owned()).or_default();
             for sandbox in listing {
@@ -71,7 +71,7 @@ impl<'a> Sandboxes<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(facts: &'a Facts, anchor: Option<i64>) -> Self {
-        let nodes = Nodes::index(facts);
+        let nodes = NodeIndex::index(facts);
         let mut known = HashMap::new();
         for (_, seen) in facts.objects.services.iter() {
             for ingress in &*seen.object.status.load_balancer.ingress {
@@ -123,11 +123,11 @@ pub(super) fn usable(range: IpNet) -> u64 {
 
 /// Where an entry is.
 #[derive(Clone, Copy)]
-pub(super) struct Where<'a>(pub(super) &'a Arc<str>, pub(super) u64);
+pub(super) struct Location<'a>(pub(super) &'a Arc<str>, pub(super) u64);
 
 /// An address in a source.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
+pub(super) struct IpamEntry<'a> {
     pub(super) ip: IpAddr,
     pub(super) holding: Holding,
     /// Empty when not told.
@@ -138,7 +138,7 @@ pub(super) struct Entry<'a> {
     pub(super) known: bool,
     /// Microseconds since 1970.
     pub(super) written: Option<i64>,
-    pub(super) place: Where<'a>,
+    pub(super) place: Location<'a>,
 }
 
 /// One node's part of a source.
@@ -147,7 +147,7 @@ pub(super) struct Source<'a> {
     pub(super) ipam: Ipam,
     pub(super) network: String,
     pub(super) place: String,
-    pub(super) entries: Vec<Entry<'a>>,
+    pub(super) entries: Vec<IpamEntry<'a>>,
     /// Of an extra network: pods don't tell these addresses.
     pub(super) secondary: bool,
     /// Of no node: what no pod of the cluster holds.
@@ -186,7 +186,7 @@ impl Judge<'_, '_> {
         self.context.pods.at(ip, self.node).is_some_and(|pod| &*pod.spec.node_name == self.node)
     }
 
-    fn fate(&self, entry: &Entry<'_>) -> Fate {
+    fn fate(&self, entry: &IpamEntry<'_>) -> Fate {
         if entry.known || (self.context.known.contains_key(&entry.ip) && entry.owner.is_none()) {
             return Fate::Known;
         }
@@ -232,7 +232,7 @@ impl Judge<'_, '_> {
 
 impl Source<'_> {
     /// Does the books of a source.
-    pub(super) fn account(self, context: &Context<'_>) -> Books {
+    pub(super) fn account(self, context: &Context<'_>) -> NodeIpam {
         let (node, node_known_by) = self.node;
         let grace = GRACE_MINUTES * 60_000_000;
         let judge = Judge {
@@ -309,7 +309,7 @@ impl Source<'_> {
         elsewhere.sort();
         let sandboxes = taken.len() + nameless_v4.max(nameless_v6);
         let (pods_known, runtime_known) = (judge.pods_known, judge.runtime.is_some());
-        let mut books = Books {
+        let mut books = NodeIpam {
             node_known_by,
             ipam: self.ipam,
             network: self.network,
@@ -338,9 +338,9 @@ pub(super) fn of_node(
     node: String,
     newest: Option<i64>,
     matched: &BTreeSet<(&str, &str)>,
-) -> Books {
+) -> NodeIpam {
     let grace = GRACE_MINUTES * 60_000_000;
-    let mut books = Books { ranges: context.ranges(&node), ..Books::default() };
+    let mut books = NodeIpam { ranges: context.ranges(&node), ..NodeIpam::default() };
     for pod in context.pods.of(&node) {
         if holds_address(pod) {
             books.pods += 1;

@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use foldhash::{HashMap, HashMapExt, HashSet};
 use ipnet::IpNet;
 
-use super::account::{Context, Entry, Source, Where, of_node};
+use super::account::{Context, IpamEntry, Location, Source, of_node};
 use super::pods::holds_address;
-use super::{Books, Counts, Ipam, Lease};
+use super::{ContainerLease, Counts, Ipam, NodeIpam};
 use crate::cluster::net::size;
 use crate::evidence::Evidence;
 use crate::facts::{AddressBook, Held, Holding, NetworkContainer, NodeNetworkConfig, Place, Records, Text};
 
-pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
+pub(super) fn books(context: &Context<'_>) -> Vec<NodeIpam> {
     let mut books = of_files(context);
     let configs = context.facts.objects.node_network_configs.iter();
     books.extend(
@@ -27,7 +27,7 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
 /// A file, and the node that it is of.
 type File<'a> = (&'a Place, &'a AddressBook, &'static str);
 
-fn of_files(context: &Context<'_>) -> Vec<Books> {
+fn of_files(context: &Context<'_>) -> Vec<NodeIpam> {
     let mut files: BTreeMap<(String, Records), Vec<File<'_>>> = BTreeMap::new();
     for ((place, _), book) in context.facts.address_books.books.iter() {
         let Some(records) = book.records else { continue };
@@ -86,16 +86,16 @@ fn file<'a>(
         (pooled && count > 0).then_some(count)
     };
     let entries = book.entries.iter().map(|held| {
-        let told =
+        let given =
             owners.and_then(|owners| owners.get(&held.ip)).filter(|_| held.pod.is_empty()).unwrap_or(&held);
-        Entry {
+        IpamEntry {
             ip: held.ip,
             holding: held.holding,
-            sandbox: &told.sandbox,
-            owner: (!told.pod.is_empty()).then_some((&*told.namespace, &*told.pod)),
+            sandbox: &given.sandbox,
+            owner: (!given.pod.is_empty()).then_some((&*given.namespace, &*given.pod)),
             known: false,
             written: held.since.and_then(|when| when.resolve(context.anchor)),
-            place: Where(&place.source, place.line),
+            place: Location(&place.source, place.line),
         }
     });
     Source {
@@ -107,38 +107,43 @@ fn file<'a>(
         secondary: false,
         nodeless: false,
         capacity: [capacity(true), capacity(false)],
-        evidence: vec![Evidence::line(&place.source, place.line, ipam.shown().as_bytes())],
+        evidence: vec![Evidence::line(&place.source, place.line, ipam.label().as_bytes())],
     }
 }
 
 /// What a node was given, of which the free part can't be told from the leaked one.
-fn given(context: &Context<'_>, node: &str, config: &NodeNetworkConfig, evidence: Vec<Evidence>) -> Books {
+fn given(context: &Context<'_>, node: &str, config: &NodeNetworkConfig, evidence: Vec<Evidence>) -> NodeIpam {
     let containers = &config.status.network_containers;
     let text = |get: fn(&NetworkContainer) -> &Text| -> String {
         containers.first().map(|container| get(container).to_string()).unwrap_or_default()
     };
     let kind = text(|container| &container.r#type);
     let mut books = of_node(context, node.to_owned(), None, &BTreeSet::new());
-    let assigned = || containers.iter().flat_map(|one| &*one.ip_assignments).filter_map(|one| one.ip.0);
+    let assigned = || {
+        containers
+            .iter()
+            .flat_map(|container| &*container.ip_assignments)
+            .filter_map(|container| container.ip.0)
+    };
     let pool: HashSet<IpAddr> =
         assigned().filter(|net| net.prefix_len() == net.max_prefix_len()).map(|net| net.addr()).collect();
     let blocks: Vec<IpNet> = assigned().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
     let overlay = kind == "overlay";
-    let own: Option<IpNet> =
+    let current: Option<IpNet> =
         if overlay { text(|container| &container.primary_ip).parse().ok() } else { None };
     let counted = config.status.assigned_ip_count.filter(|count| *count > 0);
     let named = pool.len() as u64 + blocks.iter().map(|block| size(*block)).sum::<u64>();
     let complete = named > 0 && counted.is_none_or(|count| named >= count);
-    let allocated = own.map(size).or(counted).or(complete.then_some(named));
+    let allocated = current.map(size).or(counted).or(complete.then_some(named));
     let subnet = text(|container| &container.subnet_address_space);
     let range: Option<IpNet> = subnet.parse().ok();
     let within = |ip: &IpAddr| {
-        own.is_some_and(|own| own.contains(ip))
+        current.is_some_and(|ours| ours.contains(ip))
             || range.is_some_and(|range| range.contains(ip))
             || pool.contains(ip)
             || blocks.iter().any(|block| block.contains(ip))
     };
-    let comparable = own.is_some() || range.is_some();
+    let comparable = current.is_some() || range.is_some();
     let live = || context.pods.of(node).filter(|pod| holds_address(pod));
     let foreign =
         if comparable { live().filter(|pod| !pod.addresses().any(|ip| within(&ip))).count() } else { 0 };
@@ -158,19 +163,19 @@ fn given(context: &Context<'_>, node: &str, config: &NodeNetworkConfig, evidence
     books.place = evidence.first().map(|evidence| evidence.source.to_string()).unwrap_or_default();
     books.evidence = evidence;
     books.sandboxes = books.matched;
-    if let Some(own) = own {
-        books.ranges = vec![own.to_string()];
+    if let Some(range) = current {
+        books.ranges = vec![range.to_string()];
     } else if range.is_some() {
         books.ranges = vec![subnet.clone()];
     }
-    books.lease = Some(Lease {
+    books.lease = Some(ContainerLease {
         requested: config.spec.requested_ip_count,
         allocated,
         mode: text(|container| &container.assignment_mode),
         kind,
         status: containers
             .iter()
-            .map(|one| &one.status)
+            .map(|container| &container.status)
             .find(|status| !status.is_empty() && !status.ends_with("Success"))
             .map_or_else(|| text(|container| &container.status), ToString::to_string),
         subnet,

@@ -8,20 +8,20 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::account::{Context, Entry, Source, Where};
-use super::{Books, Ipam};
+use super::account::{Context, IpamEntry, Location, Source};
+use super::{Ipam, NodeIpam};
 use crate::cluster::net::size;
 use crate::evidence::Evidence;
 use crate::facts::{AllocationAttribute, Holding, time};
 
 /// A node's part: entries, capacity of both families, blocks.
-type Part<'a> = (Vec<Entry<'a>>, [u64; 2], Vec<&'a str>, Vec<Evidence>);
+type NodeShare<'a> = (Vec<IpamEntry<'a>>, [u64; 2], Vec<&'a str>, Vec<Evidence>);
 
 /// Largest block that is followed address by address.
 const ORDINALS: usize = 65_536;
 
-pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
-    let mut by_node: BTreeMap<&str, Part<'_>> = BTreeMap::new();
+pub(super) fn books(context: &Context<'_>) -> Vec<NodeIpam> {
+    let mut by_node: BTreeMap<&str, NodeShare<'_>> = BTreeMap::new();
     let places: Vec<_> = context
         .facts
         .objects
@@ -33,18 +33,18 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
         let spec = &seen.object.spec;
         let (Ok(range), Some(place)) = (spec.cidr.parse::<IpNet>(), evidence.first()) else { continue };
         let affinity = spec.affinity.strip_prefix("host:").unwrap_or_default();
-        let own = by_node.entry(affinity).or_default();
-        own.2.push(&spec.cidr);
-        own.3.push(place.clone());
-        let [v4, v6] = &mut own.1;
+        let ours = by_node.entry(affinity).or_default();
+        ours.2.push(&spec.cidr);
+        ours.3.push(place.clone());
+        let [v4, v6] = &mut ours.1;
         *(if range.addr().is_ipv4() { v4 } else { v6 }) += size(range);
         for (attribute, ordinal) in spec.allocations.iter().zip(0_u32..).take(ORDINALS) {
             let Some(attribute) = attribute else { continue };
             let Some(ip) = address(range, ordinal) else { continue };
             let attribute = spec.attributes.get(*attribute as usize);
             // A node may borrow an address of another's block.
-            let node = attribute.and_then(|one| one.secondary.get("node")).map_or(affinity, |node| &**node);
-            let entry = entry(ip, attribute, context.anchor, Where(&place.source, place.line));
+            let node = attribute.and_then(|item| item.secondary.get("node")).map_or(affinity, |node| &**node);
+            let entry = entry(ip, attribute, context.anchor, Location(&place.source, place.line));
             by_node.entry(node).or_default().0.push(entry);
         }
     }
@@ -52,9 +52,9 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
         .into_iter()
         .filter(|(node, (entries, ..))| !node.is_empty() || !entries.is_empty())
         .map(|(node, (entries, capacity, blocks, evidence))| {
-            let shown = if node.is_empty() { "(no node)".to_owned() } else { node.to_owned() };
+            let text = if node.is_empty() { "(no node)".to_owned() } else { node.to_owned() };
             let source = Source {
-                node: (shown, "its blocks"),
+                node: (text, "its blocks"),
                 ipam: Ipam::Calico,
                 network: String::new(),
                 place: evidence.first().map(|place| place.source.to_string()).unwrap_or_default(),
@@ -75,9 +75,9 @@ fn entry<'a>(
     ip: IpAddr,
     attribute: Option<&'a AllocationAttribute>,
     anchor: Option<i64>,
-    place: Where<'a>,
-) -> Entry<'a> {
-    let mut entry = Entry {
+    place: Location<'a>,
+) -> IpamEntry<'a> {
+    let mut entry = IpamEntry {
         ip,
         holding: Holding::Assigned,
         sandbox: "",

@@ -3,12 +3,12 @@
 
 use ipnet::IpNet;
 
-use super::account::{Context, Entry, Source, Where};
-use super::{Books, Ipam};
+use super::account::{Context, IpamEntry, Location, Source};
+use super::{Ipam, NodeIpam};
 use crate::cluster::net::size;
 use crate::facts::Holding;
 
-pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
+pub(super) fn books(context: &Context<'_>) -> Vec<NodeIpam> {
     let nodes = context.facts.objects.cilium_nodes.iter();
     nodes
         .filter(|(_, seen)| !seen.object.status.ipam.used.is_empty())
@@ -28,7 +28,7 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
             };
             let entries = seen.object.status.ipam.used.iter().filter_map(|(ip, used)| {
                 let owner = used.owner.split_once('/');
-                Some(Entry {
+                Some(IpamEntry {
                     ip: ip.parse().ok()?,
                     holding: Holding::Assigned,
                     sandbox: "",
@@ -37,7 +37,7 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
                     owner: owner
                         .map(|(namespace, pod)| (namespace, pod.split(' ').next().unwrap_or_default())),
                     written: None,
-                    place: Where(&place.source, place.line),
+                    place: Location(&place.source, place.line),
                 })
             });
             let source = Source {

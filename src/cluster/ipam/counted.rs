@@ -8,7 +8,7 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt};
 
 use super::account::{Context, of_node};
-use super::{Books, Counts, Ipam};
+use super::{Counts, Ipam, NodeIpam};
 use crate::evidence::Evidence;
 use crate::facts::{Count, Counted, Place};
 
@@ -29,20 +29,20 @@ struct Pair<'a> {
     places: Vec<Evidence>,
 }
 
-pub(super) fn compare(context: &Context<'_>, books: &mut Vec<Books>) {
+pub(super) fn compare(context: &Context<'_>, books: &mut Vec<NodeIpam>) {
     let mut by_node: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, own) in books.iter().enumerate() {
-        by_node.entry(own.node.clone()).or_default().push(at);
+    for (at, book) in books.iter().enumerate() {
+        by_node.entry(book.node.clone()).or_default().push(at);
     }
     let leases: Vec<usize> =
         books.iter().enumerate().filter(|(_, books)| books.lease.is_some()).map(|(at, _)| at).collect();
     for pair in pairs(context) {
         let node = pair.node.or(context.nodes.only().filter(|_| context.nodes.listed));
-        let own: Vec<usize> = node.and_then(|node| by_node.get(node)).cloned().unwrap_or_default();
+        let ours: Vec<usize> = node.and_then(|node| by_node.get(node)).cloned().unwrap_or_default();
         // Of a single config, the count of pods is of its node.
         let given = match (node, leases.as_slice()) {
             (None, [only]) if pair.reserved.is_none() => Some(*only),
-            _ => own.iter().copied().find(|at| books.get(*at).is_some_and(|books| books.lease.is_some())),
+            _ => ours.iter().copied().find(|at| books.get(*at).is_some_and(|books| books.lease.is_some())),
         };
         if let (Some(pods), Some(given)) = (pair.pods, given.and_then(|at| books.get_mut(at)))
             && !given.pods_known
@@ -58,7 +58,7 @@ pub(super) fn compare(context: &Context<'_>, books: &mut Vec<Books>) {
         let Some(reserved) = pair.reserved else { continue };
         // A listing with names says more than a number.
         let ipam = if pair.pool { Ipam::AzureVnetIpam } else { Ipam::HostLocal };
-        if own.iter().any(|at| books.get(*at).is_some_and(|books| books.ipam == ipam)) {
+        if ours.iter().any(|at| books.get(*at).is_some_and(|books| books.ipam == ipam)) {
             continue;
         }
         let mut new = of_node(context, node.unwrap_or("(unknown node)").to_owned(), None, &BTreeSet::new());

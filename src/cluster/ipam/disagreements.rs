@@ -1,7 +1,7 @@
 //! Sources of one node that do not say the same.
 
 use super::account::Context;
-use super::{Books, Ipam};
+use super::{Ipam, NodeIpam};
 
 /// Two sources that do not agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Disagreement {
     pub what: String,
 }
 
-pub(super) fn find(context: &Context<'_>, all: &[Books]) -> Vec<Disagreement> {
+pub(super) fn find(context: &Context<'_>, all: &[NodeIpam]) -> Vec<Disagreement> {
     let mut found = Vec::new();
     for of_node in all.chunk_by(|a, b| a.node == b.node) {
         let Some(node) = of_node.first().map(|books| &books.node) else { continue };
@@ -52,7 +52,7 @@ pub(super) fn find(context: &Context<'_>, all: &[Books]) -> Vec<Disagreement> {
             say(format!(
                 "{} pods started after the newest entry of {}: it was taken before the pods were listed",
                 books.newer_pods,
-                books.ipam.shown()
+                books.ipam.label()
             ));
         }
         if let Some(books) = of_node.iter().find(|books| mismatched(books)) {
@@ -60,14 +60,17 @@ pub(super) fn find(context: &Context<'_>, all: &[Books]) -> Vec<Disagreement> {
                 "of {} live pods only {} have an address in {}: it is of another time or another node",
                 books.pods,
                 books.matched,
-                books.ipam.shown()
+                books.ipam.label()
             ));
         }
     }
     for (key, seen) in context.facts.objects.node_network_configs.iter() {
         let status = &seen.object.status;
-        let singles =
-            status.network_containers.iter().flat_map(|one| &*one.ip_assignments).filter_map(|one| one.ip.0);
+        let singles = status
+            .network_containers
+            .iter()
+            .flat_map(|network_container| &*network_container.ip_assignments)
+            .filter_map(|network_container| network_container.ip.0);
         let named = singles.filter(|net| net.prefix_len() == net.max_prefix_len()).count() as u64;
         if let Some(counted) = status.assigned_ip_count
             && named > 0
@@ -89,7 +92,7 @@ fn differ(a: u64, b: u64) -> bool {
 }
 
 /// Whether the pods and the books can't be of one time and one node: hardly any live pod is in them.
-pub(super) fn mismatched(books: &Books) -> bool {
+pub(super) fn mismatched(books: &NodeIpam) -> bool {
     !books.counted
         && books.lease.is_none()
         && books.ipam != Ipam::Whereabouts

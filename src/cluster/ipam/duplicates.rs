@@ -53,7 +53,11 @@ fn of_pods(context: &Context<'_>) -> Vec<Duplicate> {
     let objects = &context.facts.objects;
     let ready = |node: &str| {
         let Some(seen) = objects.nodes.get("", node) else { return !context.nodes.listed };
-        seen.object.status.conditions.iter().all(|one| &*one.r#type != "Ready" || &*one.status == "True")
+        seen.object
+            .status
+            .conditions
+            .iter()
+            .all(|condition| &*condition.r#type != "Ready" || &*condition.status == "True")
     };
     let mut found = Vec::new();
     for (ip, pods) in &context.pods.shared {
@@ -121,12 +125,12 @@ fn of_books(context: &Context<'_>) -> Vec<Duplicate> {
         let node =
             context.nodes.in_path(&place.source).or(book.node.as_deref()).unwrap_or_default().to_owned();
         for (ip, mut entries) in by_ip {
-            let shown = |namespace: &str, pod: &str, sandbox: &str| {
+            let text = |namespace: &str, pod: &str, sandbox: &str| {
                 if pod.is_empty() { format!("sandbox {sandbox}") } else { format!("{namespace}/{pod}") }
             };
             entries.dedup_by(|a, b| a.sandbox == b.sandbox);
             let owners: Vec<String> =
-                entries.iter().map(|one| shown(&one.namespace, &one.pod, &one.sandbox)).collect();
+                entries.iter().map(|entry| text(&entry.namespace, &entry.pod, &entry.sandbox)).collect();
             let words = format!("{ip}: {}", owners.join(", "));
             let mut evidence = vec![Evidence::line(&place.source, place.line, words.as_bytes())];
             let nodes = if node.is_empty() { Vec::new() } else { vec![node.clone()] };

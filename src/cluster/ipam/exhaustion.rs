@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::disagreements::mismatched;
-use super::refusals::Refused;
-use super::{Age, Books, Ipam, MOST_PODS, Runtime};
+use super::refusals::AddressRefusals;
+use super::{Age, Ipam, MOST_PODS, NodeIpam, Runtime};
 use crate::evidence::Confidence;
 use crate::facts::Signal;
 
@@ -39,7 +39,7 @@ pub struct Exhaustion {
     /// Index of the books that show it, in the ledger.
     pub books: Option<usize>,
     /// The texts that say so.
-    pub refused: Refused,
+    pub refused: AddressRefusals,
 }
 
 /// Orphans that pods in the making may explain, besides those that are known to wait.
@@ -48,18 +48,18 @@ const IN_THE_MAKING: usize = 5;
 const SHORT_LIFE: i64 = 3_600_000_000;
 
 /// Decides for all nodes: those that refuse pods, and those that leak without refusing any yet.
-pub(super) fn decide(books: &[Books], refused: &BTreeMap<String, Refused>) -> Vec<Exhaustion> {
+pub(super) fn decide(books: &[NodeIpam], refused: &BTreeMap<String, AddressRefusals>) -> Vec<Exhaustion> {
     let mut found = Vec::new();
-    let none = Refused::default();
+    let none = AddressRefusals::default();
     let nameless = refused.get("").and_then(|nameless| Some((only_able(books, nameless)?, nameless)));
     let by_node = |node: &str| refused.get(node);
-    for (at, own) in books.iter().enumerate() {
-        let refused = by_node(&own.node)
+    for (at, book) in books.iter().enumerate() {
+        let refused = by_node(&book.node)
             .or_else(|| nameless.filter(|(only, _)| *only == at).map(|(_, nameless)| nameless))
             .unwrap_or(&none);
-        if let Some((reason, sure)) = leak(own, refused) {
+        if let Some((reason, sure)) = leak(book, refused) {
             found.push(Exhaustion {
-                node: own.node.clone(),
+                node: book.node.clone(),
                 reason,
                 sure,
                 books: Some(at),
@@ -68,30 +68,30 @@ pub(super) fn decide(books: &[Books], refused: &BTreeMap<String, Refused>) -> Ve
         }
     }
     // Of several books of one node that show the leak, the surest speak, then those that name owners.
-    found.sort_by_key(|one| {
-        let own = one.books.and_then(|at| books.get(at));
-        let named = own.is_some_and(|own| {
-            own.orphans.iter().any(|orphan| orphan.owner.is_some() || orphan.sandbox.is_some())
+    found.sort_by_key(|item| {
+        let current = item.books.and_then(|at| books.get(at));
+        let named = current.is_some_and(|ours| {
+            ours.orphans.iter().any(|orphan| orphan.owner.is_some() || orphan.sandbox.is_some())
         });
-        let network =
-            own.map(|own| (own.ipam != Ipam::HostLocal || own.network.is_empty(), own.network.clone()));
-        (one.node.clone(), std::cmp::Reverse((one.sure, named)), network)
+        let network = current
+            .map(|ours| (ours.ipam != Ipam::HostLocal || ours.network.is_empty(), ours.network.clone()));
+        (item.node.clone(), std::cmp::Reverse((item.sure, named)), network)
     });
     found.dedup_by(|next, kept| {
-        let network = |one: &Exhaustion| one.books.and_then(|at| books.get(at)).map(|own| (own.ipam, own.network.clone()));
+        let network = |item: &Exhaustion| item.books.and_then(|at| books.get(at)).map(|book| (book.ipam, book.network.clone()));
         // Two networks of one node leak each on their own; two views of one network are one leak.
         let both_local = matches!((network(next), network(kept)), (Some((Ipam::HostLocal, a)), Some((Ipam::HostLocal, b))) if a != b);
         next.node == kept.node && !both_local
     });
     let leaking: BTreeSet<String> =
-        found.iter().filter(|one| one.sure >= Confidence::Likely).map(|one| one.node.clone()).collect();
-    let joined = nameless.is_some_and(|(only, _)| found.iter().any(|one| one.books == Some(only)));
+        found.iter().filter(|item| item.sure >= Confidence::Likely).map(|item| item.node.clone()).collect();
+    let joined = nameless.is_some_and(|(only, _)| found.iter().any(|item| item.books == Some(only)));
     for (node, refused) in refused {
         let leaks = leaking.contains(node) || (node.is_empty() && joined);
         let (reason, sure, at) = reason(books, node, refused);
         // What Azure itself says comes beside a leak; a guess does not.
-        let said = matches!(reason, Reason::SubnetFull | Reason::Unauthorised);
-        if said || !leaks {
+        let message = matches!(reason, Reason::SubnetFull | Reason::Unauthorised);
+        if message || !leaks {
             found.push(Exhaustion { node: node.clone(), reason, sure, books: at, refused: refused.clone() });
         }
     }
@@ -99,8 +99,8 @@ pub(super) fn decide(books: &[Books], refused: &BTreeMap<String, Refused>) -> Ve
 }
 
 /// Refusals whose node is not told belong to the only books that can have refused.
-fn only_able(books: &[Books], nameless: &Refused) -> Option<usize> {
-    let able = |books: &Books| nameless.signals.keys().any(|signal| refuses(books.ipam, *signal));
+fn only_able(books: &[NodeIpam], nameless: &AddressRefusals) -> Option<usize> {
+    let able = |books: &NodeIpam| nameless.signals.keys().any(|signal| refuses(books.ipam, *signal));
     let mut all = books.iter().enumerate().filter(|(_, books)| able(books));
     let (only, _) = all.next()?;
     all.next().is_none().then_some(only)
@@ -121,7 +121,7 @@ fn refuses(ipam: Ipam, signal: Signal) -> bool {
 }
 
 /// Whether these books show a leak, of which kind, and how surely.
-fn leak(books: &Books, refused: &Refused) -> Option<(Reason, Confidence)> {
+fn leak(books: &NodeIpam, refused: &AddressRefusals) -> Option<(Reason, Confidence)> {
     if let Some(lease) = &books.lease {
         let allocated = lease.allocated?;
         if !books.pods_known || lease.foreign > 0 || lease.kind == "overlay" || lease.kind == "vnetblock" {
@@ -130,11 +130,11 @@ fn leak(books: &Books, refused: &Refused) -> Option<(Reason, Confidence)> {
         // Asked for and not given: it waits.
         let waits = lease.requested.is_some_and(|requested| requested > allocated);
         let spare = allocated.saturating_sub(books.pods as u64);
-        let told = refused.count > 0
+        let stated = refused.count > 0
             && !refused.signals.contains_key(&Signal::SubnetFull)
             && !lease.status.contains("Error");
         return match () {
-            () if told && !waits && spare > 4 => Some((Reason::Leak, Confidence::Likely)),
+            () if stated && !waits && spare > 4 => Some((Reason::Leak, Confidence::Likely)),
             // Someone who counts by hand looks for a leak; so many spare ones are also normal.
             () if books.counted && spare > lease.batch / 2 => Some((Reason::Leak, Confidence::Possible)),
             () if spare > lease.normal_spare + lease.batch => Some((Reason::Leak, Confidence::Possible)),
@@ -191,13 +191,13 @@ fn leak(books: &Books, refused: &Refused) -> Option<(Reason, Confidence)> {
 }
 
 /// Why a node refuses, when no leak explains it.
-fn reason(all: &[Books], node: &str, refused: &Refused) -> (Reason, Confidence, Option<usize>) {
+fn reason(all: &[NodeIpam], node: &str, refused: &AddressRefusals) -> (Reason, Confidence, Option<usize>) {
     let saw = |signal: Signal| refused.signals.contains_key(&signal);
-    let able = |books: &Books| refused.signals.keys().any(|signal| refuses(books.ipam, *signal));
+    let able = |books: &NodeIpam| refused.signals.keys().any(|signal| refuses(books.ipam, *signal));
     let from = all.partition_point(|books| books.node.as_str() < node);
-    let own: Vec<(usize, &Books)> =
+    let ours: Vec<(usize, &NodeIpam)> =
         all.iter().enumerate().skip(from).take_while(|(_, books)| books.node == node).collect();
-    let lease = own.iter().find_map(|(at, books)| Some((*at, *books, books.lease.as_ref()?)));
+    let lease = ours.iter().find_map(|(at, books)| Some((*at, *books, books.lease.as_ref()?)));
     let of_cns = saw(Signal::CnsWaiting) || saw(Signal::SubnetFull) || saw(Signal::CnsUnauthorised);
     let status = lease.map_or("", |(_, _, lease)| lease.status.as_str());
     if saw(Signal::SubnetFull) || (of_cns && status.starts_with("NCUpdateSubnetFull")) {
@@ -224,7 +224,7 @@ fn reason(all: &[Books], node: &str, refused: &Refused) -> (Reason, Confidence, 
         }
         return (Reason::Waiting, Confidence::Likely, None);
     }
-    for (at, books) in own.iter().filter(|(_, books)| able(books)) {
+    for (at, books) in ours.iter().filter(|(_, books)| able(books)) {
         let counts = books.larger();
         let full = counts.free().is_some_and(|free| free <= 2)
             || books.sandboxes >= books.max_pods.unwrap_or(usize::MAX);
@@ -237,5 +237,5 @@ fn reason(all: &[Books], node: &str, refused: &Refused) -> (Reason, Confidence, 
             return (Reason::NotTold, Confidence::Confirmed, Some(*at));
         }
     }
-    (Reason::NotTold, Confidence::Confirmed, own.first().map(|(at, _)| *at))
+    (Reason::NotTold, Confidence::Confirmed, ours.first().map(|(at, _)| *at))
 }

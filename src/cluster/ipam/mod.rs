@@ -25,7 +25,7 @@ use std::net::IpAddr;
 pub use disagreements::Disagreement;
 pub use duplicates::{Duplicate, DuplicateKind};
 pub use exhaustion::{Exhaustion, Reason};
-pub use refusals::Refused;
+pub use refusals::AddressRefusals;
 
 use crate::evidence::Evidence;
 use crate::facts::{Facts, Place, time};
@@ -61,7 +61,7 @@ pub enum Ipam {
 
 impl Ipam {
     /// For people.
-    pub fn shown(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::HostLocal => "host-local",
             Self::AzureVnetIpam => "azure-vnet-ipam",
@@ -173,7 +173,7 @@ impl Counts {
 
 /// What a `NodeNetworkConfig` says besides addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lease {
+pub struct ContainerLease {
     /// Addresses that CNS asked for.
     pub requested: Option<u64>,
     /// Addresses that the node has.
@@ -202,7 +202,7 @@ pub struct Lease {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 // Each says what is known, independent of the others.
 #[allow(clippy::struct_excessive_bools)]
-pub struct Books {
+pub struct NodeIpam {
     /// The node; a stand-in when nothing says which one.
     pub node: String,
     /// How the node was found out.
@@ -254,12 +254,12 @@ pub struct Books {
     /// Most pods that the kubelet takes.
     pub max_pods: Option<usize>,
     /// For a `NodeNetworkConfig`.
-    pub lease: Option<Lease>,
+    pub lease: Option<ContainerLease>,
     /// Where to look.
     pub evidence: Vec<Evidence>,
 }
 
-impl Books {
+impl NodeIpam {
     /// Addresses reserved, of both families.
     pub fn allocated(&self) -> u64 {
         self.v4.allocated + self.v6.allocated
@@ -290,9 +290,9 @@ impl Books {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// By node and source.
-    pub books: Vec<Books>,
+    pub books: Vec<NodeIpam>,
     /// Pods that were refused an address, by node; under an empty name those whose node is not known.
-    pub refused: BTreeMap<String, Refused>,
+    pub refused: BTreeMap<String, AddressRefusals>,
     /// Why each node refuses.
     pub exhaustions: Vec<Exhaustion>,
     /// Addresses with two owners.
@@ -326,7 +326,7 @@ impl Ledger {
     }
 
     /// The books of a node.
-    pub fn of<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a Books> {
+    pub fn of<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a NodeIpam> {
         let from = self.books.partition_point(|books| books.node.as_str() < node);
         self.books.iter().skip(from).take_while(move |books| books.node == node)
     }

@@ -13,7 +13,7 @@ use crate::facts::{Facts, NodeSpec};
 pub(super) type Known = (String, &'static str);
 
 /// What names nodes.
-pub(super) struct Nodes<'a> {
+pub(super) struct NodeIndex<'a> {
     names: HashSet<&'a str>,
     /// By the first address of a node's range.
     by_range: BTreeMap<IpAddr, (IpNet, &'a str)>,
@@ -25,7 +25,7 @@ pub(super) struct Nodes<'a> {
     pub(super) listed: bool,
 }
 
-impl<'a> Nodes<'a> {
+impl<'a> NodeIndex<'a> {
     pub(super) fn index(facts: &'a Facts) -> Self {
         let mut names = HashSet::new();
         let mut by_range = BTreeMap::new();
@@ -38,7 +38,13 @@ impl<'a> Nodes<'a> {
         let mut by_container = HashMap::new();
         for (key, seen) in facts.objects.node_network_configs.iter() {
             names.insert(&*key.name);
-            for container in seen.object.status.network_containers.iter().filter(|one| !one.id.is_empty()) {
+            for container in seen
+                .object
+                .status
+                .network_containers
+                .iter()
+                .filter(|network_container| !network_container.id.is_empty())
+            {
                 by_container.insert(&*container.id, &*key.name);
             }
         }
@@ -76,8 +82,8 @@ impl<'a> Nodes<'a> {
 
     /// The node of a source: as told, by its path, by the range that its addresses fill, or by the pods that
     /// hold them.
-    pub(super) fn of(&self, told: Option<&str>, path: &str, addresses: &[IpAddr], pods: &Pods<'_>) -> Known {
-        if let Some(node) = told {
+    pub(super) fn of(&self, given: Option<&str>, path: &str, addresses: &[IpAddr], pods: &Pods<'_>) -> Known {
+        if let Some(node) = given {
             return (node.to_owned(), "the transcript");
         }
         if let Some(node) = self.in_path(path) {

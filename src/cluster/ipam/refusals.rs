@@ -10,7 +10,7 @@ use crate::facts::{Signal, SignalKey, time};
 
 /// The refusals of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct AddressRefusals {
     /// How often, at least.
     pub count: u64,
     /// By text.
@@ -28,8 +28,8 @@ pub struct Refused {
 /// Most pods named for a node.
 const PODS: usize = 200;
 
-pub(super) fn by_node(context: &Context<'_>) -> BTreeMap<String, Refused> {
-    let mut all: BTreeMap<String, Refused> = BTreeMap::new();
+pub(super) fn by_node(context: &Context<'_>) -> BTreeMap<String, AddressRefusals> {
+    let mut all: BTreeMap<String, AddressRefusals> = BTreeMap::new();
     // The same pod's refusals are told with and without the node, by event and log: the largest is taken.
     let mut most: BTreeMap<(String, Signal, &str, &str), u64> = BTreeMap::new();
     for (key, tally) in context.facts.signals.map.iter().filter(|(key, _)| key.signal.refuses_a_pod()) {
@@ -80,10 +80,10 @@ fn node_of(context: &Context<'_>, key: &SignalKey) -> String {
         let range: Option<IpNet> = first.parse().ok();
         context.nodes.of_address(range.map_or_else(|| first.parse().ok(), |range| Some(range.addr()))?)
     };
-    let told = (!key.node.is_empty()).then_some(&*key.node);
+    let given = (!key.node.is_empty()).then_some(&*key.node);
     // Logs are collected from hosts whose names differ in case.
-    let known = told.filter(|node| context.nodes.contains(node)).or_else(pod);
-    let node = known.or_else(|| context.nodes.of_container(&key.detail)).or_else(by_range).or(told);
+    let known = given.filter(|node| context.nodes.contains(node)).or_else(pod);
+    let node = known.or_else(|| context.nodes.of_container(&key.detail)).or_else(by_range).or(given);
     node.map_or_else(|| unknown_node(&key.detail), ToOwned::to_owned)
 }
 

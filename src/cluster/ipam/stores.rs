@@ -5,17 +5,17 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::account::{Context, Entry, Source, Where, usable};
-use super::{Books, Ipam};
+use super::account::{Context, IpamEntry, Location, Source, usable};
+use super::{Ipam, NodeIpam};
 use crate::evidence::Evidence;
 use crate::facts::{Holding, LeaseStore, StoreKey};
 
 /// One sight of a store, and how its node is known.
-type Listing<'a> = (&'a StoreKey, &'a LeaseStore, &'static str);
+type StoreListing<'a> = (&'a StoreKey, &'a LeaseStore, &'static str);
 
-pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
+pub(super) fn books(context: &Context<'_>) -> Vec<NodeIpam> {
     // Several listings of one store count once: the one that knows sandboxes, then the fullest.
-    let mut groups: BTreeMap<(String, String), Vec<Listing<'_>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String), Vec<StoreListing<'_>>> = BTreeMap::new();
     for (key, store) in &context.facts.leases.stores {
         let addresses: Vec<IpAddr> = store.leases.keys().copied().collect();
         let (node, by) = context.nodes.of(store.node.as_deref(), &key.place, &addresses, &context.pods);
@@ -76,18 +76,18 @@ fn source<'a>(
         let used = of_family.filter(|range| store.leases.keys().any(|ip| range.contains(ip)));
         used.map(|range| usable(*range)).max()
     };
-    let entries = store.leases.iter().map(|(ip, lease)| Entry {
+    let entries = store.leases.iter().map(|(ip, lease)| IpamEntry {
         ip: *ip,
         holding: Holding::Assigned,
         sandbox: lease.sandbox.as_deref().unwrap_or_default(),
         owner: None,
         known: false,
         written: lease.written.and_then(|when| when.resolve(context.anchor)),
-        place: Where(&lease.place.source, lease.place.line),
+        place: Location(&lease.place.source, lease.place.line),
     });
     // The networks of kubenet and Calico give pods the address that they tell; a network of Multus gives
     // them another one, of which the API knows nothing.
-    let told = |ip: &IpAddr| {
+    let is_given = |ip: &IpAddr| {
         ranges.iter().any(|range| range.contains(ip))
             || context.pods.at(ip, &node.0).is_some_and(|pod| *pod.spec.node_name == *node.0)
     };
@@ -95,7 +95,7 @@ fn source<'a>(
         matches!(network.as_str(), "" | "kubenet" | "k8s-pod-network" | "cbr0" | "cni0" | "azure" | "mynet");
     Source {
         nodeless: false,
-        secondary: !main && !store.leases.keys().any(told),
+        secondary: !main && !store.leases.keys().any(is_given),
         capacity: [capacity(true), capacity(false)],
         entries: entries.collect(),
         node,

@@ -38,7 +38,7 @@ pub enum Role {
 
 impl Role {
     /// For people.
-    pub fn shown(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Nodes => "nodes",
             Self::Pods => "pods",
@@ -52,7 +52,7 @@ impl Role {
 
 /// A range, and what lies in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subnet {
+pub struct IpRange {
     /// Name of the subnet, or the setting that has the range.
     pub name: String,
     /// What for.
@@ -75,7 +75,7 @@ pub struct Subnet {
     pub evidence: Vec<Evidence>,
 }
 
-impl Subnet {
+impl IpRange {
     /// What is left.
     pub fn free(&self) -> Option<u64> {
         let used = self.used.max(self.now)?;
@@ -97,7 +97,7 @@ impl Subnet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap {
     /// What, and its range.
-    pub one: (String, IpNet),
+    pub first: (String, IpNet),
     /// The other.
     pub other: (String, IpNet),
     /// Where.
@@ -108,7 +108,7 @@ pub struct Overlap {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subnets {
     /// The ranges.
-    pub all: Vec<Subnet>,
+    pub all: Vec<IpRange>,
     /// What overlaps.
     pub overlaps: Vec<Overlap>,
     /// The DNS service's address is not where it must be: why, and where it says so.
@@ -119,7 +119,7 @@ pub struct Subnets {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Network {
+struct NetworkProfile {
     #[serde(deserialize_with = "null")]
     networkplugin: String,
     #[serde(deserialize_with = "null")]
@@ -138,7 +138,7 @@ struct Network {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Pool {
+struct PoolSize {
     #[serde(deserialize_with = "null")]
     name: String,
     count: Option<u64>,
@@ -164,7 +164,7 @@ fn null<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
-impl Pool {
+impl PoolSize {
     fn nodes(&self) -> (u64, u64) {
         let now = self.count.unwrap_or(0);
         let scales = self.enableautoscaling == Some(true);
@@ -189,7 +189,7 @@ fn evidence(place: &Place, what: &str, range: &str) -> Evidence {
 impl Subnets {
     pub(super) fn of(facts: &Facts) -> Self {
         let mut all = Self::default();
-        let mut roles: BTreeMap<String, Vec<(Role, Need)>> = BTreeMap::new();
+        let mut roles: BTreeMap<String, Vec<(Role, AddressDemand)>> = BTreeMap::new();
         for (place, cluster) in facts.azure.of(AzureKind::Cluster) {
             all.described = true;
             all.cluster(place, cluster, &mut roles);
@@ -208,10 +208,10 @@ impl Subnets {
         &mut self,
         place: &Place,
         cluster: &AzureResource,
-        roles: &mut BTreeMap<String, Vec<(Role, Need)>>,
+        roles: &mut BTreeMap<String, Vec<(Role, AddressDemand)>>,
     ) {
-        let network: Network = cluster.part("networkprofile");
-        let pools: Vec<Pool> = cluster.part("agentpoolprofiles");
+        let network: NetworkProfile = cluster.part("networkprofile");
+        let pools: Vec<PoolSize> = cluster.part("agentpoolprofiles");
         let overlay = network.networkpluginmode.eq_ignore_ascii_case("overlay");
         let classic = network.networkplugin.eq_ignore_ascii_case("azure") && !overlay;
         let (mut ranges_now, mut ranges_most) = (0, 0);
@@ -231,7 +231,7 @@ impl Subnets {
             };
             roles.entry(pool.vnetsubnetid.to_lowercase()).or_default().push((
                 Role::Nodes,
-                Need {
+                AddressDemand {
                     now: need(now, surge_now, per_node),
                     most: need(most, surge_most, per_node),
                     per_node,
@@ -241,7 +241,7 @@ impl Subnets {
             if own_subnet {
                 roles.entry(pool.podsubnetid.to_lowercase()).or_default().push((
                     Role::Pods,
-                    Need {
+                    AddressDemand {
                         now: need(now, surge_now, BATCH),
                         most: need(most, surge_most, BATCH),
                         per_node: BATCH,
@@ -253,16 +253,20 @@ impl Subnets {
             ranges_most += need(most, surge_most, NODE_RANGE);
             words.push(sum(NODE_RANGE));
         }
-        let both = |one: &str, many: &[String]| -> Vec<IpNet> {
-            let mut found: Vec<IpNet> =
-                many.iter().map(String::as_str).chain([one]).filter_map(|range| range.parse().ok()).collect();
+        let both = |first: &str, many: &[String]| -> Vec<IpNet> {
+            let mut found: Vec<IpNet> = many
+                .iter()
+                .map(String::as_str)
+                .chain([first])
+                .filter_map(|range| range.parse().ok())
+                .collect();
             found.sort();
             found.dedup();
             found
         };
         for range in both(&network.podcidr, &network.podcidrs) {
             let v4 = range.addr().is_ipv4();
-            self.all.push(Subnet {
+            self.all.push(IpRange {
                 name: "networkProfile.podCidr".to_owned(),
                 role: Role::PodRange,
                 range,
@@ -276,7 +280,7 @@ impl Subnets {
             });
         }
         for range in both(&network.servicecidr, &network.servicecidrs) {
-            self.all.push(Subnet {
+            self.all.push(IpRange {
                 name: "networkProfile.serviceCidr".to_owned(),
                 role: Role::Services,
                 range,
@@ -292,7 +296,7 @@ impl Subnets {
         self.dns(place, &network, &both(&network.servicecidr, &network.servicecidrs));
     }
 
-    fn dns(&mut self, place: &Place, network: &Network, services: &[IpNet]) {
+    fn dns(&mut self, place: &Place, network: &NetworkProfile, services: &[IpNet]) {
         let Ok(dns) = network.dnsserviceip.parse::<std::net::IpAddr>() else { return };
         let at = || vec![evidence(place, "networkProfile.dnsServiceIp", &network.dnsserviceip)];
         if services.is_empty() {
@@ -321,21 +325,26 @@ impl Subnets {
         }
     }
 
-    fn subnet(&mut self, place: &Place, subnet: &AzureResource, roles: &BTreeMap<String, Vec<(Role, Need)>>) {
+    fn subnet(
+        &mut self,
+        place: &Place,
+        subnet: &AzureResource,
+        roles: &BTreeMap<String, Vec<(Role, AddressDemand)>>,
+    ) {
         let mut prefixes: Vec<String> = subnet.part("addressprefixes");
-        let one = subnet.text("addressprefix");
-        if !one.is_empty() && !prefixes.iter().any(|prefix| prefix == one) {
-            prefixes.push(one.to_owned());
+        let item = subnet.text("addressprefix");
+        if !item.is_empty() && !prefixes.iter().any(|prefix| prefix == item) {
+            prefixes.push(item.to_owned());
         }
         let used: Vec<serde::de::IgnoredAny> = subnet.part("ipconfigurations");
         let needs = roles.get(&*subnet.id);
         for range in prefixes.iter().filter_map(|prefix| prefix.parse::<IpNet>().ok()) {
             let Some(needs) = needs else { continue };
             let Some(role) = needs.iter().map(|(role, _)| *role).max() else { continue };
-            let sum = |get: fn(&Need) -> u64| {
+            let sum = |get: fn(&AddressDemand) -> u64| {
                 needs.iter().fold(0_u64, |sum, (_, need)| sum.saturating_add(get(need)))
             };
-            self.all.push(Subnet {
+            self.all.push(IpRange {
                 name: subnet.name.to_string(),
                 role,
                 range,
@@ -376,7 +385,7 @@ impl Subnets {
                 known.used = known.used.max(Some(leased));
                 continue;
             }
-            self.all.push(Subnet {
+            self.all.push(IpRange {
                 name,
                 role: Role::Pods,
                 range,
@@ -401,7 +410,7 @@ impl Subnets {
         let ours: Vec<String> = facts
             .azure
             .of(AzureKind::Cluster)
-            .flat_map(|(_, cluster)| cluster.part::<Vec<Pool>>("agentpoolprofiles"))
+            .flat_map(|(_, cluster)| cluster.part::<Vec<PoolSize>>("agentpoolprofiles"))
             .flat_map(|pool| [pool.vnetsubnetid.to_lowercase(), pool.podsubnetid.to_lowercase()])
             .filter_map(|id| id.split_once("/subnets/").map(|(network, _)| network.to_owned()))
             .collect();
@@ -432,27 +441,33 @@ impl Subnets {
                 }
             }
         }
-        let inner: Vec<&Subnet> =
-            self.all.iter().filter(|one| matches!(one.role, Role::PodRange | Role::Services)).collect();
+        let inner: Vec<&IpRange> =
+            self.all.iter().filter(|item| matches!(item.role, Role::PodRange | Role::Services)).collect();
         let mut found: Vec<Overlap> = Vec::new();
         let mut compare = |a: (&str, IpNet, &[Evidence]), b: (&str, IpNet, &[Evidence])| {
             if overlap(a.1, b.1) {
                 let evidence = a.2.iter().chain(b.2).cloned().collect();
-                found.push(Overlap { one: (a.0.to_owned(), a.1), other: (b.0.to_owned(), b.1), evidence });
+                found.push(Overlap { first: (a.0.to_owned(), a.1), other: (b.0.to_owned(), b.1), evidence });
             }
         };
-        for (at, own) in inner.iter().enumerate() {
+        for (at, ours) in inner.iter().enumerate() {
             for (name, range, place) in &outer {
-                compare((&own.name, own.range, &own.evidence), (name, *range, std::slice::from_ref(place)));
+                compare(
+                    (&ours.name, ours.range, &ours.evidence),
+                    (name, *range, std::slice::from_ref(place)),
+                );
             }
-            for other in inner.iter().skip(at + 1).filter(|other| other.role != own.role) {
-                compare((&own.name, own.range, &own.evidence), (&other.name, other.range, &other.evidence));
+            for other in inner.iter().skip(at + 1).filter(|other| other.role != ours.role) {
+                compare(
+                    (&ours.name, ours.range, &ours.evidence),
+                    (&other.name, other.range, &other.evidence),
+                );
             }
             for other in self.all.iter().filter(|other| matches!(other.role, Role::Nodes | Role::Pods)) {
                 // A subnet within a network that was compared already says nothing more.
                 if !outer.iter().any(|(_, range, _)| range.contains(&other.range)) {
                     compare(
-                        (&own.name, own.range, &own.evidence),
+                        (&ours.name, ours.range, &ours.evidence),
                         (&other.name, other.range, &other.evidence),
                     );
                 }
@@ -481,11 +496,11 @@ impl Subnets {
         });
         // Sorted by their first address, a range overlaps its follower or none.
         for pair in ranges.windows(2) {
-            if let [(a, one, place), (b, other, other_place)] = pair
+            if let [(a, item, place), (b, other, other_place)] = pair
                 && overlap(*a, *b)
             {
                 self.overlaps.push(Overlap {
-                    one: (format!("podCIDR of node {one}"), *a),
+                    first: (format!("podCIDR of node {item}"), *a),
                     other: (format!("podCIDR of node {other}"), *b),
                     evidence: vec![place.clone(), other_place.clone()],
                 });
@@ -495,7 +510,7 @@ impl Subnets {
 }
 
 /// What one node pool takes of a subnet.
-struct Need {
+struct AddressDemand {
     now: u64,
     most: u64,
     per_node: u64,

@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::account::{Context, Entry, Source, Where};
+use super::account::{Context, IpamEntry, Location, Source};
 use super::calico::address;
-use super::{Books, Ipam};
+use super::{Ipam, NodeIpam};
 use crate::cluster::net::size;
 use crate::facts::{Holding, WhereaboutsAllocation};
 
-pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
+pub(super) fn books(context: &Context<'_>) -> Vec<NodeIpam> {
     let mut all = Vec::new();
     for (key, seen) in context.facts.objects.ip_pools.iter() {
         let Ok(range) = seen.object.spec.range.parse::<IpNet>() else { continue };
         let evidence = seen.evidence("IPPool", key);
         let Some(place) = evidence.first() else { continue };
         // Per node, as everything: by the pods that hold the addresses; those of no pod are of no node.
-        let mut by_node: BTreeMap<&str, Vec<Entry<'_>>> = BTreeMap::new();
+        let mut by_node: BTreeMap<&str, Vec<IpamEntry<'_>>> = BTreeMap::new();
         for (offset, allocation) in &seen.object.spec.allocations {
             let Some(ip) = offset.parse().ok().and_then(|offset| address(range, offset)) else { continue };
-            let entry = entry(ip, allocation, Where(&place.source, place.line));
+            let entry = entry(ip, allocation, Location(&place.source, place.line));
             let pod =
                 entry.owner.and_then(|(namespace, name)| context.facts.objects.pods.get(namespace, name));
             let node = pod.map_or("", |pod| &*pod.object.spec.node_name);
@@ -29,9 +29,9 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
         }
         let total: usize = by_node.values().map(Vec::len).sum();
         for (node, entries) in by_node {
-            let shown = if node.is_empty() { format!("(no node, pool {range})") } else { node.to_owned() };
+            let text = if node.is_empty() { format!("(no node, pool {range})") } else { node.to_owned() };
             let source = Source {
-                node: (shown, "the pods that hold its addresses"),
+                node: (text, "the pods that hold its addresses"),
                 ipam: Ipam::Whereabouts,
                 network: range.to_string(),
                 place: place.source.to_string(),
@@ -57,8 +57,12 @@ pub(super) fn books(context: &Context<'_>) -> Vec<Books> {
     all
 }
 
-fn entry<'a>(ip: std::net::IpAddr, allocation: &'a WhereaboutsAllocation, place: Where<'a>) -> Entry<'a> {
-    Entry {
+fn entry<'a>(
+    ip: std::net::IpAddr,
+    allocation: &'a WhereaboutsAllocation,
+    place: Location<'a>,
+) -> IpamEntry<'a> {
+    IpamEntry {
         ip,
         holding: Holding::Assigned,
         sandbox: &allocation.id,

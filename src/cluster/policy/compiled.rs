@@ -115,7 +115,7 @@ pub enum Which {
 
 /// A rule.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct CompiledRule {
     /// Empty: anybody.
     pub peers: Vec<Peer>,
     /// Empty: all.
@@ -128,23 +128,23 @@ pub struct Policy {
     /// Which object.
     pub key: Key,
     /// What it isolates; nothing when the bundle does not show it.
-    pub spec: Option<Spec>,
+    pub spec: Option<CompiledSpec>,
 }
 
 /// What a policy says.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct CompiledSpec {
     /// The pods that it isolates.
     pub selects: LabelSelector,
     /// The rules for what comes in, when it isolates that.
-    pub ingress: Option<Vec<Rule>>,
+    pub ingress: Option<Vec<CompiledRule>>,
     /// The rules for what goes out, when it isolates that.
-    pub egress: Option<Vec<Rule>>,
+    pub egress: Option<Vec<CompiledRule>>,
 }
 
-impl Spec {
+impl CompiledSpec {
     /// The rules of a direction, when the policy isolates it.
-    pub fn rules(&self, direction: Direction) -> Option<&[Rule]> {
+    pub fn rules(&self, direction: Direction) -> Option<&[CompiledRule]> {
         match direction {
             Direction::Egress => self.egress.as_deref(),
             Direction::Ingress => self.ingress.as_deref(),
@@ -159,24 +159,24 @@ impl Policy {
     }
 }
 
-fn spec(spec: &NetworkPolicySpec) -> Spec {
+fn spec(spec: &NetworkPolicySpec) -> CompiledSpec {
     // Defaulting of networking.k8s.io/v1: ingress always, egress only when it has a rule.
     let isolates = |name: &str, default: bool| {
         if spec.policy_types.is_empty() {
             default
         } else {
-            spec.policy_types.iter().any(|own| &**own == name)
+            spec.policy_types.iter().any(|policy_type| &**policy_type == name)
         }
     };
-    let rules = |all: &[NetworkRule], direction| all.iter().map(|one| rule(one, direction)).collect();
-    Spec {
+    let rules = |all: &[NetworkRule], direction| all.iter().map(|item| rule(item, direction)).collect();
+    CompiledSpec {
         selects: spec.pod_selector.clone(),
         ingress: isolates("Ingress", true).then(|| rules(&spec.ingress, Direction::Ingress)),
         egress: isolates("Egress", !spec.egress.is_empty()).then(|| rules(&spec.egress, Direction::Egress)),
     }
 }
 
-fn rule(rule: &NetworkRule, direction: Direction) -> Rule {
+fn rule(rule: &NetworkRule, direction: Direction) -> CompiledRule {
     let peers = match direction {
         Direction::Ingress => &rule.from,
         Direction::Egress => &rule.to,
@@ -209,5 +209,5 @@ fn rule(rule: &NetworkRule, direction: Direction) -> Rule {
         };
         Port { protocol: Protocol::named(&port.protocol), which }
     });
-    Rule { peers: peers.collect(), ports: ports.collect() }
+    CompiledRule { peers: peers.collect(), ports: ports.collect() }
 }

@@ -6,7 +6,7 @@ use crate::facts::{AzureKind, Facts};
 
 /// An engine, as far as it changes what a policy does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum EngineKind {
     /// Not told: policies are read to the letter of networking.k8s.io/v1.
     #[default]
     Unknown,
@@ -22,7 +22,7 @@ pub enum Kind {
     Other(&'static str),
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "not known",
@@ -39,27 +39,27 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Engine {
     /// Which.
-    pub kind: Kind,
+    pub kind: EngineKind,
     /// The file or the object that tells; empty when nothing does.
     pub from: String,
 }
 
 /// Daemons that enforce policies, by the beginning of their names.
-const DAEMONS: &[(&str, Kind)] = &[
-    ("azure-npm", Kind::AzureNpm),
-    ("calico-node", Kind::Calico),
-    ("calico-typha", Kind::Calico),
-    ("canal", Kind::Calico),
-    ("cilium-", Kind::Cilium),
-    ("antrea-agent", Kind::Other("Antrea")),
-    ("ovnkube-", Kind::Other("OVN-Kubernetes")),
-    ("kube-router", Kind::Other("kube-router")),
-    ("weave-net", Kind::Other("Weave Net")),
-    ("aws-network-policy", Kind::Other("the AWS network policy agent")),
-    ("aws-node", Kind::Other("the AWS network policy agent")),
-    ("kindnet", Kind::Other("kindnet")),
-    ("kube-network-policies", Kind::Other("kube-network-policies")),
-    ("sdn-", Kind::Other("OpenShift SDN")),
+const DAEMONS: &[(&str, EngineKind)] = &[
+    ("azure-npm", EngineKind::AzureNpm),
+    ("calico-node", EngineKind::Calico),
+    ("calico-typha", EngineKind::Calico),
+    ("canal", EngineKind::Calico),
+    ("cilium-", EngineKind::Cilium),
+    ("antrea-agent", EngineKind::Other("Antrea")),
+    ("ovnkube-", EngineKind::Other("OVN-Kubernetes")),
+    ("kube-router", EngineKind::Other("kube-router")),
+    ("weave-net", EngineKind::Other("Weave Net")),
+    ("aws-network-policy", EngineKind::Other("the AWS network policy agent")),
+    ("aws-node", EngineKind::Other("the AWS network policy agent")),
+    ("kindnet", EngineKind::Other("kindnet")),
+    ("kube-network-policies", EngineKind::Other("kube-network-policies")),
+    ("sdn-", EngineKind::Other("OpenShift SDN")),
 ];
 
 fn daemon(facts: &Facts) -> Option<Engine> {
@@ -68,7 +68,7 @@ fn daemon(facts: &Facts) -> Option<Engine> {
     let all: Vec<_> = sets.chain(pods).collect();
     DAEMONS.iter().find_map(|(start, kind)| {
         let (key, what) = all.iter().find(|(key, _)| key.name.starts_with(start))?;
-        Some(Engine { kind: *kind, from: format!("{what} {}", key.shown()) })
+        Some(Engine { kind: *kind, from: format!("{what} {}", key.label()) })
     })
 }
 
@@ -80,13 +80,13 @@ pub(super) fn of(facts: &Facts) -> Engine {
     let profile = cluster.value.get("networkprofile");
     let word = |key: &str| profile.and_then(|profile| profile.get(key)).and_then(serde_json::Value::as_str);
     let kind = match (word("networkpolicy"), word("networkdataplane")) {
-        (Some("cilium"), _) | (_, Some("cilium")) => Kind::Cilium,
-        (Some("azure"), _) => Kind::AzureNpm,
-        (Some("calico"), _) => Kind::Calico,
+        (Some("cilium"), _) | (_, Some("cilium")) => EngineKind::Cilium,
+        (Some("azure"), _) => EngineKind::AzureNpm,
+        (Some("calico"), _) => EngineKind::Calico,
         // Whoever installs an engine by hand is not known to Azure.
         _ => match daemon(facts) {
             Some(engine) => return engine,
-            None if profile.is_some() => Kind::None,
+            None if profile.is_some() => EngineKind::None,
             None => return Engine::default(),
         },
     };
@@ -100,7 +100,7 @@ fn none_on_aks(facts: &Facts) -> Option<Engine> {
     let aks = facts.objects.nodes.iter().any(|(key, _)| key.name.starts_with("aks-"));
     let seen = aks && has("kube-proxy") && has("coredns") && has("konnectivity-agent");
     seen.then(|| Engine {
-        kind: Kind::None,
+        kind: EngineKind::None,
         from: "the pods of kube-system, none of which is of an engine".to_owned(),
     })
 }

@@ -4,7 +4,7 @@
 //! those policies allows passes. Traffic needs the source's egress and the destination's ingress. What the bundle
 //! does not show makes the answer "unknown" where it could change it, never a guess.
 //!
-//! Engines deviate from the letter; the deviations that are known are applied by [`Kind`].
+//! Engines deviate from the letter; the deviations that are known are applied by [`EngineKind`].
 
 mod compiled;
 mod engine;
@@ -16,8 +16,8 @@ use std::net::IpAddr;
 
 use foldhash::HashMap;
 
-pub use compiled::{Direction, Peer, Policy, Port, Protocol, Rule, Spec, Which};
-pub use engine::{Engine, Kind};
+pub use compiled::{CompiledRule, CompiledSpec, Direction, Peer, Policy, Port, Protocol, Which};
+pub use engine::{Engine, EngineKind};
 pub use opening::Opening;
 pub use ports::{Ports, Range};
 
@@ -82,12 +82,12 @@ impl<'a> End<'a> {
     /// A pod of the bundle.
     pub fn pod(key: &Key, pod: &'a Pod, groups: &'a Groups) -> Self {
         let labels = groups.of(key).map_or(Some(&pod.metadata.labels), |group| group.labels.as_ref());
-        let told = !pod.spec.containers.is_empty();
+        let is_given = !pod.spec.containers.is_empty();
         Self::Pod(PodEnd {
             key: key.clone(),
             labels,
             addresses: pod.addresses().collect(),
-            spec: told.then_some(&pod.spec),
+            spec: is_given.then_some(&pod.spec),
             host_network: pod.spec.host_network,
             node: pod.spec.node_name.clone(),
         })
@@ -106,9 +106,9 @@ impl<'a> End<'a> {
     }
 
     /// `namespace/name`, or the address.
-    pub fn shown(&self) -> String {
+    pub fn label(&self) -> String {
         match self {
-            Self::Pod(pod) => pod.key.shown(),
+            Self::Pod(pod) => pod.key.label(),
             Self::Address(ip) => ip.to_string(),
         }
     }
@@ -159,14 +159,14 @@ impl Side {
 
 /// What both sides say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct PolicyVerdict {
     /// Of the source.
     pub egress: Side,
     /// Of the destination.
     pub ingress: Side,
 }
 
-impl Verdict {
+impl PolicyVerdict {
     /// Whether it passes both.
     pub fn answer(&self) -> Answer {
         self.egress.answer.and(self.ingress.answer)
@@ -250,12 +250,12 @@ impl Policies {
             return Answer::of(selector::matches(selector, labels));
         }
         // Without its object, only its name is known of it.
-        let own: Labels = [(Text::from(NAME), Text::from(namespace))].into_iter().collect();
+        let ours: Labels = [(Text::from(NAME), Text::from(namespace))].into_iter().collect();
         let by_name = selector.match_labels.iter().all(|(key, _)| &**key == NAME)
-            && selector.match_expressions.iter().all(|one| &*one.key == NAME);
+            && selector.match_expressions.iter().all(|requirement| &*requirement.key == NAME);
         let mut pairs = selector.match_labels.iter();
         let refused = pairs.any(|(key, value)| &**key == NAME && &**value != namespace);
-        if by_name || refused { Answer::of(selector::matches(selector, &own)) } else { Answer::Unknown }
+        if by_name || refused { Answer::of(selector::matches(selector, &ours)) } else { Answer::Unknown }
     }
 
     /// Names of namespaces whose labels are known.
@@ -273,7 +273,7 @@ impl Policies {
                 Some(spec) if selector::takes_all(&spec.selects) => Answer::Yes,
                 Some(spec) => pod
                     .labels
-                    .map_or(Answer::Unknown, |own| Answer::of(selector::matches(&spec.selects, own))),
+                    .map_or(Answer::Unknown, |label| Answer::of(selector::matches(&spec.selects, label))),
             };
             if answer != Answer::No {
                 found.push((policy, answer));
@@ -290,7 +290,7 @@ impl Policies {
                 let of_cluster = end.selectable().is_some()
                     || end.addresses().iter().any(|ip| self.nodes.contains_key(ip));
                 // Cilium knows pods and nodes by identity: ranges never mean them.
-                if self.engine.kind == Kind::Cilium && of_cluster {
+                if self.engine.kind == EngineKind::Cilium && of_cluster {
                     return Answer::No;
                 }
                 Answer::of(end.addresses().iter().any(|ip| peer.holds(*ip)))
@@ -304,16 +304,23 @@ impl Policies {
                 let labels = match pods {
                     None => Answer::Yes,
                     Some(selector) if selector::takes_all(selector) => Answer::Yes,
-                    Some(selector) => {
-                        pod.labels.map_or(Answer::Unknown, |own| Answer::of(selector::matches(selector, own)))
-                    }
+                    Some(selector) => pod
+                        .labels
+                        .map_or(Answer::Unknown, |label| Answer::of(selector::matches(selector, label))),
                 };
                 namespace.and(labels)
             }
         }
     }
 
-    fn admits(&self, policy: &Policy, rule: &Rule, peer: &End<'_>, to: &End<'_>, socket: Socket) -> Answer {
+    fn admits(
+        &self,
+        policy: &Policy,
+        rule: &CompiledRule,
+        peer: &End<'_>,
+        to: &End<'_>,
+        socket: Socket,
+    ) -> Answer {
         let ports = if rule.ports.is_empty() {
             Answer::Yes
         } else {
@@ -325,7 +332,7 @@ impl Policies {
         let peers = if rule.peers.is_empty() {
             Answer::Yes
         } else {
-            rule.peers.iter().map(|one| self.takes(policy, one, peer)).max().unwrap_or(Answer::No)
+            rule.peers.iter().map(|item| self.takes(policy, item, peer)).max().unwrap_or(Answer::No)
         };
         ports.and(peers)
     }
@@ -333,27 +340,27 @@ impl Policies {
     fn side(
         &self,
         direction: Direction,
-        own: &End<'_>,
+        ours: &End<'_>,
         peer: &End<'_>,
         to: &End<'_>,
         socket: Socket,
     ) -> Side {
-        let Some(pod) = own.selectable() else { return Side::open() };
-        if self.engine.kind == Kind::None || self.spares(direction, pod, peer) {
+        let Some(pod) = ours.selectable() else { return Side::open() };
+        if self.engine.kind == EngineKind::None || self.spares(direction, pod, peer) {
             return Side::open();
         }
         let selecting = self.selecting(pod, direction);
         let isolated_by: Vec<Key> = selecting
             .iter()
             .filter(|(_, answer)| *answer == Answer::Yes)
-            .map(|(one, _)| one.key.clone())
+            .map(|(item, _)| item.key.clone())
             .collect();
         let mut best = Answer::No;
         let mut unknown = None;
         for (policy, selects) in &selecting {
             let Some(spec) = &policy.spec else {
                 best = best.or(Answer::Unknown);
-                unknown = Some(format!("the bundle has {} without what it says", policy.key.shown()));
+                unknown = Some(format!("the bundle has {} without what it says", policy.key.label()));
                 continue;
             };
             for (at, rule) in spec.rules(direction).unwrap_or_default().iter().enumerate() {
@@ -366,7 +373,7 @@ impl Policies {
                 if admits != Answer::No {
                     best = best.or(Answer::Unknown);
                     unknown.get_or_insert_with(|| {
-                        format!("{} selects by labels that the bundle does not show", policy.key.shown())
+                        format!("{} selects by labels that the bundle does not show", policy.key.label())
                     });
                 }
             }
@@ -376,7 +383,7 @@ impl Policies {
             // Whether it is isolated at all is not known.
             (true, false) => {
                 unknown.get_or_insert_with(|| {
-                    format!("the labels of {} are not in the bundle", pod.key.shown())
+                    format!("the labels of {} are not in the bundle", pod.key.label())
                 });
                 Answer::Unknown
             }
@@ -395,7 +402,7 @@ impl Policies {
         match direction {
             Direction::Ingress => own_node,
             // Azure NPM always lets a pod reach its node.
-            Direction::Egress => own_node && self.engine.kind == Kind::AzureNpm,
+            Direction::Egress => own_node && self.engine.kind == EngineKind::AzureNpm,
         }
     }
 
@@ -403,23 +410,23 @@ impl Policies {
     fn with_foreign(&self, mut side: Side, namespace: &str) -> Side {
         let applies = self.foreign.iter().find(|(kind, key)| {
             let of_engine = match self.engine.kind {
-                Kind::Unknown | Kind::Other(_) => true,
-                Kind::Calico => kind.starts_with("Calico"),
-                Kind::Cilium => kind.starts_with("Cilium"),
-                Kind::None | Kind::AzureNpm => false,
+                EngineKind::Unknown | EngineKind::Other(_) => true,
+                EngineKind::Calico => kind.starts_with("Calico"),
+                EngineKind::Cilium => kind.starts_with("Cilium"),
+                EngineKind::None | EngineKind::AzureNpm => false,
             };
             of_engine && (key.namespace.is_empty() || &*key.namespace == namespace)
         });
         if let Some((kind, key)) = applies {
             side.answer = Answer::Unknown;
-            side.unknown = Some(format!("{kind} {} may change it, and is not evaluated", key.shown()));
+            side.unknown = Some(format!("{kind} {} may change it, and is not evaluated", key.label()));
         }
         side
     }
 
     /// Whether a connection passes, and by which policies.
-    pub fn evaluate(&self, from: &End<'_>, to: &End<'_>, socket: Socket) -> Verdict {
-        Verdict {
+    pub fn evaluate(&self, from: &End<'_>, to: &End<'_>, socket: Socket) -> PolicyVerdict {
+        PolicyVerdict {
             egress: self.side(Direction::Egress, from, to, to, socket),
             ingress: self.side(Direction::Ingress, to, from, to, socket),
         }
@@ -454,7 +461,8 @@ fn names(port: &Port, to: &End<'_>, socket: Socket) -> Answer {
 
 /// The numbers of a port name in a pod: of its containers and of its sidecars.
 pub fn named_ports(spec: &PodSpec, name: &str, protocol: Protocol) -> BTreeSet<u16> {
-    let sidecars = spec.init_containers.iter().filter(|one| &*one.restart_policy == "Always");
+    let sidecars =
+        spec.init_containers.iter().filter(|init_container| &*init_container.restart_policy == "Always");
     let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter());
     ports
         .filter(|port| &*port.name == name && Protocol::named(&port.protocol) == Some(protocol))

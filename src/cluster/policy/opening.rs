@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Answer, Direction, End, Policies, Policy, Socket, Verdict};
+use super::{Answer, Direction, End, Policies, Policy, PolicyVerdict, Socket};
 use crate::facts::{Key, Labels, NetworkPolicy};
 
 /// Policies to add, one for each side that refuses.
@@ -32,11 +32,11 @@ const NAMING: &[&str] = &["app.kubernetes.io/name", "app", "k8s-app", "name", "c
 /// The labels by which to select a pod: the one that names its workload, or all that last.
 pub(super) fn naming(labels: &Labels) -> Vec<(&str, &str)> {
     if let Some((key, value)) = NAMING.iter().find_map(|key| labels.get(key).map(|value| (*key, &**value))) {
-        let mut own = vec![(key, value)];
-        own.extend(
+        let mut ours = vec![(key, value)];
+        ours.extend(
             labels.get("app.kubernetes.io/instance").map(|value| ("app.kubernetes.io/instance", &**value)),
         );
-        return own;
+        return ours;
     }
     let lasting = labels.iter().filter(|(key, _)| !VOLATILE.contains(&&***key));
     lasting.map(|(key, value)| (&**key, &**value)).collect()
@@ -61,7 +61,8 @@ impl Policies {
     /// What to add so that a connection passes; nothing when it passes already, when it can't be told, or when no
     /// policy would help.
     pub fn opening(&self, from: &End<'_>, to: &End<'_>, sockets: &[Socket]) -> Option<Opening> {
-        let verdicts: Vec<Verdict> = sockets.iter().map(|one| self.evaluate(from, to, *one)).collect();
+        let verdicts: Vec<PolicyVerdict> =
+            sockets.iter().map(|socket| self.evaluate(from, to, *socket)).collect();
         let mut opening = Opening { manifests: Vec::new(), wide: false };
         let mut added: Vec<Policy> = Vec::new();
         for direction in [Direction::Egress, Direction::Ingress] {
@@ -71,14 +72,14 @@ impl Policies {
             if refused.is_empty() {
                 continue;
             }
-            let (own, peer) = match direction {
+            let (ours, peer) = match direction {
                 Direction::Egress => (from, to),
                 Direction::Ingress => (to, from),
             };
-            let End::Pod(pod) = own else { return None };
+            let End::Pod(pod) = ours else { return None };
             let own_labels = naming(pod.labels?);
             opening.wide |= own_labels.is_empty();
-            let yaml = manifest(direction, own, &own_labels, peer, &refused, &mut opening.wide)?;
+            let yaml = manifest(direction, ours, &own_labels, peer, &refused, &mut opening.wide)?;
             let object: NetworkPolicy = serde_saphyr::from_str(&yaml).ok()?;
             let key = Key::new(object.metadata.namespace.clone(), object.metadata.name.clone());
             added.push(Policy::compile(&key, &object));
@@ -92,14 +93,14 @@ impl Policies {
     }
 
     /// Whether a connection would pass with further policies.
-    fn evaluate_with(&self, added: &[Policy], from: &End<'_>, to: &End<'_>, socket: Socket) -> Verdict {
+    fn evaluate_with(&self, added: &[Policy], from: &End<'_>, to: &End<'_>, socket: Socket) -> PolicyVerdict {
         let mut verdict = self.evaluate(from, to, socket);
         for direction in [Direction::Egress, Direction::Ingress] {
-            let (own, peer) = match direction {
+            let (ours, peer) = match direction {
                 Direction::Egress => (from, to),
                 Direction::Ingress => (to, from),
             };
-            let Some(pod) = own.selectable() else { continue };
+            let Some(pod) = ours.selectable() else { continue };
             for policy in added.iter().filter(|policy| policy.key.namespace == pod.key.namespace) {
                 let Some(spec) = &policy.spec else { continue };
                 let selects =
@@ -124,13 +125,13 @@ impl Policies {
 /// The policy that lets one side pass.
 fn manifest(
     direction: Direction,
-    own: &End<'_>,
+    current: &End<'_>,
     labels: &[(&str, &str)],
     peer: &End<'_>,
     sockets: &[Socket],
     wide: &mut bool,
 ) -> Option<String> {
-    let End::Pod(pod) = own else { return None };
+    let End::Pod(pod) = current else { return None };
     let word = match direction {
         Direction::Egress => "to",
         Direction::Ingress => "from",
@@ -142,8 +143,8 @@ fn manifest(
             let namespace = if other.key.namespace == pod.key.namespace {
                 String::new()
             } else {
-                let own = [("kubernetes.io/metadata.name", &*other.key.namespace)];
-                format!("namespaceSelector: {}\n          ", selector(&own))
+                let ours = [("kubernetes.io/metadata.name", &*other.key.namespace)];
+                format!("namespaceSelector: {}\n          ", selector(&ours))
             };
             format!("{namespace}podSelector: {}", selector(&pods))
         }

@@ -5,7 +5,7 @@
 
 mod nearest;
 
-pub use nearest::{Miss, Step, nearest};
+pub use nearest::{MissStep, NearMiss, nearest};
 
 use foldhash::{HashMap, HashMapExt};
 
@@ -105,8 +105,8 @@ impl<'a> Authorizer<'a> {
         for at in namespaces {
             let named = std::iter::once(SubjectName::User(user));
             let grouped = groups.iter().map(|group| SubjectName::Group(group));
-            let own = account.map(|(namespace, name)| SubjectName::ServiceAccount(namespace, name));
-            for name in named.chain(grouped).chain(own) {
+            let ours = account.map(|(namespace, name)| SubjectName::ServiceAccount(namespace, name));
+            for name in named.chain(grouped).chain(ours) {
                 found.extend(self.bindings.get(&(*at, name)).into_iter().flatten());
             }
         }
@@ -136,7 +136,7 @@ impl<'a> Authorizer<'a> {
             match self.role(bound.namespace, bound.binding) {
                 Some(role) if role.rules.iter().any(|rule| covers(rule, review)) => {
                     return Decision::Allowed {
-                        binding: bound.shown(),
+                        binding: bound.label(),
                         role: role_shown(bound.namespace, bound.binding),
                         reason: bound.reason(),
                     };
@@ -155,10 +155,10 @@ impl<'a> Authorizer<'a> {
     /// All identities that some binding lets do it: each subject with its binding.
     pub fn who_can(&self, objects: &'a Objects, verb: &str, target: &Target, name: &str) -> Vec<Bound<'a>> {
         let review = Review { user: "", groups: &[], verb, target, name };
-        let asked = review.namespace();
+        let question = review.namespace();
         let mut found = Vec::new();
         for (namespace, binding) in all_bindings(objects) {
-            if !namespace.is_empty() && namespace != asked {
+            if !namespace.is_empty() && namespace != question {
                 continue;
             }
             let Some(role) = self.role(namespace, binding) else { continue };
@@ -205,7 +205,7 @@ impl Review<'_> {
 
 impl Bound<'_> {
     /// `RoleBinding ns/name` or `ClusterRoleBinding name`.
-    pub fn shown(&self) -> String {
+    pub fn label(&self) -> String {
         binding_shown(self.namespace, self.binding)
     }
 
@@ -213,8 +213,8 @@ impl Bound<'_> {
     pub fn subject_shown(&self) -> String {
         let subject = self.subject;
         if &*subject.kind == "ServiceAccount" {
-            let own = if subject.namespace.is_empty() { self.namespace } else { &subject.namespace };
-            format!("ServiceAccount {own}/{}", subject.name)
+            let ours = if subject.namespace.is_empty() { self.namespace } else { &subject.namespace };
+            format!("ServiceAccount {ours}/{}", subject.name)
         } else {
             format!("{} {}", subject.kind, subject.name)
         }
@@ -251,7 +251,7 @@ fn missing_reason(missing: &[Bound<'_>]) -> String {
     }
     match words.as_slice() {
         [] => String::new(),
-        [one] => format!("RBAC: {one}"),
+        [item] => format!("RBAC: {item}"),
         several => format!("RBAC: [{}]", several.join(", ")),
     }
 }
@@ -283,8 +283,8 @@ fn subject_name<'a>(subject: &'a Subject, namespace: &'a str) -> Option<SubjectN
         "User" => Some(SubjectName::User(&subject.name)),
         "Group" => Some(SubjectName::Group(&subject.name)),
         "ServiceAccount" => {
-            let own = if subject.namespace.is_empty() { namespace } else { &subject.namespace };
-            (!own.is_empty()).then_some(SubjectName::ServiceAccount(own, &subject.name))
+            let ours = if subject.namespace.is_empty() { namespace } else { &subject.namespace };
+            (!ours.is_empty()).then_some(SubjectName::ServiceAccount(ours, &subject.name))
         }
         _ => None,
     }
@@ -294,12 +294,12 @@ fn subject_name<'a>(subject: &'a Subject, namespace: &'a str) -> Option<SubjectN
 fn subject_name_is(subject: &Subject, namespace: &str, review: &Review<'_>) -> bool {
     match subject_name(subject, namespace) {
         Some(SubjectName::User(user)) => user == review.user,
-        Some(SubjectName::ServiceAccount(own, name)) => {
+        Some(SubjectName::ServiceAccount(ours, name)) => {
             review.user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
-                == Some((own, name))
+                == Some((ours, name))
         }
         Some(SubjectName::Group(group)) => {
-            !group.starts_with("system:") && review.groups.iter().any(|own| own == group)
+            !group.starts_with("system:") && review.groups.iter().any(|ours| ours == group)
         }
         None => false,
     }
@@ -324,20 +324,21 @@ pub fn covers(rule: &PolicyRule, review: &Review<'_>) -> bool {
                 || url.ends_with('*') && path.starts_with(url.trim_end_matches('*'))
         }),
         Target::Resource { group, resource, subresource, .. } => {
-            let group_covered = rule.api_groups.iter().any(|own| &**own == "*" || **own == **group);
+            let group_covered =
+                rule.api_groups.iter().any(|api_group| &**api_group == "*" || **api_group == **group);
             let combined = if subresource.is_empty() {
                 resource.to_string()
             } else {
                 format!("{resource}/{subresource}")
             };
-            let resource_covered = rule.resources.iter().any(|own| {
-                let own: &str = own;
-                own == "*"
-                    || own == combined
-                    || (!subresource.is_empty() && own.strip_prefix("*/") == Some(&**subresource))
+            let resource_covered = rule.resources.iter().any(|resource| {
+                let ours: &str = resource;
+                ours == "*"
+                    || ours == combined
+                    || (!subresource.is_empty() && ours.strip_prefix("*/") == Some(&**subresource))
             });
-            let name_covered =
-                rule.resource_names.is_empty() || rule.resource_names.iter().any(|own| &**own == review.name);
+            let name_covered = rule.resource_names.is_empty()
+                || rule.resource_names.iter().any(|resource_name| &**resource_name == review.name);
             group_covered && resource_covered && name_covered
         }
     }
@@ -395,12 +396,12 @@ mod tests {
     #[test]
     fn paths_match_exactly_or_by_prefix() {
         let urls = rule(r#"{"verbs":["get"],"nonResourceURLs":["/healthz","/debug/*"]}"#);
-        let asked = |path: &str| {
+        let question = |path: &str| {
             let target = Target::Path(path.into());
             covers(&urls, &Review { user: "u", groups: &[], verb: "get", target: &target, name: "" })
         };
-        assert!(asked("/healthz") && asked("/debug/pprof"));
-        assert!(!asked("/metrics") && !asked("/healthz/etcd"));
+        assert!(question("/healthz") && question("/debug/pprof"));
+        assert!(!question("/metrics") && !question("/healthz/etcd"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::facts::{Objects, PolicyRule, Role, Scope, Target, Text};
 
 /// The step at which the nearest candidate fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
+pub enum MissStep {
     /// The bundle's roles and bindings allow it: repaired since, or another cluster's logs.
     Allowed,
     /// Roles and bindings are not in the bundle.
@@ -49,9 +49,9 @@ pub enum Step {
 
 /// What comes nearest to allowing a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Miss {
+pub struct NearMiss {
     /// Where it fails.
-    pub step: Step,
+    pub step: MissStep,
     /// Namespace and name of the binding; the namespace is empty for a cluster role binding.
     pub binding: Option<(Text, Text)>,
     /// Namespace and name of the role; the namespace is empty for a cluster role.
@@ -64,12 +64,12 @@ pub struct Miss {
     pub needs: String,
 }
 
-impl Miss {
-    fn plain(step: Step) -> Self {
+impl NearMiss {
+    fn plain(step: MissStep) -> Self {
         Self { step, binding: None, role: None, at: None, has: String::new(), needs: String::new() }
     }
 
-    fn of(step: Step, bound: &Bound<'_>) -> Self {
+    fn of(step: MissStep, bound: &Bound<'_>) -> Self {
         let binding = bound.binding;
         let role_namespace: Text =
             if &*binding.role_ref.kind == "Role" { bound.namespace.into() } else { "".into() };
@@ -89,12 +89,12 @@ impl Miss {
 
     /// Nothing can be said without roles and bindings.
     pub fn unknown() -> Self {
-        Self::plain(Step::Unknown)
+        Self::plain(MissStep::Unknown)
     }
 
     /// Nothing can be said for want of these kinds.
     pub fn unknown_for(kinds: &str) -> Self {
-        Self { has: kinds.to_owned(), ..Self::plain(Step::Unknown) }
+        Self { has: kinds.to_owned(), ..Self::plain(MissStep::Unknown) }
     }
 
     /// `RoleBinding ns/name`.
@@ -121,9 +121,9 @@ impl Miss {
 }
 
 /// Finds what comes nearest to allowing a request that is denied.
-pub fn nearest(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Miss {
+pub fn nearest(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> NearMiss {
     if let Decision::Allowed { .. } = authorizer.decide(review) {
-        return Miss::plain(Step::Allowed);
+        return NearMiss::plain(MissStep::Allowed);
     }
     let bound: Vec<Bound<'_>> = authorizer
         .bindings_of(review.user, review.groups, review.namespace())
@@ -133,7 +133,7 @@ pub fn nearest(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'
     if let Some(missing) =
         bound.iter().find(|bound| authorizer.role(bound.namespace, bound.binding).is_none())
     {
-        return Miss::of(Step::RoleMissing, missing);
+        return NearMiss::of(MissStep::RoleMissing, missing);
     }
     let roles: Vec<(&Bound<'_>, &Role)> = bound
         .iter()
@@ -149,15 +149,15 @@ pub fn nearest(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'
     }
     if let Some((bound, role)) = roles.iter().find(|(_, role)| role.rules.is_empty()) {
         let aggregated = if role.aggregation_rule.is_some() { "aggregated" } else { "" };
-        return Miss::of(Step::RoleEmpty, bound).with(0, aggregated, "");
+        return NearMiss::of(MissStep::RoleEmpty, bound).with(0, aggregated, "");
     }
     other_subject(objects, authorizer, review)
         .or_else(|| other_namespace(objects, authorizer, review))
         .or_else(|| cluster_scope(objects, review))
         .or_else(|| other_account(objects, authorizer, review))
         .unwrap_or_else(|| match bound.first() {
-            Some(first) => Miss::of(Step::NoRule, first),
-            None => Miss::plain(Step::NoBinding),
+            Some(first) => NearMiss::of(MissStep::NoRule, first),
+            None => NearMiss::plain(MissStep::NoBinding),
         })
 }
 
@@ -167,10 +167,10 @@ fn is_personal(bound: &Bound<'_>) -> bool {
 }
 
 /// The one thing that a rule lacks; `None` when it lacks more, or has nothing to do with the request.
-fn almost(bound: &Bound<'_>, at: usize, rule: &PolicyRule, review: &Review<'_>) -> Option<Miss> {
+fn almost(bound: &Bound<'_>, at: usize, rule: &PolicyRule, review: &Review<'_>) -> Option<NearMiss> {
     let list = |words: &[Text]| words.iter().map(|word| &**word).collect::<Vec<_>>().join(", ");
-    let verb = rule.verbs.iter().any(|own| &**own == "*" || &**own == review.verb);
-    let miss = |step| Miss::of(step, bound);
+    let verb = rule.verbs.iter().any(|verb| &**verb == "*" || &**verb == review.verb);
+    let miss = |step| NearMiss::of(step, bound);
     let (group, resource, subresource) = match review.target {
         Target::Path(path) => {
             if rule.non_resource_urls.is_empty() {
@@ -180,8 +180,8 @@ fn almost(bound: &Bound<'_>, at: usize, rule: &PolicyRule, review: &Review<'_>) 
                 **url == **path || url.ends_with('*') && path.starts_with(url.trim_end_matches('*'))
             });
             return match (verb, covered) {
-                (true, false) => Some(miss(Step::Path).with(at, list(&rule.non_resource_urls), &**path)),
-                (false, true) => Some(miss(Step::Verb).with(at, list(&rule.verbs), review.verb)),
+                (true, false) => Some(miss(MissStep::Path).with(at, list(&rule.non_resource_urls), &**path)),
+                (false, true) => Some(miss(MissStep::Verb).with(at, list(&rule.verbs), review.verb)),
                 _ => None,
             };
         }
@@ -192,29 +192,30 @@ fn almost(bound: &Bound<'_>, at: usize, rule: &PolicyRule, review: &Review<'_>) 
     }
     let combined =
         if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
-    let in_group = rule.api_groups.iter().any(|own| &**own == "*" || **own == *group);
-    let exact = rule.resources.iter().any(|own| {
-        let own: &str = own;
-        own == "*"
-            || own == combined
-            || (!subresource.is_empty() && own.strip_prefix("*/") == Some(subresource))
+    let in_group = rule.api_groups.iter().any(|api_group| &**api_group == "*" || **api_group == *group);
+    let exact = rule.resources.iter().any(|resource| {
+        let ours: &str = resource;
+        ours == "*"
+            || ours == combined
+            || (!subresource.is_empty() && ours.strip_prefix("*/") == Some(subresource))
     });
     let nameless = super::nameless(review.verb, subresource);
-    let named = rule.resource_names.is_empty() || rule.resource_names.iter().any(|own| &**own == review.name);
+    let named = rule.resource_names.is_empty()
+        || rule.resource_names.iter().any(|resource_name| &**resource_name == review.name);
     match (verb, in_group, exact, named) {
         (true, true, true, false) => {
             let needs =
                 if nameless { format!("{} carries no name", review.verb) } else { review.name.to_owned() };
-            Some(miss(Step::ResourceName).with(at, list(&rule.resource_names), needs))
+            Some(miss(MissStep::ResourceName).with(at, list(&rule.resource_names), needs))
         }
-        (false, true, true, _) => Some(miss(Step::Verb).with(at, list(&rule.verbs), review.verb)),
-        (true, false, true, true) if !rule.resources.iter().any(|own| &**own == "*") => {
+        (false, true, true, _) => Some(miss(MissStep::Verb).with(at, list(&rule.verbs), review.verb)),
+        (true, false, true, true) if !rule.resources.iter().any(|resource| &**resource == "*") => {
             let groups: Vec<&str> = rule
                 .api_groups
                 .iter()
-                .map(|own| if own.is_empty() { "\"\" (core)" } else { &**own })
+                .map(|api_group| if api_group.is_empty() { "\"\" (core)" } else { &**api_group })
                 .collect();
-            Some(miss(Step::ApiGroup).with(
+            Some(miss(MissStep::ApiGroup).with(
                 at,
                 groups.join(", "),
                 if group.is_empty() { "\"\" (core)" } else { group },
@@ -224,30 +225,30 @@ fn almost(bound: &Bound<'_>, at: usize, rule: &PolicyRule, review: &Review<'_>) 
             let near = rule
                 .resources
                 .iter()
-                .find_map(|own| spelling(own, resource, subresource).map(|step| (step, own)));
-            let (step, own) = near?;
-            Some(miss(step).with(at, own.to_string(), combined))
+                .find_map(|ours| spelling(ours, resource, subresource).map(|step| (step, ours)));
+            let (step, ours) = near?;
+            Some(miss(step).with(at, ours.to_string(), combined))
         }
         _ => None,
     }
 }
 
 /// How an entry of `resources` comes near to what was asked.
-fn spelling(own: &str, resource: &str, subresource: &str) -> Option<Step> {
-    let (main, sub) = own.split_once('/').unwrap_or((own, ""));
+fn spelling(ours: &str, resource: &str, subresource: &str) -> Option<MissStep> {
+    let (main, sub) = ours.split_once('/').unwrap_or((ours, ""));
     if !subresource.is_empty() {
         // `pods` for `pods/log`, `pods/logs` for `pods/log`.
         let without = main == resource && sub.is_empty();
         let misspelt = main == resource && !sub.is_empty() && close(sub, subresource);
-        return (without || misspelt).then_some(Step::Subresource);
+        return (without || misspelt).then_some(MissStep::Subresource);
     }
     if !sub.is_empty() {
-        return (main == resource && sub == "*").then_some(Step::ResourceSpelling);
+        return (main == resource && sub == "*").then_some(MissStep::ResourceSpelling);
     }
     let lower = main.to_lowercase();
     let plural = format!("{lower}s") == resource || format!("{lower}es") == resource;
     (plural || lower == resource || (resource.len() > 4 && close(&lower, resource)))
-        .then_some(Step::ResourceSpelling)
+        .then_some(MissStep::ResourceSpelling)
 }
 
 /// One or two letters apart, and not simply two short words.
@@ -257,22 +258,22 @@ fn close(a: &str, b: &str) -> bool {
 }
 
 /// Bindings in the scope of the request whose role would do, and whose subject is nearly this identity.
-fn other_subject(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<Miss> {
+fn other_subject(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<NearMiss> {
     let account = review.user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
     for (namespace, binding) in all_bindings(objects) {
         if !namespace.is_empty() && namespace != review.namespace() {
             continue;
         }
         let near = binding.subjects.iter().enumerate().find_map(|(at, subject)| {
-            let own = if subject.namespace.is_empty() { namespace } else { &*subject.namespace };
+            let ours = if subject.namespace.is_empty() { namespace } else { &*subject.namespace };
             let exists = |namespace: &str| {
                 objects.namespaces.is_empty() || objects.namespaces.get("", namespace).is_some()
             };
             let like = match (&*subject.kind, account) {
                 ("ServiceAccount", Some((of, name))) => {
                     let same_name = *subject.name == *name;
-                    (same_name && own != of && (own.is_empty() || close(own, of) || !exists(own)))
-                        || (own == of && close(&subject.name, name))
+                    (same_name && ours != of && (ours.is_empty() || close(ours, of) || !exists(ours)))
+                        || (ours == of && close(&subject.name, name))
                 }
                 // The account's name written as a user's.
                 ("User" | "Group", Some((of, name))) => {
@@ -296,19 +297,23 @@ fn other_subject(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review
         let Some(role) = authorizer.role(namespace, binding) else { continue };
         if role.rules.iter().any(|rule| covers(rule, review)) {
             let bound = Bound { namespace, binding, subject };
-            return Some(Miss::of(Step::Subject, &bound).with(at, bound.subject_shown(), review.user));
+            return Some(NearMiss::of(MissStep::Subject, &bound).with(
+                at,
+                bound.subject_shown(),
+                review.user,
+            ));
         }
     }
     None
 }
 
 /// Bindings of this very identity in other namespaces whose role would do.
-fn other_namespace(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<Miss> {
-    let asked = review.namespace();
-    if asked.is_empty() {
+fn other_namespace(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<NearMiss> {
+    let question = review.namespace();
+    if question.is_empty() {
         return None;
     }
-    let elsewhere = objects.role_bindings.iter().filter(|(key, _)| &*key.namespace != asked);
+    let elsewhere = objects.role_bindings.iter().filter(|(key, _)| &*key.namespace != question);
     for (key, seen) in elsewhere {
         let Some(subject) =
             seen.object.subjects.iter().find(|subject| subject_name_is(subject, &key.namespace, review))
@@ -318,14 +323,18 @@ fn other_namespace(objects: &Objects, authorizer: &Authorizer<'_>, review: &Revi
         let bound = Bound { namespace: &key.namespace, binding: &seen.object, subject };
         let role = authorizer.role(bound.namespace, bound.binding);
         if role.is_some_and(|role| role.rules.iter().any(|rule| covers(rule, review))) {
-            return Some(Miss::of(Step::OtherNamespace, &bound).with(0, key.namespace.to_string(), asked));
+            return Some(NearMiss::of(MissStep::OtherNamespace, &bound).with(
+                0,
+                key.namespace.to_string(),
+                question,
+            ));
         }
     }
     None
 }
 
 /// Bound in a namespace, asking for the whole cluster.
-fn cluster_scope(objects: &Objects, review: &Review<'_>) -> Option<Miss> {
+fn cluster_scope(objects: &Objects, review: &Review<'_>) -> Option<NearMiss> {
     let Target::Resource { scope: Scope::Cluster, resource, .. } = review.target else { return None };
     let mut found = objects.role_bindings.iter().filter_map(|(key, seen)| {
         let subject =
@@ -336,7 +345,7 @@ fn cluster_scope(objects: &Objects, review: &Review<'_>) -> Option<Miss> {
     let role = role_shown(bound.namespace, bound.binding);
     let what =
         if CLUSTER_SCOPED.contains(&&**resource) { "a resource of the cluster" } else { "all namespaces" };
-    Some(Miss::of(Step::ClusterScope, &bound).with(0, role, what))
+    Some(NearMiss::of(MissStep::ClusterScope, &bound).with(0, role, what))
 }
 
 /// Resources that are in no namespace, as far as they matter here.
@@ -359,7 +368,7 @@ const CLUSTER_SCOPED: [&str; 14] = [
 
 /// An account of the same namespace that may do it, while this one has no binding of its own and no pod uses the
 /// other.
-fn other_account(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<Miss> {
+fn other_account(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<NearMiss> {
     let (namespace, name) = review.user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
     let used: BTreeSet<&str> = objects
         .pods
@@ -367,7 +376,7 @@ fn other_account(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review
         .filter(|(key, _)| &*key.namespace == namespace)
         .map(|(_, seen)| match &*seen.object.spec.service_account_name {
             "" => "default",
-            own => own,
+            ours => ours,
         })
         .collect();
     if used.is_empty() || !used.contains(name) {
@@ -381,7 +390,7 @@ fn other_account(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review
         if let Decision::Allowed { .. } =
             authorizer.decide(&Review { user: &user, groups: &groups, ..review.clone() })
         {
-            return Some(Miss::plain(Step::OtherAccount).with(0, name, &*key.name));
+            return Some(NearMiss::plain(MissStep::OtherAccount).with(0, name, &*key.name));
         }
     }
     None

@@ -57,8 +57,13 @@ pub(super) fn published(objects: &Objects) -> BTreeMap<Key, Published> {
         entry.complete &= seen.object.left_out == 0;
         entry.names_ports |= seen.form == crate::facts::Form::Full;
         for subset in &seen.object.subsets {
-            entry.ready.extend(subset.addresses.iter().filter_map(|one| parse(&one.ip)));
-            entry.not_ready.extend(subset.not_ready_addresses.iter().filter_map(|one| parse(&one.ip)));
+            entry.ready.extend(subset.addresses.iter().filter_map(|address| parse(&address.ip)));
+            entry.not_ready.extend(
+                subset
+                    .not_ready_addresses
+                    .iter()
+                    .filter_map(|not_ready_address| parse(&not_ready_address.ip)),
+            );
             entry.ports.extend(
                 subset
                     .ports

@@ -74,12 +74,12 @@ impl<'a> Finder<'a> {
         let objects = &self.facts.objects;
         let stores = [("Deployment", &objects.deployments), ("StatefulSet", &objects.stateful_sets)];
         stores.into_iter().find_map(|(kind, store)| {
-            let mut own = store.iter().filter(|(key, _)| &*key.namespace == namespace);
-            let (key, _) = own.find(|(_, seen)| {
+            let mut ours = store.iter().filter(|(key, _)| &*key.namespace == namespace);
+            let (key, _) = ours.find(|(_, seen)| {
                 let spec = &seen.object.spec;
                 spec.replicas == Some(0) && taken(&spec.template.metadata.labels)
             })?;
-            Some(format!("{kind} {}", key.shown()))
+            Some(format!("{kind} {}", key.label()))
         })
     }
 
@@ -96,8 +96,9 @@ impl<'a> Finder<'a> {
         let mut elsewhere: BTreeMap<String, usize> = BTreeMap::new();
         for at in lists.min_by_key(|list| list.len()).unwrap_or_default() {
             let Some(group) = self.groups.all.get(*at) else { continue };
-            let own = group.labels.as_ref();
-            let all = own.is_some_and(|own| selector.iter().all(|(key, value)| own.get(key) == Some(value)));
+            let current = group.labels.as_ref();
+            let all =
+                current.is_some_and(|ours| selector.iter().all(|(key, value)| ours.get(key) == Some(value)));
             if all && group.namespace != service.namespace {
                 *elsewhere.entry(group.namespace.to_string()).or_default() += group.pods.len();
             }
@@ -116,9 +117,9 @@ impl<'a> Finder<'a> {
                     continue;
                 }
                 if taken(template) && nearest.no_pods_of.is_none() {
-                    nearest.no_pods_of = Some(format!("{kind} {}", key.shown()));
+                    nearest.no_pods_of = Some(format!("{kind} {}", key.label()));
                 } else if taken(&seen.object.metadata.labels) && nearest.on_workload.is_none() {
-                    nearest.on_workload = Some(format!("{kind} {}", key.shown()));
+                    nearest.on_workload = Some(format!("{kind} {}", key.label()));
                 }
             }
         }
@@ -136,12 +137,13 @@ impl<'a> Finder<'a> {
             let mut alike = false;
             for (key, wanted) in selector.iter() {
                 match labels.get(key) {
-                    Some(own) if own == wanted => alike = true,
-                    own => {
-                        let edits = own.map_or(wanted.len() + 4, |own| strsim::levenshtein(own, wanted));
-                        alike |= own.is_some() && edits <= 2 + wanted.len() / 4;
+                    Some(current) if current == wanted => alike = true,
+                    current => {
+                        let edits =
+                            current.map_or(wanted.len() + 4, |ours| strsim::levenshtein(ours, wanted));
+                        alike |= current.is_some() && edits <= 2 + wanted.len() / 4;
                         distance += edits;
-                        differs.push((key.to_string(), wanted.to_string(), own.map(ToString::to_string)));
+                        differs.push((key.to_string(), wanted.to_string(), current.map(ToString::to_string)));
                     }
                 }
             }

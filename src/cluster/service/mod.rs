@@ -125,8 +125,8 @@ impl Services {
 
     /// The services that select a pod.
     pub fn of_pod(&self, pod: &Key) -> Vec<&Key> {
-        let own = self.all.iter().filter(|(key, _)| key.namespace == pod.namespace);
-        own.filter(|(_, state)| state.pods.binary_search(pod).is_ok()).map(|(key, _)| key).collect()
+        let ours = self.all.iter().filter(|(key, _)| key.namespace == pod.namespace);
+        ours.filter(|(_, state)| state.pods.binary_search(pod).is_ok()).map(|(key, _)| key).collect()
     }
 
     /// The faults of all services.
@@ -138,11 +138,12 @@ impl Services {
 /// The ports that the probes of a pod ask.
 pub fn probed_ports(pod: &Pod) -> BTreeSet<u16> {
     let containers = pod.spec.containers.iter();
-    let probes = containers.flat_map(|one| [&one.readiness_probe, &one.liveness_probe]).flatten();
+    let probes =
+        containers.flat_map(|container| [&container.readiness_probe, &container.liveness_probe]).flatten();
     let ports = probes.flat_map(|probe| [&probe.http_get, &probe.tcp_socket, &probe.grpc]).flatten();
     ports
         .filter_map(|probe| probe.port.as_ref())
-        .flat_map(|asked| match asked {
+        .flat_map(|port| match port {
             IntOrString::Int(number) => u16::try_from(*number).into_iter().collect(),
             IntOrString::Name(name) => named_ports(&pod.spec, name, Protocol::Tcp),
         })
@@ -251,8 +252,8 @@ impl Follow<'_> {
             }
         }
         // Pods on their way out are replaced by others: these are the ones that count.
-        if unready.iter().any(|one| one.why != Why::Deleting) {
-            unready.retain(|one| one.why != Why::Deleting);
+        if unready.iter().any(|item| item.why != Why::Deleting) {
+            unready.retain(|item| item.why != Why::Deleting);
         }
         // A job's pods come and go: a service of theirs is empty in between.
         let published = state.published.as_ref().is_some_and(|published| !published.ready.is_empty());
@@ -269,9 +270,9 @@ impl Follow<'_> {
         let mut faults = Vec::new();
         for port in &self.seen.object.spec.ports {
             let Some(found) = self.port(port, state) else { continue };
-            let shown =
+            let text =
                 state.pods.iter().filter_map(|key| self.pod(key)).any(|pod| !pod.spec.containers.is_empty());
-            if shown {
+            if text {
                 faults.extend(self.port_fault(port, &found, state));
             }
             state.ports.push(found);
@@ -295,9 +296,9 @@ impl Follow<'_> {
             let Some(pod) = self.pod(key) else { continue };
             let containers = pod.spec.containers.iter().chain(pod.spec.init_containers.iter());
             found.declared.extend(containers.flat_map(|container| container.ports.iter()).filter_map(
-                |own| {
-                    let number = u16::try_from(own.container_port).ok()?;
-                    Some((number, Protocol::named(&own.protocol)?, own.name.to_string()))
+                |container| {
+                    let number = u16::try_from(container.container_port).ok()?;
+                    Some((number, Protocol::named(&container.protocol)?, container.name.to_string()))
                 },
             ));
         }
@@ -332,12 +333,12 @@ impl Follow<'_> {
             let published = state.published.as_ref().is_some_and(|all| {
                 !all.ready.is_empty()
                     && all.names_ports
-                    && all.ports.iter().any(|(own, _)| **own == *found.name)
+                    && all.ports.iter().any(|(port, _)| **port == *found.name)
             });
             let differs = found
                 .declared
                 .iter()
-                .find(|(_, protocol, own)| own == &**name && *protocol != found.protocol);
+                .find(|(_, protocol, ours)| ours == &**name && *protocol != found.protocol);
             return match (found.resolved.is_empty() && !published, differs) {
                 (true, Some((_, protocol, _))) => Some(Fault::ProtocolDiffers(found.clone(), *protocol)),
                 (true, None) => Some(Fault::NamedPortMissing(found.clone())),
@@ -350,17 +351,17 @@ impl Follow<'_> {
             found
                 .declared
                 .iter()
-                .any(|(own, of, _)| *own == target && protocol.is_none_or(|asked| asked == *of))
+                .any(|(ours, of, _)| *ours == target && protocol.is_none_or(|question| question == *of))
         };
         if found.declared.is_empty() || declared(Some(found.protocol)) {
             return None;
         }
         if declared(None) {
-            let (_, other, _) = found.declared.iter().find(|(own, ..)| *own == target)?;
+            let (_, other, _) = found.declared.iter().find(|(ours, ..)| *ours == target)?;
             // Whoever speaks both protocols declares one of them, as kube-dns does.
-            let both = self.seen.object.spec.ports.iter().any(|own| {
-                Protocol::named(&own.protocol) == Some(*other)
-                    && (own.target_port == port.target_port || own.port == u32::from(target))
+            let both = self.seen.object.spec.ports.iter().any(|ours| {
+                Protocol::named(&ours.protocol) == Some(*other)
+                    && (ours.target_port == port.target_port || ours.port == u32::from(target))
             });
             return (!both).then(|| Fault::ProtocolDiffers(found.clone(), *other));
         }
@@ -388,8 +389,8 @@ impl Follow<'_> {
             return;
         }
         let settled = state.ready.iter().filter_map(|key| self.pod(key)).all(|pod| {
-            let ready = pod.status.conditions.iter().find(|one| &*one.r#type == "Ready");
-            let since = ready.and_then(|one| one.last_transition_time.0);
+            let ready = pod.status.conditions.iter().find(|condition| &*condition.r#type == "Ready");
+            let since = ready.and_then(|item| item.last_transition_time.0);
             since.zip(self.anchor).is_some_and(|(since, now)| now - since > PATIENCE)
         });
         let addresses = state.ready.iter().filter_map(|key| self.pod(key)).flat_map(Pod::addresses);

@@ -23,7 +23,7 @@ pub enum Why {
 
 impl Why {
     /// In a few words.
-    pub fn shown(&self) -> String {
+    pub fn label(&self) -> String {
         match self {
             Self::Unscheduled(why) if why.is_empty() => "no node takes it".to_owned(),
             Self::Unscheduled(why) => format!("no node takes it ({why})"),
@@ -70,8 +70,8 @@ fn event<'a>(facts: &'a Facts, pod: &Key, reason: &str) -> Option<&'a str> {
         namespace: (&*pod.namespace).into(),
         name: (&*pod.name).into(),
     };
-    let own = facts.events.map.get(&key(false)).or_else(|| facts.events.map.get(&key(true)));
-    own.and_then(|tally| tally.examples.as_slice().last()).map(|one| &*one.excerpt)
+    let ours = facts.events.map.get(&key(false)).or_else(|| facts.events.map.get(&key(true)));
+    ours.and_then(|tally| tally.examples.as_slice().last()).map(|item| &*item.excerpt)
 }
 
 /// Why it is not ready; nothing when it is.
@@ -79,7 +79,7 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
     if !pod.metadata.deletion_timestamp.is_empty() {
         return Some(Why::Deleting);
     }
-    let condition = |name: &str| pod.status.conditions.iter().find(|one| &*one.r#type == name);
+    let condition = |name: &str| pod.status.conditions.iter().find(|condition| &*condition.r#type == name);
     let ready = match condition("Ready") {
         Some(ready) => &*ready.status == "True",
         // A row of a table tells the containers that are ready.
@@ -90,13 +90,13 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
         }
     };
     // Neither a condition nor a container's state: an excerpt of the object, which says nothing.
-    let told = condition("Ready").is_some() || !pod.status.container_statuses.is_empty();
-    if !told && &*pod.status.phase == "Running" {
+    let is_given = condition("Ready").is_some() || !pod.status.container_statuses.is_empty();
+    if !is_given && &*pod.status.phase == "Running" {
         return None;
     }
     let node = &pod.spec.node_name;
     let lost = facts.objects.nodes.get("", node).is_some_and(|seen| {
-        let ready = seen.object.status.conditions.iter().find(|one| &*one.r#type == "Ready");
+        let ready = seen.object.status.conditions.iter().find(|condition| &*condition.r#type == "Ready");
         ready.is_some_and(|ready| &*ready.status != "True")
     });
     if ready && pod.addresses().next().is_none() && !pod.address_hidden() {
@@ -105,15 +105,15 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
     if ready {
         return None;
     }
-    let unscheduled = condition("PodScheduled").filter(|one| &*one.status == "False");
-    if let Some(one) = unscheduled {
-        return Some(Why::Unscheduled(one.message.to_string()));
+    let unscheduled = condition("PodScheduled").filter(|item| &*item.status == "False");
+    if let Some(item) = unscheduled {
+        return Some(Why::Unscheduled(item.message.to_string()));
     }
     if let Some(words) = event(facts, key, "FailedScheduling").filter(|_| node.is_empty()) {
         return Some(Why::Unscheduled(words.to_owned()));
     }
     let waiting = pod.status.container_statuses.iter().filter_map(|status| status.state.waiting.as_ref());
-    let waiting = waiting.map(|one| (&*one.reason, &*one.message));
+    let waiting = waiting.map(|item| (&*item.reason, &*item.message));
     if let Some((reason, message)) =
         waiting.clone().find(|(reason, _)| !matches!(*reason, "" | "ContainerCreating" | "PodInitializing"))
     {
@@ -128,8 +128,8 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
         return Some(Why::NodeLost(node.to_string()));
     }
     let ended = pod.status.container_statuses.iter().filter_map(|status| status.state.terminated.as_ref());
-    if let Some(one) = ended.clone().find(|one| one.exit_code != 0) {
-        return Some(Why::Waiting(format!("{} (exit code {})", one.reason, one.exit_code)));
+    if let Some(entry) = ended.clone().find(|item| item.exit_code != 0) {
+        return Some(Why::Waiting(format!("{} (exit code {})", entry.reason, entry.exit_code)));
     }
     if pod.addresses().next().is_none()
         && !pod.address_hidden()

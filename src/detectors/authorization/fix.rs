@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::group::Group;
+use super::group::DenialGroup;
 use crate::cluster::rbac::{Authorizer, Decision, Review, implied_groups};
 use crate::cluster::{asked_names, nameless};
 use crate::detectors::{Fix, SubjectRef, shell, slug};
@@ -12,7 +12,7 @@ use crate::facts::{Denial, DenialKey, Objects, Origin, Scope, Target, fingerprin
 
 /// One rule, with the denials that it is for.
 #[derive(Default)]
-struct Rule {
+struct GrantRule {
     verbs: Vec<String>,
     resources: Vec<String>,
     group: String,
@@ -25,7 +25,7 @@ struct Rule {
 /// the proof fails.
 ///
 /// `word` ends the names of the objects: findings of one identity must not overwrite each other's roles.
-pub(super) fn grant(group: &Group<'_>, word: &str) -> Option<Fix> {
+pub(super) fn grant(group: &DenialGroup<'_>, word: &str) -> Option<Fix> {
     let subject = group.subject();
     if !matches!(&*subject.kind, "ServiceAccount" | "User") {
         return None;
@@ -112,8 +112,8 @@ fn pinned(key: &DenialKey, denial: &Denial) -> bool {
 }
 
 /// One rule per resource, or per set of resources that need the same verbs.
-fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
+fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<GrantRule> {
+    let mut rules: Vec<GrantRule> = Vec::new();
     for (key, denial) in denials {
         let (count, exact) = denial.count();
         let about = if exact { "" } else { "about " };
@@ -148,7 +148,7 @@ fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
             rule.verbs.push(verb);
             rule.serves.push(serves);
         } else {
-            rules.push(Rule {
+            rules.push(GrantRule {
                 verbs: vec![verb],
                 resources: if path.is_empty() { vec![resource] } else { vec![] },
                 group,
@@ -159,7 +159,7 @@ fn rules(denials: &[(&DenialKey, &Denial)]) -> Vec<Rule> {
         }
     }
     // Rules that differ only in the resource are one rule.
-    let mut joined: Vec<Rule> = Vec::new();
+    let mut joined: Vec<GrantRule> = Vec::new();
     for rule in rules {
         let same = joined.iter_mut().find(|other| {
             other.group == rule.group
@@ -192,7 +192,7 @@ pub(super) fn role_manifest(name: &str, namespace: &str, denials: &[(&DenialKey,
 /// Proves a role that a binding in `namespace` (empty for the cluster) already names.
 pub(super) fn prove_role(
     manifest: &str,
-    missed: &super::near_miss::Missed<'_>,
+    missed: &super::near_miss::DeniedGroup<'_>,
     namespace: &str,
 ) -> Option<()> {
     let miss = missed.first()?;
@@ -214,7 +214,7 @@ fn metadata(yaml: &mut String, kind: &str, name: &str, namespace: &str) {
     }
 }
 
-fn write_rules(yaml: &mut String, rules: &[Rule]) {
+fn write_rules(yaml: &mut String, rules: &[GrantRule]) {
     yaml.push_str("rules:\n");
     for rule in rules {
         for line in &rule.serves {
@@ -248,7 +248,7 @@ fn write_subject(yaml: &mut String, role_kind: &str, role: &str, subject: &Subje
 }
 
 /// YAML of a role and its binding in one scope.
-fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[Rule]) -> String {
+fn manifest(name: &str, scope: &str, subject: &SubjectRef, rules: &[GrantRule]) -> String {
     let (role, binding) =
         if scope.is_empty() { ("ClusterRole", "ClusterRoleBinding") } else { ("Role", "RoleBinding") };
     let mut yaml = String::new();
@@ -287,10 +287,10 @@ fn ascii(text: &str) -> String {
 }
 
 /// Evaluates every denied request against what the manifests grant, and nothing else: RBAC only adds.
-fn proof(manifests: &[String], group: &Group<'_>, denials: &[(&DenialKey, &Denial)]) -> Option<String> {
+fn proof(manifests: &[String], group: &DenialGroup<'_>, denials: &[(&DenialKey, &Denial)]) -> Option<String> {
     let objects = parse(manifests);
     let authorizer = Authorizer::new(&objects);
-    let user = group.identity.shown();
+    let user = group.identity.label();
     let groups = implied_groups(user);
     let mut proved = 0;
     for (key, denial) in denials {
@@ -360,8 +360,8 @@ pub(super) fn warnings(denials: &[(&DenialKey, &Denial)]) -> Vec<&'static str> {
 }
 
 /// `kubectl auth can-i …` for each denied request: denied before, allowed after.
-pub(super) fn verify(group: &Group<'_>) -> Vec<String> {
-    let user = shell(group.identity.shown());
+pub(super) fn verify(group: &DenialGroup<'_>) -> Vec<String> {
+    let user = shell(group.identity.label());
     let mut commands: Vec<String> = group
         .denials
         .iter()
@@ -421,7 +421,7 @@ mod tests {
         for name in names {
             denial.names.insert((*name).into());
         }
-        let group = Group {
+        let group = DenialGroup {
             identity: &keys[0].identity,
             class: Class::MissingRule,
             denials: keys.iter().map(|key| (key, &denial)).collect(),

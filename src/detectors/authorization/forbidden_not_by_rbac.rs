@@ -1,7 +1,7 @@
 //! Refusals that no Role repairs, each with its true name.
 
 use super::REQUEST_LOGS;
-use super::group::{Group, groups};
+use super::group::{DenialGroup, groups};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::{Carrier, Class, Identity, time};
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Each kind has its own remedy: see the finding.",
         reference: "Kubernetes documentation: Controlling access to the Kubernetes API; Pod Security Admission; Resource Quotas; Using Node Authorization. AKS: Use Azure RBAC for Kubernetes authorization.",
     },
-    judge,
+    detect,
 };
 
 const CLASSES: [Class; 12] = [
@@ -37,33 +37,33 @@ const CLASSES: [Class; 12] = [
     Class::Unattributed,
 ];
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let groups = groups(cluster, &CLASSES);
     // Events and client texts of admission name no user. Where the audit log tells of the same kind of
     // refusal, with the user, they add nothing.
-    let told = |class: Class| groups.iter().any(|group| group.class == class && by_audit(group));
+    let observed = |class: Class| groups.iter().any(|group| group.class == class && by_audit(group));
     groups
         .iter()
-        .filter(|group| named(group) || !told(group.class))
+        .filter(|group| named(group) || !observed(group.class))
         .filter_map(|group| finding(cluster, group))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn by_audit(group: &Group<'_>) -> bool {
+fn by_audit(group: &DenialGroup<'_>) -> bool {
     group.denials.iter().any(|(_, denial)| denial.reported.contains_key(&Carrier::Audit))
 }
 
-fn named(group: &Group<'_>) -> bool {
+fn named(group: &DenialGroup<'_>) -> bool {
     !matches!(group.identity, Identity::Client(name) if &**name == "an unnamed client")
 }
 
-fn finding(cluster: &Cluster, group: &Group<'_>) -> Option<Finding> {
+fn finding(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<Finding> {
     let words = words(group.class);
     let title = match group.class {
         // The identity is the one that was refused: it is the fault itself.
         Class::Anonymous | Class::Unauthenticated | Class::Node | Class::AzureRbac | Class::Unattributed => {
-            format!("{}: {} ({})", words.name, group.who(), group.asked())
+            format!("{}: {} ({})", words.name, group.who(), group.refused_actions())
         }
         // The identity only carried out what somebody's workload asks for.
         Class::ServiceAccountMissing => {
@@ -75,9 +75,9 @@ fn finding(cluster: &Cluster, group: &Group<'_>) -> Option<Finding> {
                 missing.unwrap_or_default()
             )
         }
-        _ => format!("{}: {}, asked by {}", words.name, group.asked(), group.who()),
+        _ => format!("{}: {}, asked by {}", words.name, group.refused_actions(), group.who()),
     };
-    let about = format!("{} {}", words.slug, group.identity.shown());
+    let about = format!("{} {}", words.slug, group.identity.label());
     let mut finding = Finding::new(DETECTOR.id, &about, title, group.evidence())?;
     group.describe(cluster, &mut finding);
     let ended = group.quiet_since(cluster).filter(|_| !group.by_api_server());

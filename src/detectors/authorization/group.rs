@@ -13,15 +13,15 @@ const QUIET: i64 = 15 * 60 * 1_000_000;
 const BUCKETS: usize = 48;
 
 /// Everything that one identity was denied in one way.
-pub(super) struct Group<'a> {
+pub(super) struct DenialGroup<'a> {
     pub(super) identity: &'a Identity,
     pub(super) class: Class,
     pub(super) denials: Vec<(&'a DenialKey, &'a Denial)>,
 }
 
 /// Groups the denials of some classes by class and identity, in that order.
-pub(super) fn groups<'a>(cluster: &'a Cluster, wanted: &[Class]) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+pub(super) fn groups<'a>(cluster: &'a Cluster, wanted: &[Class]) -> Vec<DenialGroup<'a>> {
+    let mut groups: Vec<DenialGroup<'a>> = Vec::new();
     // Sorted by class, identity, request.
     for (key, denial) in cluster.denials.iter().filter(|(key, _)| wanted.contains(&key.class)) {
         match groups.last_mut() {
@@ -29,7 +29,7 @@ pub(super) fn groups<'a>(cluster: &'a Cluster, wanted: &[Class]) -> Vec<Group<'a
                 last.denials.push((key, denial));
             }
             _ => {
-                groups.push(Group {
+                groups.push(DenialGroup {
                     identity: &key.identity,
                     class: key.class,
                     denials: vec![(key, denial)],
@@ -49,7 +49,7 @@ struct Permission {
     subresource: String,
     namespace: Option<String>,
     path: Option<String>,
-    shown: String,
+    text: String,
     names: Vec<String>,
     more_names: bool,
     count: u64,
@@ -64,7 +64,7 @@ struct Bucket {
     count: u64,
 }
 
-impl Group<'_> {
+impl DenialGroup<'_> {
     /// How many requests, and whether that is exact.
     pub(super) fn count(&self) -> (u64, bool) {
         self.denials.iter().map(|(_, denial)| denial.count()).fold((0, true), |a, b| (a.0 + b.0, a.1 && b.1))
@@ -92,9 +92,9 @@ impl Group<'_> {
         // Previous logs of a container end with it; its next log is another entry, so the bundle's end
         // counts too, after a longer silence; a handful of refusals is no loop that would go on.
         let enough = if self.count().0 <= 3 { QUIET } else { QUIET * 4 };
-        let own = ends.max().map(|end| end - last).filter(|silence| *silence >= QUIET);
+        let ours = ends.max().map(|end| end - last).filter(|silence| *silence >= QUIET);
         let whole = cluster.logs_end.map(|end| end - last).filter(|silence| *silence >= enough);
-        let silence = own.or(whole)?;
+        let silence = ours.or(whole)?;
         (silence >= (last - first) * 2).then_some(silence)
     }
 
@@ -124,8 +124,8 @@ impl Group<'_> {
             Identity::Client(_) => "Client",
             Identity::Unauthenticated => "Unauthenticated",
         };
-        let shown = self.identity.shown();
-        let name = shown.strip_prefix("system:node:").unwrap_or(shown);
+        let text = self.identity.label();
+        let name = text.strip_prefix("system:node:").unwrap_or(text);
         SubjectRef { kind: kind.to_owned(), namespace: String::new(), name: name.to_owned() }
     }
 
@@ -175,7 +175,7 @@ impl Group<'_> {
     }
 
     /// `list deployments.apps in namespace legacy and 1 more`.
-    pub(super) fn asked(&self) -> String {
+    pub(super) fn refused_actions(&self) -> String {
         let mut places: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
         for (key, _) in &self.denials {
             let (place, thing) = (key.request.target.place(), key.request.target.thing());
@@ -191,7 +191,7 @@ impl Group<'_> {
             }
         }
         let total = places.len();
-        let shown: Vec<String> = places
+        let text: Vec<String> = places
             .into_iter()
             .take(2)
             .map(|(place, verbs, things)| {
@@ -207,8 +207,8 @@ impl Group<'_> {
                 format!("{} {things} {place}", verbs.join(", ")).trim_end().to_owned()
             })
             .collect();
-        let more = total.saturating_sub(shown.len());
-        let list = shown.join("; ");
+        let more = total.saturating_sub(text.len());
+        let list = text.join("; ");
         if more == 0 { list } else { format!("{list}; and {more} more") }
     }
 
@@ -219,7 +219,7 @@ impl Group<'_> {
         finding.count = count;
         finding.seen(span);
         finding.subjects = vec![self.subject()];
-        finding.detail("identity", self.identity.shown());
+        finding.detail("identity", self.identity.label());
         finding.unit = "request";
         finding.detail("count_is_exact", exact);
         finding.detail("permissions", self.permissions(cluster));
@@ -228,7 +228,7 @@ impl Group<'_> {
             let lines: u64 =
                 self.denials.iter().filter_map(|(_, denial)| denial.reported.get(&carrier)).sum();
             if lines > 0 {
-                carriers.insert(carrier.shown().to_owned(), lines.into());
+                carriers.insert(carrier.label().to_owned(), lines.into());
             }
         }
         finding.detail("reported_by", carriers);
@@ -264,14 +264,14 @@ impl Group<'_> {
             .map(|(key, denial)| {
                 let (count, exact) = denial.count();
                 let span = denial.span.resolve(cluster.anchor);
-                let mut shown = Permission {
+                let mut text = Permission {
                     verb: key.request.verb.to_string(),
                     api_group: String::new(),
                     resource: String::new(),
                     subresource: String::new(),
                     namespace: None,
                     path: None,
-                    shown: key.request.to_string(),
+                    text: key.request.to_string(),
                     names: denial.names.iter().map(ToString::to_string).collect(),
                     more_names: denial.names.overflowed(),
                     count,
@@ -280,17 +280,17 @@ impl Group<'_> {
                     last_seen: span.map(|(_, last)| time::rfc3339_text(last)),
                 };
                 match &key.request.target {
-                    Target::Path(path) => shown.path = Some(path.to_string()),
+                    Target::Path(path) => text.path = Some(path.to_string()),
                     Target::Resource { group, resource, subresource, scope } => {
-                        shown.api_group = group.to_string();
-                        shown.resource = resource.to_string();
-                        shown.subresource = subresource.to_string();
+                        text.api_group = group.to_string();
+                        text.resource = resource.to_string();
+                        text.subresource = subresource.to_string();
                         if let Scope::Namespace(namespace) = scope {
-                            shown.namespace = Some(namespace.to_string());
+                            text.namespace = Some(namespace.to_string());
                         }
                     }
                 }
-                shown
+                text
             })
             .collect()
     }

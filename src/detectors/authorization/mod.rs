@@ -46,10 +46,10 @@ use crate::facts::Class;
 
 /// Refused requests whose user and reason nobody told can't rule a cause out.
 fn decided(cluster: &Cluster, findings: Vec<Finding>) -> Outcome {
-    let told = |(key, denial): &&(crate::facts::DenialKey, crate::facts::Denial)| {
+    let observed = |(key, denial): &&(crate::facts::DenialKey, crate::facts::Denial)| {
         (key.class == Class::Unattributed).then(|| denial.count().0)
     };
-    let unexplained: u64 = cluster.denials.iter().filter_map(|denial| told(&denial)).sum();
+    let unexplained: u64 = cluster.denials.iter().filter_map(|denial| observed(&denial)).sum();
     let undecided = (findings.is_empty() && unexplained > 0).then(|| {
         format!(
             "{unexplained} requests were refused with 403, and only the audit log would tell whose and why"

@@ -2,35 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use super::group::Group;
+use super::group::DenialGroup;
 use super::{decided, fix, repair};
 use crate::cluster::Cluster;
-use crate::cluster::rbac::{Miss, Step};
+use crate::cluster::rbac::{MissStep, NearMiss};
 use crate::detectors::{Confidence, Detector, Finding, Fix, Outcome, Severity};
 use crate::facts::{Identity, time};
 
 /// What one identity was denied for one reason.
-pub(super) struct Missed<'a> {
-    pub(super) group: Group<'a>,
-    pub(super) step: Step,
+pub(super) struct DeniedGroup<'a> {
+    pub(super) group: DenialGroup<'a>,
+    pub(super) step: MissStep,
     /// For each denial of the group.
-    pub(super) misses: Vec<&'a Miss>,
+    pub(super) misses: Vec<&'a NearMiss>,
 }
 
-impl<'a> Missed<'a> {
+impl<'a> DeniedGroup<'a> {
     /// The first, which speaks for all.
-    pub(super) fn first(&self) -> Option<&'a Miss> {
+    pub(super) fn first(&self) -> Option<&'a NearMiss> {
         self.misses.first().copied()
     }
 }
 
 /// Everything that was denied at one of these steps, by identity and step.
-fn missed<'a>(cluster: &'a Cluster, steps: &[Step]) -> Vec<Missed<'a>> {
-    let mut found: BTreeMap<(&'a Identity, Step), Missed<'a>> = BTreeMap::new();
+fn missed<'a>(cluster: &'a Cluster, steps: &[MissStep]) -> Vec<DeniedGroup<'a>> {
+    let mut found: BTreeMap<(&'a Identity, MissStep), DeniedGroup<'a>> = BTreeMap::new();
     for ((key, denial), miss) in cluster.denials.iter().zip(&cluster.misses) {
         let Some(miss) = miss.as_ref().filter(|miss| steps.contains(&miss.step)) else { continue };
-        let missed = found.entry((&key.identity, miss.step)).or_insert_with(|| Missed {
-            group: Group { identity: &key.identity, class: key.class, denials: Vec::new() },
+        let missed = found.entry((&key.identity, miss.step)).or_insert_with(|| DeniedGroup {
+            group: DenialGroup { identity: &key.identity, class: key.class, denials: Vec::new() },
             step: miss.step,
             misses: Vec::new(),
         });
@@ -41,18 +41,18 @@ fn missed<'a>(cluster: &'a Cluster, steps: &[Step]) -> Vec<Missed<'a>> {
 }
 
 /// The findings of a detector that is about these steps.
-pub(super) fn judge(cluster: &Cluster, detector: &Detector, steps: &[Step]) -> Outcome {
+pub(super) fn detect(cluster: &Cluster, detector: &Detector, steps: &[MissStep]) -> Outcome {
     let findings =
         missed(cluster, steps).iter().filter_map(|missed| finding(cluster, detector, missed)).collect();
     decided(cluster, findings)
 }
 
-fn finding(cluster: &Cluster, detector: &Detector, missed: &Missed<'_>) -> Option<Finding> {
+fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> Option<Finding> {
     let group = &missed.group;
     let short = short(missed);
     let tail = if short.is_empty() { String::new() } else { format!(": {short}") };
-    let title = format!("{} may not {}{tail}", group.who(), group.asked());
-    let mut finding = Finding::new(detector.id, group.identity.shown(), title, group.evidence())?;
+    let title = format!("{} may not {}{tail}", group.who(), group.refused_actions());
+    let mut finding = Finding::new(detector.id, group.identity.label(), title, group.evidence())?;
     group.describe(cluster, &mut finding);
     finding.confidence = if group.sure() { Confidence::Confirmed } else { Confidence::Likely };
     // Workloads lose a function; people lose a convenience.
@@ -60,8 +60,8 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &Missed<'_>) -> Optio
         if group.identity.service_account().is_some() { Severity::High } else { Severity::Medium };
     finding.cause = cause(cluster, missed);
     let verdict = match missed.step {
-        Step::Allowed => "allows",
-        Step::Unknown => "unknown",
+        MissStep::Allowed => "allows",
+        MissStep::Unknown => "unknown",
         _ => "denies",
     };
     finding.detail("bundle_rbac", verdict);
@@ -75,7 +75,7 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &Missed<'_>) -> Optio
     }
     finding.fix = the_fix(cluster, missed);
     finding.verify = fix::verify(group);
-    if missed.step == Step::Allowed {
+    if missed.step == MissStep::Allowed {
         finding.severity = Severity::Low;
     }
     if let Some(silence) = group.quiet_since(cluster) {
@@ -85,7 +85,7 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &Missed<'_>) -> Optio
 }
 
 /// Components that start before their roles are there complain, and stop by themselves.
-fn ended(finding: &mut Finding, group: &Group<'_>, silence: i64) {
+fn ended(finding: &mut Finding, group: &DenialGroup<'_>, silence: i64) {
     if group.by_api_server() {
         finding.severity = finding.severity.min(Severity::Medium);
     } else {
@@ -102,7 +102,7 @@ fn ended(finding: &mut Finding, group: &Group<'_>, silence: i64) {
 }
 
 /// Shows the objects that the cause is about.
-fn evidence(cluster: &Cluster, miss: &Miss, finding: &mut Finding) {
+fn evidence(cluster: &Cluster, miss: &NearMiss, finding: &mut Finding) {
     let objects = &cluster.facts.objects;
     if let Some((namespace, name)) = &miss.binding {
         let key = crate::facts::Key::new(namespace.clone(), name.clone());
@@ -134,8 +134,8 @@ fn evidence(cluster: &Cluster, miss: &Miss, finding: &mut Finding) {
     }
 }
 
-fn the_fix(cluster: &Cluster, missed: &Missed<'_>) -> Fix {
-    if missed.step == Step::Allowed {
+fn the_fix(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Fix {
+    if missed.step == MissStep::Allowed {
         return Fix {
             text: "Nothing to grant: the roles and bindings of this bundle already allow these requests. They were repaired after the denials, or the logs are of another cluster. Check that no denial is newer than the repair.".to_owned(),
             ..Fix::default()
@@ -158,53 +158,53 @@ fn the_fix(cluster: &Cluster, missed: &Missed<'_>) -> Fix {
 }
 
 /// Ends the names of what is made for this reason.
-fn word(step: Step) -> &'static str {
+fn word(step: MissStep) -> &'static str {
     match step {
-        Step::NoRule => "granted-more",
-        Step::Verb => "granted-verb",
-        Step::ApiGroup => "granted-group",
-        Step::Subresource => "granted-subresource",
-        Step::ResourceSpelling | Step::ResourceName => "granted-resource",
-        Step::Path => "granted-path",
-        Step::ClusterScope => "granted-cluster-wide",
-        Step::OtherNamespace => "granted-here",
-        Step::RoleEmpty | Step::RoleMissing => "granted-instead",
-        Step::Subject | Step::OtherAccount => "granted-itself",
-        Step::Allowed | Step::Unknown | Step::NoBinding => "granted",
+        MissStep::NoRule => "granted-more",
+        MissStep::Verb => "granted-verb",
+        MissStep::ApiGroup => "granted-group",
+        MissStep::Subresource => "granted-subresource",
+        MissStep::ResourceSpelling | MissStep::ResourceName => "granted-resource",
+        MissStep::Path => "granted-path",
+        MissStep::ClusterScope => "granted-cluster-wide",
+        MissStep::OtherNamespace => "granted-here",
+        MissStep::RoleEmpty | MissStep::RoleMissing => "granted-instead",
+        MissStep::Subject | MissStep::OtherAccount => "granted-itself",
+        MissStep::Allowed | MissStep::Unknown | MissStep::NoBinding => "granted",
     }
 }
 
 /// The cause in a few words, for the title.
-fn short(missed: &Missed<'_>) -> String {
+fn short(missed: &DeniedGroup<'_>) -> String {
     let Some(miss) = missed.first() else { return String::new() };
     match missed.step {
-        Step::RoleMissing => format!("{} does not exist", miss.role_shown()),
-        Step::ResourceName => format!("{} is limited to other names", miss.role_shown()),
-        Step::Verb => format!("{} lacks the verb", miss.role_shown()),
-        Step::Subresource => format!("{} lacks the subresource", miss.role_shown()),
-        Step::ApiGroup => format!("{} has the wrong API group", miss.role_shown()),
-        Step::ResourceSpelling => format!("{} spells it {}", miss.role_shown(), miss.has),
-        Step::Path => format!("{} has other paths", miss.role_shown()),
-        Step::RoleEmpty => format!("{} has no rules", miss.role_shown()),
-        Step::Subject => format!("{} names {}", miss.binding_shown(), miss.has),
-        Step::OtherNamespace => format!("{} is in another namespace", miss.binding_shown()),
-        Step::ClusterScope => format!("{} counts in its namespace only", miss.binding_shown()),
-        Step::OtherAccount => format!("ServiceAccount {} is the one that is bound", miss.needs),
-        Step::Allowed => "allowed by the roles of the bundle".to_owned(),
-        Step::Unknown | Step::NoRule | Step::NoBinding => String::new(),
+        MissStep::RoleMissing => format!("{} does not exist", miss.role_shown()),
+        MissStep::ResourceName => format!("{} is limited to other names", miss.role_shown()),
+        MissStep::Verb => format!("{} lacks the verb", miss.role_shown()),
+        MissStep::Subresource => format!("{} lacks the subresource", miss.role_shown()),
+        MissStep::ApiGroup => format!("{} has the wrong API group", miss.role_shown()),
+        MissStep::ResourceSpelling => format!("{} spells it {}", miss.role_shown(), miss.has),
+        MissStep::Path => format!("{} has other paths", miss.role_shown()),
+        MissStep::RoleEmpty => format!("{} has no rules", miss.role_shown()),
+        MissStep::Subject => format!("{} names {}", miss.binding_shown(), miss.has),
+        MissStep::OtherNamespace => format!("{} is in another namespace", miss.binding_shown()),
+        MissStep::ClusterScope => format!("{} counts in its namespace only", miss.binding_shown()),
+        MissStep::OtherAccount => format!("ServiceAccount {} is the one that is bound", miss.needs),
+        MissStep::Allowed => "allowed by the roles of the bundle".to_owned(),
+        MissStep::Unknown | MissStep::NoRule | MissStep::NoBinding => String::new(),
     }
 }
 
-fn cause(cluster: &Cluster, missed: &Missed<'_>) -> String {
+fn cause(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
     let Some(miss) = missed.first() else { return String::new() };
     let (binding, role) = (miss.binding_shown(), miss.role_shown());
     let rule = miss.at.map_or(0, |at| at + 1);
     let (has, needs) = (&miss.has, &miss.needs);
     match missed.step {
-        Step::Allowed => "The roles and bindings of this bundle allow these requests now: repaired since, or another cluster's logs.".to_owned(),
-        Step::Unknown if !has.is_empty() => format!("No rule of the bundle that applies to this identity allows the request. The bundle has no list of {has}, so whether one of these does, and which is missing or wrong, can't be told."),
-        Step::Unknown => "No rule that applies to this identity allows the request. The roles and bindings are not in the bundle, so which one is missing or wrong can't be told.".to_owned(),
-        Step::RoleMissing => {
+        MissStep::Allowed => "The roles and bindings of this bundle allow these requests now: repaired since, or another cluster's logs.".to_owned(),
+        MissStep::Unknown if !has.is_empty() => format!("No rule of the bundle that applies to this identity allows the request. The bundle has no list of {has}, so whether one of these does, and which is missing or wrong, can't be told."),
+        MissStep::Unknown => "No rule that applies to this identity allows the request. The roles and bindings are not in the bundle, so which one is missing or wrong can't be told.".to_owned(),
+        MissStep::RoleMissing => {
             let kind = role.split(' ').next().unwrap_or_default();
             if cluster.facts.has_list(kind) {
                 format!("{binding} gives this identity the {role}, which does not exist: it grants nothing.")
@@ -212,40 +212,40 @@ fn cause(cluster: &Cluster, missed: &Missed<'_>) -> String {
                 format!("{binding} gives this identity the {role}, which is not in the bundle: no list of {kind} objects was collected, so whether it exists can't be told.")
             }
         }
-        Step::ResourceName if needs.ends_with("carries no name") => format!(
+        MissStep::ResourceName if needs.ends_with("carries no name") => format!(
             "{binding} gives it {role}, whose rule {rule} is for this verb and resource, but only for objects named {has}. A {needs}, so such a rule never matches it."
         ),
-        Step::ResourceName => format!("{binding} gives it {role}, whose rule {rule} is limited to objects named {has}; {needs} is another one."),
-        Step::Verb => format!("{binding} gives it {role}, whose rule {rule} is for this resource and has the verbs {has}, but not {}.", verbs(missed)),
-        Step::Subresource => format!(
+        MissStep::ResourceName => format!("{binding} gives it {role}, whose rule {rule} is limited to objects named {has}; {needs} is another one."),
+        MissStep::Verb => format!("{binding} gives it {role}, whose rule {rule} is for this resource and has the verbs {has}, but not {}.", verbs(missed)),
+        MissStep::Subresource => format!(
             "{binding} gives it {role}, whose rule {rule} has {has}, but not {needs}: a subresource is never covered by its resource, and its name must be exact."
         ),
-        Step::ApiGroup => format!("{binding} gives it {role}, whose rule {rule} is for this verb and resource, but in the API group {has}; the resource is in {needs}."),
-        Step::ResourceSpelling => format!(
+        MissStep::ApiGroup => format!("{binding} gives it {role}, whose rule {rule} is for this verb and resource, but in the API group {has}; the resource is in {needs}."),
+        MissStep::ResourceSpelling => format!(
             "{binding} gives it {role}, whose rule {rule} says {has}. Resources are written in lower case and in the plural: {needs}. A rule with another spelling matches nothing, and nobody complains."
         ),
-        Step::Path => format!("{binding} gives it {role}, whose rule {rule} is for the paths {has}; {needs} is none of them."),
-        Step::RoleEmpty if has == "aggregated" => format!(
+        MissStep::Path => format!("{binding} gives it {role}, whose rule {rule} is for the paths {has}; {needs} is none of them."),
+        MissStep::RoleEmpty if has == "aggregated" => format!(
             "{binding} gives it {role}, which has no rules: it is put together from other roles by their labels, and no role has a label that it selects.{}",
             labelled(cluster, miss)
         ),
-        Step::RoleEmpty => format!("{binding} gives it {role}, which has no rules: it grants nothing."),
-        Step::Subject => format!("{binding} would allow it, but names {has}, and this identity is {}.", missed.group.who()),
-        Step::OtherNamespace => format!(
+        MissStep::RoleEmpty => format!("{binding} gives it {role}, which has no rules: it grants nothing."),
+        MissStep::Subject => format!("{binding} would allow it, but names {has}, and this identity is {}.", missed.group.who()),
+        MissStep::OtherNamespace => format!(
             "{binding} gives it {role}, which would allow this in namespace {has}. A RoleBinding counts in its own namespace only, and the requests were made in {needs}."
         ),
-        Step::ClusterScope => format!(
+        MissStep::ClusterScope => format!(
             "{binding} gives it {has}, but in one namespace only. The requests are for {needs}, which takes a ClusterRole and a ClusterRoleBinding."
         ),
-        Step::OtherAccount => format!(
+        MissStep::OtherAccount => format!(
             "Pods of the namespace run under ServiceAccount {has}, which no binding names. ServiceAccount {needs} of the same namespace may do this, and no pod runs under it."
         ),
-        Step::NoRule => format!("It is bound by {binding} ({role}); no rule there comes near the request."),
-        Step::NoBinding => "No RoleBinding or ClusterRoleBinding of the bundle names this identity.".to_owned(),
+        MissStep::NoRule => format!("It is bound by {binding} ({role}); no rule there comes near the request."),
+        MissStep::NoBinding => "No RoleBinding or ClusterRoleBinding of the bundle names this identity.".to_owned(),
     }
 }
 
-fn verbs(missed: &Missed<'_>) -> String {
+fn verbs(missed: &DeniedGroup<'_>) -> String {
     let mut verbs: Vec<&str> = missed.group.denials.iter().map(|(key, _)| &*key.request.verb).collect();
     verbs.sort_unstable();
     verbs.dedup();
@@ -253,7 +253,7 @@ fn verbs(missed: &Missed<'_>) -> String {
 }
 
 /// Roles whose labels come near to what an aggregation selects.
-fn labelled(cluster: &Cluster, miss: &Miss) -> String {
+fn labelled(cluster: &Cluster, miss: &NearMiss) -> String {
     let Some((_, name)) = &miss.role else { return String::new() };
     let Some(role) = cluster.facts.objects.cluster_roles.get("", name) else { return String::new() };
     let selectors = role.object.aggregation_rule.as_ref().map(|rule| &rule.cluster_role_selectors);
@@ -265,12 +265,12 @@ fn labelled(cluster: &Cluster, miss: &Miss) -> String {
         })
         .collect();
     let Some((key, value)) = wanted.first() else { return String::new() };
-    let near = cluster.facts.objects.cluster_roles.iter().find_map(|(own, seen)| {
+    let near = cluster.facts.objects.cluster_roles.iter().find_map(|(ours, seen)| {
         let label = seen.object.metadata.labels.iter().find(|(other, with)| {
             let apart = strsim::damerau_levenshtein(other, key);
             (apart > 0 && apart <= 3 || apart == 0) && (apart > 0 || ***with != **value)
         })?;
-        Some(format!("{} has the label {}={}", own.name, label.0, label.1))
+        Some(format!("{} has the label {}={}", ours.name, label.0, label.1))
     });
     let near = near.map_or_else(String::new, |near| format!("; ClusterRole {near}"));
     format!(" It selects {key}={value}{near}.")

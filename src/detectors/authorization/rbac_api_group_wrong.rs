@@ -1,7 +1,7 @@
 //! The role has the resource, but in the wrong API group.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct apiGroups of the rule. `kubectl api-resources` lists the group of each resource.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::ApiGroup]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ApiGroup]),
 };

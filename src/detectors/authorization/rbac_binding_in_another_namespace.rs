@@ -1,7 +1,7 @@
 //! The RoleBinding is in another namespace than the requests.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make a RoleBinding in the namespace of the requests; the one that is there can't be moved. Delete it if it was never meant.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::OtherNamespace]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::OtherNamespace]),
 };

@@ -1,7 +1,7 @@
 //! The identity is bound in a namespace and asks for the whole cluster.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Either let the program ask in its namespace only, or grant the ClusterRole that the finding shows through a ClusterRoleBinding.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::ClusterScope]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ClusterScope]),
 };

@@ -19,20 +19,20 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let an administrator create the role, or grant the identity the permissions first. The verbs 'escalate' on roles and 'bind' on roles lift the check: they make the identity as powerful as an administrator of that scope, so grant them only to trusted deployers.",
         reference: "Kubernetes documentation: Using RBAC Authorization, privilege escalation prevention and bootstrapping.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let findings = groups(cluster, &[Class::Escalation])
         .iter()
         .filter_map(|group| {
-            let title = format!("{} tried to grant permissions that it does not hold ({})", group.who(), group.asked());
-            let mut finding = Finding::new(DETECTOR.id, group.identity.shown(), title, group.evidence())?;
+            let title = format!("{} tried to grant permissions that it does not hold ({})", group.who(), group.refused_actions());
+            let mut finding = Finding::new(DETECTOR.id, group.identity.label(), title, group.evidence())?;
             group.describe(cluster, &mut finding);
             finding.confidence = Confidence::Confirmed;
             finding.severity = Severity::Medium;
-            let asked = group.reasons().into_iter().next().unwrap_or_default();
-            finding.cause = format!("RBAC's escalation check refused it: {}", asked.replace('\n', " "));
+            let question = group.reasons().into_iter().next().unwrap_or_default();
+            finding.cause = format!("RBAC's escalation check refused it: {}", question.replace('\n', " "));
             finding.fix = Fix {
                 text: "Have an administrator create the role or binding, or first grant this identity the permissions that it wants to pass on. Granting 'escalate' or 'bind' also works and is dangerous: it lifts the limit altogether.".to_owned(),
                 ..Fix::default()

@@ -19,15 +19,15 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Leave out --as. If impersonation is wanted, as for a dashboard or a proxy, grant the verb 'impersonate' on exactly the users, groups or service accounts that it may act as.",
         reference: "Kubernetes documentation: Authenticating, user impersonation.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let findings = groups(cluster, &[Class::Impersonation])
         .iter()
         .filter_map(|group| {
             let title = format!("{} may not act as another user", group.who());
-            let mut finding = Finding::new(DETECTOR.id, group.identity.shown(), title, group.evidence())?;
+            let mut finding = Finding::new(DETECTOR.id, group.identity.label(), title, group.evidence())?;
             group.describe(cluster, &mut finding);
             finding.confidence = Confidence::Confirmed;
             finding.severity = Severity::Low;
@@ -36,7 +36,7 @@ fn judge(cluster: &Cluster) -> Outcome {
                 text: "Repeat the request without --as. If it must act for others, grant the verb impersonate, limited by resourceNames to those others.".to_owned(),
                 ..Fix::default()
             };
-            finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}", crate::detectors::shell(group.identity.shown()))];
+            finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}", crate::detectors::shell(group.identity.label()))];
             Some(finding)
         })
         .collect::<Vec<_>>();

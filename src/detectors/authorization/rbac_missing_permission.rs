@@ -1,7 +1,7 @@
 //! A request was denied because no RBAC rule allows it.
 
 use super::{REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,7 +17,11 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Apply the Role or ClusterRole and the binding that the finding shows: they hold exactly what was denied. If a binding exists already in another namespace, or names the account wrongly, repair that one instead.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| {
-        near_miss::judge(cluster, &DETECTOR, &[Step::NoBinding, Step::NoRule, Step::Unknown, Step::Allowed])
+    detect: |cluster| {
+        near_miss::detect(
+            cluster,
+            &DETECTOR,
+            &[MissStep::NoBinding, MissStep::NoRule, MissStep::Unknown, MissStep::Allowed],
+        )
     },
 };

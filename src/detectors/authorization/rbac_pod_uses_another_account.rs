@@ -1,7 +1,7 @@
 //! The pod runs under another service account than the one that is bound.
 
 use super::{PODS_AND_ACCOUNTS, RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Set serviceAccountName of the workload to the account that is bound. Granting the rights to `default` would give them to every pod of the namespace.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::OtherAccount]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::OtherAccount]),
 };

@@ -1,7 +1,7 @@
 //! The rule is limited to names that the request does not have.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the name to the rule; for verbs without a name a rule without resourceNames is needed, which is wider: it covers all objects of the resource in the scope.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::ResourceName]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ResourceName]),
 };

@@ -1,7 +1,7 @@
 //! A binding names a role that does not exist.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make the role that the binding names, or delete the binding and make one to the right role: a roleRef can't be changed.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::RoleMissing]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::RoleMissing]),
 };

@@ -1,7 +1,7 @@
 //! The role that is bound has no rules.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Give the role the rules, or correct the labels of the roles that an aggregated role is to be made of.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::RoleEmpty]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::RoleEmpty]),
 };

@@ -1,7 +1,7 @@
 //! A binding would allow it, but its subject is misspelt or of the wrong kind.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the subject of the binding as shown. If the wrong subject exists and was meant too, the right one is added beside it.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::Subject]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::Subject]),
 };

@@ -1,7 +1,7 @@
 //! The role has the resource, but not the subresource.
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
-use crate::cluster::rbac::Step;
+use crate::cluster::rbac::MissStep;
 use crate::detectors::{Chapter, Detector, Doc};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,5 +17,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the subresource to the rule as it is asked: resource/subresource.",
         reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
     },
-    judge: |cluster| near_miss::judge(cluster, &DETECTOR, &[Step::Subresource]),
+    detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::Subresource]),
 };

@@ -8,31 +8,31 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::fix;
-use super::near_miss::Missed;
-use crate::cluster::rbac::{Authorizer, Decision, Miss, Review, Step, all_bindings, implied_groups};
+use super::near_miss::DeniedGroup;
+use crate::cluster::rbac::{Authorizer, Decision, MissStep, NearMiss, Review, all_bindings, implied_groups};
 use crate::cluster::{Cluster, asked_names};
 use crate::detectors::{Fix, shell};
 use crate::facts::{Binding, DenialKey, Objects, PolicyRule, Role, Scope, Subject, Target, Text};
 
 /// The smallest change that would have allowed what was denied; `None` when there is none to an existing object, or
 /// when the proof fails.
-pub(super) fn repair(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+pub(super) fn repair(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     match missed.step {
-        Step::Verb
-        | Step::ApiGroup
-        | Step::Subresource
-        | Step::ResourceSpelling
-        | Step::ResourceName
-        | Step::Path => role(cluster, missed),
-        Step::Subject => subject(cluster, missed),
-        Step::RoleMissing => missing_role(missed),
-        Step::OtherAccount => account(cluster, missed),
+        MissStep::Verb
+        | MissStep::ApiGroup
+        | MissStep::Subresource
+        | MissStep::ResourceSpelling
+        | MissStep::ResourceName
+        | MissStep::Path => role(cluster, missed),
+        MissStep::Subject => subject(cluster, missed),
+        MissStep::RoleMissing => missing_role(missed),
+        MissStep::OtherAccount => account(cluster, missed),
         _ => None,
     }
 }
 
 /// The role and the binding of a miss.
-fn objects_of<'a>(cluster: &'a Cluster, miss: &Miss) -> Option<(&'a Binding, &'a Role)> {
+fn objects_of<'a>(cluster: &'a Cluster, miss: &NearMiss) -> Option<(&'a Binding, &'a Role)> {
     let objects = &cluster.facts.objects;
     let (binding_namespace, binding) = miss.binding.as_ref()?;
     let (role_namespace, role) = miss.role.as_ref()?;
@@ -50,7 +50,7 @@ fn objects_of<'a>(cluster: &'a Cluster, miss: &Miss) -> Option<(&'a Binding, &'a
 }
 
 /// Why a role must not be changed for one identity.
-fn shared(cluster: &Cluster, miss: &Miss, role: &Role) -> Option<&'static str> {
+fn shared(cluster: &Cluster, miss: &NearMiss, role: &Role) -> Option<&'static str> {
     let (namespace, name) = miss.role.as_ref()?;
     let default = name.starts_with("system:")
         || matches!(&**name, "admin" | "edit" | "view" | "cluster-admin")
@@ -76,7 +76,7 @@ fn shared(cluster: &Cluster, miss: &Miss, role: &Role) -> Option<&'static str> {
 }
 
 /// Why the nearest role can't be the one that is repaired, for the text of the fix.
-pub(super) fn why_not(cluster: &Cluster, missed: &Missed<'_>) -> Option<String> {
+pub(super) fn why_not(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<String> {
     let miss = missed.first()?;
     let (_, role) = objects_of(cluster, miss)?;
     shared(cluster, miss, role).map(|why| format!("{} {why}", miss.role_shown()))
@@ -91,7 +91,7 @@ struct Edit {
 }
 
 /// Several words added to one list are one change: its first state becomes its last.
-fn told(edits: &[Edit]) -> String {
+fn edits_text(edits: &[Edit]) -> String {
     let mut words: Vec<String> = Vec::new();
     for edit in edits {
         let (list, change) = edit.words.split_once(": ").unwrap_or(("", &edit.words));
@@ -108,7 +108,7 @@ fn told(edits: &[Edit]) -> String {
     words.join("; ")
 }
 
-fn role(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+fn role(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     let first = missed.first()?;
     // All of it must be mended in one role.
     if missed.misses.iter().any(|miss| miss.role != first.role || miss.binding != first.binding) {
@@ -123,9 +123,9 @@ fn role(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
     for ((key, denial), miss) in missed.group.denials.iter().zip(&missed.misses) {
         for name in asked_names(key, denial) {
             match edit(&mut changed, key, name, miss) {
-                Change::Made(edit) => edits.push(edit),
-                Change::Already => {}
-                Change::Impossible => return None,
+                EditOutcome::Made(edit) => edits.push(edit),
+                EditOutcome::Already => {}
+                EditOutcome::Impossible => return None,
             }
         }
     }
@@ -137,7 +137,7 @@ fn role(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
     let operations: Vec<&Value> = edits.iter().map(|edit| &edit.operation).collect();
     let patch = serde_json::to_string(&operations).ok()?;
     let mut text = format!("Repair {}: ", first.role_shown());
-    text.push_str(&told(&edits));
+    text.push_str(&edits_text(&edits));
     text.push_str(
         ". Proved by evaluation: with this change all denied requests of this finding would be allowed.",
     );
@@ -145,9 +145,9 @@ fn role(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
     if more.is_empty() {
         text.push_str(" It allows nothing else.");
     } else {
-        let shown = more.get(..more.len().min(6)).unwrap_or_default().join(", ");
+        let label = more.get(..more.len().min(6)).unwrap_or_default().join(", ");
         let rest = more.len().saturating_sub(6);
-        let _ = write!(text, " It allows also, since the rule holds them together: {shown}");
+        let _ = write!(text, " It allows also, since the rule holds them together: {label}");
         let _ = if rest > 0 { write!(text, " and {rest} more.") } else { write!(text, ".") };
     }
     for warning in fix::warnings(&missed.group.denials) {
@@ -162,7 +162,7 @@ fn pushed(list: &[Text], word: &str) -> Box<[Text]> {
     list.iter().cloned().chain([Text::from(word)]).collect()
 }
 
-fn shown(list: &[Text]) -> String {
+fn quoted_list(list: &[Text]) -> String {
     format!(
         "[{}]",
         list.iter()
@@ -173,23 +173,23 @@ fn shown(list: &[Text]) -> String {
 }
 
 /// What became of a change.
-enum Change {
+enum EditOutcome {
     Made(Edit),
     /// An earlier change did it.
     Already,
     Impossible,
 }
 
-impl From<Option<Edit>> for Change {
+impl From<Option<Edit>> for EditOutcome {
     fn from(edit: Option<Edit>) -> Self {
         edit.map_or(Self::Already, Self::Made)
     }
 }
 
 /// Changes a rule so that it covers a request.
-fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Change {
+fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &NearMiss) -> EditOutcome {
     let Some((at, rule)) = miss.at.and_then(|at| Some((at, role.rules.get_mut(at)?))) else {
-        return Change::Impossible;
+        return EditOutcome::Impossible;
     };
     let number = at + 1;
     let (group, combined) = match &key.request.target {
@@ -201,11 +201,11 @@ fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Change {
     };
     let verb = &*key.request.verb;
     let add = |list: &mut Box<[Text]>, field: &str, word: &str| -> Option<Edit> {
-        if list.iter().any(|own| **own == *word) {
+        if list.iter().any(|ours| **ours == *word) {
             return None;
         }
         let after = pushed(list, word);
-        let words = format!("rule {number}, {field}: {} becomes {}", shown(list), shown(&after));
+        let words = format!("rule {number}, {field}: {} becomes {}", quoted_list(list), quoted_list(&after));
         *list = after;
         Some(Edit {
             operation: json!({ "op": "add", "path": format!("/rules/{at}/{field}/-"), "value": word }),
@@ -213,33 +213,34 @@ fn edit(role: &mut Role, key: &DenialKey, name: &str, miss: &Miss) -> Change {
         })
     };
     let edit = match miss.step {
-        Step::Verb => {
+        MissStep::Verb => {
             // Names that such a request can't carry would keep it denied.
             if !rule.resource_names.is_empty() && crate::cluster::nameless(key) {
                 return appended(role, verb, &group, &combined).into();
             }
             add(&mut rule.verbs, "verbs", verb)
         }
-        Step::ApiGroup => add(&mut rule.api_groups, "apiGroups", &group),
-        Step::Subresource => add(&mut rule.resources, "resources", &combined),
-        Step::Path => add(&mut rule.non_resource_urls, "nonResourceURLs", &combined),
-        Step::ResourceName if name.is_empty() => appended(role, verb, &group, &combined),
-        Step::ResourceName => add(&mut rule.resource_names, "resourceNames", name),
-        Step::ResourceSpelling => {
-            let Some(place) = rule.resources.iter().position(|own| **own == *miss.has) else {
-                return Change::Impossible;
+        MissStep::ApiGroup => add(&mut rule.api_groups, "apiGroups", &group),
+        MissStep::Subresource => add(&mut rule.resources, "resources", &combined),
+        MissStep::Path => add(&mut rule.non_resource_urls, "nonResourceURLs", &combined),
+        MissStep::ResourceName if name.is_empty() => appended(role, verb, &group, &combined),
+        MissStep::ResourceName => add(&mut rule.resource_names, "resourceNames", name),
+        MissStep::ResourceSpelling => {
+            let Some(place) = rule.resources.iter().position(|resource| **resource == *miss.has) else {
+                return EditOutcome::Impossible;
             };
-            let before = shown(&rule.resources);
+            let before = quoted_list(&rule.resources);
             if let Some(slot) = rule.resources.get_mut(place) {
                 *slot = Text::from(combined.as_str());
             }
-            let words = format!("rule {number}, resources: {before} becomes {}", shown(&rule.resources));
+            let words =
+                format!("rule {number}, resources: {before} becomes {}", quoted_list(&rule.resources));
             Some(Edit {
                 operation: json!({ "op": "replace", "path": format!("/rules/{at}/resources/{place}"), "value": combined }),
                 words,
             })
         }
-        _ => return Change::Impossible,
+        _ => return EditOutcome::Impossible,
     };
     edit.into()
 }
@@ -252,7 +253,7 @@ fn appended(role: &mut Role, verb: &str, group: &str, resource: &str) -> Option<
             && *rule.api_groups == [Text::from(group)]
     };
     if let Some((at, rule)) = role.rules.iter_mut().enumerate().find(|(_, rule)| same(rule)) {
-        if rule.verbs.iter().any(|own| **own == *verb) {
+        if rule.verbs.iter().any(|ours| **ours == *verb) {
             return None;
         }
         rule.verbs = pushed(&rule.verbs, verb);
@@ -273,7 +274,7 @@ fn appended(role: &mut Role, verb: &str, group: &str, resource: &str) -> Option<
 }
 
 /// Asks every denied request again, of this role and this binding alone: RBAC only adds.
-fn prove(missed: &Missed<'_>, role: &Role, binding: &Binding) -> Option<()> {
+fn prove(missed: &DeniedGroup<'_>, role: &Role, binding: &Binding) -> Option<()> {
     let mut objects = Objects::default();
     let source: std::sync::Arc<str> = std::sync::Arc::from("repair");
     let origin = crate::facts::Origin::full(0, &source, 1, 0);
@@ -288,7 +289,7 @@ fn prove(missed: &Missed<'_>, role: &Role, binding: &Binding) -> Option<()> {
         objects.role_bindings.add(binding.clone(), &origin);
     }
     let authorizer = Authorizer::new(&objects);
-    let user = missed.group.identity.shown();
+    let user = missed.group.identity.label();
     let mut groups = implied_groups(user);
     groups.extend(missed.group.user_groups());
     for (key, denial) in &missed.group.denials {
@@ -304,7 +305,7 @@ fn prove(missed: &Missed<'_>, role: &Role, binding: &Binding) -> Option<()> {
 }
 
 /// What the changed rules allow beyond the old ones and beyond what was denied: verb and resource.
-fn beyond(before: &Role, after: &Role, missed: &Missed<'_>) -> Vec<String> {
+fn beyond(before: &Role, after: &Role, missed: &DeniedGroup<'_>) -> Vec<String> {
     let combinations = |role: &Role| -> std::collections::BTreeSet<(String, String, String)> {
         let mut all = std::collections::BTreeSet::new();
         for rule in role.rules.iter().take(200) {
@@ -324,7 +325,7 @@ fn beyond(before: &Role, after: &Role, missed: &Missed<'_>) -> Vec<String> {
         }
         all
     };
-    let asked: std::collections::BTreeSet<(String, String, String)> = missed
+    let question: std::collections::BTreeSet<(String, String, String)> = missed
         .group
         .denials
         .iter()
@@ -343,7 +344,7 @@ fn beyond(before: &Role, after: &Role, missed: &Missed<'_>) -> Vec<String> {
     let old = combinations(before);
     combinations(after)
         .difference(&old)
-        .filter(|one| !asked.contains(*one))
+        .filter(|combination| !question.contains(*combination))
         .map(
             |(verb, thing, group)| {
                 if group.is_empty() { format!("{verb} {thing}") } else { format!("{verb} {thing}.{group}") }
@@ -353,7 +354,7 @@ fn beyond(before: &Role, after: &Role, missed: &Missed<'_>) -> Vec<String> {
 }
 
 /// The subject of a binding is replaced by the identity that was meant; one that exists keeps its place.
-fn subject(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+fn subject(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     let first = missed.first()?;
     if missed.misses.iter().any(|miss| miss.binding != first.binding) {
         return None;
@@ -374,12 +375,12 @@ fn subject(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
             Subject { kind: "Group".into(), name: near.as_str().into(), ..Subject::default() }
         }
         (None, _) => {
-            Subject { kind: "User".into(), name: missed.group.identity.shown().into(), ..Subject::default() }
+            Subject { kind: "User".into(), name: missed.group.identity.label().into(), ..Subject::default() }
         }
     };
-    let own = if old.namespace.is_empty() { &binding.metadata.namespace } else { &old.namespace };
+    let ours = if old.namespace.is_empty() { &binding.metadata.namespace } else { &old.namespace };
     let exists = &*old.kind == "ServiceAccount"
-        && cluster.facts.objects.service_accounts.get(own, &old.name).is_some();
+        && cluster.facts.objects.service_accounts.get(ours, &old.name).is_some();
     let mut changed = binding.clone();
     let mut subjects: Vec<Subject> = changed.subjects.to_vec();
     let place = if exists {
@@ -437,15 +438,15 @@ fn subject(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
 }
 
 /// The role that a binding names is made, with what was denied.
-fn missing_role(missed: &Missed<'_>) -> Option<Fix> {
+fn missing_role(missed: &DeniedGroup<'_>) -> Option<Fix> {
     let first = missed.first()?;
     let (namespace, name) = first.role.as_ref()?;
     let (binding_namespace, _) = first.binding.as_ref()?;
     let same = missed.misses.iter().all(|miss| miss.role == first.role && miss.binding == first.binding);
     // What was asked outside the binding's reach needs another one.
     let within = |key: &DenialKey| match &key.request.target {
-        Target::Resource { scope: Scope::Namespace(asked), .. } => {
-            binding_namespace.is_empty() || **asked == **binding_namespace
+        Target::Resource { scope: Scope::Namespace(question), .. } => {
+            binding_namespace.is_empty() || **question == **binding_namespace
         }
         Target::Resource { scope: Scope::Cluster, .. } | Target::Path(_) => binding_namespace.is_empty(),
         Target::Resource { scope: Scope::Unknown, .. } => false,
@@ -464,12 +465,12 @@ fn missing_role(missed: &Missed<'_>) -> Option<Fix> {
 }
 
 /// The pods should run under the account that is bound.
-fn account(cluster: &Cluster, missed: &Missed<'_>) -> Option<Fix> {
+fn account(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     let first = missed.first()?;
     let (namespace, name) = missed.group.identity.service_account()?;
     let pods = cluster.facts.objects.pods.of_namespace(namespace).filter(|(_, seen)| {
-        let own = &*seen.object.spec.service_account_name;
-        own == name || own.is_empty() && name == "default"
+        let ours = &*seen.object.spec.service_account_name;
+        ours == name || ours.is_empty() && name == "default"
     });
     let mut owners: Vec<(String, String)> = pods
         .filter_map(|(_, seen)| {

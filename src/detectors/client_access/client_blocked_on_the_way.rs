@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::told::Says;
+use crate::detectors::observed::Wording;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,20 +19,21 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Try from another network; let outgoing TCP 443 to the API server's name pass.",
         reference: "AKS: basic troubleshooting of cluster connection issues with the API server; TCP time-outs when kubectl or other third-party tools connect.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let Some(aks) =
         cluster.azure.cluster().filter(|aks| !aks.private && (aks.whole || !aks.ranges.is_empty()))
     else {
         return Outcome::default();
     };
-    let inside = common::addresses(cluster).iter().any(|one| !one.private && aks.allows(one.ip).is_some());
+    let inside =
+        common::addresses(cluster).iter().any(|address| !address.private && aks.allows(address.ip).is_some());
     if common::is_stopped(cluster) || !(aks.ranges.is_empty() || inside) {
         return Outcome::default();
     }
-    let Some(mut told) = common::attempts(cluster, |one| common::unanswered(one.failure)) else {
+    let Some(mut observed) = common::attempts(cluster, |attempt| common::unanswered(attempt.failure)) else {
         return Outcome::default();
     };
     let why = if inside {
@@ -40,30 +41,31 @@ fn judge(cluster: &Cluster) -> Outcome {
     } else {
         "it has no authorised ranges"
     };
-    told.show_first(aks.evidence("apiServerAccessProfile", why));
-    let private = told.hosts.iter().any(|host| host.parse().is_ok_and(crate::cluster::azure::is_private));
+    observed.show_first(aks.evidence("apiServerAccessProfile", why));
+    let private = observed.hosts.iter().any(|host| host.parse().is_ok_and(crate::cluster::azure::is_private));
     let stale = if private {
         " The client used a private address: its kubeconfig may be of another cluster."
     } else {
         ""
     };
     let host = if aks.fqdn.is_empty() { "API_SERVER" } else { &aks.fqdn };
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Likely,
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} were not answered, although {} is public and {why}: what drops them lies between, on the client's side.{stale}", told.reached_for_in_brackets(), told.when(), aks.shown()),
+        cause: format!("A client's connections{} to the API server{} were not answered, although {} is public and {why}: what drops them lies between, on the client's side.{stale}", observed.reached_for_in_brackets(), observed.when(), aks.label()),
         fix: "Try from another network, such as Azure Cloud Shell. If it works there, let the client's firewall, proxy or VPN pass outgoing TCP 443 to the API server's name.".to_owned(),
         commands: vec![format!("curl -vk --connect-timeout 10 https://{host}/version"), format!("nslookup {host}")],
         verify: common::verify(),
     };
-    told.finding(
-        &DETECTOR,
-        "client",
-        "A client gets no answer from a public API server that lets it in".to_owned(),
-        says,
-    )
-    .into_iter()
-    .collect::<Vec<_>>()
-    .into()
+    observed
+        .finding(
+            &DETECTOR,
+            "client",
+            "A client gets no answer from a public API server that lets it in".to_owned(),
+            says,
+        )
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into()
 }

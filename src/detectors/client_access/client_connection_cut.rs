@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::Says;
+use crate::detectors::observed::Wording;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -20,23 +20,26 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Try without proxy and VPN; look at the load of the API server.",
         reference: "AKS: TCP time-outs when kubectl or other third-party tools connect to the API server.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let cut = |failure: Failure| matches!(failure, Failure::TlsTimeout | Failure::Reset);
-    let Some(told) = common::attempts(cluster, |one| cut(one.failure)) else { return Outcome::default() };
-    let often = told.count > 2;
-    let says = Says {
+    let Some(observed) = common::attempts(cluster, |attempt| cut(attempt.failure)) else {
+        return Outcome::default();
+    };
+    let often = observed.count > 2;
+    let says = Wording {
         severity: Severity::Medium,
         confidence: if often { Confidence::Likely } else { Confidence::Possible },
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} began and were cut: a proxy, firewall or VPN between them does that, or an API server that has too much to do.", told.reached_for_in_brackets(), told.when()),
+        cause: format!("A client's connections{} to the API server{} began and were cut: a proxy, firewall or VPN between them does that, or an API server that has too much to do.", observed.reached_for_in_brackets(), observed.when()),
         fix: "Try from another network, such as Azure Cloud Shell. If it works there, look at the proxy and the VPN (MTU) of the client; otherwise at the load of the API server.".to_owned(),
         commands: vec!["env | grep -i proxy".to_owned(), "kubectl get --raw /readyz?verbose".to_owned()],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, "client", "A client's connections to the API server are cut".to_owned(), says)
+    observed
+        .finding(&DETECTOR, "client", "A client's connections to the API server are cut".to_owned(), says)
         .into_iter()
         .collect::<Vec<_>>()
         .into()

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::{self, Says, Told, aks_named, listed};
+use crate::detectors::observed::{self, Observed, Wording, aks_named, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,23 +19,26 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Fetch the kubeconfig anew; install kubelogin and sign in.",
         reference: "AKS: use kubelogin; manage local accounts; certificate rotation.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all = told::signals(cluster, |key| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let all = observed::signals(cluster, |key| {
         matches!(key.signal, Signal::NoCredentials | Signal::CredentialPlugin).then_some(key.signal)
     });
-    all.into_iter().filter_map(|(signal, told)| finding(cluster, signal, told)).collect::<Vec<_>>().into()
+    all.into_iter()
+        .filter_map(|(signal, observed)| finding(cluster, signal, observed))
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, signal: Signal, mut told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<Finding> {
     let aks = cluster.azure.cluster();
     let named = aks_named(cluster);
     let verify = vec!["kubectl auth whoami   # names you".to_owned()];
     if signal == Signal::CredentialPlugin {
-        let said = listed(told.details.iter().map(String::as_str), 2);
-        let missing = said.contains("not found");
+        let message = listed(observed.details.iter().map(String::as_str), 2);
+        let missing = message.contains("not found");
         let (fix, commands) = if missing {
             (
                 "Install kubelogin where kubectl runs, and let the kubeconfig use it.",
@@ -47,13 +50,13 @@ fn finding(cluster: &Cluster, signal: Signal, mut told: Told) -> Option<Finding>
                 vec!["az login".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()],
             )
         };
-        let says = Says {
+        let says = Wording {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "failed attempt",
             cause: format!(
-                "kubectl could not get a token{}: the credential plugin failed ({said}). The API server was not asked.",
-                told.when()
+                "kubectl could not get a token{}: the credential plugin failed ({message}). The API server was not asked.",
+                observed.when()
             ),
             fix: fix.to_owned(),
             commands,
@@ -64,24 +67,24 @@ fn finding(cluster: &Cluster, signal: Signal, mut told: Told) -> Option<Finding>
         } else {
             "A client's credential plugin can't get a token"
         };
-        return told.finding(&DETECTOR, "plugin", title.to_owned(), says);
+        return observed.finding(&DETECTOR, "plugin", title.to_owned(), says);
     }
     let local = aks.filter(|aks| aks.no_local_accounts);
     if let Some(aks) = local {
-        told.show_first(aks.evidence("disableLocalAccounts", "true"));
+        observed.show_first(aks.evidence("disableLocalAccounts", "true"));
     }
     let why = if local.is_some() {
         "local accounts are switched off, so the certificate of an old kubeconfig is not taken"
     } else {
         "the certificate or token in the kubeconfig is expired, was rotated, or is of another cluster"
     };
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: if local.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
         cause: format!(
             "The API server was reached{} and answered 401: it does not know who asks; {why}.",
-            told.when()
+            observed.when()
         ),
         fix: "Fetch the kubeconfig of the cluster anew, and sign in.".to_owned(),
         commands: vec![
@@ -90,7 +93,7 @@ fn finding(cluster: &Cluster, signal: Signal, mut told: Told) -> Option<Finding>
         ],
         verify,
     };
-    told.finding(
+    observed.finding(
         &DETECTOR,
         "unauthorized",
         "The API server does not take a client's credentials (401)".to_owned(),

@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::{Says, Told, aks_named, listed};
+use crate::detectors::observed::{Observed, Wording, aks_named, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,48 +19,48 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Compare the name with the cluster's, fetch a new kubeconfig, or ask another DNS server.",
         reference: "AKS: basic troubleshooting of cluster connection issues with the API server.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     if common::is_stopped(cluster) || common::is_private_cluster(cluster) == Some(true) {
         return Outcome::default();
     }
-    let told = common::attempts(cluster, |one| one.failure.of_dns() && !one.of_private_api());
-    told.and_then(|told| finding(cluster, told)).into_iter().collect::<Vec<_>>().into()
+    let given = common::attempts(cluster, |attempt| attempt.failure.of_dns() && !attempt.of_private_api());
+    given.and_then(|observed| finding(cluster, observed)).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, mut told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, mut observed: Observed) -> Option<Finding> {
     let aks = cluster.azure.cluster().filter(|aks| !aks.fqdn.is_empty());
-    let hosts = listed(told.hosts.iter().map(String::as_str), 3);
-    let stale = aks.filter(|aks| !told.hosts.contains(&aks.fqdn));
-    let unknown = told
+    let hosts = listed(observed.hosts.iter().map(String::as_str), 3);
+    let stale = aks.filter(|aks| !observed.hosts.contains(&aks.fqdn));
+    let unknown = observed
         .evidence
         .iter()
-        .any(|one| one.excerpt.contains("o such host") || one.excerpt.contains("NXDOMAIN"));
-    let server = listed(told.resolvers.iter().map(String::as_str), 3);
-    let asked = if server.is_empty() {
+        .any(|item| item.excerpt.contains("o such host") || item.excerpt.contains("NXDOMAIN"));
+    let server = listed(observed.resolvers.iter().map(String::as_str), 3);
+    let question = if server.is_empty() {
         "The client's DNS server".to_owned()
     } else {
         format!("The client's DNS server {server}")
     };
-    let said = if unknown { "says that the name does not exist" } else { "does not answer" };
+    let message = if unknown { "says that the name does not exist" } else { "does not answer" };
     let (cause, fix) = match stale {
         Some(aks) => {
-            told.show_first(aks.evidence("fqdn", &aks.fqdn));
+            observed.show_first(aks.evidence("fqdn", &aks.fqdn));
             (
-                format!("The client asks for {hosts}, and the API server of {} is {}: the kubeconfig is of another cluster, or of this one before it was made anew.", aks.shown(), aks.fqdn),
+                format!("The client asks for {hosts}, and the API server of {} is {}: the kubeconfig is of another cluster, or of this one before it was made anew.", aks.label(), aks.fqdn),
                 "Fetch the kubeconfig of the cluster anew.".to_owned(),
             )
         }
         None => (
-            format!("{asked} {said}: {hosts}{}. If other DNS servers know it, that server can't resolve names of Azure; if none does, the cluster was deleted, made anew or stopped.", told.when()),
+            format!("{question} {message}: {hosts}{}. If other DNS servers know it, that server can't resolve names of Azure; if none does, the cluster was deleted, made anew or stopped.", observed.when()),
             "Ask a public DNS server for the name. If it knows it, let the client use another DNS server; otherwise see whether the cluster runs, and fetch its kubeconfig anew.".to_owned(),
         ),
     };
-    let host = told.hosts.iter().next().cloned().unwrap_or_default();
+    let host = observed.hosts.iter().next().cloned().unwrap_or_default();
     let named = aks_named(cluster);
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: if stale.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
@@ -73,5 +73,10 @@ fn finding(cluster: &Cluster, mut told: Told) -> Option<Finding> {
         ],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, "client", format!("A client can't resolve the API server's name {hosts}"), says)
+    observed.finding(
+        &DETECTOR,
+        "client",
+        format!("A client can't resolve the API server's name {hosts}"),
+        says,
+    )
 }

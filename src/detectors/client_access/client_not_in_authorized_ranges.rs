@@ -6,7 +6,7 @@ use super::common::{self, ClientAddress};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AksCluster, range};
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::told::{Says, Told, listed};
+use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -22,11 +22,12 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the client's public address to the ranges, the existing ones included: the option replaces the whole list. It takes up to two minutes.",
         reference: "AKS: secure access to the API server using authorised IP address ranges; client IP address can't access the API server.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let timeouts = common::attempts(cluster, |one| common::unanswered(one.failure) && !one.of_private_api());
+fn detect(cluster: &Cluster) -> Outcome {
+    let timeouts =
+        common::attempts(cluster, |attempt| common::unanswered(attempt.failure) && !attempt.of_private_api());
     let Some(aks) = cluster.azure.cluster() else {
         let unknown = cluster.azure.clusters.is_empty() && common::is_private_cluster(cluster) != Some(true);
         return timeouts.filter(|_| unknown).and_then(unexplained).into_iter().collect::<Vec<_>>().into();
@@ -37,13 +38,13 @@ fn judge(cluster: &Cluster) -> Outcome {
     if aks.ranges.is_empty() {
         return ruled_out(format!(
             "{} has no authorised ranges: its API server takes connections from everywhere",
-            aks.shown()
+            aks.label()
         ));
     }
     let known = common::addresses(cluster);
     // A service tag stands for addresses that the bundle does not name.
     let tagged = aks.ranges.iter().find(|text| range(text).is_none());
-    if let (Some(tag), None) = (tagged, known.iter().find(|one| aks.allows(one.ip).is_some())) {
+    if let (Some(tag), None) = (tagged, known.iter().find(|item| aks.allows(item.ip).is_some())) {
         return Outcome {
             undecided: Some(format!(
                 "the authorised ranges hold {tag}, whose addresses are not in the bundle"
@@ -53,15 +54,16 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     // A client with both families reaches the API server by IPv4.
     let families = |ip: IpAddr| {
-        aks.ranges.iter().filter_map(|text| range(text)).any(|own| own.addr().is_ipv4() == ip.is_ipv4())
+        aks.ranges.iter().filter_map(|text| range(text)).any(|range| range.addr().is_ipv4() == ip.is_ipv4())
     };
     // The API server never sees a private address.
-    let public: Vec<&ClientAddress> = known.iter().filter(|one| !one.private && families(one.ip)).collect();
-    let outside: Vec<&&ClientAddress> = public.iter().filter(|one| aks.allows(one.ip).is_none()).collect();
+    let public: Vec<&ClientAddress> =
+        known.iter().filter(|item| !item.private && families(item.ip)).collect();
+    let outside: Vec<&&ClientAddress> = public.iter().filter(|item| aks.allows(item.ip).is_none()).collect();
     if !outside.is_empty() {
         let findings: Vec<Finding> = outside
             .iter()
-            .filter_map(|one| out_of_range(aks, one, timeouts.clone().unwrap_or_default()))
+            .filter_map(|item| out_of_range(aks, item, timeouts.clone().unwrap_or_default()))
             .collect();
         return findings.into();
     }
@@ -73,7 +75,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         ));
     }
     match timeouts {
-        Some(told) => address_unknown(aks, told, known.first(), &common::earlier(cluster)).into_iter().collect::<Vec<_>>().into(),
+        Some(observed) => address_unknown(aks, observed, known.first(), &common::earlier(cluster)).into_iter().collect::<Vec<_>>().into(),
         None => Outcome {
             undecided: Some("authorised ranges are on, and the client's public address is not in the bundle: give it with --client-ip".to_owned()),
             ..Outcome::default()
@@ -100,9 +102,9 @@ fn finish(mut finding: Finding, aks: &AksCluster) -> Finding {
     finding
 }
 
-fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut told: Told) -> Option<Finding> {
-    let failed = told.count > 0;
-    told.show_first(
+fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut observed: Observed) -> Option<Finding> {
+    let failed = observed.count > 0;
+    observed.show_first(
         [
             aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")),
             Some(client.evidence.clone()),
@@ -112,16 +114,19 @@ fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut told: Told) -> Opt
     );
     let ranges = listed(aks.ranges.iter().map(String::as_str), 6);
     let only = if aks.only_itself() { " (0.0.0.0/32 lets nobody in but the cluster itself)" } else { "" };
-    let timed_out =
-        if failed { format!(" Its connections{} were not answered.", told.when()) } else { String::new() };
+    let timed_out = if failed {
+        format!(" Its connections{} were not answered.", observed.when())
+    } else {
+        String::new()
+    };
     let single = if client.ip.is_ipv4() { format!("{}/32", client.ip) } else { client.ip.to_string() };
-    let says = Says {
+    let says = Wording {
         severity: if failed { Severity::High } else { Severity::Medium },
         confidence: if failed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if failed { "failed attempt" } else { "address" },
         cause: format!(
             "The API server of {} may be reached from {ranges}{only}, and the client's address {} is in none of them: its packets are dropped.{timed_out}",
-            aks.shown(),
+            aks.label(),
             client.ip
         ),
         fix: format!(
@@ -130,18 +135,18 @@ fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut told: Told) -> Opt
         commands: vec![update(aks, &single)],
         verify: common::verify(),
     };
-    let title = format!("Client {} is not in the authorised IP ranges of {}", client.ip, aks.shown());
-    Some(finish(told.finding(&DETECTOR, &client.ip.to_string(), title, says)?, aks))
+    let title = format!("Client {} is not in the authorised IP ranges of {}", client.ip, aks.label());
+    Some(finish(observed.finding(&DETECTOR, &client.ip.to_string(), title, says)?, aks))
 }
 
 fn address_unknown(
     aks: &AksCluster,
-    mut told: Told,
+    mut observed: Observed,
     private: Option<&ClientAddress>,
     earlier: &[IpAddr],
 ) -> Option<Finding> {
-    told.show_first(aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")));
-    let but = private.map_or_else(String::new, |one| format!(" The address {} is a private one: the API server sees the public address behind which it stands.", one.ip));
+    observed.show_first(aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")));
+    let but = private.map_or_else(String::new, |item| format!(" The address {} is a private one: the API server sees the public address behind which it stands.", item.ip));
     let outside: Vec<String> =
         earlier.iter().filter(|ip| aks.allows(**ip).is_none()).map(ToString::to_string).collect();
     let before = if outside.is_empty() {
@@ -154,30 +159,30 @@ fn address_unknown(
     };
     let sure = aks.only_itself();
     let ranges = listed(aks.ranges.iter().map(String::as_str), 6);
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: if sure { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} were not answered, and {} takes connections only from {ranges}. The client's public address is not in the bundle.{but}{before}", told.reached_for_in_brackets(), told.when(), aks.shown()),
+        cause: format!("A client's connections{} to the API server{} were not answered, and {} takes connections only from {ranges}. The client's public address is not in the bundle.{but}{before}", observed.reached_for_in_brackets(), observed.when(), aks.label()),
         fix: "Find the public address of the client, and add it to the ranges if it is in none: the command keeps those that are there. With it, kubetriage decides this: kubetriage report … --client-ip ADDRESS.".to_owned(),
         commands: vec!["curl -s https://ifconfig.me   # on the client".to_owned(), update(aks, "CLIENT_ADDRESS/32")],
         verify: common::verify(),
     };
     let title =
-        format!("A client can't reach the API server of {}, which has authorised IP ranges", aks.shown());
-    Some(finish(told.finding(&DETECTOR, "unknown client", title, says)?, aks))
+        format!("A client can't reach the API server of {}, which has authorised IP ranges", aks.label());
+    Some(finish(observed.finding(&DETECTOR, "unknown client", title, says)?, aks))
 }
 
 /// Timeouts alone: the first cause of the guide, and not the only one.
-fn unexplained(told: Told) -> Option<Finding> {
-    let says = Says {
+fn unexplained(observed: Observed) -> Option<Finding> {
+    let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Possible,
         unit: "failed attempt",
         cause: format!(
             "A client's connections{} to the API server{} were not answered: they are dropped on the way. The most common reason is that authorised IP ranges are on and the client's public address is in none of them (it may have changed: build agents and home connections do); others are a private cluster, or a firewall between. The cluster's configuration, which would tell, is not in the bundle.",
-            told.reached_for_in_brackets(),
-            told.when()
+            observed.reached_for_in_brackets(),
+            observed.when()
         ),
         fix: "Show the authorised ranges and the client's public address, and compare them.".to_owned(),
         commands: vec![
@@ -187,5 +192,5 @@ fn unexplained(told: Told) -> Option<Finding> {
         verify: common::verify(),
     };
     let title = "A client can't reach the API server: connections time out".to_owned();
-    told.finding(&DETECTOR, "timeout", title, says)
+    observed.finding(&DETECTOR, "timeout", title, says)
 }

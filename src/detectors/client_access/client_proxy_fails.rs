@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::Says;
+use crate::detectors::observed::Wording;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -20,21 +20,21 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the proxy's address, or reach the API server without it.",
         reference: "AKS: TCP time-outs when kubectl or other third-party tools connect to the API server. Kubernetes: kubeconfig, proxy-url.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let Some(told) = common::attempts(cluster, |one| one.failure == Failure::Proxy) else {
+fn detect(cluster: &Cluster) -> Outcome {
+    let Some(observed) = common::attempts(cluster, |attempt| attempt.failure == Failure::Proxy) else {
         return Outcome::default();
     };
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Confirmed,
         unit: "failed attempt",
         cause: format!(
             "kubectl should go by a proxy{}{}, and does not get past it. The API server was not asked.",
-            told.reached_for_in_brackets(),
-            told.when()
+            observed.reached_for_in_brackets(),
+            observed.when()
         ),
         fix: "See which proxy the environment and the kubeconfig name, and whether it runs; name the API server in NO_PROXY if it is reached without.".to_owned(),
         commands: vec![
@@ -43,7 +43,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, "client", "A client does not get past its proxy".to_owned(), says)
+    observed
+        .finding(&DETECTOR, "client", "A client does not get past its proxy".to_owned(), says)
         .into_iter()
         .collect::<Vec<_>>()
         .into()

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::{Says, Told, aks_named};
+use crate::detectors::observed::{Observed, Wording, aks_named};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -21,33 +21,37 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Take the API server's name out of the inspection; fetch the kubeconfig anew; update the client.",
         reference: "AKS: TLS: client offered only unsupported versions; certificate rotation.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for failure in [Failure::TlsUntrusted, Failure::TlsWrongName, Failure::TlsVersion] {
-        if let Some(told) = common::attempts(cluster, |one| one.failure == failure) {
-            findings.extend(finding(cluster, failure, told));
+        if let Some(observed) = common::attempts(cluster, |attempt| attempt.failure == failure) {
+            findings.extend(finding(cluster, failure, observed));
         }
     }
     findings.into()
 }
 
-fn finding(cluster: &Cluster, failure: Failure, mut told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, failure: Failure, mut observed: Observed) -> Option<Finding> {
     // An authority of a cluster calls itself `ca` or `kubernetes`; a company's proxy does not.
-    let inspected = cluster.facts.nodes.certificates.iter().find(|(_, one)| {
-        let own = one.issuer.trim_start_matches('/').trim_start_matches("CN").trim_start_matches([' ', '=']);
-        one.untrusted
-            && !own.is_empty()
-            && !matches!(own, "ca" | "kubernetes")
-            && told.hosts.iter().any(|host| **host == *one.whose)
+    let inspected = cluster.facts.nodes.certificates.iter().find(|(_, certificate)| {
+        let ours = certificate
+            .issuer
+            .trim_start_matches('/')
+            .trim_start_matches("CN")
+            .trim_start_matches([' ', '=']);
+        certificate.untrusted
+            && !ours.is_empty()
+            && !matches!(ours, "ca" | "kubernetes")
+            && observed.hosts.iter().any(|host| **host == *certificate.whose)
     });
-    if let Some((place, one)) = inspected {
-        told.show_first([at(
+    if let Some((place, item)) = inspected {
+        observed.show_first([at(
             place,
-            &format!("certificate of {}", one.whose),
-            &format!("issuer {}", one.issuer),
+            &format!("certificate of {}", item.whose),
+            &format!("issuer {}", item.issuer),
         )]);
     }
     let (about, title, why, fix) = match failure {
@@ -70,19 +74,19 @@ fn finding(cluster: &Cluster, failure: Failure, mut told: Told) -> Option<Findin
             "See who issued the certificate. A company's authority: take *.hcp.REGION.azmk8s.io out of the inspection. The cluster's own: fetch the kubeconfig anew.",
         ),
     };
-    let issuer = inspected.map_or_else(String::new, |(_, one)| {
-        format!(" It was issued by {}: TLS is inspected on the way.", one.issuer)
+    let issuer = inspected.map_or_else(String::new, |(_, item)| {
+        format!(" It was issued by {}: TLS is inspected on the way.", item.issuer)
     });
-    let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
+    let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
     let named = aks_named(cluster);
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: if inspected.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
         cause: format!(
             "A client reached {}{}, and gave up at the certificate: {why}.{issuer}",
-            told.reached_for_or("the API server's address"),
-            told.when()
+            observed.reached_for_or("the API server's address"),
+            observed.when()
         ),
         fix: fix.to_owned(),
         commands: vec![
@@ -94,5 +98,5 @@ fn finding(cluster: &Cluster, failure: Failure, mut told: Told) -> Option<Findin
         ],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, about, title.to_owned(), says)
+    observed.finding(&DETECTOR, about, title.to_owned(), says)
 }

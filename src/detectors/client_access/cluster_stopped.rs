@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::AksCluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::AKS;
-use crate::detectors::told::{self, Says, Told, capital};
+use crate::detectors::observed::{self, Observed, Wording, capital};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
 use crate::facts::Failure;
 
@@ -29,20 +29,20 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Start the cluster; let a failed operation be repeated.",
         reference: "AKS: stop and start a cluster; basic troubleshooting of cluster connection issues with the API server.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let refused = told::attempts(cluster, |one| {
-        (one.who == Who::Client && one.what == What::ApiServer && one.failure == Failure::Refused)
+fn detect(cluster: &Cluster) -> Outcome {
+    let refused = observed::attempts(cluster, |attempt| {
+        (attempt.who == Who::Client && attempt.what == What::ApiServer && attempt.failure == Failure::Refused)
             .then_some(())
     })
     .remove(&());
     let finding = match cluster.azure.cluster() {
         Some(aks) if common::is_stopped(cluster) => stopped(cluster, aks),
         Some(aks) if matches!(aks.provisioning.as_str(), "Failed" | "Canceled") => failed(aks, refused),
-        Some(aks) => refused.and_then(|told| only_refused(Some(aks), told)),
-        None => refused.and_then(|told| only_refused(None, told)),
+        Some(aks) => refused.and_then(|observed| only_refused(Some(aks), observed)),
+        None => refused.and_then(|observed| only_refused(None, observed)),
     };
     finding.into_iter().collect::<Vec<_>>().into()
 }
@@ -55,38 +55,38 @@ fn about(aks: &AksCluster, finding: Option<Finding>) -> Option<Finding> {
 }
 
 fn stopped(cluster: &Cluster, aks: &AksCluster) -> Option<Finding> {
-    let any = |one: &crate::cluster::reachability::Unreached| (one.what == What::ApiServer).then_some(());
-    let mut told = told::attempts(cluster, any).remove(&()).unwrap_or_default();
-    told.show_first(aks.evidence("powerState.code", &aks.power));
-    let failed = if told.count > 0 {
-        format!(" {}{} failed for that.", told::counted(told.count as usize, "connection"), told.when())
+    let any = |item: &crate::cluster::reachability::Unreached| (item.what == What::ApiServer).then_some(());
+    let mut given = observed::attempts(cluster, any).remove(&()).unwrap_or_default();
+    given.show_first(aks.evidence("powerState.code", &aks.power));
+    let failed = if given.count > 0 {
+        format!(" {}{} failed for that.", observed::counted(given.count as usize, "connection"), given.when())
     } else {
         String::new()
     };
-    let unit = if told.count > 0 { "failed attempt" } else { "cluster" };
-    let says = Says {
+    let unit = if given.count > 0 { "failed attempt" } else { "cluster" };
+    let says = Wording {
         severity: Severity::Critical,
         confidence: Confidence::Confirmed,
         unit,
-        cause: format!("{} is stopped: there is no API server, its name is not in DNS, and nodes are not there either.{failed}", capital(&aks.shown())),
+        cause: format!("{} is stopped: there is no API server, its name is not in DNS, and nodes are not there either.{failed}", capital(&aks.label())),
         fix: "Start the cluster. Its API server may get another address: flush DNS caches, and mend firewall rules that name the old one.".to_owned(),
         commands: vec![format!("az aks start {}", aks.named())],
         verify: vec![format!("az aks show {} --query powerState.code   # Running", aks.named())],
     };
-    about(aks, told.finding(&DETECTOR, &aks.name, format!("{} is stopped", capital(&aks.shown())), says))
+    about(aks, given.finding(&DETECTOR, &aks.name, format!("{} is stopped", capital(&aks.label())), says))
 }
 
-fn failed(aks: &AksCluster, refused: Option<Told>) -> Option<Finding> {
-    let mut told = refused.unwrap_or_default();
-    let was_refused = told.count > 0;
-    told.show_first(aks.evidence("provisioningState", &aks.provisioning));
-    let says = Says {
+fn failed(aks: &AksCluster, refused: Option<Observed>) -> Option<Finding> {
+    let mut observed = refused.unwrap_or_default();
+    let was_refused = observed.count > 0;
+    observed.show_first(aks.evidence("provisioningState", &aks.provisioning));
+    let says = Wording {
         severity: if was_refused { Severity::High } else { Severity::Medium },
         confidence: if was_refused { Confidence::Likely } else { Confidence::Possible },
         unit: if was_refused { "failed attempt" } else { "cluster" },
         cause: format!(
             "The last operation on {} ended as {}: parts of it may be missing or old until it is repeated.{}",
-            aks.shown(),
+            aks.label(),
             aks.provisioning,
             if was_refused { " Its API server refused connections." } else { "" }
         ),
@@ -101,24 +101,24 @@ fn failed(aks: &AksCluster, refused: Option<Told>) -> Option<Finding> {
     };
     about(
         aks,
-        told.finding(
+        observed.finding(
             &DETECTOR,
             &aks.name,
-            format!("The last operation on {} ended as {}", aks.shown(), aks.provisioning),
+            format!("The last operation on {} ended as {}", aks.label(), aks.provisioning),
             says,
         ),
     )
 }
 
-fn only_refused(aks: Option<&AksCluster>, told: Told) -> Option<Finding> {
-    let says = Says {
+fn only_refused(aks: Option<&AksCluster>, observed: Observed) -> Option<Finding> {
+    let says = Wording {
         severity: Severity::Medium,
         confidence: Confidence::Possible,
         unit: "failed attempt",
         cause: format!(
             "The host{} answers, and nothing listens on the port of the API server{}. It is starting or stopped, or the kubeconfig names the wrong port.",
-            told.reached_for_in_brackets(),
-            told.when()
+            observed.reached_for_in_brackets(),
+            observed.when()
         ),
         fix: "See whether the cluster runs, and whether the kubeconfig names it.".to_owned(),
         commands: vec![
@@ -130,5 +130,5 @@ fn only_refused(aks: Option<&AksCluster>, told: Told) -> Option<Finding> {
         ],
         verify: common::verify(),
     };
-    told.finding(&DETECTOR, "refused", "The API server refuses a client's connections".to_owned(), says)
+    observed.finding(&DETECTOR, "refused", "The API server refuses a client's connections".to_owned(), says)
 }

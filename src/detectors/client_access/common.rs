@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{at, is_private};
 use crate::cluster::reachability::{Unreached, What, Who};
-use crate::detectors::told::{self, Told};
+use crate::detectors::observed::{self, Observed};
 use crate::evidence::Evidence;
 use crate::facts::{Failure, Whose};
 
 /// A client's failed attempts to reach the API server.
-pub(super) fn attempts(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Told> {
-    told::attempts(cluster, |one| {
-        (one.who == Who::Client && one.what == What::ApiServer && fits(one)).then_some(())
+pub(super) fn attempts(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Observed> {
+    observed::attempts(cluster, |attempt| {
+        (attempt.who == Who::Client && attempt.what == What::ApiServer && fits(attempt)).then_some(())
     })
     .remove(&())
 }
@@ -40,10 +40,10 @@ pub(super) fn addresses(cluster: &Cluster) -> Vec<ClientAddress> {
             Some(ClientAddress { ip, evidence, private: is_private(ip) })
         })
         .collect();
-    found.sort_by_key(|one| one.ip);
-    found.dedup_by_key(|one| one.ip);
+    found.sort_by_key(|item| item.ip);
+    found.dedup_by_key(|item| item.ip);
     // What the user says outranks what lies in the bundle.
-    let given = |one: &ClientAddress| &*one.evidence.source == "--client-ip";
+    let given = |item: &ClientAddress| &*item.evidence.source == "--client-ip";
     if found.iter().any(given) {
         found.retain(given);
     }
@@ -71,11 +71,13 @@ pub(super) fn earlier(cluster: &Cluster) -> Vec<IpAddr> {
 /// that clients used.
 pub(super) fn is_private_cluster(cluster: &Cluster) -> Option<bool> {
     match cluster.azure.cluster() {
-        Some(own) if own.whole || !own.ranges.is_empty() => Some(own.private),
+        Some(ours) if ours.whole || !ours.ranges.is_empty() => Some(ours.private),
         _ => {
-            let mut own =
-                cluster.unreached.iter().filter(|one| one.who == Who::Client && one.what == What::ApiServer);
-            own.any(Unreached::of_private_api).then_some(true)
+            let mut ours = cluster
+                .unreached
+                .iter()
+                .filter(|item| item.who == Who::Client && item.what == What::ApiServer);
+            ours.any(Unreached::of_private_api).then_some(true)
         }
     }
 }
@@ -85,7 +87,7 @@ pub(super) fn is_stopped(cluster: &Cluster) -> bool {
     cluster
         .azure
         .cluster()
-        .is_some_and(|own| matches!(own.power.to_ascii_lowercase().as_str(), "stopped" | "deallocated"))
+        .is_some_and(|ours| matches!(ours.power.to_ascii_lowercase().as_str(), "stopped" | "deallocated"))
 }
 
 /// The check that a client reaches the API server.

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::{self, Says, aks_named};
+use crate::detectors::observed::{self, Wording, aks_named};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::{Failure, Signal};
 
@@ -20,36 +20,36 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Fetch the kubeconfig as the user who runs kubectl.",
         reference: "AKS: config file isn't available when connecting.",
     },
-    judge,
+    detect,
 };
 
 /// kubectl's own words: a curl to the same port is somebody's test of something else.
-fn of_kubectl(one: &Unreached) -> bool {
-    one.evidence.iter().any(|line| line.excerpt.contains("server") || line.excerpt.contains("/api"))
+fn of_kubectl(item: &Unreached) -> bool {
+    item.evidence.iter().any(|line| line.excerpt.contains("server") || line.excerpt.contains("/api"))
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut told =
-        told::signals(cluster, |key| (key.signal == Signal::NoKubeconfig).then_some(())).remove(&());
-    let refused = cluster.unreached.iter().filter(|one| {
-        one.who == Who::Client
-            && one.what == What::Itself
-            && one.failure == Failure::Refused
-            && one.port == 8080
-            && of_kubectl(one)
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut given =
+        observed::signals(cluster, |key| (key.signal == Signal::NoKubeconfig).then_some(())).remove(&());
+    let refused = cluster.unreached.iter().filter(|item| {
+        item.who == Who::Client
+            && item.what == What::Itself
+            && item.failure == Failure::Refused
+            && item.port == 8080
+            && of_kubectl(item)
     });
-    for one in refused {
-        told.get_or_insert_default().add_attempt(one);
+    for item in refused {
+        given.get_or_insert_default().add_attempt(item);
     }
-    let Some(told) = told else { return Outcome::default() };
+    let Some(observed) = given else { return Outcome::default() };
     let named = aks_named(cluster);
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Confirmed,
         unit: "failed attempt",
         cause: format!(
             "kubectl{} found no kubeconfig and asked its own machine on port 8080, where no API server is. This says nothing of the cluster.",
-            told.when()
+            observed.when()
         ),
         fix: "Fetch the kubeconfig as the user who runs kubectl; look whether KUBECONFIG names another file."
             .to_owned(),
@@ -59,7 +59,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["kubectl config current-context   # names the cluster".to_owned()],
     };
-    told.finding(&DETECTOR, "client", "kubectl runs without a kubeconfig".to_owned(), says)
+    observed
+        .finding(&DETECTOR, "client", "kubectl runs without a kubeconfig".to_owned(), says)
         .into_iter()
         .collect::<Vec<_>>()
         .into()

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::told::{self, Says};
+use crate::detectors::observed::{self, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,13 +19,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Install the kubectl of the cluster's version.",
         reference: "Kubernetes: version skew policy. AKS: az aks install-cli.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let told = told::signals(cluster, |key| (key.signal == Signal::VersionSkew).then_some(())).remove(&());
-    let Some(told) = told else { return Outcome::default() };
-    let says = Says {
+fn detect(cluster: &Cluster) -> Outcome {
+    let given =
+        observed::signals(cluster, |key| (key.signal == Signal::VersionSkew).then_some(())).remove(&());
+    let Some(observed) = given else { return Outcome::default() };
+    let says = Wording {
         severity: Severity::Low,
         confidence: Confidence::Confirmed,
         unit: "warning",
@@ -34,13 +35,14 @@ fn judge(cluster: &Cluster) -> Outcome {
         commands: vec!["az aks install-cli --client-version CLUSTER_VERSION".to_owned()],
         verify: vec!["kubectl version   # no warning".to_owned()],
     };
-    told.finding(
-        &DETECTOR,
-        "client",
-        "kubectl and the API server are more than one minor version apart".to_owned(),
-        says,
-    )
-    .into_iter()
-    .collect::<Vec<_>>()
-    .into()
+    observed
+        .finding(
+            &DETECTOR,
+            "client",
+            "kubectl and the API server are more than one minor version apart".to_owned(),
+            says,
+        )
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into()
 }

@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::told::{Says, Told, aks_named, capital};
+use crate::detectors::observed::{Observed, Wording, aks_named, capital};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
 use crate::facts::Failure;
 
@@ -20,10 +20,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Connect from a network that leads to the cluster, or run single commands by way of Azure.",
         reference: "AKS: create a private cluster, options for connecting to it; az aks command invoke.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let aks = cluster.azure.cluster();
     if aks.is_some_and(|aks| !aks.private && (aks.whole || !aks.ranges.is_empty())) {
         return Outcome { ruled_out: Some("the cluster is not private".to_owned()), ..Outcome::default() };
@@ -32,21 +32,21 @@ fn judge(cluster: &Cluster) -> Outcome {
     if common::is_stopped(cluster) {
         return Outcome::default();
     }
-    let told = common::attempts(cluster, |one| {
-        let no_way = common::unanswered(one.failure) || one.failure == Failure::NameUnknown;
-        no_way && (described || one.of_private_api())
+    let given = common::attempts(cluster, |attempt| {
+        let no_way = common::unanswered(attempt.failure) || attempt.failure == Failure::NameUnknown;
+        no_way && (described || attempt.of_private_api())
     });
-    told.and_then(|told| finding(cluster, described, told)).into_iter().collect::<Vec<_>>().into()
+    given.and_then(|observed| finding(cluster, described, observed)).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, described: bool, mut told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, described: bool, mut observed: Observed) -> Option<Finding> {
     let aks = cluster.azure.cluster();
-    let by_name = told.hosts.iter().any(|host| host.contains(".privatelink."));
-    let no_name = told.evidence.iter().any(|one| one.excerpt.contains("o such host"));
+    let by_name = observed.hosts.iter().any(|host| host.contains(".privatelink."));
+    let no_name = observed.evidence.iter().any(|item| item.excerpt.contains("o such host"));
     if let Some(aks) = aks {
-        told.show_first(aks.evidence("apiServerAccessProfile.enablePrivateCluster", "true"));
+        observed.show_first(aks.evidence("apiServerAccessProfile.enablePrivateCluster", "true"));
     }
-    let shown = aks.map_or_else(|| "the cluster".to_owned(), crate::cluster::azure::AksCluster::shown);
+    let text = aks.map_or_else(|| "the cluster".to_owned(), crate::cluster::azure::AksCluster::label);
     let how = if no_name {
         "the name is known only in the cluster's private DNS zone, and the client's DNS server does not see it"
     } else {
@@ -60,11 +60,11 @@ fn finding(cluster: &Cluster, described: bool, mut told: Told) -> Option<Finding
         "seems to be private, by the address that the client used"
     };
     let named = aks_named(cluster);
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: if described { Confidence::Confirmed } else if by_name { Confidence::Likely } else { Confidence::Possible },
         unit: "failed attempt",
-        cause: format!("{} {known}: {how}. A client's attempts to reach {}{} failed.", capital(&shown), told.reached_for_or("it"), told.when()),
+        cause: format!("{} {known}: {how}. A client's attempts to reach {}{} failed.", capital(&text), observed.reached_for_or("it"), observed.when()),
         fix: "Work from a machine that reaches the cluster's network: a virtual machine in it or in a peered network (with Azure Bastion), a VPN or ExpressRoute whose DNS forwards the private zone to 168.63.129.16, or a private endpoint in the client's network. Single commands can be run by way of Azure.".to_owned(),
         commands: vec![
             format!("az aks command invoke {named} --command \"kubectl get nodes\""),
@@ -72,8 +72,9 @@ fn finding(cluster: &Cluster, described: bool, mut told: Told) -> Option<Finding
         ],
         verify: common::verify(),
     };
-    let title = format!("{} {known}, and a client has no way to it", capital(&shown));
-    let mut finding = told.finding(&DETECTOR, aks.map_or("cluster", |aks| aks.name.as_str()), title, says)?;
+    let title = format!("{} {known}, and a client has no way to it", capital(&text));
+    let mut finding =
+        observed.finding(&DETECTOR, aks.map_or("cluster", |aks| aks.name.as_str()), title, says)?;
     if let Some(aks) = aks {
         finding.subjects = vec![SubjectRef {
             kind: "AKS cluster".to_owned(),

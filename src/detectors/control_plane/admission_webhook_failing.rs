@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::cluster::service::State;
 use crate::detectors::needs::API_LOGS;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef, shell};
 use crate::facts::{Key, Signal, Webhook};
 
@@ -22,32 +22,33 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Bring the webhook's pods back; if that needs the webhook itself, take its configuration away for a while.",
         reference: "AKS: troubleshoot API server and etcd problems. Kubernetes: dynamic admission control.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<String, Told> =
-        told::signals(cluster, |key| (key.signal == Signal::WebhookFailing).then(|| key.detail.to_string()));
+fn detect(cluster: &Cluster) -> Outcome {
+    let all: BTreeMap<String, Observed> = observed::signals(cluster, |key| {
+        (key.signal == Signal::WebhookFailing).then(|| key.detail.to_string())
+    });
     // One webhook may be told with and without its service.
-    let mut by_name: BTreeMap<String, (String, Told)> = BTreeMap::new();
-    for (detail, told) in all {
+    let mut by_name: BTreeMap<String, (String, Observed)> = BTreeMap::new();
+    for (detail, observed) in all {
         let (name, host) = detail.split_once(' ').unwrap_or((&detail, ""));
         match by_name.get_mut(name) {
-            Some((known, own)) => {
+            Some((known, ours)) => {
                 if known.is_empty() {
                     host.clone_into(known);
                 }
-                own.count += told.count;
-                own.span = crate::facts::time::joined(own.span, told.span);
-                own.evidence.extend(told.evidence);
-                own.pods.extend(told.pods);
+                ours.count += observed.count;
+                ours.span = crate::facts::time::joined(ours.span, observed.span);
+                ours.evidence.extend(observed.evidence);
+                ours.pods.extend(observed.pods);
             }
-            None => drop(by_name.insert(name.to_owned(), (host.to_owned(), told))),
+            None => drop(by_name.insert(name.to_owned(), (host.to_owned(), observed))),
         }
     }
     by_name
         .into_iter()
-        .filter_map(|(name, (host, told))| finding(cluster, &name, &host, told))
+        .filter_map(|(name, (host, observed))| finding(cluster, &name, &host, observed))
         .collect::<Vec<_>>()
         .into()
 }
@@ -83,7 +84,7 @@ const WAYS: &[(&str, &str)] = &[
     ("504", "a proxy on the way gave up"),
 ];
 
-fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Option<Finding> {
     let objects = &cluster.facts.objects;
     let configured = objects.webhooks.iter().find_map(|(key, seen)| {
         seen.object.webhooks.iter().find(|webhook| &*webhook.name == name).map(|webhook| (key, seen, webhook))
@@ -99,8 +100,8 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
     let state = service.as_ref().and_then(|key| cluster.services.all.get(key));
     let without = state.is_some_and(has_no_endpoint);
     let ignored = configured.is_some_and(|(_, _, webhook)| &*webhook.failure_policy == "Ignore");
-    let over = cluster.is_over(told.span) && !without;
-    let (severity, confidence) = match (over || ignored, without, told.count > 2) {
+    let over = cluster.is_over(given.span) && !without;
+    let (severity, confidence) = match (over || ignored, without, given.count > 2) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::Critical, Confidence::Confirmed),
         (_, _, true) => (Severity::High, Confidence::Confirmed),
@@ -108,23 +109,23 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
     };
     let how = WAYS
         .iter()
-        .find(|(words, _)| told.evidence.iter().any(|one| one.excerpt.contains(words)))
+        .find(|(words, _)| given.evidence.iter().any(|item| item.excerpt.contains(words)))
         .map_or("it did not answer", |(_, how)| how);
     if let Some((key, seen, _)) = configured {
         let mut places = seen.evidence("webhook configuration", key);
         places.truncate(1);
-        told.show_first(places);
+        given.show_first(places);
     }
-    let shown = if name.is_empty() { "an admission webhook".to_owned() } else { format!("webhook {name}") };
+    let text = if name.is_empty() { "an admission webhook".to_owned() } else { format!("webhook {name}") };
     let behind = service.as_ref().map_or_else(String::new, |key| {
         format!(
             " It is answered by service {}{}.",
-            key.shown(),
+            key.label(),
             if without { ", which has no ready endpoint in the bundle" } else { "" }
         )
     });
     let policy = if ignored { " Its failure policy is Ignore, so requests go on without it." } else { "" };
-    let all = if told.pods.is_empty() { "" } else { " Controllers can't make pods for that." };
+    let all = if given.pods.is_empty() { "" } else { " Controllers can't make pods for that." };
     let mut commands = Vec::new();
     if let Some(key) = &service {
         commands.push(format!("kubectl get pods,endpoints -n {} -o wide", shell(&key.namespace)));
@@ -133,18 +134,18 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
     if let Some((key, ..)) = configured {
         commands.push(format!("kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration {}   # only if its pods can't come back otherwise", shell(&key.name)));
     }
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "failed request",
-        cause: format!("The API server could not ask {shown}{}: {how}.{behind}{policy}{all}", told.when()),
+        cause: format!("The API server could not ask {text}{}: {how}.{behind}{policy}{all}", given.when()),
         fix: "Bring the webhook's pods back. If they can't start because the webhook itself must allow them, take its configuration away until they run, and leave kube-system out of it (namespaceSelector). Run it with two replicas and a disruption budget.".to_owned(),
         commands,
         verify: vec!["kubectl create configmap webhook-test --dry-run=server -o yaml   # no error".to_owned()],
     };
     let title = format!(
         "{} does not answer, requests {}",
-        told::capital(&shown),
+        observed::capital(&text),
         if over {
             "failed for a while"
         } else if ignored {
@@ -153,8 +154,9 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut told: Told) -> Option<
             "fail"
         }
     );
-    let mut finding = told.finding(&DETECTOR, if name.is_empty() { "webhook" } else { name }, title, says)?;
-    finding.subjects.extend(service.iter().map(|key| told::subject("Service", key)));
+    let mut finding =
+        given.finding(&DETECTOR, if name.is_empty() { "webhook" } else { name }, title, says)?;
+    finding.subjects.extend(service.iter().map(|key| observed::subject("Service", key)));
     if let Some((key, ..)) = configured {
         finding.subjects.push(SubjectRef {
             kind: "WebhookConfiguration".to_owned(),

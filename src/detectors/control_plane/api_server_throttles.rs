@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::API_LOGS;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::{Key, Signal};
 
@@ -19,20 +19,21 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find the client that asks most, and let it ask less; use the Standard tier.",
         reference: "AKS: troubleshoot API server and etcd problems (causes 4 and 5).",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let told = told::signals(cluster, |key| (key.signal == Signal::ApiThrottled).then_some(())).remove(&());
+fn detect(cluster: &Cluster) -> Outcome {
+    let given =
+        observed::signals(cluster, |key| (key.signal == Signal::ApiThrottled).then_some(())).remove(&());
     let key = Key::new("", "aks-managed-apiserver-guard");
     let guard = cluster.facts.objects.flow_schemas.get("", "aks-managed-apiserver-guard");
-    if told.is_none() && guard.is_none() {
+    if given.is_none() && guard.is_none() {
         return Outcome::default();
     }
-    let mut told: Told = told.unwrap_or_default();
-    let refused = told.count > 0;
-    let passed = guard.is_none() && (cluster.is_over(told.span) || told.count <= 10);
-    told.show_first(guard.into_iter().flat_map(|seen| seen.evidence("FlowSchema", &key)).take(1));
+    let mut observed: Observed = given.unwrap_or_default();
+    let refused = observed.count > 0;
+    let passed = guard.is_none() && (cluster.is_over(observed.span) || observed.count <= 10);
+    observed.show_first(guard.into_iter().flat_map(|seen| seen.evidence("FlowSchema", &key)).take(1));
     let (severity, confidence) = match (guard.is_some(), passed) {
         (true, _) => (Severity::High, Confidence::Confirmed),
         (false, false) => (Severity::High, Confidence::Likely),
@@ -49,11 +50,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         .filter(|aks| aks.tier.eq_ignore_ascii_case("Free"))
         .map_or("", |_| " The cluster is of the Free tier, which gets the least.");
     let count = if refused {
-        format!("The API server answered 429 (too many requests){}.", told.when())
+        format!("The API server answered 429 (too many requests){}.", observed.when())
     } else {
         "The API server is under its guard.".to_owned()
     };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: if refused { "refused request" } else { "guard" },
@@ -72,5 +73,5 @@ fn judge(cluster: &Cluster) -> Outcome {
     } else {
         "The API server refuses requests for their number (429)"
     };
-    told.finding(&DETECTOR, "api-server", title.to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    observed.finding(&DETECTOR, "api-server", title.to_owned(), says).into_iter().collect::<Vec<_>>().into()
 }

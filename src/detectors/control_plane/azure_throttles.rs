@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
-use crate::detectors::told::{self, Says};
+use crate::detectors::observed::{self, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,24 +19,24 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find who asks, and let it ask less; spread clusters over subscriptions.",
         reference: "Azure: throttling of Resource Manager requests. AKS: 429 Too Many Requests errors.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all = told::signals(cluster, |key| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let all = observed::signals(cluster, |key| {
         matches!(key.signal, Signal::ArmThrottled | Signal::AksThrottled).then_some(key.signal)
     });
-    let findings = all.into_iter().filter_map(|(signal, told)| {
+    let findings = all.into_iter().filter_map(|(signal, observed)| {
         let of_aks = signal == Signal::AksThrottled;
-        let passed = cluster.is_over(told.span);
-        let says = Says {
+        let passed = cluster.is_over(observed.span);
+        let says = Wording {
             severity: if passed { Severity::Low } else { Severity::Medium },
             confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
             unit: "refused request",
             cause: if of_aks {
-                format!("AKS refused operations on the cluster{}: too many came in a short time, from a pipeline or a script that repeats them.", told.when())
+                format!("AKS refused operations on the cluster{}: too many came in a short time, from a pipeline or a script that repeats them.", observed.when())
             } else {
-                format!("Azure's resource manager refused requests of the subscription{}: disks, load balancers and nodes are changed late or not at all until it is less.", told.when())
+                format!("Azure's resource manager refused requests of the subscription{}: disks, load balancers and nodes are changed late or not at all until it is less.", observed.when())
             },
             fix: if of_aks {
                 "Let operations on one cluster follow each other with time between; don't repeat az aks update in loops.".to_owned()
@@ -48,7 +48,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         };
         let who = if of_aks { "AKS" } else { "Azure's resource manager" };
         let title = if passed { format!("{who} refused requests for their number for a while") } else { format!("{who} refuses requests for their number (429)") };
-        told.finding(&DETECTOR, if of_aks { "aks" } else { "resource-manager" }, title, says)
+        observed.finding(&DETECTOR, if of_aks { "aks" } else { "resource-manager" }, title, says)
     });
     findings.collect::<Vec<_>>().into()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::API_LOGS;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Measure, Place, Signal};
@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Delete what is not needed; ask Azure for help if the API server answers no more.",
         reference: "AKS: troubleshoot API server and etcd problems.",
     },
-    judge,
+    detect,
 };
 
 /// The limit of AKS, in bytes.
@@ -38,7 +38,7 @@ const STORE: Need = Need {
 };
 
 /// How large the store is, and what is most in it.
-struct Store {
+struct EtcdSize {
     bytes: u64,
     limit: Option<u64>,
     /// Resources with the most objects, the most first.
@@ -46,16 +46,17 @@ struct Store {
     evidence: Vec<Evidence>,
 }
 
-fn store(cluster: &Cluster) -> Option<Store> {
+fn store(cluster: &Cluster) -> Option<EtcdSize> {
     let metrics = &cluster.facts.nodes.metrics;
-    let of = |measure: Measure| metrics.iter().filter(move |(_, one)| one.measure == Some(measure));
+    let of = |measure: Measure| metrics.iter().filter(move |(_, metric)| metric.measure == Some(measure));
     // Several API servers and several members of etcd tell of the same store.
-    let largest = of(Measure::StoreSize).max_by_key(|(place, one)| (one.value, std::cmp::Reverse(*place)))?;
+    let largest =
+        of(Measure::StoreSize).max_by_key(|(place, item)| (item.value, std::cmp::Reverse(*place)))?;
     let mut counts: BTreeMap<&str, (u64, &Place, &str)> = BTreeMap::new();
-    for (place, one) in of(Measure::Objects) {
-        let entry = counts.entry(&one.of).or_insert((one.value, place, &one.name));
-        if one.value > entry.0 {
-            *entry = (one.value, place, &one.name);
+    for (place, item) in of(Measure::Objects) {
+        let entry = counts.entry(&item.of).or_insert((item.value, place, &item.name));
+        if item.value > entry.0 {
+            *entry = (item.value, place, &item.name);
         }
     }
     let mut most: Vec<_> = counts.into_iter().collect();
@@ -68,7 +69,7 @@ fn store(cluster: &Cluster) -> Option<Store> {
             at(place, &format!("{metric}, {name}"), &count.to_string())
         }),
     );
-    Some(Store {
+    Some(EtcdSize {
         bytes: largest.1.value,
         // Other clusters are set up with limits of their own.
         limit: cluster.is_aks().then_some(LIMIT),
@@ -77,7 +78,7 @@ fn store(cluster: &Cluster) -> Option<Store> {
     })
 }
 
-impl Store {
+impl EtcdSize {
     fn gib(bytes: u64) -> String {
         format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
     }
@@ -116,14 +117,14 @@ fn clean_up() -> Vec<String> {
 }
 
 /// The finding of a store that is large by its metrics alone.
-fn large(store: &Store) -> Option<Finding> {
+fn large(store: &EtcdSize) -> Option<Finding> {
     let (severity, title) = match store.share() {
         95.. => (Severity::Critical, format!("etcd is nearly full: {}", store.size())),
         60.. => (Severity::Medium, format!("etcd fills up: {}", store.size())),
         _ if store.bytes > LARGE => (Severity::Low, format!("etcd is large: {}", store.size())),
         _ => return None,
     };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence: Confidence::Confirmed,
         unit: "measurement",
@@ -132,23 +133,23 @@ fn large(store: &Store) -> Option<Finding> {
         commands: clean_up(),
         verify: vec!["kubectl get --raw /metrics | grep -E 'apiserver_storage_size_bytes'   # smaller, after the next defragmentation".to_owned()],
     };
-    let told = Told { count: 1, evidence: store.evidence.clone(), ..Told::default() };
-    let mut finding = told.finding(&DETECTOR, "size", title, says)?;
+    let observed = Observed { count: 1, evidence: store.evidence.clone(), ..Observed::default() };
+    let mut finding = observed.finding(&DETECTOR, "size", title, says)?;
     finding.detail("bytes", store.bytes);
     finding.detail("objects", &store.most);
     Some(finding)
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let store = store(cluster);
-    let all = told::signals(cluster, |key| {
+    let all = observed::signals(cluster, |key| {
         matches!(key.signal, Signal::EtcdFull | Signal::EtcdSlow).then_some(key.signal)
     });
     let mut full_now = false;
     let mut findings: Vec<Finding> = Vec::new();
-    for (signal, mut told) in all {
+    for (signal, mut observed) in all {
         let full = signal == Signal::EtcdFull;
-        let passed = cluster.is_over(told.span) || (!full && told.count <= 5);
+        let passed = cluster.is_over(observed.span) || (!full && observed.count <= 5);
         let (severity, confidence) = match (full, passed) {
             (true, false) => (Severity::Critical, Confidence::Confirmed),
             (true, true) => (Severity::Medium, Confidence::Likely),
@@ -156,22 +157,22 @@ fn judge(cluster: &Cluster) -> Outcome {
             (false, true) => (Severity::Low, Confidence::Possible),
         };
         full_now |= full && !passed;
-        let first = told.evidence.iter().take(1).cloned().collect::<Vec<_>>();
-        told.show_first(first.into_iter().chain(store.iter().flat_map(|store| store.evidence.clone())));
-        let size = store.as_ref().map_or_else(String::new, Store::in_words);
-        let says = Says {
+        let first = observed.evidence.iter().take(1).cloned().collect::<Vec<_>>();
+        observed.show_first(first.into_iter().chain(store.iter().flat_map(|store| store.evidence.clone())));
+        let size = store.as_ref().map_or_else(String::new, EtcdSize::in_words);
+        let says = Wording {
             severity,
             confidence,
             unit: "error",
             cause: if full {
                 format!(
                     "etcd's database has reached its limit{}: nothing can be made or changed in the cluster, only read and deleted.{size}",
-                    told.when()
+                    observed.when()
                 )
             } else {
                 format!(
                     "etcd did not answer in time{}: it has too many or too large objects, or changed its leader.{size}",
-                    told.when()
+                    observed.when()
                 )
             },
             fix: if !full && passed {
@@ -192,7 +193,12 @@ fn judge(cluster: &Cluster) -> Outcome {
         } else {
             "etcd does not answer in time"
         };
-        findings.extend(told.finding(&DETECTOR, if full { "full" } else { "slow" }, title.to_owned(), says));
+        findings.extend(observed.finding(
+            &DETECTOR,
+            if full { "full" } else { "slow" },
+            title.to_owned(),
+            says,
+        ));
     }
     if !full_now {
         findings.extend(store.as_ref().and_then(large));

@@ -6,7 +6,7 @@ use super::{requests_to_kubelets, tunnel_agents};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
-use crate::detectors::told::{Says, listed, node_subject};
+use crate::detectors::observed::{Wording, listed, node_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -22,10 +22,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let TCP 10250 within the nodes' subnets pass.",
         reference: "AKS: TCP timeouts such as dial tcp <Node_IP>:10250: i/o timeout.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut agents = tunnel_agents(cluster).filter(|(_, seen)| !seen.object.ended()).peekable();
     let agents_ready = agents.peek().is_some() && agents.all(|(_, seen)| seen.object.is_ready());
     let denial = cluster.azure.node_groups().into_iter().find_map(|group| {
@@ -34,37 +34,38 @@ fn judge(cluster: &Cluster) -> Outcome {
             _ => None,
         }
     });
-    let told = requests_to_kubelets(cluster);
-    let failing = told.is_some();
+    let given = requests_to_kubelets(cluster);
+    let failing = given.is_some();
     if denial.is_none() && !(failing && agents_ready) {
         return Outcome::default();
     }
-    let mut told = told.unwrap_or_default();
-    let over = denial.is_none() && cluster.is_over(told.span);
+    let mut observed = given.unwrap_or_default();
+    let over = denial.is_none() && cluster.is_over(observed.span);
     if let Some((group, rule, place)) = &denial {
-        told.show_first([at(
+        observed.show_first([at(
             place,
             &format!("security group {}, rule {}", group.name, rule.name),
             &format!("priority {}, Inbound, Deny, port 10250", rule.priority),
         )]);
     }
-    let addresses: BTreeSet<String> = told.details.iter().chain(&told.hosts).cloned().collect();
-    let asked: Vec<String> = cluster
+    let addresses: BTreeSet<String> = observed.details.iter().chain(&observed.hosts).cloned().collect();
+    let question: Vec<String> = cluster
         .facts
         .objects
         .nodes
         .iter()
         .filter(|(key, seen)| {
-            addresses.iter().any(|own| {
-                **own == *key.name || seen.object.status.addresses.iter().any(|one| *one.address == **own)
+            addresses.iter().any(|ours| {
+                **ours == *key.name
+                    || seen.object.status.addresses.iter().any(|address| *address.address == **ours)
             })
         })
         .map(|(key, _)| key.name.to_string())
         .collect();
-    let names = if asked.is_empty() {
+    let names = if question.is_empty() {
         listed(addresses.iter().map(String::as_str), 3)
     } else {
-        listed(asked.iter().map(String::as_str), 3)
+        listed(question.iter().map(String::as_str), 3)
     };
     let to = if names.is_empty() { String::new() } else { format!(" of {names}") };
     let (severity, confidence) = match (over, denial.is_some(), failing) {
@@ -78,11 +79,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         |(group, rule, _)| format!(" Rule {} (priority {}) of security group {} denies TCP 10250 within the network.", rule.name, rule.priority, group.name),
     );
     let failures = if failing {
-        format!("Connections to the kubelet{to} on port 10250 failed{}.", told.when())
+        format!("Connections to the kubelet{to} on port 10250 failed{}.", observed.when())
     } else {
         "Connections to kubelets on port 10250 are denied; no failure is in the bundle.".to_owned()
     };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: if failing { "failed request" } else { "rule" },
@@ -95,11 +96,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         verify: vec!["kubectl logs POD -n NAMESPACE --tail=1   # of a pod on that node".to_owned()],
     };
     let about = if names.is_empty() { "10250".to_owned() } else { names.clone() };
-    told.details.clear();
-    let finding = told
+    observed.details.clear();
+    let finding = observed
         .finding(&DETECTOR, &about, format!("The kubelet's port 10250{to} is not reached"), says)
         .map(|mut finding| {
-            finding.subjects.extend(asked.iter().map(|name| node_subject(name)));
+            finding.subjects.extend(question.iter().map(|name| node_subject(name)));
             finding
         });
     finding.into_iter().collect::<Vec<_>>().into()

@@ -1,7 +1,7 @@
 //! The metrics API does not answer: top and autoscaling of pods don't work.
 
 use crate::cluster::Cluster;
-use crate::detectors::told::{self, Says, Told, subject};
+use crate::detectors::observed::{self, Observed, Wording, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Need, Outcome, Severity};
 use crate::facts::{Key, Signal};
 
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Look at the pods of metrics-server, and at the way from them to kubelets (TCP 10250).",
         reference: "AKS: metrics server; Kubernetes: resource metrics pipeline.",
     },
-    judge,
+    detect,
 };
 
 const API_SERVICES: Need = Need {
@@ -31,37 +31,39 @@ const API_SERVICES: Need = Need {
     },
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut told: Option<Told> =
-        told::signals(cluster, |key| (key.signal == Signal::MetricsUnavailable).then_some(())).remove(&());
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut given: Option<Observed> =
+        observed::signals(cluster, |key| (key.signal == Signal::MetricsUnavailable).then_some(()))
+            .remove(&());
     let api = cluster.facts.objects.api_services.iter().find(|(key, _)| {
         key.name.ends_with(".metrics.k8s.io")
             && !key.name.contains("custom")
             && !key.name.contains("external")
     });
-    let available = api
-        .and_then(|(_, seen)| seen.object.status.conditions.iter().find(|one| &*one.r#type == "Available"));
-    let down = available.filter(|one| &*one.status == "False");
-    if down.is_none() && (told.is_none() || available.is_some_and(|one| &*one.status == "True")) {
+    let available = api.and_then(|(_, seen)| {
+        seen.object.status.conditions.iter().find(|condition| &*condition.r#type == "Available")
+    });
+    let down = available.filter(|item| &*item.status == "False");
+    if down.is_none() && (given.is_none() || available.is_some_and(|item| &*item.status == "True")) {
         return Outcome::default();
     }
-    let mut told = told.take().unwrap_or_default();
+    let mut observed = given.take().unwrap_or_default();
     let mut words = String::new();
-    if let (Some((key, seen)), Some(one)) = (api, down) {
-        words = format!(" The API service says: {} {}", one.reason, one.message);
-        told.show_first(seen.evidence("APIService", key).into_iter().take(1));
+    if let (Some((key, seen)), Some(item)) = (api, down) {
+        words = format!(" The API service says: {} {}", item.reason, item.message);
+        observed.show_first(seen.evidence("APIService", key).into_iter().take(1));
     }
-    let passed = down.is_none() && cluster.is_over(told.span);
-    let says = Says {
+    let passed = down.is_none() && cluster.is_over(observed.span);
+    let says = Wording {
         severity: if passed { Severity::Low } else { Severity::Medium },
         confidence: if down.is_some() { Confidence::Confirmed } else if passed { Confidence::Possible } else { Confidence::Likely },
-        unit: if told.count > 0 { "error" } else { "API" },
-        cause: format!("The API metrics.k8s.io does not answer{}: kubectl top and the horizontal pod autoscaler see no load.{}", told.when(), words.trim_end()),
+        unit: if observed.count > 0 { "error" } else { "API" },
+        cause: format!("The API metrics.k8s.io does not answer{}: kubectl top and the horizontal pod autoscaler see no load.{}", observed.when(), words.trim_end()),
         fix: "See whether the pods of metrics-server run (out of memory is common on large clusters), and whether they reach kubelets on TCP 10250.".to_owned(),
         commands: vec!["kubectl get pods -n kube-system -l k8s-app=metrics-server -o wide".to_owned(), "kubectl logs -n kube-system -l k8s-app=metrics-server --tail=50".to_owned()],
         verify: vec!["kubectl top nodes".to_owned()],
     };
-    let finding = told
+    let finding = observed
         .finding(
             &DETECTOR,
             "metrics",

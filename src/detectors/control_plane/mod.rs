@@ -22,7 +22,7 @@ use crate::cluster::Cluster;
 use crate::cluster::reachability::{What, Who};
 use crate::facts::{Key, Pod, Seen, Signal};
 
-use super::told::{self, Told};
+use super::observed::{self, Observed};
 
 /// Pods of the tunnel between the API server and the nodes: konnectivity, or what came before it.
 fn tunnel_agents(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> {
@@ -35,14 +35,14 @@ fn tunnel_agents(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> 
 }
 
 /// Requests that the API server hands on to kubelets (logs, exec, port-forward, top) and that did not get there.
-fn requests_to_kubelets(cluster: &Cluster) -> Option<Told> {
-    let mut told =
-        told::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(())).remove(&());
-    for one in &cluster.unreached {
-        let speaks = matches!(one.who, Who::Client | Who::ControlPlane);
-        if speaks && one.what == What::Kubelet {
-            told.get_or_insert_default().add_attempt(one);
+fn requests_to_kubelets(cluster: &Cluster) -> Option<Observed> {
+    let mut observed =
+        observed::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(())).remove(&());
+    for item in &cluster.unreached {
+        let speaks = matches!(item.who, Who::Client | Who::ControlPlane);
+        if speaks && item.what == What::Kubelet {
+            observed.get_or_insert_default().add_attempt(item);
         }
     }
-    told
+    observed
 }

@@ -4,7 +4,7 @@ use super::{requests_to_kubelets, tunnel_agents};
 use crate::cluster::Cluster;
 use crate::cluster::service::why_not_ready;
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
-use crate::detectors::told::{Says, Told, counted, listed};
+use crate::detectors::observed::{Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,22 +20,22 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Bring the agents back: their pods, their nodes, and their way out on TCP 443.",
         reference: "AKS: tunnel connectivity issues; Error from server: error dialing backend: dial tcp.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let told = requests_to_kubelets(cluster);
+fn detect(cluster: &Cluster) -> Outcome {
+    let given = requests_to_kubelets(cluster);
     let agents: Vec<_> = tunnel_agents(cluster).filter(|(_, seen)| !seen.object.ended()).collect();
     let down: Vec<_> = agents
         .iter()
         .filter_map(|(key, seen)| Some((*key, *seen, why_not_ready(&cluster.facts, key, &seen.object)?)))
         .collect();
     let all_down = !agents.is_empty() && down.len() == agents.len();
-    let finding = match told {
+    let finding = match given {
         // Agents are there and ready: it is not the tunnel.
         Some(_) if !agents.is_empty() && down.is_empty() => None,
-        Some(told) => broken(cluster, told, agents.len(), &down),
-        None if all_down => broken(cluster, Told::default(), agents.len(), &down),
+        Some(observed) => broken(cluster, observed, agents.len(), &down),
+        None if all_down => broken(cluster, Observed::default(), agents.len(), &down),
         None => None,
     };
     finding.into_iter().collect::<Vec<_>>().into()
@@ -44,16 +44,16 @@ fn judge(cluster: &Cluster) -> Outcome {
 type Down<'a> =
     (&'a crate::facts::Key, &'a crate::facts::Seen<crate::facts::Pod>, crate::cluster::service::Why);
 
-fn broken(cluster: &Cluster, mut told: Told, agents: usize, down: &[Down<'_>]) -> Option<Finding> {
-    let failing = told.count > 0;
-    let over = failing && cluster.is_over(told.span) && down.is_empty();
+fn broken(cluster: &Cluster, mut observed: Observed, agents: usize, down: &[Down<'_>]) -> Option<Finding> {
+    let failing = observed.count > 0;
+    let over = failing && cluster.is_over(observed.span) && down.is_empty();
     let places: Vec<_> = down
         .iter()
         .take(2)
         .filter_map(|(key, seen, _)| seen.evidence("Pod", key).into_iter().next())
         .collect();
-    told.show_first(places);
-    told.pods.extend(down.iter().map(|(key, ..)| (*key).clone()));
+    observed.show_first(places);
+    observed.pods.extend(down.iter().map(|(key, ..)| (*key).clone()));
     let all_down = agents > 0 && down.len() == agents;
     let (severity, confidence) = match (failing, all_down, over) {
         (_, _, true) => (Severity::Low, Confidence::Possible),
@@ -63,21 +63,21 @@ fn broken(cluster: &Cluster, mut told: Told, agents: usize, down: &[Down<'_>]) -
     let of_agents = match (agents, down.first()) {
         (0, _) => " The agents' pods are not in the bundle.".to_owned(),
         (n, Some((key, _, why))) => {
-            format!(" {} of {n} agents not ready; {}: {}.", down.len(), key.name, why.shown())
+            format!(" {} of {n} agents not ready; {}: {}.", down.len(), key.name, why.label())
         }
         (n, None) => format!(
             " The {} of the tunnel ready.",
             if n == 1 { "agent is".to_owned() } else { format!("{n} agents are") }
         ),
     };
-    let nodes = listed(told.details.iter().chain(&told.hosts).map(String::as_str), 3);
+    let nodes = listed(observed.details.iter().chain(&observed.hosts).map(String::as_str), 3);
     let to = if nodes.is_empty() { String::new() } else { format!(" (to {nodes})") };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: if failing { "failed request" } else { "agent" },
         cause: if failing {
-            format!("Requests that the API server hands on to kubelets{to} failed{}: logs, exec and port-forward do, get works. The tunnel's agents keep the connection on which they go, from the nodes to the API server on TCP 443.{of_agents}", told.when())
+            format!("Requests that the API server hands on to kubelets{to} failed{}: logs, exec and port-forward do, get works. The tunnel's agents keep the connection on which they go, from the nodes to the API server on TCP 443.{of_agents}", observed.when())
         } else {
             format!("No agent of the tunnel is ready, so logs, exec and port-forward can't work.{of_agents}")
         },
@@ -91,11 +91,11 @@ fn broken(cluster: &Cluster, mut told: Told, agents: usize, down: &[Down<'_>]) -
     let title = if failing {
         format!(
             "The API server can't reach kubelets: {} of logs, exec or the like failed",
-            counted(told.count as usize, "request")
+            counted(observed.count as usize, "request")
         )
     } else {
         format!("No agent of the API server's tunnel is ready ({agents})")
     };
-    told.details.clear();
-    told.finding(&DETECTOR, "tunnel", title, says)
+    observed.details.clear();
+    observed.finding(&DETECTOR, "tunnel", title, says)
 }

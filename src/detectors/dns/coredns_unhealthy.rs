@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::service::why_not_ready;
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{self, Says, Told, subject};
+use crate::detectors::observed::{self, Observed, Wording, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::evidence::Evidence;
 use crate::facts::{Key, Pod, Seen, Signal};
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the config map and restart the deployment.",
         reference: "AKS: customise CoreDNS; troubleshoot DNS resolution problems.",
     },
-    judge,
+    detect,
 };
 
 /// Pods of CoreDNS.
@@ -39,19 +39,19 @@ fn pods(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> {
     })
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
     let all = pods(cluster).count();
     let down: Vec<_> = pods(cluster)
         .filter(|(_, seen)| seen.object.metadata.deletion_timestamp.is_empty() && !seen.object.ended())
         .filter_map(|(key, seen)| Some((key, seen, why_not_ready(&cluster.facts, key, &seen.object)?)))
         .collect();
-    let words = told::signals(cluster, |key| {
+    let words = observed::signals(cluster, |key| {
         matches!(key.signal, Signal::DnsLoop | Signal::CorefileBroken | Signal::DnsUnauthorised)
             .then_some(key.signal)
     });
-    for (signal, told) in words {
-        findings.extend(told_itself(cluster, signal, told, !down.is_empty()));
+    for (signal, word) in words {
+        findings.extend(told_itself(cluster, signal, word, !down.is_empty()));
     }
     if !down.is_empty() {
         findings.extend(not_ready(all, &down));
@@ -62,17 +62,17 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why)]) -> Option<Finding> {
     let whole = down.len() == all;
-    let mut told = Told { count: down.len() as u64, ..Told::default() };
+    let mut observed = Observed { count: down.len() as u64, ..Observed::default() };
     for (key, seen, _) in down {
-        told.pods.insert((*key).clone());
-        told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1));
+        observed.pods.insert((*key).clone());
+        observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1));
     }
     let (key, _, why) = down.first()?;
-    let says = Says {
+    let says = Wording {
         severity: if whole { Severity::Critical } else { Severity::High },
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("{} of {all} CoreDNS pods {} not ready; {}: {}.{}", down.len(), if down.len() == 1 { "is" } else { "are" }, key.name, why.shown(), if whole { " No pod of the cluster resolves names." } else { " The others answer for all, which may be too much for them." }),
+        cause: format!("{} of {all} CoreDNS pods {} not ready; {}: {}.{}", down.len(), if down.len() == 1 { "is" } else { "are" }, key.name, why.label(), if whole { " No pod of the cluster resolves names." } else { " The others answer for all, which may be too much for them." }),
         fix: "Read the pod's last output. If it complains of its configuration, correct coredns-custom; then restart the deployment.".to_owned(),
         commands: vec![
             format!("kubectl logs {} -n kube-system --previous", shell(&key.name)),
@@ -82,21 +82,21 @@ fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why
         verify: vec!["kubectl get pods -n kube-system -l k8s-app=kube-dns   # all ready".to_owned()],
     };
     // The kubelet's whole error is in the cause.
-    let shown = why.shown();
-    let brief = shown.split(" (").next().unwrap_or(&shown);
+    let text = why.label();
+    let brief = text.split(" (").next().unwrap_or(&text);
     let title = if whole {
         format!("CoreDNS is down: none of its {all} pods is ready, {brief}")
     } else {
         format!("{} of {all} CoreDNS pods not ready: {brief}", down.len())
     };
-    let mut finding = told.finding(&DETECTOR, "pods", title, says)?;
+    let mut finding = observed.finding(&DETECTOR, "pods", title, says)?;
     finding.detail("why", down.iter().map(|(.., why)| why.kind()).collect::<std::collections::BTreeSet<_>>());
     finding.subjects.push(subject("Service", &Key::new("kube-system", "kube-dns")));
     Some(finding)
 }
 
-fn told_itself(cluster: &Cluster, signal: Signal, told: Told, down: bool) -> Option<Finding> {
-    let over = cluster.is_over(told.span) && !down;
+fn told_itself(cluster: &Cluster, signal: Signal, observed: Observed, down: bool) -> Option<Finding> {
+    let over = cluster.is_over(observed.span) && !down;
     let (about, title, why, fix) = match signal {
         Signal::DnsLoop => (
             "loop",
@@ -117,7 +117,7 @@ fn told_itself(cluster: &Cluster, signal: Signal, told: Told, down: bool) -> Opt
             "Restart CoreDNS, so that it gets a new token.",
         ),
     };
-    let says = Says {
+    let says = Wording {
         severity: if over { Severity::Low } else { Severity::High },
         confidence: if over {
             Confidence::Possible
@@ -127,7 +127,7 @@ fn told_itself(cluster: &Cluster, signal: Signal, told: Told, down: bool) -> Opt
             Confidence::Likely
         },
         unit: "line",
-        cause: format!("CoreDNS says so itself{}: {why}.", told.when()),
+        cause: format!("CoreDNS says so itself{}: {why}.", observed.when()),
         fix: fix.to_owned(),
         commands: vec![
             "kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(),
@@ -135,7 +135,7 @@ fn told_itself(cluster: &Cluster, signal: Signal, told: Told, down: bool) -> Opt
         ],
         verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --tail=20   # no such line".to_owned()],
     };
-    told.finding(&DETECTOR, about, title.to_owned(), says)
+    observed.finding(&DETECTOR, about, title.to_owned(), says)
 }
 
 /// Keys of `coredns-custom` that look like configuration, and that CoreDNS does not read.
@@ -154,8 +154,8 @@ fn unread_keys(cluster: &Cluster) -> Option<Finding> {
         return None;
     }
     let evidence: Vec<Evidence> = seen.evidence("ConfigMap", &key);
-    let told = Told { count: stray.len() as u64, evidence, ..Told::default() };
-    let says = Says {
+    let observed = Observed { count: stray.len() as u64, evidence, ..Observed::default() };
+    let says = Wording {
         severity: Severity::Medium,
         confidence: Confidence::Confirmed,
         unit: "key",
@@ -164,7 +164,7 @@ fn unread_keys(cluster: &Cluster) -> Option<Finding> {
         commands: vec!["kubectl edit configmap coredns-custom -n kube-system".to_owned(), "kubectl rollout restart deployment coredns -n kube-system".to_owned()],
         verify: vec!["kubectl get configmap coredns-custom -n kube-system -o jsonpath='{.data}'".to_owned()],
     };
-    told.finding(
+    observed.finding(
         &DETECTOR,
         "keys",
         format!("coredns-custom has keys that CoreDNS does not read: {}", stray.join(", ")),

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, at};
 use crate::cluster::reachability::Who;
 use crate::detectors::needs::DNS_LOGS;
-use crate::detectors::told::{Says, Told, listed};
+use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -22,64 +22,64 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make the server reachable on UDP and TCP 53 from the nodes' subnet, or take it out of the list.",
         reference: "AKS: troubleshoot DNS resolution problems; customise CoreDNS.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut by_server: BTreeMap<String, Told> = BTreeMap::new();
-    for one in cluster.unreached.iter().filter(|one| one.who == Who::Dns && one.failure.of_dns()) {
-        let servers = if one.resolvers.is_empty() { vec![String::new()] } else { one.resolvers.clone() };
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut by_server: BTreeMap<String, Observed> = BTreeMap::new();
+    for item in cluster.unreached.iter().filter(|item| item.who == Who::Dns && item.failure.of_dns()) {
+        let servers = if item.resolvers.is_empty() { vec![String::new()] } else { item.resolvers.clone() };
         // Attempts are kept together by who and how: all their servers are told as one.
-        by_server.entry(servers.join(", ")).or_default().add_attempt(one);
+        by_server.entry(servers.join(", ")).or_default().add_attempt(item);
     }
     by_server
         .into_iter()
-        .filter_map(|(servers, told)| finding(cluster, &servers, told))
+        .filter_map(|(servers, observed)| finding(cluster, &servers, observed))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(cluster: &Cluster, servers: &str, mut told: Told) -> Option<Finding> {
-    let passed = cluster.is_over(told.span);
+fn finding(cluster: &Cluster, servers: &str, mut observed: Observed) -> Option<Finding> {
+    let passed = cluster.is_over(observed.span);
     let azure = servers.contains(AZURE_DNS);
     let configured = cluster
         .azure
         .networks
         .iter()
-        .find(|network| network.dns.iter().any(|own| servers.contains(own.as_str())));
+        .find(|network| network.dns.iter().any(|ours| servers.contains(ours.as_str())));
     if let Some((network, place)) = configured.and_then(|network| Some((network, network.place.as_ref()?))) {
-        told.evidence.push(at(
+        observed.evidence.push(at(
             place,
             &format!("virtual network {}, dhcpOptions.dnsServers", network.name),
             &network.dns.join(", "),
         ));
     }
-    let (severity, confidence) = match (passed, told.count >= 10) {
+    let (severity, confidence) = match (passed, observed.count >= 10) {
         (true, _) => (Severity::Low, Confidence::Possible),
         (false, true) => (Severity::High, Confidence::Confirmed),
         (false, false) => (Severity::Medium, Confidence::Likely),
     };
-    let shown = if servers.is_empty() { "an upstream server".to_owned() } else { servers.replace(":53", "") };
-    let names = listed(told.hosts.iter().map(String::as_str), 3);
-    let asked = if names.is_empty() { String::new() } else { format!(" It was asked for {names}.") };
+    let text = if servers.is_empty() { "an upstream server".to_owned() } else { servers.replace(":53", "") };
+    let names = listed(observed.hosts.iter().map(String::as_str), 3);
+    let question = if names.is_empty() { String::new() } else { format!(" It was asked for {names}.") };
     let why = if azure {
         "168.63.129.16 is Azure's own server, at every machine: the node opens too many connections or look-ups at a time, or a rule drops UDP 53"
     } else {
         "the server is down, or UDP 53 from the nodes' subnet to it is dropped by a firewall, a security group or a missing peering"
     };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "failed look-up",
         cause: if passed {
             format!(
-                "CoreDNS got no answer from {shown}{}, and later logs show no more of it.{asked}",
-                told.when()
+                "CoreDNS got no answer from {text}{}, and later logs show no more of it.{question}",
+                observed.when()
             )
         } else {
             format!(
-                "CoreDNS gets no answer from {shown}{}: {why}. Names outside the cluster fail or come late; names of services work.{asked}",
-                told.when()
+                "CoreDNS gets no answer from {text}{}: {why}. Names outside the cluster fail or come late; names of services work.{question}",
+                observed.when()
             )
         },
         fix: if passed {
@@ -107,9 +107,9 @@ fn finding(cluster: &Cluster, servers: &str, mut told: Told) -> Option<Finding> 
         ],
     };
     let title = if passed {
-        format!("CoreDNS got no answer from {shown} for a while")
+        format!("CoreDNS got no answer from {text} for a while")
     } else {
-        format!("CoreDNS gets no answer from its upstream server {shown}")
+        format!("CoreDNS gets no answer from its upstream server {text}")
     };
-    told.finding(&DETECTOR, &shown, title, says)
+    observed.finding(&DETECTOR, &text, title, says)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::POD_LOGS;
-use crate::detectors::told::{Says, Told, listed, subject};
+use crate::detectors::observed::{Observed, Wording, listed, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::{Failure, Key};
 
@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the name, or link the zone.",
         reference: "Kubernetes: DNS for services and pods. AKS: private endpoints and private DNS zones.",
     },
-    judge,
+    detect,
 };
 
 /// `name.namespace` of a name of the cluster's own zone; `None` for other names.
@@ -41,19 +41,19 @@ fn is_expansion(host: &str) -> bool {
     })
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut by_name: BTreeMap<String, Told> = BTreeMap::new();
-    for one in &cluster.unreached {
-        let pod = matches!(one.who, Who::Pod(_) | Who::Unknown);
-        if !pod || one.failure != Failure::NameUnknown || one.what != What::Name {
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut by_name: BTreeMap<String, Observed> = BTreeMap::new();
+    for item in &cluster.unreached {
+        let pod = matches!(item.who, Who::Pod(_) | Who::Unknown);
+        if !pod || item.failure != Failure::NameUnknown || item.what != What::Name {
             continue;
         }
-        for host in one.hosts.iter().filter(|host| !is_expansion(host)) {
-            let told = by_name.entry(host.trim_end_matches('.').to_owned()).or_default();
-            told.add_attempt(one);
+        for host in item.hosts.iter().filter(|host| !is_expansion(host)) {
+            let observed = by_name.entry(host.trim_end_matches('.').to_owned()).or_default();
+            observed.add_attempt(item);
             // An attempt may be of several names: only the lines that hold this one are its evidence.
-            told.evidence.retain(|evidence| evidence.excerpt.contains(host.as_str()));
-            told.hosts = [host.clone()].into();
+            observed.evidence.retain(|evidence| evidence.excerpt.contains(host.as_str()));
+            observed.hosts = [host.clone()].into();
         }
     }
     let mut services: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -62,7 +62,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     by_name
         .into_iter()
-        .filter_map(|(name, told)| finding(cluster, &services, &name, told))
+        .filter_map(|(name, observed)| finding(cluster, &services, &name, observed))
         .collect::<Vec<_>>()
         .into()
 }
@@ -71,9 +71,9 @@ fn finding(
     cluster: &Cluster,
     services: &BTreeMap<&str, Vec<&str>>,
     name: &str,
-    told: Told,
+    observed: Observed,
 ) -> Option<Finding> {
-    let passed = cluster.is_over(told.span);
+    let passed = cluster.is_over(observed.span);
     let objects = &cluster.facts.objects;
     let mut subjects = Vec::new();
     let private = name.contains(".privatelink.") || name.starts_with("privatelink.");
@@ -86,7 +86,7 @@ fn finding(
                     Confidence::Possible,
                     format!(
                         "DNS said that {name} does not exist{}, and the bundle has that service: it was made later, or the name is of a pod that was not ready (headless services).",
-                        told.when()
+                        observed.when()
                     ),
                     "Nothing to mend if it works by now.".to_owned(),
                     vec![format!("kubectl get service {} -n {}", shell(&service), shell(&namespace))],
@@ -105,7 +105,7 @@ fn finding(
                     confidence,
                     format!(
                         "Programs ask for the service {service} in namespace {namespace}{}, and there is none.{hint}",
-                        told.when()
+                        observed.when()
                     ),
                     "Correct the name in the program's configuration, or make the service.".to_owned(),
                     vec![format!("kubectl get services -A | grep -w {}", shell(&service))],
@@ -117,7 +117,7 @@ fn finding(
             Confidence::Likely,
             format!(
                 "Programs ask for {name}{}, a name of a private endpoint, and it does not exist where they ask: its private DNS zone is not linked to the cluster's network, or the DNS servers of the network don't forward to 168.63.129.16.",
-                told.when()
+                observed.when()
             ),
             "Link the private zone to the cluster's network (or to that of its DNS servers).".to_owned(),
             vec![
@@ -130,7 +130,7 @@ fn finding(
             Confidence::Possible,
             format!(
                 "Programs ask for {name}{}, and DNS says that there is no such name: it is misspelt or gone, or only other DNS servers know it.",
-                told.when()
+                observed.when()
             ),
             "Ask another DNS server for the name; correct it, or forward its zone in coredns-custom."
                 .to_owned(),
@@ -142,10 +142,10 @@ fn finding(
     };
     let (severity, confidence) =
         if passed { (Severity::Low, Confidence::Possible) } else { (severity, confidence) };
-    let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
+    let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
     let who = listed(pods.iter().map(String::as_str), 2);
     let by = if who.is_empty() { String::new() } else { format!(", asked for by {who}") };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "failed look-up",
@@ -157,7 +157,8 @@ fn finding(
             shell(name)
         )],
     };
-    let mut finding = told.finding(&DETECTOR, name, format!("The name {name} does not exist{by}"), says)?;
+    let mut finding =
+        observed.finding(&DETECTOR, name, format!("The name {name} does not exist{by}"), says)?;
     finding.subjects.extend(subjects);
     Some(finding)
 }

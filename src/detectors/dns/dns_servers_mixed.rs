@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, at};
 use crate::cluster::reachability::Who;
 use crate::detectors::needs::NETWORKS;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::Failure;
@@ -22,14 +22,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Keep one's own servers in the list only, and let them forward to Azure's.",
         reference: "AKS: troubleshoot DNS resolution failures from inside the pod but not from the worker node.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mixed = |servers: &[String]| {
-        servers.iter().any(|one| one == AZURE_DNS)
-            && servers.iter().any(|one| {
-                one != AZURE_DNS && one.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback())
+        servers.iter().any(|server| server == AZURE_DNS)
+            && servers.iter().any(|server| {
+                server != AZURE_DNS && server.parse::<std::net::IpAddr>().is_ok_and(|ip| !ip.is_loopback())
             })
     };
     let mut places: Vec<(Evidence, Vec<String>)> = Vec::new();
@@ -53,7 +53,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (place, blocks) in cluster.facts.nodes.corefiles.iter() {
         for (_, servers) in blocks.iter().flat_map(|block| &block.forwards) {
             let servers: Vec<String> =
-                servers.iter().map(|one| one.split(':').next().unwrap_or(one).to_owned()).collect();
+                servers.iter().map(|server| server.split(':').next().unwrap_or(server).to_owned()).collect();
             if mixed(&servers) {
                 places.push((at(place, "forward", &servers.join(" ")), servers));
             }
@@ -64,20 +64,20 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Finding> {
     let servers = places.first()?.1.join(", ");
-    let failing = told::attempts(cluster, |one| {
-        let inside = matches!(one.who, Who::Pod(_) | Who::Unknown | Who::Dns | Who::Node(_));
-        (inside && one.failure == Failure::NameUnknown).then_some(())
+    let failing = observed::attempts(cluster, |attempt| {
+        let inside = matches!(attempt.who, Who::Pod(_) | Who::Unknown | Who::Dns | Who::Node(_));
+        (inside && attempt.failure == Failure::NameUnknown).then_some(())
     })
     .remove(&());
     let confirmed = failing.is_some();
-    let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
-    told.show_first(places.into_iter().map(|(evidence, _)| evidence).take(3));
+    let mut observed = failing.unwrap_or_else(|| Observed { count: 1, ..Observed::default() });
+    observed.show_first(places.into_iter().map(|(evidence, _)| evidence).take(3));
     let failures = if confirmed {
-        format!(" Look-ups end so{}{}.", told.reached_for_in_brackets(), told.when())
+        format!(" Look-ups end so{}{}.", observed.reached_for_in_brackets(), observed.when())
     } else {
         String::new()
     };
-    let says = Says {
+    let says = Wording {
         severity: if confirmed { Severity::High } else { Severity::Medium },
         confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if confirmed { "failed look-up" } else { "list" },
@@ -95,7 +95,7 @@ fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Fi
             "for i in 1 2 3 4 5 6; do nslookup NAME; done   # in a pod: the same answer each time".to_owned(),
         ],
     };
-    told.finding(
+    observed.finding(
         &DETECTOR,
         "servers",
         format!("DNS servers that know different names stand in one list: {servers}"),

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
-use crate::detectors::told::{self, Says, Told, listed};
+use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::{Signal, time};
 
@@ -19,47 +19,48 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the pool's LocalDNS configuration; the change reimages its nodes.",
         reference: "AKS: troubleshoot issues with LocalDNS.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut told: Told = told::signals(cluster, |key| (key.signal == Signal::LocalDnsFailed).then_some(()))
-        .remove(&())
-        .unwrap_or_default();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut given: Observed =
+        observed::signals(cluster, |key| (key.signal == Signal::LocalDnsFailed).then_some(()))
+            .remove(&())
+            .unwrap_or_default();
     let mut coded = false;
-    for (place, one) in cluster.facts.nodes.provisions.iter() {
-        if matches!(&*one.exit_code, "216" | "217" | "218" | "219") {
+    for (place, provision) in cluster.facts.nodes.provisions.iter() {
+        if matches!(&*provision.exit_code, "216" | "217" | "218" | "219") {
             coded = true;
-            told.count += 1;
-            told.evidence.push(crate::cluster::azure::at(
+            given.count += 1;
+            given.evidence.push(crate::cluster::azure::at(
                 place,
-                &format!("ExitCode {}", one.exit_code),
-                &one.message,
+                &format!("ExitCode {}", provision.exit_code),
+                &provision.message,
             ));
         }
     }
-    let texts = told::signals(cluster, |key| {
+    let texts = observed::signals(cluster, |key| {
         let code = key.detail.split(' ').next().unwrap_or_default();
         (key.signal == Signal::ProvisioningFailed && matches!(code, "216" | "217" | "218" | "219"))
             .then_some(())
     });
     for more in texts.into_values() {
         coded = true;
-        told.count += more.count;
-        told.span = time::joined(told.span, more.span);
-        told.evidence.extend(more.evidence);
-        told.nodes.extend(more.nodes);
+        given.count += more.count;
+        given.span = time::joined(given.span, more.span);
+        given.evidence.extend(more.evidence);
+        given.nodes.extend(more.nodes);
     }
-    if told.count == 0 || (!coded && cluster.is_over(told.span)) {
+    if given.count == 0 || (!coded && cluster.is_over(given.span)) {
         return Outcome::default();
     }
-    let nodes = listed(told.nodes.iter().map(String::as_str), 3);
+    let nodes = listed(given.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "a node".to_owned() } else { format!("node {nodes}") };
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
-        confidence: if coded || told.count > 1 { Confidence::Confirmed } else { Confidence::Likely },
+        confidence: if coded || given.count > 1 { Confidence::Confirmed } else { Confidence::Likely },
         unit: "line",
-        cause: format!("The unit localdns fails on {whose}{}: pods and programs there ask 169.254.10.10 and get no answer.", told.when()),
+        cause: format!("The unit localdns fails on {whose}{}: pods and programs there ask 169.254.10.10 and get no answer.", given.when()),
         fix: "Read the unit's journal. If its configuration is at fault, correct the pool's LocalDNS settings (the change reimages the nodes); otherwise reimage the node.".to_owned(),
         commands: vec![
             "journalctl -u localdns --no-pager | tail -n 50   # on the node".to_owned(),
@@ -67,7 +68,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["dig kubernetes.default.svc.cluster.local @169.254.10.11   # on the node: an address".to_owned()],
     };
-    told.finding(&DETECTOR, "nodes", format!("LocalDNS does not run on {whose}"), says)
+    given
+        .finding(&DETECTOR, "nodes", format!("LocalDNS does not run on {whose}"), says)
         .into_iter()
         .collect::<Vec<_>>()
         .into()

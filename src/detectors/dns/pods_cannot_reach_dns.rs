@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::POD_LOGS;
-use crate::detectors::told::{self, Says, Told, counted, listed, node_subject};
+use crate::detectors::observed::{self, Observed, Wording, counted, listed, node_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::{Failure, Key};
 
@@ -20,23 +20,23 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "See whether it is all pods, those of a node or those of a namespace; then CoreDNS, the node, or the policies.",
         reference: "AKS: troubleshoot DNS resolution problems; traffic between node pools is blocked by a custom network security group.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let told = told::attempts(cluster, |one| {
-        let pod = matches!(one.who, Who::Pod(_) | Who::Unknown);
+fn detect(cluster: &Cluster) -> Outcome {
+    let given = observed::attempts(cluster, |attempt| {
+        let pod = matches!(attempt.who, Who::Pod(_) | Who::Unknown);
         // Names that end with an answer of the wrong kind, and look-ups of the API server, are told elsewhere.
-        (pod && one.failure == Failure::ResolverFailed && one.what != What::ApiServer).then_some(())
+        (pod && attempt.failure == Failure::ResolverFailed && attempt.what != What::ApiServer).then_some(())
     })
     .remove(&());
-    told.and_then(|told| finding(cluster, told)).into_iter().collect::<Vec<_>>().into()
+    given.and_then(|observed| finding(cluster, observed)).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, told: Told) -> Option<Finding> {
-    let ready = told::all_ready(cluster, &told.pods);
-    let broken = !told.pods.is_empty()
-        && told.pods.iter().all(|key| {
+fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {
+    let ready = observed::all_ready(cluster, &given.pods);
+    let broken = !given.pods.is_empty()
+        && given.pods.iter().all(|key| {
             cluster
                 .facts
                 .objects
@@ -44,31 +44,31 @@ fn finding(cluster: &Cluster, told: Told) -> Option<Finding> {
                 .get(&key.namespace, &key.name)
                 .is_some_and(|seen| !seen.object.is_ready())
         });
-    let passed = ready || (cluster.is_over(told.span) && !broken);
-    let node = told::common_node(cluster, &told.pods).filter(|_| told.pods.len() > 1);
-    let names: Vec<String> = told.pods.iter().map(Key::shown).collect();
-    let who = match told.pods.len() {
+    let passed = ready || (cluster.is_over(given.span) && !broken);
+    let node = observed::common_node(cluster, &given.pods).filter(|_| given.pods.len() > 1);
+    let names: Vec<String> = given.pods.iter().map(Key::label).collect();
+    let who = match given.pods.len() {
         0 => "Programs in the cluster".to_owned(),
         1 => format!("Pod {}", names.first()?),
         n => counted(n, "pod"),
     };
-    let (severity, confidence) = match (passed, told.count >= 5 && broken, told.count > 1) {
+    let (severity, confidence) = match (passed, given.count >= 5 && broken, given.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::High, Confidence::Confirmed),
         (_, _, true) => (Severity::High, Confidence::Likely),
         _ => (Severity::Medium, Confidence::Possible),
     };
-    let asked = listed(told.resolvers.iter().map(String::as_str), 2);
-    let of = if asked.is_empty() { String::new() } else { format!(" of {asked}") };
+    let question = listed(given.resolvers.iter().map(String::as_str), 2);
+    let of = if question.is_empty() { String::new() } else { format!(" of {question}") };
     let on = node.as_ref().map_or_else(String::new, |node| {
         format!(" All of them are on node {node}: look at its kube-proxy and its network first.")
     });
-    let which = if told.pods.len() > 1 {
+    let which = if given.pods.len() > 1 {
         format!(" ({})", listed(names.iter().map(String::as_str), 3))
     } else {
         String::new()
     };
-    let sample = told.pods.iter().next().map_or_else(
+    let sample = given.pods.iter().next().map_or_else(
         || {
             "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default"
                 .to_owned()
@@ -81,22 +81,22 @@ fn finding(cluster: &Cluster, told: Told) -> Option<Finding> {
             )
         },
     );
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "failed look-up",
         cause: if passed {
             format!(
                 "{who}{which} got no answer{of} to look-ups{}{}, and did again: {}.",
-                told.reached_for_in_brackets(),
-                told.when(),
+                given.reached_for_in_brackets(),
+                given.when(),
                 if ready { "the pods are ready" } else { "later logs show no more of it" }
             )
         } else {
             format!(
                 "{who}{which} get no answer{of} to look-ups{}{}.{on}",
-                told.reached_for_in_brackets(),
-                told.when()
+                given.reached_for_in_brackets(),
+                given.when()
             )
         },
         fix: if passed {
@@ -116,10 +116,10 @@ fn finding(cluster: &Cluster, told: Told) -> Option<Finding> {
     } else {
         format!("{who} get no answer from DNS")
     };
-    let mut finding = told.finding(&DETECTOR, if passed { "passing" } else { "pods" }, title, says)?;
+    let mut finding = given.finding(&DETECTOR, if passed { "passing" } else { "pods" }, title, says)?;
     finding.subjects.extend(node.as_deref().map(node_subject));
     if !passed {
-        finding.subjects.push(told::subject("Service", &Key::new("kube-system", "kube-dns")));
+        finding.subjects.push(observed::subject("Service", &Key::new("kube-system", "kube-dns")));
     }
     Some(finding)
 }

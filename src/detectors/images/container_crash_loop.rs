@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Place, add, out_of_memory, place, statuses};
+use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{Says, Told, counted, listed};
+use crate::detectors::observed::{Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Terminated;
 
@@ -30,12 +30,12 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the output of the last start.",
         reference: "Kubernetes: debug pods. AKS: intermittent time-outs or server issues when accessing the application.",
     },
-    judge,
+    detect,
 };
 
 #[derive(Default)]
 struct Looping {
-    told: Told,
+    observed: Observed,
     restarts: u32,
     last: Option<Terminated>,
 }
@@ -54,19 +54,20 @@ fn meaning(code: i64) -> &'static str {
     }
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut found: BTreeMap<Place, Looping> = BTreeMap::new();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut found: BTreeMap<ContainerOf, Looping> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         let pod = &seen.object;
         for status in statuses(pod) {
-            let looping = status.state.waiting.as_ref().is_some_and(|one| &*one.reason == "CrashLoopBackOff");
+            let looping =
+                status.state.waiting.as_ref().is_some_and(|item| &*item.reason == "CrashLoopBackOff");
             if !looping || out_of_memory(&status.last_state) {
                 continue;
             }
-            let one = found.entry(place(key, pod, status)).or_default();
-            add(&mut one.told, key, seen, status, "CrashLoopBackOff");
-            one.restarts = one.restarts.max(status.restart_count);
-            one.last = one.last.take().or_else(|| status.last_state.terminated.as_deref().cloned());
+            let item = found.entry(place(key, pod, status)).or_default();
+            add(&mut item.observed, key, seen, status, "CrashLoopBackOff");
+            item.restarts = item.restarts.max(status.restart_count);
+            item.last = item.last.take().or_else(|| status.last_state.terminated.as_deref().cloned());
         }
     }
     found
@@ -79,16 +80,16 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> Option<Finding> {
-    let first = looping.told.pods.iter().next().cloned()?;
-    let pods: Vec<String> = looping.told.pods.iter().map(|key| key.name.to_string()).collect();
+    let first = looping.observed.pods.iter().next().cloned()?;
+    let pods: Vec<String> = looping.observed.pods.iter().map(|key| key.name.to_string()).collect();
     let ended = looping.last.as_ref().map_or_else(String::new, |last| {
-        let said = if last.message.is_empty() {
+        let message = if last.message.is_empty() {
             String::new()
         } else {
             format!(" It left the words: {}", crate::evidence::excerpt(last.message.as_bytes()))
         };
         format!(
-            " The last time it ended with exit code {}{}: {}.{said}",
+            " The last time it ended with exit code {}{}: {}.{message}",
             last.exit_code,
             if last.reason.is_empty() || &*last.reason == "Error" {
                 String::new()
@@ -102,7 +103,7 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
     // A row of a table does not name containers.
     let named =
         if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
-    let says = Says {
+    let says = Wording {
         severity: if system { Severity::High } else { Severity::Medium },
         confidence: Confidence::Confirmed,
         unit: "pod",
@@ -128,9 +129,11 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
             shell(owner)
         )],
     };
-    let told = looping.told;
-    let title =
-        format!("{named} of {namespace}/{owner} ends again and again ({})", counted(told.pods.len(), "pod"));
-    let finding = told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
+    let observed = looping.observed;
+    let title = format!(
+        "{named} of {namespace}/{owner} ends again and again ({})",
+        counted(observed.pods.len(), "pod")
+    );
+    let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, looping.restarts))
 }

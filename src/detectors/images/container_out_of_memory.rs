@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Place, add, out_of_memory, place, statuses};
+use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{self, Says, Told, counted, listed};
+use crate::detectors::observed::{self, Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
@@ -28,30 +28,32 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Raise the limit to what the program needs, or find its leak.",
         reference: "AKS: troubleshooting OOMKilled; Kubernetes: assign memory resources to containers.",
     },
-    judge,
+    detect,
 };
 
 #[derive(Default)]
 struct Ended {
-    told: Told,
+    observed: Observed,
     restarts: u32,
     not_ready: bool,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut found: BTreeMap<Place, Ended> = BTreeMap::new();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut found: BTreeMap<ContainerOf, Ended> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         let pod = &seen.object;
-        for status in statuses(pod).filter(|one| out_of_memory(&one.state) || out_of_memory(&one.last_state))
+        for status in
+            statuses(pod).filter(|status| out_of_memory(&status.state) || out_of_memory(&status.last_state))
         {
-            let one = found.entry(place(key, pod, status)).or_default();
-            add(&mut one.told, key, seen, status, "OOMKilled");
-            one.restarts = one.restarts.max(status.restart_count);
+            let item = found.entry(place(key, pod, status)).or_default();
+            add(&mut item.observed, key, seen, status, "OOMKilled");
+            item.restarts = item.restarts.max(status.restart_count);
             // A pod that ended for good is not expected to be ready.
-            one.not_ready |= !status.ready && !pod.ended();
+            item.not_ready |= !status.ready && !pod.ended();
         }
     }
-    let kernel = told::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
+    let kernel =
+        observed::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
     found
         .into_iter()
         .filter_map(|((namespace, owner, container), ended)| {
@@ -65,11 +67,11 @@ fn finding(
     cluster: &Cluster,
     [namespace, owner, container]: [&str; 3],
     ended: Ended,
-    kernel: Option<&Told>,
+    kernel: Option<&Observed>,
 ) -> Option<Finding> {
-    let pods: Vec<String> = ended.told.pods.iter().map(|key| key.name.to_string()).collect();
-    let first = ended.told.pods.iter().next().cloned()?;
-    let mut told = ended.told;
+    let pods: Vec<String> = ended.observed.pods.iter().map(|key| key.name.to_string()).collect();
+    let first = ended.observed.pods.iter().next().cloned()?;
+    let mut observed = ended.observed;
     let node = cluster
         .facts
         .objects
@@ -80,7 +82,7 @@ fn finding(
     if let Some(kernel) =
         kernel.filter(|kernel| node.as_ref().is_some_and(|node| kernel.nodes.contains(node)))
     {
-        told.evidence.extend(kernel.evidence.iter().take(2).cloned());
+        observed.evidence.extend(kernel.evidence.iter().take(2).cloned());
     }
     let severity = match (ended.not_ready, ended.restarts) {
         (true, _) => Severity::High,
@@ -91,7 +93,7 @@ fn finding(
     // A row of a table does not name containers.
     let named =
         if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence: Confidence::Confirmed,
         unit: "container",
@@ -105,8 +107,8 @@ fn finding(
     };
     let title = format!(
         "{named} of {namespace}/{owner} is ended for want of memory ({})",
-        counted(told.pods.len(), "pod")
+        counted(observed.pods.len(), "pod")
     );
-    let finding = told.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
+    let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, ended.restarts))
 }

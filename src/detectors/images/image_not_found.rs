@@ -2,7 +2,7 @@
 
 use super::PULLS;
 use crate::cluster::Cluster;
-use crate::detectors::told::{self, Says, Told, listed};
+use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::{Key, Signal};
 
@@ -19,19 +19,23 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the image's name or tag, or push the image; give the pod a node selector for its platform.",
         reference: "AKS: fail to pull images from Azure Container Registry to AKS.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all =
-        told::signals(cluster, |key| (key.signal == Signal::ImageMissing).then(|| key.detail.to_string()));
-    all.into_iter().filter_map(|(detail, told)| finding(cluster, &detail, told)).collect::<Vec<_>>().into()
+fn detect(cluster: &Cluster) -> Outcome {
+    let all = observed::signals(cluster, |key| {
+        (key.signal == Signal::ImageMissing).then(|| key.detail.to_string())
+    });
+    all.into_iter()
+        .filter_map(|(detail, observed)| finding(cluster, &detail, observed))
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, detail: &str, observed: Observed) -> Option<Finding> {
     let (image, platform) = detail.split_once(' ').map_or((detail, false), |(image, _)| (image, true));
-    let passed = super::pulled_since(cluster, &told);
-    let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
+    let passed = super::pulled_since(cluster, &observed);
+    let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
     let who = listed(pods.iter().map(String::as_str), 3);
     let wanted = if who.is_empty() { String::new() } else { format!(" {who} waits for it.") };
     let typo = if super::registry(image).ends_with(".azureacr.io") {
@@ -39,16 +43,19 @@ fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
     } else {
         ""
     };
-    let says = Says {
+    let says = Wording {
         severity: if passed { Severity::Low } else { Severity::Medium },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: if platform {
-            format!("The image {image} has no variant for the platform of the node{}.{wanted}", told.when())
+            format!(
+                "The image {image} has no variant for the platform of the node{}.{wanted}",
+                observed.when()
+            )
         } else {
             format!(
                 "The registry has no image {image}{}: the repository or the tag is misspelt, was deleted, or was never pushed.{typo}{wanted}",
-                told.when()
+                observed.when()
             )
         },
         fix: if platform {
@@ -64,7 +71,7 @@ fn finding(cluster: &Cluster, detail: &str, told: Told) -> Option<Finding> {
     } else {
         format!("Image {image} does not exist")
     };
-    told.finding(&DETECTOR, image, title, says)
+    observed.finding(&DETECTOR, image, title, says)
 }
 
 /// Asks the registry for the tags of the image, where there is a command for that; otherwise who wants the image.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::statuses;
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{Says, Told, counted, listed};
+use crate::detectors::observed::{Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::{Key, Signal};
 
@@ -22,10 +22,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the pod's events; if they are gone, delete the pod, so that it tries anew.",
         reference: "AKS: fail to pull images from Azure Container Registry to AKS.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let told_of = |key: &crate::facts::SignalKey| {
         matches!(
             key.signal,
@@ -41,7 +41,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         pods.insert((&*key.namespace, &*key.pod));
         images.insert(key.detail.split(' ').next().unwrap_or_default());
     }
-    let mut found: BTreeMap<String, Told> = BTreeMap::new();
+    let mut found: BTreeMap<String, Observed> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         for status in statuses(&seen.object) {
             let Some(waiting) = status.state.waiting.as_ref() else { continue };
@@ -58,11 +58,11 @@ fn judge(cluster: &Cluster) -> Outcome {
             if explained {
                 continue;
             }
-            let told = found.entry(format!("{}/{image}", key.namespace)).or_default();
-            told.count += 1;
-            told.pods.insert(key.clone());
-            told.details.insert(image);
-            told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
+            let observed = found.entry(format!("{}/{image}", key.namespace)).or_default();
+            observed.count += 1;
+            observed.pods.insert(key.clone());
+            observed.details.insert(image);
+            observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
                 place.excerpt = crate::evidence::excerpt(
                     format!("container {}: {} {}", status.name, waiting.reason, waiting.message).as_bytes(),
                 );
@@ -73,11 +73,11 @@ fn judge(cluster: &Cluster) -> Outcome {
     found.into_values().filter_map(finding).collect::<Vec<_>>().into()
 }
 
-fn finding(told: Told) -> Option<Finding> {
-    let image = told.details.iter().next().cloned()?;
-    let first = told.pods.iter().next().cloned()?;
-    let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
-    let says = Says {
+fn finding(observed: Observed) -> Option<Finding> {
+    let image = observed.details.iter().next().cloned()?;
+    let first = observed.pods.iter().next().cloned()?;
+    let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
+    let says = Wording {
         severity: Severity::Medium,
         confidence: Confidence::Confirmed,
         unit: "pod",
@@ -96,7 +96,7 @@ fn finding(told: Told) -> Option<Finding> {
     let title = format!(
         "{} can't be pulled, for {}",
         if image == "its image" { "An image".to_owned() } else { format!("Image {image}") },
-        if pods.len() == 1 { first.shown() } else { counted(pods.len(), "pod") }
+        if pods.len() == 1 { first.label() } else { counted(pods.len(), "pod") }
     );
-    told.finding(&DETECTOR, &format!("{} {image}", first.namespace), title, says)
+    observed.finding(&DETECTOR, &format!("{} {image}", first.namespace), title, says)
 }

@@ -2,7 +2,7 @@
 
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
-use crate::detectors::told::{Says, Told};
+use crate::detectors::observed::{Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
@@ -19,28 +19,28 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Link the registry's private zone, or allow the nodes' outbound address.",
         reference: "AKS: fail to pull images from Azure Container Registry to AKS (403).",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     pulls(cluster, Signal::ImageForbidden)
         .into_iter()
-        .filter_map(|(registry, told)| finding(cluster, &registry, told))
+        .filter_map(|(registry, pull)| finding(cluster, &registry, pull))
         .collect::<Vec<_>>()
         .into()
 }
 
 /// `client with IP '20.1.2.3' is not allowed access`.
-fn refused_address(told: &Told) -> Option<String> {
-    told.evidence.iter().find_map(|one| {
-        let (_, rest) = one.excerpt.split_once("client with IP '")?;
+fn refused_address(observed: &Observed) -> Option<String> {
+    observed.evidence.iter().find_map(|item| {
+        let (_, rest) = item.excerpt.split_once("client with IP '")?;
         Some(rest.split('\'').next()?.to_owned())
     })
 }
 
-fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
-    let passed = pulled_since(cluster, &told);
-    let address = refused_address(&told);
+fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Finding> {
+    let passed = pulled_since(cluster, &observed);
+    let address = refused_address(&observed);
     let name = registry.split('.').next().unwrap_or(registry);
     let from = address.as_ref().map_or_else(String::new, |ip| {
         format!(" It names the address {ip}: the nodes come to its public door.")
@@ -48,18 +48,18 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
     let known = address
         .as_ref()
         .and_then(|ip| ip.parse().ok())
-        .is_some_and(|ip: std::net::IpAddr| cluster.azure.egress.iter().any(|one| one.ip == ip));
+        .is_some_and(|ip: std::net::IpAddr| cluster.azure.egress.iter().any(|item| item.ip == ip));
     let ours = if known { " That is an outbound address of the cluster." } else { "" };
     let rule = address.unwrap_or_else(|| "NODES_OUTBOUND_ADDRESS".to_owned());
     let azure = registry.contains(".azurecr.");
-    let says = Says {
+    let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: format!(
             "Registry {registry} answered 403 to pulls of {}{}: its network rules don't let the nodes in.{from}{ours}",
-            images_and_pods(&told),
-            told.when()
+            images_and_pods(&observed),
+            observed.when()
         ),
         fix: if azure {
             "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' network, so that its name leads there. Otherwise allow the nodes' outbound address.".to_owned()
@@ -85,5 +85,5 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
     } else {
         format!("Registry {registry} forbids pulls from the cluster's network (403)")
     };
-    told.finding(&DETECTOR, registry, title, says)
+    observed.finding(&DETECTOR, registry, title, says)
 }

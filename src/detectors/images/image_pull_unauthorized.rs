@@ -2,7 +2,7 @@
 
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
-use crate::detectors::told::{Says, Told, aks_named};
+use crate::detectors::observed::{Observed, Wording, aks_named};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,29 +19,29 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Attach the registry to the cluster, or correct the pull secret; check the image's name.",
         reference: "AKS: fail to pull images from Azure Container Registry to AKS (401).",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     pulls(cluster, Signal::ImageUnauthorised)
         .into_iter()
-        .filter_map(|(registry, told)| finding(cluster, &registry, told))
+        .filter_map(|(registry, pull)| finding(cluster, &registry, pull))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
-    let passed = pulled_since(cluster, &told);
+fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Finding> {
+    let passed = pulled_since(cluster, &observed);
     let of_azure = registry.contains(".azurecr.");
     let name = registry.split('.').next().unwrap_or(registry);
-    let says = Says {
+    let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: format!(
             "Registry {registry} answered 401 to pulls of {}{}: it does not know who pulls, or there is no such repository.",
-            images_and_pods(&told),
-            told.when()
+            images_and_pods(&observed),
+            observed.when()
         ),
         fix: if of_azure {
             "Check the image's name first. Then give the kubelet's identity AcrPull on the registry; with a service principal, see whether its secret is expired.".to_owned()
@@ -65,5 +65,5 @@ fn finding(cluster: &Cluster, registry: &str, told: Told) -> Option<Finding> {
     } else {
         format!("Registry {registry} refuses to let the cluster pull (401)")
     };
-    told.finding(&DETECTOR, registry, title, says)
+    observed.finding(&DETECTOR, registry, title, says)
 }

@@ -27,7 +27,7 @@ use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Seen, Signal, time
 
 use super::Finding;
 use super::Need;
-use super::told::{self, Told};
+use super::observed::{self, Observed};
 
 /// Where failed pulls are told.
 const PULLS: Need = Need {
@@ -46,24 +46,24 @@ fn registry(image: &str) -> &str {
 }
 
 /// Failed pulls of one kind, by registry.
-fn pulls(cluster: &Cluster, signal: Signal) -> BTreeMap<String, Told> {
-    told::signals(cluster, |key| {
+fn pulls(cluster: &Cluster, signal: Signal) -> BTreeMap<String, Observed> {
+    observed::signals(cluster, |key| {
         let image = key.detail.split(' ').next().unwrap_or_default();
         (key.signal == signal).then(|| registry(image).to_owned())
     })
 }
 
 /// Whether failed pulls are over: the pods that they kept back run by now, or the logs go on without.
-fn pulled_since(cluster: &Cluster, told: &Told) -> bool {
-    told::all_ready(cluster, &told.pods) || cluster.is_over(told.span)
+fn pulled_since(cluster: &Cluster, given: &Observed) -> bool {
+    observed::all_ready(cluster, &given.pods) || cluster.is_over(given.span)
 }
 
 /// The images that lines name, and the pods that wait for them, for a sentence.
-fn images_and_pods(told: &Told) -> String {
+fn images_and_pods(given: &Observed) -> String {
     let images =
-        told::listed(told.details.iter().map(|detail| detail.split(' ').next().unwrap_or(detail)), 3);
-    let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
-    let pods = told::listed(pods.iter().map(String::as_str), 3);
+        observed::listed(given.details.iter().map(|detail| detail.split(' ').next().unwrap_or(detail)), 3);
+    let pods: Vec<String> = given.pods.iter().map(Key::label).collect();
+    let pods = observed::listed(pods.iter().map(String::as_str), 3);
     if pods.is_empty() { images } else { format!("{images}, for {pods}") }
 }
 
@@ -89,27 +89,27 @@ fn with_known_start(mut finding: Finding, restarts: u32) -> Finding {
 
 /// A container that ended, or was ended, for want of memory.
 fn out_of_memory(state: &ContainerState) -> bool {
-    state.terminated.as_ref().is_some_and(|one| &*one.reason == "OOMKilled")
+    state.terminated.as_ref().is_some_and(|item| &*item.reason == "OOMKilled")
 }
 
 /// Namespace, owner and container: what one finding about containers is about.
-type Place = (String, String, String);
+type ContainerOf = (String, String, String);
 
 /// The workload of a pod, or the pod itself, with the container.
-fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> Place {
+fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> ContainerOf {
     let owner = pod.metadata.owner_references.first();
     let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
     (key.namespace.to_string(), owner, status.name.to_string())
 }
 
 /// Adds a container to what is told of its workload.
-fn add(told: &mut Told, key: &Key, seen: &Seen<Pod>, status: &ContainerStatus, state: &str) {
-    told.count += 1;
-    told.pods.insert(key.clone());
-    told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
+fn add(observed: &mut Observed, key: &Key, seen: &Seen<Pod>, status: &ContainerStatus, state: &str) {
+    observed.count += 1;
+    observed.pods.insert(key.clone());
+    observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
         place.excerpt =
             format!("container {}: {state}, {} restarts", status.name, status.restart_count).into();
         place
     }));
-    told.span = time::joined(told.span, ended_at(status));
+    observed.span = time::joined(observed.span, ended_at(status));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{Says, Told, counted, listed};
+use crate::detectors::observed::{Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,11 +20,11 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Give pods requests that fit, or the node more of what it ran out of.",
         reference: "Kubernetes: node-pressure eviction. AKS: resource reservations.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut found: BTreeMap<(String, String), Told> = BTreeMap::new();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut found: BTreeMap<(String, String), Observed> = BTreeMap::new();
     for (key, seen) in
         cluster.facts.objects.pods.iter().filter(|(_, seen)| &*seen.object.status.reason == "Evicted")
     {
@@ -32,40 +32,40 @@ fn judge(cluster: &Cluster) -> Outcome {
         let what = message
             .split_once("low on resource: ")
             .map_or("", |(_, rest)| rest.split(['.', ' ']).next().unwrap_or(rest));
-        let told = found.entry((seen.object.spec.node_name.to_string(), what.to_owned())).or_default();
-        told.count += 1;
-        told.pods.insert(key.clone());
+        let observed = found.entry((seen.object.spec.node_name.to_string(), what.to_owned())).or_default();
+        observed.count += 1;
+        observed.pods.insert(key.clone());
         if !seen.object.spec.node_name.is_empty() {
-            told.nodes.insert(seen.object.spec.node_name.to_string());
+            observed.nodes.insert(seen.object.spec.node_name.to_string());
         }
-        told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
+        observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
             place.excerpt = crate::evidence::excerpt(message.as_bytes());
             place
         }));
     }
     found
         .into_iter()
-        .filter_map(|((node, what), told)| finding(cluster, &node, &what, told))
+        .filter_map(|((node, what), observed)| finding(cluster, &node, &what, observed))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(cluster: &Cluster, node: &str, what: &str, told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, node: &str, what: &str, observed: Observed) -> Option<Finding> {
     let pressed = cluster.facts.objects.nodes.get("", node).is_some_and(|seen| {
         seen.object
             .status
             .conditions
             .iter()
-            .any(|one| one.r#type.ends_with("Pressure") && &*one.status == "True")
+            .any(|condition| condition.r#type.ends_with("Pressure") && &*condition.status == "True")
     });
     let whose = if node.is_empty() { "A node".to_owned() } else { format!("Node {node}") };
     let low = if what.is_empty() { "something".to_owned() } else { what.to_owned() };
-    let pods: Vec<String> = told.pods.iter().map(crate::facts::Key::shown).collect();
-    let says = Says {
-        severity: if pressed || told.count > 2 { Severity::Medium } else { Severity::Low },
+    let pods: Vec<String> = observed.pods.iter().map(crate::facts::Key::label).collect();
+    let says = Wording {
+        severity: if pressed || observed.count > 2 { Severity::Medium } else { Severity::Low },
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("{whose} ran low on {low} and put out {}: {}.{}", counted(told.pods.len(), "pod"), listed(pods.iter().map(String::as_str), 3), if pressed { " It is under pressure now." } else { "" }),
+        cause: format!("{whose} ran low on {low} and put out {}: {}.{}", counted(observed.pods.len(), "pod"), listed(pods.iter().map(String::as_str), 3), if pressed { " It is under pressure now." } else { "" }),
         fix: match what {
             "memory" => "Set memory requests to what pods really take, and limits; put system pods on a pool of their own.".to_owned(),
             "ephemeral-storage" | "imagefs" | "nodefs" => "Look for logs and temporary files of pods, and for unused images; give nodes a larger OS disk.".to_owned(),
@@ -77,7 +77,7 @@ fn finding(cluster: &Cluster, node: &str, what: &str, told: Told) -> Option<Find
         ],
         verify: vec!["kubectl get pods -A | grep -c Evicted   # 0, and stays so".to_owned()],
     };
-    told.finding(
+    observed.finding(
         &DETECTOR,
         &format!("{node} {what}"),
         format!(

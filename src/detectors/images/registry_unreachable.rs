@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{PULLS, images_and_pods, pulled_since, registry};
 use crate::cluster::Cluster;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Open the way to the registry: DNS, route, firewall, private endpoint.",
         reference: "AKS: fail to pull images from Azure Container Registry to AKS; outbound network and FQDN rules.",
     },
-    judge,
+    detect,
 };
 
 /// How a pull failed, what that means, what to do.
@@ -64,22 +64,22 @@ const WAYS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<(String, String), Told> = told::signals(cluster, |key| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let all: BTreeMap<(String, String), Observed> = observed::signals(cluster, |key| {
         let (image, how) = key.detail.split_once(' ')?;
         (key.signal == Signal::ImageUnreachable).then(|| (registry(image).to_owned(), how.to_owned()))
     });
     all.into_iter()
-        .filter_map(|((registry, how), told)| finding(cluster, &registry, &how, told))
+        .filter_map(|((registry, how), observed)| finding(cluster, &registry, &how, observed))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(cluster: &Cluster, registry: &str, how: &str, told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> Option<Finding> {
     let (_, meaning, fix) = WAYS.iter().find(|(way, ..)| *way == how)?;
-    let passed = pulled_since(cluster, &told);
+    let passed = pulled_since(cluster, &observed);
     let system = registry.contains("mcr.");
-    let (severity, confidence) = match (passed, told.count > 1) {
+    let (severity, confidence) = match (passed, observed.count > 1) {
         (true, _) => (Severity::Low, Confidence::Possible),
         (false, true) => (Severity::High, Confidence::Confirmed),
         (false, false) => (Severity::High, Confidence::Likely),
@@ -93,14 +93,14 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, told: Told) -> Option<F
     } else {
         ""
     };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "failed pull",
         cause: format!(
             "Nodes could not reach registry {registry}, for pulls of {}{}: {meaning}.{matter}{hint}",
-            images_and_pods(&told),
-            told.when()
+            images_and_pods(&observed),
+            observed.when()
         ),
         fix: if passed { "Nothing to mend, unless it comes back.".to_owned() } else { (*fix).to_owned() },
         commands: if passed {
@@ -117,5 +117,5 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, told: Told) -> Option<F
     } else {
         format!("Registry {registry} can't be reached: {}", meaning.split(':').next().unwrap_or(meaning))
     };
-    told.finding(&DETECTOR, &format!("{registry} {how}"), title, says)
+    observed.finding(&DETECTOR, &format!("{registry} {how}"), title, says)
 }

@@ -1,6 +1,6 @@
 //! Ranges that must be apart have addresses in common.
 
-use super::common::{self, told};
+use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
@@ -18,20 +18,20 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Change or remove the range that is easier to change: peerings and subnets can, the cluster's service range can't.",
         reference: "AKS: plan IP addresses; troubleshooting ServiceCidrOverlapExistingSubnetsCidr.",
     },
-    judge,
+    detect,
 };
 
 /// Overlaps that are told one by one.
 const MOST: usize = 20;
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let subnets = &cluster.ledger.subnets;
     let mut findings: Vec<Finding> = Vec::new();
-    for one in subnets.overlaps.iter().take(MOST) {
-        let (a, b) = (&one.one, &one.other);
+    for overlap in subnets.overlaps.iter().take(MOST) {
+        let (a, b) = (&overlap.first, &overlap.other);
         let title = format!("{} {} overlaps {} {}", a.0, a.1, b.0, b.1);
         let Some(mut finding) =
-            Finding::new(DETECTOR.id, &format!("{} {}", a.1, b.1), title, one.evidence.clone())
+            Finding::new(DETECTOR.id, &format!("{} {}", a.1, b.1), title, overlap.evidence.clone())
         else {
             continue;
         };
@@ -55,7 +55,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         finding.fix = fix();
         findings.push(finding);
     }
-    for (key, tally) in told(cluster, Signal::CidrOverlap) {
+    for (key, tally) in observed_refusals(cluster, Signal::CidrOverlap) {
         let ranges = key.detail.replace(' ', " and ");
         let title = if ranges.is_empty() {
             "Azure refused a range: it overlaps, or the DNS address is outside".to_owned()

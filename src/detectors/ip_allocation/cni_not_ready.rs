@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::common::{node_word, on_node, told};
+use super::common::{node_word, observed_refusals, on_node};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Look at the pods that install the CNI (azure-cns, azure-npm, cilium, calico-node) and at the node's provisioning; reimage the node.",
         reference: "AKS: troubleshoot NotReady nodes. CSE exit code 41.",
     },
-    judge,
+    detect,
 };
 
 const NODES: crate::detectors::Need = crate::detectors::Need {
@@ -43,57 +43,61 @@ struct Said {
     now: bool,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut by_node: BTreeMap<String, Said> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.nodes.iter() {
         let words = ["cni plugin not initialized", "NetworkPluginNotReady", "no networks found in"];
-        let condition = seen.object.status.conditions.iter().find(|one| {
-            &*one.r#type == "Ready"
-                && &*one.status != "True"
-                && words.iter().any(|word| one.message.contains(word))
+        let condition = seen.object.status.conditions.iter().find(|condition| {
+            &*condition.r#type == "Ready"
+                && &*condition.status != "True"
+                && words.iter().any(|word| condition.message.contains(word))
         });
         if let Some(condition) = condition {
-            let said = by_node.entry(key.name.to_string()).or_default();
-            said.now = true;
-            said.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|place| Evidence {
+            let message = by_node.entry(key.name.to_string()).or_default();
+            message.now = true;
+            message.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|place| Evidence {
                 excerpt: crate::evidence::excerpt(condition.message.as_bytes()),
                 ..place
             }));
         }
     }
-    for (key, tally) in told(cluster, Signal::CniNotReady) {
+    for (key, tally) in observed_refusals(cluster, Signal::CniNotReady) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
         let node =
             if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
-        let said = by_node.entry(node.to_owned()).or_default();
-        said.count += tally.count();
-        said.span = time::joined(said.span, tally.span.resolve(cluster.anchor));
-        said.evidence.extend(tally.examples.as_slice().iter().take(3).cloned());
+        let message = by_node.entry(node.to_owned()).or_default();
+        message.count += tally.count();
+        message.span = time::joined(message.span, tally.span.resolve(cluster.anchor));
+        message.evidence.extend(tally.examples.as_slice().iter().take(3).cloned());
     }
-    let findings = by_node.into_iter().filter_map(|(node, said)| finding(cluster, &node, said));
+    let findings = by_node.into_iter().filter_map(|(node, message)| finding(cluster, &node, message));
     findings.collect::<Vec<_>>().into()
 }
 
 /// Whether the bundle shows nodes, and all of them ready.
 fn all_ready(cluster: &Cluster) -> bool {
     let nodes = || cluster.facts.objects.nodes.iter();
-    let ready = |one: &crate::facts::Condition| &*one.r#type == "Ready" && &*one.status == "True";
+    let ready = |item: &crate::facts::Condition| &*item.r#type == "Ready" && &*item.status == "True";
     nodes().len() > 0 && nodes().all(|(_, seen)| seen.object.status.conditions.iter().any(ready))
 }
 
-fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
-    let lasted = said.span.map(|(first, last)| (last - first) / 60_000_000);
+fn finding(cluster: &Cluster, node: &str, mut message: Said) -> Option<Finding> {
+    let lasted = message.span.map(|(first, last)| (last - first) / 60_000_000);
     let ready = cluster.facts.objects.nodes.get("", node).map(|seen| {
-        seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+        seen.object
+            .status
+            .conditions
+            .iter()
+            .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "True")
     });
     // Until the end of the logs, or long before it.
-    let open = said
+    let open = message
         .span
         .zip(cluster.logs_end)
         .is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000);
     let long = lasted.is_some_and(|minutes| minutes > START_MINUTES);
-    let undated = said.span.is_none() && said.count > 0;
-    let confidence = match (said.now, ready) {
+    let undated = message.span.is_none() && message.count > 0;
+    let confidence = match (message.now, ready) {
         (true, _) => Confidence::Confirmed,
         // A node that is ready by now has started since.
         (_, Some(true)) => return None,
@@ -102,27 +106,27 @@ fn finding(cluster: &Cluster, node: &str, mut said: Said) -> Option<Finding> {
         _ if undated && !(node.is_empty() && all_ready(cluster)) => Confidence::Possible,
         _ => return None,
     };
-    said.evidence.truncate(EXAMPLES);
+    message.evidence.truncate(EXAMPLES);
     let mut finding = Finding::new(
         DETECTOR.id,
         node,
         format!("{}: the network plugin is not ready", on_node(node)),
-        said.evidence,
+        message.evidence,
     )?;
     finding.severity = if confidence == Confidence::Possible { Severity::Medium } else { Severity::Critical };
     finding.confidence = confidence;
-    finding.count = said.count.max(1);
-    finding.seen(said.span);
+    finding.count = message.count.max(1);
+    finding.seen(message.span);
     if !node.is_empty() {
         finding.subjects =
             vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
-    let when = said.span.map_or_else(String::new, |(first, last)| {
+    let when = message.span.map_or_else(String::new, |(first, last)| {
         format!(" between {} and {}", time::show(first), time::show(last))
     });
     finding.cause = format!(
         "The container runtime found no CNI configuration or binary{when}{}. What puts it there (the node's provisioning, azure-cns, cilium or calico-node) did not run or failed.",
-        if said.now { ", and the node is not ready for it" } else { "" }
+        if message.now { ", and the node is not ready for it" } else { "" }
     );
     let name = node_word(node);
     finding.fix = Fix {

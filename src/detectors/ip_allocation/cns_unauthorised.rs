@@ -2,7 +2,7 @@
 
 use super::common::{self, about_node, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Exhaustion, Reason};
+use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason};
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,13 +18,13 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Give the cluster's identity the role Network Contributor on the subnet again.",
         reference: "AKS: Azure CNI, identity and network permissions. Azure/azure-container-networking: NodeNetworkConfig status.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = per_node(cluster, Reason::Unauthorised, &DETECTOR, "no right on the pod subnet", node);
     // A config that tells the status before any pod was refused.
-    let told: std::collections::BTreeSet<&str> = cluster
+    let observed: std::collections::BTreeSet<&str> = cluster
         .ledger
         .exhaustions
         .iter()
@@ -34,13 +34,13 @@ fn judge(cluster: &Cluster) -> Outcome {
     for books in &cluster.ledger.books {
         let unauthorised =
             books.lease.as_ref().is_some_and(|lease| lease.status.starts_with("NCUpdateUnauthorized"));
-        if unauthorised && !told.contains(books.node.as_str()) && findings.len() < 20 {
+        if unauthorised && !observed.contains(books.node.as_str()) && findings.len() < 20 {
             let found = Exhaustion {
                 node: books.node.clone(),
                 reason: Reason::Unauthorised,
                 sure: crate::detectors::Confidence::Confirmed,
                 books: None,
-                refused: crate::cluster::ipam::Refused::default(),
+                refused: crate::cluster::ipam::AddressRefusals::default(),
             };
             findings.extend(node(&found, Some(books)));
         }
@@ -48,7 +48,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     findings.into()
 }
 
-fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let title = format!("{}: Azure refuses addresses of the pod subnet, no permission", on_node(&found.node));
     let mut finding = about_node(&DETECTOR, found, books, title, Vec::new())?;
     finding.severity = Severity::Critical;

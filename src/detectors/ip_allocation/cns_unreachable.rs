@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::common::{self, node_word, on_node, told};
+use super::common::{self, node_word, observed_refusals, on_node};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
@@ -26,25 +26,25 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Look at the azure-cns pod of the node and its log; reimage the node if it can't start.",
         reference: "Azure/azure-container-networking: CNS.",
     },
-    judge,
+    detect,
 };
 
 /// A node that starts shows this for a while.
 const START_MINUTES: i64 = 5;
 
 /// Count, first and last, where.
-type Seen = (u64, Option<(i64, i64)>, Vec<Evidence>);
+type CnsFailures = (u64, Option<(i64, i64)>, Vec<Evidence>);
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut by_node: BTreeMap<String, Seen> = BTreeMap::new();
-    for (key, tally) in told(cluster, Signal::CnsUnreachable) {
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut by_node: BTreeMap<String, CnsFailures> = BTreeMap::new();
+    for (key, tally) in observed_refusals(cluster, Signal::CnsUnreachable) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
         let node =
             if key.node.is_empty() { pod.map_or("", |pod| &*pod.object.spec.node_name) } else { &key.node };
-        let own = by_node.entry(node.to_owned()).or_default();
-        own.0 += tally.count();
-        own.1 = time::joined(own.1, tally.span.resolve(cluster.anchor));
-        own.2.extend(tally.examples.as_slice().iter().take(2).cloned());
+        let ours = by_node.entry(node.to_owned()).or_default();
+        ours.0 += tally.count();
+        ours.1 = time::joined(ours.1, tally.span.resolve(cluster.anchor));
+        ours.2.extend(tally.examples.as_slice().iter().take(2).cloned());
     }
     let broken = broken_pods(cluster);
     let findings = by_node.into_iter().filter_map(|(node, (count, span, mut evidence))| {
@@ -90,11 +90,17 @@ fn broken_pods(cluster: &Cluster) -> BTreeMap<&str, (String, Evidence)> {
     let pods = cluster.facts.objects.pods.iter().filter(|(key, _)| key.name.starts_with("azure-cns"));
     let broken = pods.filter_map(|(key, seen)| {
         let status = &seen.object.status;
-        let not_ready =
-            status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "False");
-        let why = match status.container_statuses.iter().find_map(|one| one.state.waiting.as_ref()) {
-            Some(waiting) => format!("pod {} waits: {}", key.shown(), waiting.reason),
-            None if not_ready => format!("pod {} is not ready", key.shown()),
+        let not_ready = status
+            .conditions
+            .iter()
+            .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "False");
+        let why = match status
+            .container_statuses
+            .iter()
+            .find_map(|container_status| container_status.state.waiting.as_ref())
+        {
+            Some(waiting) => format!("pod {} waits: {}", key.label(), waiting.reason),
+            None if not_ready => format!("pod {} is not ready", key.label()),
             None => return None,
         };
         let node = Some(&*seen.object.spec.node_name).filter(|node| !node.is_empty())?;

@@ -2,7 +2,7 @@
 
 use super::common::{self, about_node, minutes, node_word, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Exhaustion, Reason};
+use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason};
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity};
 
 /// Waiting for longer than this is not the usual growth of a pool.
@@ -21,14 +21,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Passing: nothing; scale out more slowly. Stuck: look at the network container's status, the pod subnet, and restart azure-cns on the node.",
         reference: "AKS: Azure CNI with dynamic IP allocation. Azure/azure-container-networking: IPAM pool monitor.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     per_node(cluster, Reason::Waiting, &DETECTOR, "Azure CNS waits for addresses", node).into()
 }
 
-fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let lasted = minutes(&found.refused);
     let stuck = lasted.is_some_and(|minutes| minutes > STUCK_MINUTES);
     let passing = lasted.is_some_and(|minutes| minutes <= STUCK_MINUTES);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Age, Books, Exhaustion, Orphan, Reason, Refused, Runtime};
+use crate::cluster::ipam::{AddressRefusals, Age, Exhaustion, NodeIpam, Orphan, Reason, Runtime};
 use crate::detectors::{Detector, Finding, Need, SubjectRef, shell};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
@@ -66,7 +66,7 @@ pub(super) fn per_node(
     reason: Reason,
     detector: &'static Detector,
     what: &str,
-    one: impl Fn(&Exhaustion, Option<&Books>) -> Option<Finding>,
+    item: impl Fn(&Exhaustion, Option<&NodeIpam>) -> Option<Finding>,
 ) -> Vec<Finding> {
     let ledger = &cluster.ledger;
     let books = |found: &Exhaustion| found.books.and_then(|at| ledger.books.get(at));
@@ -77,7 +77,7 @@ pub(super) fn per_node(
         (std::cmp::Reverse((found.sure, leaked.max(found.refused.count))), found.node.clone())
     });
     let mut findings: Vec<Finding> =
-        all.iter().take(ONE_BY_ONE).filter_map(|found| one(found, books(found))).collect();
+        all.iter().take(ONE_BY_ONE).filter_map(|found| item(found, books(found))).collect();
     let rest: Vec<&&Exhaustion> = all.iter().skip(ONE_BY_ONE).collect();
     if let (Some(sample), false) = (findings.last().cloned(), rest.is_empty()) {
         let nodes: Vec<&str> = rest.iter().map(|found| found.node.as_str()).collect();
@@ -114,7 +114,7 @@ pub(super) fn per_node(
 pub(super) fn about_node(
     detector: &'static Detector,
     found: &Exhaustion,
-    books: Option<&Books>,
+    books: Option<&NodeIpam>,
     title: String,
     mut places: Vec<Evidence>,
 ) -> Option<Finding> {
@@ -143,7 +143,7 @@ pub(super) fn about_node(
 }
 
 /// The node and the pods that were refused.
-pub(super) fn subjects(node: &str, refused: &Refused) -> Vec<SubjectRef> {
+pub(super) fn subjects(node: &str, refused: &AddressRefusals) -> Vec<SubjectRef> {
     let mut all = Vec::new();
     if !node.is_empty() && !node.starts_with('(') {
         all.push(SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() });
@@ -180,7 +180,7 @@ pub(super) fn some<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> String
 }
 
 /// ` Pods were refused 40 times between … and …: a/b, c/d.`, or nothing.
-pub(super) fn refused_words(refused: &Refused) -> String {
+pub(super) fn refused_words(refused: &AddressRefusals) -> String {
     if refused.count == 0 {
         return String::new();
     }
@@ -198,12 +198,12 @@ pub(super) fn refused_words(refused: &Refused) -> String {
 }
 
 /// How long refusals went on, in minutes.
-pub(super) fn minutes(refused: &Refused) -> Option<i64> {
+pub(super) fn minutes(refused: &AddressRefusals) -> Option<i64> {
     refused.span.map(|(first, last)| (last - first) / 60_000_000)
 }
 
 #[derive(Serialize)]
-struct Leaked<'a> {
+pub(super) struct Leaked<'a> {
     ip: std::net::IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     pod: Option<&'a str>,
@@ -211,6 +211,14 @@ struct Leaked<'a> {
     reserved: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runtime: Option<&'static str>,
+}
+
+impl<'a> Leaked<'a> {
+    /// An address of which `calicoctl ipam check` tells no more than the attributes of its allocation.
+    pub(super) fn of_calicoctl((ip, attributes): &'a (std::net::IpAddr, Box<str>)) -> Self {
+        let pod = Some(&**attributes).filter(|attributes| !attributes.is_empty());
+        Leaked { ip: *ip, pod, sandbox: None, reserved: None, runtime: None }
+    }
 }
 
 fn leaked(orphan: &Orphan) -> Leaked<'_> {
@@ -228,8 +236,8 @@ fn leaked(orphan: &Orphan) -> Leaked<'_> {
 }
 
 /// The books in a finding.
-pub(super) fn details(books: &Books, finding: &mut Finding) {
-    finding.detail("ipam", books.ipam.shown());
+pub(super) fn details(books: &NodeIpam, finding: &mut Finding) {
+    finding.detail("ipam", books.ipam.label());
     finding.detail("network", &books.network);
     finding.detail("store", &books.place);
     if !books.also.is_empty() {
@@ -272,7 +280,7 @@ pub(super) fn details(books: &Books, finding: &mut Finding) {
 }
 
 /// The tallies of a text, one by one.
-pub(super) fn told(
+pub(super) fn observed_refusals(
     cluster: &Cluster,
     signal: Signal,
 ) -> impl Iterator<Item = (&crate::facts::SignalKey, &crate::facts::SignalTally)> {

@@ -18,74 +18,74 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Delete one of the two pods, so that it gets another address; restart azure-cns on the node; upgrade the node image and report the bug.",
         reference: "Azure/azure-container-networking issues 181 and 4497.",
     },
-    judge,
+    detect,
 };
 
 /// Duplicates that are told one by one.
 const MOST: usize = 20;
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let all = &cluster.ledger.duplicates;
     let mut findings: Vec<Finding> = all.iter().take(MOST).filter_map(finding).collect();
     if all.len() > MOST
         && let Some(last) = findings.last_mut()
     {
-        let rest: Vec<String> = all.iter().skip(MOST).map(|one| one.ip.to_string()).collect();
+        let rest: Vec<String> = all.iter().skip(MOST).map(|item| item.ip.to_string()).collect();
         last.detail("more_duplicates", &rest);
         last.cause += &format!(" There are {} more such addresses: {}.", rest.len(), some(rest.iter()));
     }
     findings.into()
 }
 
-fn finding(one: &Duplicate) -> Option<Finding> {
-    let owners = one.owners.join(" and ");
-    let title = match one.kind {
+fn finding(item: &Duplicate) -> Option<Finding> {
+    let owners = item.owners.join(" and ");
+    let title = match item.kind {
         DuplicateKind::OwnedAndFree => {
-            format!("Address {} belongs to {owners} and is given out as free", one.ip)
+            format!("Address {} belongs to {owners} and is given out as free", item.ip)
         }
-        _ => format!("Address {} belongs to {owners}", one.ip),
+        _ => format!("Address {} belongs to {owners}", item.ip),
     };
     let mut finding =
-        Finding::new(DETECTOR.id, &format!("{} {owners}", one.ip), title, one.evidence.clone())?;
-    (finding.confidence, finding.severity) = match one.kind {
+        Finding::new(DETECTOR.id, &format!("{} {owners}", item.ip), title, item.evidence.clone())?;
+    (finding.confidence, finding.severity) = match item.kind {
         DuplicateKind::Pods => (Confidence::Confirmed, Severity::Critical),
         DuplicateKind::Sandboxes | DuplicateKind::OwnedAndFree => (Confidence::Likely, Severity::High),
         DuplicateKind::Rows => (Confidence::Possible, Severity::Medium),
     };
-    finding.subjects = one
+    finding.subjects = item
         .nodes
         .iter()
         .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
         .collect();
-    finding.subjects.extend(one.owners.iter().filter_map(|owner| owner.split_once('/')).map(
+    finding.subjects.extend(item.owners.iter().filter_map(|owner| owner.split_once('/')).map(
         |(namespace, name)| SubjectRef {
             kind: "Pod".to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         },
     ));
-    finding.detail("address", one.ip);
-    finding.detail("owners", &one.owners);
-    let on = if one.nodes.is_empty() { String::new() } else { format!(" on {}", one.nodes.join(" and ")) };
-    finding.cause = match one.kind {
+    finding.detail("address", item.ip);
+    finding.detail("owners", &item.owners);
+    let on = if item.nodes.is_empty() { String::new() } else { format!(" on {}", item.nodes.join(" and ")) };
+    finding.cause = match item.kind {
         DuplicateKind::Pods => {
-            format!("Both pods{on} run with the address {}. The IPAM gave it out twice.", one.ip)
+            format!("Both pods{on} run with the address {}. The IPAM gave it out twice.", item.ip)
         }
         DuplicateKind::Rows => format!(
             "Both rows{on} show the address {}. If both pods use their own network, the IPAM gave it out twice; tables don't tell.",
-            one.ip
+            item.ip
         ),
         DuplicateKind::Sandboxes => format!(
             "The CNI's state{on} names {} sandboxes for {}: either an old one was not removed, or the address was given out twice.",
-            one.owners.len(),
-            one.ip
+            item.owners.len(),
+            item.ip
         ),
         DuplicateKind::OwnedAndFree => format!(
             "azure-cns's endpoint state{on} says that {owners} has {}, and its pool calls the address available: the next pod gets it, too.",
-            one.ip
+            item.ip
         ),
     };
-    let pod = one.owners.first().and_then(|owner| owner.split_once('/'));
+    let pod = item.owners.first().and_then(|owner| owner.split_once('/'));
     finding.fix = Fix {
         text: "Delete one of the owners, so that it gets another address, and restart azure-cns on the node where that is the IPAM. Upgrade the node image; if it comes back, report it with this evidence.".to_owned(),
         commands: pod.map(|(namespace, name)| format!("kubectl delete pod -n {} {}", crate::detectors::shell(namespace), crate::detectors::shell(name))).into_iter().collect(),

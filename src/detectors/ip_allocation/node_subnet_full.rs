@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::common::{self, told};
+use super::common::{self, observed_refusals};
 use super::subnet_too_small::arithmetic;
 use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
@@ -11,7 +11,7 @@ use crate::evidence::Evidence;
 use crate::facts::{Signal, time};
 
 /// Count, first and last, where.
-type Seen = (u64, Option<(i64, i64)>, Vec<Evidence>, String);
+type SubnetFailures = (u64, Option<(i64, i64)>, Vec<Evidence>, String);
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-subnet-full",
@@ -26,18 +26,18 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Scale down to free addresses for the upgrade; then a node pool on a larger subnet.",
         reference: "AKS troubleshooting: SubnetIsFull error code during an upgrade.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     // By subnet.
-    let mut by_name: BTreeMap<&str, Seen> = BTreeMap::new();
-    for (key, tally) in told(cluster, Signal::NodeSubnetFull) {
-        let own = by_name.entry(key.detail.split(' ').next().unwrap_or_default()).or_default();
-        own.0 += tally.count();
-        own.1 = time::joined(own.1, tally.span.resolve(cluster.anchor));
-        own.2.extend(tally.examples.as_slice().iter().take(3).cloned());
-        own.3 = key.detail.to_string();
+    let mut by_name: BTreeMap<&str, SubnetFailures> = BTreeMap::new();
+    for (key, tally) in observed_refusals(cluster, Signal::NodeSubnetFull) {
+        let ours = by_name.entry(key.detail.split(' ').next().unwrap_or_default()).or_default();
+        ours.0 += tally.count();
+        ours.1 = time::joined(ours.1, tally.span.resolve(cluster.anchor));
+        ours.2.extend(tally.examples.as_slice().iter().take(3).cloned());
+        ours.3 = key.detail.to_string();
     }
     let findings = by_name.into_iter().filter_map(|(name, (count, span, evidence, detail))| {
         finding(cluster, name, count, span, evidence, &detail)
@@ -53,19 +53,19 @@ fn finding(
     mut evidence: Vec<Evidence>,
     detail: &str,
 ) -> Option<Finding> {
-    let subnets = cluster.ledger.subnets.all.iter().filter(|one| one.role == Role::Nodes);
+    let subnets = cluster.ledger.subnets.all.iter().filter(|subnet| subnet.role == Role::Nodes);
     let short = name.rsplit('/').next().unwrap_or(name);
-    let known = subnets.clone().find(|one| one.name.eq_ignore_ascii_case(short)).or_else(|| {
+    let known = subnets.clone().find(|subnet| subnet.name.eq_ignore_ascii_case(short)).or_else(|| {
         let mut all = subnets.clone();
         all.next().filter(|_| name.is_empty() && all.next().is_none())
     });
-    evidence.extend(known.iter().flat_map(|one| one.evidence.iter().cloned()));
+    evidence.extend(known.iter().flat_map(|item| item.evidence.iter().cloned()));
     evidence.truncate(6);
-    let shown = if name.is_empty() { "The node subnet".to_owned() } else { format!("Subnet {short}") };
+    let label = if name.is_empty() { "The node subnet".to_owned() } else { format!("Subnet {short}") };
     let wanted = detail.split(' ').nth(2).filter(|count| !count.is_empty());
     let title = match wanted {
-        Some(wanted) => format!("{shown} is full: no room for {wanted} more addresses"),
-        None => format!("{shown} is full"),
+        Some(wanted) => format!("{label} is full: no room for {wanted} more addresses"),
+        None => format!("{label} is full"),
     };
     let mut finding = Finding::new(DETECTOR.id, name, title, evidence)?;
     finding.severity = Severity::High;

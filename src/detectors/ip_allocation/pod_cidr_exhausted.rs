@@ -1,6 +1,6 @@
 //! A node gets no range of pod addresses.
 
-use super::common::{self, told};
+use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
@@ -20,14 +20,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Enlarge the pod range (overlay can grow it), or remove nodes that are not needed.",
         reference: "AKS: Azure CNI Overlay, expand the pod CIDR.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut evidence: Vec<Evidence> = Vec::new();
     let mut nodes: Vec<String> = Vec::new();
     let (mut count, mut span) = (0, None);
-    for (key, tally) in told(cluster, Signal::CidrNotAvailable) {
+    for (key, tally) in observed_refusals(cluster, Signal::CidrNotAvailable) {
         evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
         if !key.node.is_empty() {
             nodes.push(key.node.to_string());
@@ -47,7 +47,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     evidence.truncate(6);
     let title = match nodes.as_slice() {
         [] => "No pod range is left for new nodes".to_owned(),
-        [one] => format!("Node {one} got no range of pod addresses"),
+        [item] => format!("Node {item} got no range of pod addresses"),
         all => format!("{} nodes got no range of pod addresses", all.len()),
     };
     let Some(mut finding) =
@@ -67,7 +67,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     finding.detail("nodes", &nodes);
     let given =
         cluster.facts.objects.nodes.iter().filter(|(_, seen)| !seen.object.spec.pod_cidr.is_empty()).count();
-    let range = cluster.ledger.subnets.all.iter().find(|one| one.role == Role::PodRange);
+    let range = cluster.ledger.subnets.all.iter().find(|subnet| subnet.role == Role::PodRange);
     let sum = range.map_or_else(String::new, |range| {
         finding.detail("pod_range", range.range.to_string());
         format!(

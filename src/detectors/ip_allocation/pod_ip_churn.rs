@@ -3,7 +3,7 @@
 use super::common::{self, about_node, node_word, on_node, per_node, refused_words};
 use super::pod_ip_leak::{ages, severity, undecided, verify};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Exhaustion, Reason, Runtime};
+use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason, Runtime};
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome};
 use crate::evidence::EXAMPLES;
 
@@ -20,16 +20,16 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make fewer pods at a time or let them live longer; remove ended ones sooner; and let the kubelet clean up earlier. If orphans stay for hours after the churn has stopped, it is a leak after all.",
         reference: "Kubernetes: Garbage collection of containers and images; TTL-after-finished controller. Azure Architecture Center: Troubleshoot network problems in AKS clusters.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let findings = per_node(cluster, Reason::Churn, &DETECTOR, "ended pods keep their addresses", node);
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
     Outcome { findings, undecided, ..Outcome::default() }
 }
 
-fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let books = books?;
     let orphans: Vec<_> = books.leaked().collect();
     let count = orphans.len() as u64;
@@ -55,7 +55,7 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
     };
     finding.cause = format!(
         "{} has {} addresses reserved on this node for {} live pods; {count} are of pods that are gone.{}{why} The node has {} pods of Jobs or ended ones: they are made faster than the kubelet cleans up.{}",
-        books.ipam.shown(),
+        books.ipam.label(),
         books.allocated(),
         books.pods,
         ages(books, &times),

@@ -2,7 +2,7 @@
 
 use super::common::{self, about_node, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Exhaustion, Reason};
+use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason};
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,14 +19,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Collect the node's books (see what to ask for) and run the report again: it then names the leaked addresses or shows that the node is full.",
         reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     per_node(cluster, Reason::NotTold, &DETECTOR, "pods are refused an address", node).into()
 }
 
-fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let pods = match found.refused.pods.len() {
         0 => "pods are".to_owned(),
         1 => format!("pod {} is", found.refused.pods.first()?),

@@ -2,7 +2,7 @@
 
 use super::common::{self, about_node, node_word, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Exhaustion, Ipam, MOST_PODS, Reason};
+use crate::cluster::ipam::{Exhaustion, Ipam, MOST_PODS, NodeIpam, Reason};
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::evidence::{Confidence, EXAMPLES};
 use crate::facts::time;
@@ -20,10 +20,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Drain the node, then reimage or replace it: that empties the books. On kubenet, stale files may also be deleted while the node is drained; with Azure CNS, restart azure-cns first; with Calico, release what `calicoctl ipam check` reports. Upgrade the node image: leaks of old plugin versions are fixed there. If orphans come back, the plugin has a bug: open a ticket with this report.",
         reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address. containernetworking/plugins: host-local. Azure/azure-container-networking. Calico: calicoctl ipam check.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = per_node(cluster, Reason::Leak, &DETECTOR, "addresses stay reserved", node);
     findings.extend(calico(cluster));
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
@@ -33,7 +33,7 @@ fn judge(cluster: &Cluster) -> Outcome {
 /// Why nothing could be decided, although something was there.
 pub(super) fn undecided(cluster: &Cluster) -> Option<String> {
     let books = &cluster.ledger.books;
-    let comparable = |books: &Books| {
+    let comparable = |books: &NodeIpam| {
         books.pods_known
             && books.lease.as_ref().is_none_or(|lease| lease.foreign == 0 && lease.allocated.is_some())
     };
@@ -49,7 +49,7 @@ pub(super) fn undecided(cluster: &Cluster) -> Option<String> {
     Some(why.to_owned())
 }
 
-fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let books = books?;
     let orphans: Vec<_> = books.leaked().collect();
     let (count, of) = match &books.lease {
@@ -83,7 +83,7 @@ fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
 }
 
 /// What it does to the user: nothing yet, as long as there is room.
-pub(super) fn severity(found: &Exhaustion, books: &Books, count: u64) -> Severity {
+pub(super) fn severity(found: &Exhaustion, books: &NodeIpam, count: u64) -> Severity {
     let free = books.larger().free();
     match () {
         () if found.refused.count > 0 && found.sure >= Confidence::Likely => Severity::Critical,
@@ -95,7 +95,7 @@ pub(super) fn severity(found: &Exhaustion, books: &Books, count: u64) -> Severit
 }
 
 /// Since when, in words.
-pub(super) fn ages(books: &Books, times: &[i64]) -> String {
+pub(super) fn ages(books: &NodeIpam, times: &[i64]) -> String {
     match (books.aged, times.iter().min(), times.iter().max()) {
         (true, Some(first), Some(last)) if first == last => {
             format!(" It was reserved at {}.", time::show(*first))
@@ -108,7 +108,7 @@ pub(super) fn ages(books: &Books, times: &[i64]) -> String {
     }
 }
 
-fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String {
+fn cause(found: &Exhaustion, books: &NodeIpam, count: u64, times: &[i64]) -> String {
     let refused = refused_words(&found.refused);
     if let Some(lease) = &books.lease {
         let hand = if books.counted { " (counted by hand)" } else { "" };
@@ -116,13 +116,13 @@ fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String
             "Azure CNS keeps up to {} spare addresses, so the numbers alone prove nothing.",
             lease.normal_spare
         );
-        let told = if found.refused.count > 0 {
+        let observed = if found.refused.count > 0 {
             "It refuses pods nevertheless, so addresses must be assigned to pods that are gone.".to_owned()
         } else {
             spare
         };
         return format!(
-            "The node has {} addresses, and {} live pods hold one{hand}: {count} are free or leaked. {told}{refused} Which ones are leaked is in the books of azure-cns (curl localhost:10090/debug/ipaddresses on the node).",
+            "The node has {} addresses, and {} live pods hold one{hand}: {count} are free or leaked. {observed}{refused} Which ones are leaked is in the books of azure-cns (curl localhost:10090/debug/ipaddresses on the node).",
             lease.allocated.unwrap_or(0),
             books.pods
         );
@@ -162,14 +162,14 @@ fn cause(found: &Exhaustion, books: &Books, count: u64, times: &[i64]) -> String
     };
     format!(
         "{} has {} addresses reserved for pods on this node, and {count} were not given back: the node has {} live pods with an address of their own.{by_hand}{}{runtime}{refused}{waiting}{later} {why}",
-        books.ipam.shown(),
+        books.ipam.label(),
         books.allocated(),
         books.pods,
         ages(books, times),
     )
 }
 
-fn fix(books: &Books) -> Fix {
+fn fix(books: &NodeIpam) -> Fix {
     let name = node_word(&books.node);
     let mut commands = Vec::new();
     let text = match books.ipam {
@@ -219,7 +219,7 @@ fn fix(books: &Books) -> Fix {
     Fix { text, commands, manifests: Vec::new() }
 }
 
-pub(super) fn verify(books: &Books) -> Vec<String> {
+pub(super) fn verify(books: &NodeIpam) -> Vec<String> {
     let name = node_word(&books.node);
     let reserved = match books.ipam {
         Ipam::HostLocal => {
@@ -277,13 +277,21 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             finding.count = leaked;
             finding.unit = "address";
             finding.detail("ipam", "calico");
-            finding.detail("leaked", report.leaked.iter().take(common::NAMED).collect::<Vec<_>>());
+            finding.detail(
+                "leaked",
+                report
+                    .leaked
+                    .iter()
+                    .take(common::NAMED)
+                    .map(common::Leaked::of_calicoctl)
+                    .collect::<Vec<_>>(),
+            );
             finding.cause = format!(
                 "calicoctl's own check found {leaked} addresses that its blocks record and no workload or node uses{}. It takes IPv6 tunnel addresses for leaks, so a few of them may be harmless.",
                 report.allocations.map_or_else(String::new, |all| format!(", of {all} allocations"))
             );
-            finding.fix = fix(&Books { ipam: Ipam::Calico, ..Books::default() });
-            finding.verify = verify(&Books { ipam: Ipam::Calico, ..Books::default() });
+            finding.fix = fix(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
+            finding.verify = verify(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
             findings.push(finding);
         }
         for row in report.uses.iter().filter(|row| row.pool && row.total > 0) {
@@ -324,8 +332,8 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
                     row.used
                 )
             };
-            finding.fix = fix(&Books { ipam: Ipam::Calico, ..Books::default() });
-            finding.verify = verify(&Books { ipam: Ipam::Calico, ..Books::default() });
+            finding.fix = fix(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
+            finding.verify = verify(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
             findings.push(finding);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::common::{self, about_node, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Books, Exhaustion, Ipam, Reason};
+use crate::cluster::ipam::{Exhaustion, Ipam, NodeIpam, Reason};
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,14 +18,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add nodes, or a node pool with a higher --max-pods (it can't be changed later); or move to Azure CNI Overlay, with up to 250 pods a node.",
         reference: "AKS: Configure maximum pods per node. Azure/AKS issue 2532.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     per_node(cluster, Reason::Full, &DETECTOR, "all addresses are held by live pods", node).into()
 }
 
-fn node(found: &Exhaustion, books: Option<&Books>) -> Option<Finding> {
+fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let books = books?;
     let capacity = books.capacity().or(books.max_pods.map(|most| most as u64)).unwrap_or(books.allocated());
     let title = format!("{}: all {capacity} pod addresses are in use by live pods", on_node(&found.node));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common::{self, refused_words, some};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::{Exhaustion, Reason, Refused};
+use crate::cluster::ipam::{AddressRefusals, Exhaustion, Reason};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::time;
@@ -22,13 +22,13 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add a larger pod subnet with a new node pool and move the workloads there, or free addresses by fewer nodes: each keeps a batch. The subnet of a node pool can't be changed, and a subnet in use can't grow if its neighbours are taken.",
         reference: "AKS: Azure CNI with dynamic IP allocation. Azure/azure-container-networking: NodeNetworkConfig status.",
     },
-    judge,
+    detect,
 };
 
 /// Nodes that refuse pods, nodes whose config tells the status, and where.
 type Refusing<'a> = (Vec<&'a Exhaustion>, Vec<&'a str>, Vec<Evidence>);
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let ledger = &cluster.ledger;
     // By subnet: what each node refused, and configs that only tell their status.
     let mut by_subnet: BTreeMap<String, Refusing<'_>> = BTreeMap::new();
@@ -37,9 +37,9 @@ fn judge(cluster: &Cluster) -> Outcome {
         let Some(lease) = &books.lease else { continue };
         only.get_or_insert_with(|| lease.subnet.clone());
         if lease.status.starts_with("NCUpdateSubnetFull") {
-            let own = by_subnet.entry(lease.subnet.clone()).or_default();
-            own.1.push(&books.node);
-            own.2.extend(books.evidence.iter().take(1).cloned());
+            let ours = by_subnet.entry(lease.subnet.clone()).or_default();
+            ours.1.push(&books.node);
+            ours.2.extend(books.evidence.iter().take(1).cloned());
         }
     }
     for found in ledger.exhaustions.iter().filter(|found| found.reason == Reason::SubnetFull) {
@@ -76,13 +76,13 @@ fn finding(
         if subnet.is_empty() { "The pod subnet".to_owned() } else { format!("The pod subnet {subnet}") };
     let on = match nodes.as_slice() {
         [] => String::new(),
-        [one] => format!(": node {one} gets no more addresses"),
+        [item] => format!(": node {item} gets no more addresses"),
         all => format!(": {} nodes get no more addresses", all.len()),
     };
     let mut finding = Finding::new(DETECTOR.id, subnet, format!("{name} is full{on}"), evidence)?;
     finding.confidence = Confidence::Confirmed;
     finding.severity = if refusing.is_empty() { Severity::High } else { Severity::Critical };
-    let mut refused = Refused::default();
+    let mut refused = AddressRefusals::default();
     for found in refusing {
         refused.count += found.refused.count;
         refused.pods.extend(found.refused.pods.iter().cloned());
@@ -100,12 +100,12 @@ fn finding(
     finding.detail("nodes", &nodes);
     finding.detail("pods_refused", &refused.pods);
     finding.detail("refusals", refused.count);
-    let known = cluster.ledger.subnets.all.iter().find(|one| one.range.to_string() == subnet);
-    let numbers = known.map_or_else(String::new, |one| {
+    let known = cluster.ledger.subnets.all.iter().find(|item| item.range.to_string() == subnet);
+    let numbers = known.map_or_else(String::new, |item| {
         format!(
             " It has {} usable addresses{}.",
-            one.usable,
-            one.used.map_or_else(String::new, |used| format!(
+            item.usable,
+            item.used.map_or_else(String::new, |used| format!(
                 ", and the nodes of this bundle lease {used} of them; other clusters may use it, too"
             ))
         )

@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "As the message says: see the cause.",
         reference: "Kubernetes: debug pods. Calico: troubleshooting, connection is unauthorized.",
     },
-    judge,
+    detect,
 };
 
 /// Texts of missing addresses: those are told elsewhere.
@@ -97,7 +97,7 @@ const REASONS: &[(&str, &str, &str)] = &[
 ];
 
 #[derive(Default)]
-struct Group {
+struct RefusalGroup {
     count: u64,
     pods: BTreeSet<String>,
     nodes: BTreeSet<String>,
@@ -107,8 +107,8 @@ struct Group {
     of_logs: bool,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut groups: BTreeMap<usize, RefusalGroup> = BTreeMap::new();
     let signals = cluster.facts.signals.map.iter().filter(|(key, _)| key.signal.refuses_a_pod());
     let refused: HashSet<(&str, &str)> = signals.map(|(key, _)| (&*key.namespace, &*key.pod)).collect();
     for (key, tally) in cluster.facts.events.of_reason("FailedCreatePodSandBox") {
@@ -119,7 +119,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             .examples
             .as_slice()
             .iter()
-            .filter(|one| one.excerpt.len() > 40 && !is_of_addresses(&one.excerpt))
+            .filter(|example| example.excerpt.len() > 40 && !is_of_addresses(&example.excerpt))
             .collect();
         let Some(first) = others.first() else { continue };
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
@@ -132,7 +132,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         }
         let kind = REASONS
             .iter()
-            .position(|(text, ..)| others.iter().any(|one| one.excerpt.contains(text)))
+            .position(|(text, ..)| others.iter().any(|item| item.excerpt.contains(text)))
             .unwrap_or(REASONS.len());
         let group = groups.entry(kind).or_default();
         group.count += tally.count;
@@ -149,12 +149,12 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 /// What logs of the kubelet say, where no event does: only with a reason that is known.
-fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, Group>) {
-    let told: BTreeSet<usize> = groups.keys().copied().collect();
-    for (key, tally) in common::told(cluster, Signal::CniFailing) {
+fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
+    let observed: BTreeSet<usize> = groups.keys().copied().collect();
+    for (key, tally) in common::observed_refusals(cluster, Signal::CniFailing) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
         let node = cluster.facts.objects.nodes.get("", &key.node);
-        let ready = |one: &crate::facts::Condition| &*one.r#type == "Ready" && &*one.status == "True";
+        let ready = |item: &crate::facts::Condition| &*item.r#type == "Ready" && &*item.status == "True";
         // A pod that runs by now, or a node that is ready by now, got over it.
         if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some())
             || node.is_some_and(|node| node.object.status.conditions.iter().any(ready))
@@ -162,8 +162,8 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, Group>) {
             continue;
         }
         let first = tally.examples.as_slice().first();
-        let kind = first.and_then(|one| REASONS.iter().position(|(text, ..)| one.excerpt.contains(text)));
-        let Some(kind) = kind.filter(|kind| !told.contains(kind)) else { continue };
+        let kind = first.and_then(|item| REASONS.iter().position(|(text, ..)| item.excerpt.contains(text)));
+        let Some(kind) = kind.filter(|kind| !observed.contains(kind)) else { continue };
         let group = groups.entry(kind).or_default();
         group.count += tally.count();
         if !key.pod.is_empty() {
@@ -178,7 +178,7 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, Group>) {
     }
 }
 
-fn finding(kind: usize, mut group: Group) -> Option<Finding> {
+fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
     let reason = REASONS.get(kind);
     let pods = if group.pods.is_empty() {
         group.nodes.first().map_or_else(|| "Pods".to_owned(), |node| format!("Pods of node {node}"))

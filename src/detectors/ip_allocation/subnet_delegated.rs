@@ -1,6 +1,6 @@
 //! A subnet belongs to another service.
 
-use super::common::{self, told};
+use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
@@ -18,11 +18,11 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Use another subnet, or remove the delegation if nothing needs it.",
         reference: "AKS troubleshooting: SubnetIsDelegated error code.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let findings = told(cluster, Signal::SubnetDelegated).filter_map(|(_, tally)| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let findings = observed_refusals(cluster, Signal::SubnetDelegated).filter_map(|(_, tally)| {
         let mut finding = Finding::new(DETECTOR.id, "subnet", "Azure refused a subnet: it is delegated to another service".to_owned(), tally.examples.as_slice().to_vec())?;
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;

@@ -1,8 +1,8 @@
 //! A range can't hold what the node pools may grow to.
 
-use super::common::{self, told};
+use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
-use crate::cluster::ipam::subnets::{Role, Subnet};
+use crate::cluster::ipam::subnets::{IpRange, Role};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,11 +19,11 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Lower the autoscaler's maximum, or use a larger subnet with a new node pool; enlarge the pod range of an overlay.",
         reference: "AKS troubleshooting: InsufficientSubnetSize error code. AKS: plan IP addresses.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut findings: Vec<Finding> = told(cluster, Signal::InsufficientSubnetSize).filter_map(|(key, tally)| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut findings: Vec<Finding> = observed_refusals(cluster, Signal::InsufficientSubnetSize).filter_map(|(key, tally)| {
         let parts: Vec<&str> = key.detail.split(' ').collect();
         let [need, have, range, name] = parts.as_slice() else { return None };
         let pods = name.to_lowercase().contains("podcidr");
@@ -38,18 +38,18 @@ fn judge(cluster: &Cluster) -> Outcome {
         finding.detail("range", range);
         finding.detail("name", name);
         let each = if pods { format!(" Each node takes a /24 of it, 256 addresses: {need} are {} nodes, and {have} are enough for {}.", part(need), part(have)) } else { String::new() };
-        let known = cluster.ledger.subnets.all.iter().find(|one| one.range.to_string() == **range);
+        let known = cluster.ledger.subnets.all.iter().find(|subnet| subnet.range.to_string() == **range);
         let sum = known.map_or_else(String::new, |known| arithmetic(known, &mut finding));
         finding.cause = format!("Azure refused the operation: at the autoscaler's maximum and with the extra nodes of an upgrade, the node pools would take {need} addresses of {range} ({name}), which has {have}.{each} It counts what may be, not what is.{sum}");
         finding.fix = fix(pods);
         finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query '{pod:networkProfile.podCidr,pools:agentPoolProfiles[].{name:name,max:maxCount}}'".to_owned()];
         Some(finding)
     }).collect();
-    for subnet in cluster.ledger.subnets.all.iter().filter(|one| one.too_small()) {
-        let said = findings.iter().any(|finding| {
+    for subnet in cluster.ledger.subnets.all.iter().filter(|subnet| subnet.too_small()) {
+        let message = findings.iter().any(|finding| {
             finding.details.get("range").is_some_and(|range| *range == subnet.range.to_string())
         });
-        if !said {
+        if !message {
             findings.extend(risk(subnet));
         }
     }
@@ -61,7 +61,7 @@ fn part(addresses: &str) -> u64 {
     addresses.parse::<u64>().unwrap_or(0) / 256
 }
 
-fn risk(subnet: &Subnet) -> Option<Finding> {
+fn risk(subnet: &IpRange) -> Option<Finding> {
     let most = subnet.most?;
     let title = format!(
         "{} {} has {} addresses, and the node pools may need {most}",
@@ -83,7 +83,7 @@ fn risk(subnet: &Subnet) -> Option<Finding> {
 }
 
 /// The sum, in words and as details.
-pub(super) fn arithmetic(subnet: &Subnet, finding: &mut Finding) -> String {
+pub(super) fn arithmetic(subnet: &IpRange, finding: &mut Finding) -> String {
     finding.detail("usable", subnet.usable);
     finding.detail("in_use", subnet.used);
     finding.detail("needed_now", subnet.now);

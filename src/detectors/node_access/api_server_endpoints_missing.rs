@@ -2,7 +2,7 @@
 
 use super::common;
 use crate::cluster::Cluster;
-use crate::detectors::told::{Says, Told, subject};
+use crate::detectors::observed::{Observed, Wording, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Key;
 
@@ -19,10 +19,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "On AKS let the cluster be reconciled; elsewhere look at the API server's own logs.",
         reference: "AKS: troubleshoot network problems. Kubernetes: the kubernetes service in the default namespace.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let key = Key::new("default", "kubernetes");
     let Some(service) = cluster
         .facts
@@ -36,7 +36,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     let published = cluster.services.all.get(&key).and_then(|state| state.published.as_ref());
     if published.is_some_and(|published| !published.ready.is_empty() || !published.complete) {
         let addresses: Vec<String> =
-            published.into_iter().flat_map(|one| &one.ready).map(ToString::to_string).collect();
+            published.into_iter().flat_map(|item| &item.ready).map(ToString::to_string).collect();
         return Outcome {
             ruled_out: Some(format!(
                 "default/kubernetes leads to {}; a service kubernetes-internal does not exist on AKS, and that is no fault",
@@ -45,8 +45,8 @@ fn judge(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     }
-    let told = Told { count: 1, evidence: service.evidence("Service", &key), ..Told::default() };
-    let says = Says {
+    let given = Observed { count: 1, evidence: service.evidence("Service", &key), ..Observed::default() };
+    let says = Wording {
         severity: Severity::Critical,
         confidence: Confidence::Confirmed,
         unit: "service",
@@ -54,11 +54,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         fix: "The API server writes these endpoints itself. On AKS let the cluster be reconciled, and open a ticket if that does not bring them back; elsewhere look why the API server does not write them.".to_owned(),
         commands: vec![
             "kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes -o yaml".to_owned(),
-            format!("az aks update {}", crate::detectors::told::aks_named(cluster)),
+            format!("az aks update {}", crate::detectors::observed::aks_named(cluster)),
         ],
         verify: vec!["kubectl get endpoints kubernetes -n default   # an address".to_owned()],
     };
-    let finding = told
+    let finding = given
         .finding(
             &DETECTOR,
             "kubernetes",

@@ -7,7 +7,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{at, is_private};
 use crate::cluster::reachability::{What, is_api_name};
-use crate::detectors::told::{Says, aks_named, aks_subject};
+use crate::detectors::observed::{Wording, aks_named, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{AzureKind, Key};
@@ -30,7 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the record, or clear what remembers the old address.",
         reference: "AKS: create a private cluster; start and stop a cluster.",
     },
-    judge,
+    detect,
 };
 
 const ANSWERS: Need = Need {
@@ -60,7 +60,7 @@ fn known_names(cluster: &Cluster) -> Option<[&String; 2]> {
 /// Whether a name is of the API server of this cluster, as far as the bundle tells.
 fn is_own(cluster: &Cluster, name: &str) -> bool {
     match known_names(cluster) {
-        Some(names) => names.iter().any(|own| own.eq_ignore_ascii_case(name)),
+        Some(names) => names.iter().any(|ours| ours.eq_ignore_ascii_case(name)),
         None => is_api_name(name),
     }
 }
@@ -70,17 +70,17 @@ fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
     let mut all: BTreeMap<(String, String), Answered> = BTreeMap::new();
     for (place, answer) in cluster.facts.nodes.answers.iter() {
         let Some(address) =
-            answer.address.filter(|_| is_own(cluster, &answer.asked) || is_own(cluster, &answer.name))
+            answer.address.filter(|_| is_own(cluster, &answer.question) || is_own(cluster, &answer.name))
         else {
             continue;
         };
-        let one = all.entry((answer.asked.to_string(), place.source.to_string())).or_default();
-        one.addresses.insert(address);
-        let words = format!("{} has address {address}", answer.asked);
-        one.evidence.push(Evidence { excerpt: answer.message.clone(), ..at(place, &words, "") });
-        one.of_cluster |= answer.in_cluster;
-        if one.by.is_empty() {
-            one.by = if answer.server.is_empty() {
+        let item = all.entry((answer.question.to_string(), place.source.to_string())).or_default();
+        item.addresses.insert(address);
+        let words = format!("{} has address {address}", answer.question);
+        item.evidence.push(Evidence { excerpt: answer.message.clone(), ..at(place, &words, "") });
+        item.of_cluster |= answer.in_cluster;
+        if item.by.is_empty() {
+            item.by = if answer.server.is_empty() {
                 "a lookup".to_owned()
             } else {
                 format!("the DNS server {}", answer.server)
@@ -103,28 +103,28 @@ fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
             let Some(address) = entry.get("ipv4address").and_then(|text| text.as_str()?.parse().ok()) else {
                 continue;
             };
-            let one = all.entry((name.clone(), place.source.to_string())).or_default();
-            one.addresses.insert(address);
-            one.evidence.push(at(place, &format!("record {}", record.name), &format!("A {address}")));
-            one.by = format!("the private DNS zone {zone}");
-            (one.of_cluster, one.of_zone) = (true, true);
+            let item = all.entry((name.clone(), place.source.to_string())).or_default();
+            item.addresses.insert(address);
+            item.evidence.push(at(place, &format!("record {}", record.name), &format!("A {address}")));
+            item.by = format!("the private DNS zone {zone}");
+            (item.of_cluster, item.of_zone) = (true, true);
         }
     }
     all
 }
 
-fn shown(addresses: &BTreeSet<IpAddr>) -> String {
+fn address_list(addresses: &BTreeSet<IpAddr>) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let key = Key::new("default", "kubernetes");
     let Some(published) = cluster
         .services
         .all
         .get(&key)
         .and_then(|state| state.published.as_ref())
-        .filter(|one| !one.ready.is_empty())
+        .filter(|service| !service.ready.is_empty())
     else {
         return Outcome {
             undecided: Some("the endpoints of default/kubernetes have no address".to_owned()),
@@ -150,7 +150,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             .addresses
             .iter()
             .copied()
-            .filter(|ip| published.ready.iter().any(|own| own.is_ipv4() == ip.is_ipv4()))
+            .filter(|ip| published.ready.iter().any(|ours| ours.is_ipv4() == ip.is_ipv4()))
             .collect();
         if comparable.is_empty() {
             continue;
@@ -170,7 +170,7 @@ fn judge(cluster: &Cluster) -> Outcome {
         format!(
             "{} has the address of the service kubernetes, {}",
             same.first().map_or("the name", String::as_str),
-            shown(&published.ready)
+            address_list(&published.ready)
         )
     });
     Outcome { findings, undecided, ruled_out }
@@ -179,33 +179,33 @@ fn judge(cluster: &Cluster) -> Outcome {
 fn differs(
     cluster: &Cluster,
     key: &Key,
-    own: &BTreeSet<IpAddr>,
+    ours: &BTreeSet<IpAddr>,
     name: &str,
     found: &BTreeSet<IpAddr>,
     answered: Answered,
 ) -> Option<Finding> {
     // A server that answers with the wrong certificate is there: that is another fault.
-    let mut told = crate::detectors::told::attempts(cluster, |one| {
+    let mut given = crate::detectors::observed::attempts(cluster, |attempt| {
         let aimed = |host: &String| {
             host.eq_ignore_ascii_case(name) || host.parse().is_ok_and(|ip: IpAddr| found.contains(&ip))
         };
-        let unanswered = !one.failure.of_dns() && !one.failure.of_tls();
-        (one.what == What::ApiServer && unanswered && one.hosts.iter().any(aimed)).then_some(())
+        let unanswered = !attempt.failure.of_dns() && !attempt.failure.of_tls();
+        (attempt.what == What::ApiServer && unanswered && attempt.hosts.iter().any(aimed)).then_some(())
     })
     .remove(&())
-    .filter(|told| !cluster.is_over(told.span))
+    .filter(|observed| !cluster.is_over(observed.span))
     .unwrap_or_default();
-    let failing = told.count > 0;
+    let failing = given.count > 0;
     // Elsewhere a second private endpoint with a zone of its own is a right way to the same server.
     let sure = answered.of_cluster && known_names(cluster).is_some();
     let mut shown_first = answered.evidence;
     shown_first.truncate(3);
     shown_first.extend(common::api_endpoints_evidence(cluster, key));
-    told.show_first(shown_first);
+    given.show_first(shown_first);
     let failures =
-        if failing { format!(" Attempts to reach it failed{}.", told.when()) } else { String::new() };
+        if failing { format!(" Attempts to reach it failed{}.", given.when()) } else { String::new() };
     let zone = answered.of_zone;
-    let says = Says {
+    let says = Wording {
         severity: match (sure, failing) {
             (true, true) => Severity::Critical,
             (true, false) => Severity::High,
@@ -217,7 +217,7 @@ fn differs(
             (false, _) => Confidence::Possible,
         },
         unit: if failing { "failed attempt" } else { "answer" },
-        cause: format!("{} says that {name} is {}; the API server itself is at {} (endpoints of default/kubernetes). Who asks by the name asks the wrong address{}.{failures}", crate::detectors::told::capital(&answered.by), shown(found), shown(own), if sure { "" } else { ", unless a second private endpoint leads there, as for clients of other networks" }),
+        cause: format!("{} says that {name} is {}; the API server itself is at {} (endpoints of default/kubernetes). Who asks by the name asks the wrong address{}.{failures}", crate::detectors::observed::capital(&answered.by), address_list(found), address_list(ours), if sure { "" } else { ", unless a second private endpoint leads there, as for clients of other networks" }),
         fix: if zone {
             "The record of the zone is old. Let AKS write it anew; in a zone that you keep yourself, correct it.".to_owned()
         } else {
@@ -228,11 +228,14 @@ fn differs(
             "az network private-dns record-set a list -g NODE_RESOURCE_GROUP -z ZONE -o table   # private clusters".to_owned(),
             format!("az aks update {}", aks_named(cluster)),
         ],
-        verify: vec![format!("nslookup {}   # {}", crate::detectors::shell(name), shown(own))],
+        verify: vec![format!("nslookup {}   # {}", crate::detectors::shell(name), address_list(ours))],
     };
-    let title =
-        format!("The API server's name leads to {}, and the API server is at {}", shown(found), shown(own));
-    let mut finding = told.finding(&DETECTOR, name, title, says)?;
+    let title = format!(
+        "The API server's name leads to {}, and the API server is at {}",
+        address_list(found),
+        address_list(ours)
+    );
+    let mut finding = given.finding(&DETECTOR, name, title, says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)
 }

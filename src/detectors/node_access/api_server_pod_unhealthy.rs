@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::service::why_not_ready;
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{Says, Told};
+use crate::detectors::observed::{Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,10 +19,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the pod's log and that of etcd on its node.",
         reference: "AKS: monitor the control plane, resource logs. Kubernetes: debug clusters.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let pods = cluster.facts.objects.pods.iter().filter(|(key, seen)| {
         let labelled =
             seen.object.metadata.labels.get("component").is_some_and(|value| &**value == "kube-apiserver");
@@ -34,14 +34,14 @@ fn judge(cluster: &Cluster) -> Outcome {
     for (key, seen) in pods {
         found = true;
         let Some(why) = why_not_ready(&cluster.facts, key, &seen.object) else { continue };
-        let mut told = Told { count: 1, evidence: seen.evidence("Pod", key), ..Told::default() };
-        told.pods.insert(key.clone());
-        told.nodes.extend(Some(seen.object.spec.node_name.to_string()).filter(|node| !node.is_empty()));
-        let says = Says {
+        let mut observed = Observed { count: 1, evidence: seen.evidence("Pod", key), ..Observed::default() };
+        observed.pods.insert(key.clone());
+        observed.nodes.extend(Some(seen.object.spec.node_name.to_string()).filter(|node| !node.is_empty()));
+        let says = Wording {
             severity: Severity::Critical,
             confidence: Confidence::Confirmed,
             unit: "pod",
-            cause: format!("The API server's pod {} is not ready: {}.", key.shown(), why.shown()),
+            cause: format!("The API server's pod {} is not ready: {}.", key.label(), why.label()),
             fix: "Read the last lines of its log, of its last start, and those of etcd on the same node."
                 .to_owned(),
             commands: vec![
@@ -50,10 +50,10 @@ fn judge(cluster: &Cluster) -> Outcome {
             ],
             verify: vec!["kubectl get --raw /readyz?verbose".to_owned()],
         };
-        findings.extend(told.finding(
+        findings.extend(observed.finding(
             &DETECTOR,
-            &key.shown(),
-            format!("The API server's pod {} is not ready: {}", key.name, why.shown()),
+            &key.label(),
+            format!("The API server's pod {} is not ready: {}", key.name, why.label()),
             says,
         ));
     }

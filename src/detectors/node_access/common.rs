@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
 use crate::detectors::Need;
-use crate::detectors::told::{self, Told};
+use crate::detectors::observed::{self, Observed};
 use crate::evidence::Evidence;
 use crate::facts::{Failure, Key, Signal, time};
 
@@ -28,7 +28,7 @@ pub(super) fn endpoints_known(cluster: &Cluster) -> bool {
 pub(super) fn api_endpoints_evidence(cluster: &Cluster, key: &Key) -> Vec<Evidence> {
     let objects = &cluster.facts.objects;
     let published = cluster.services.all.get(key).and_then(|state| state.published.as_ref());
-    let from = published.map(|one| one.from.as_slice()).unwrap_or_default();
+    let from = published.map(|item| item.from.as_slice()).unwrap_or_default();
     from.iter()
         .filter_map(|(kind, key)| match *kind {
             "Endpoints" => Some(objects.endpoints.get(&key.namespace, &key.name)?.evidence(kind, key)),
@@ -45,67 +45,71 @@ pub(super) fn no_connection(failure: Failure) -> bool {
 }
 
 /// Failed attempts of nodes to reach the API server.
-pub(super) fn of_nodes(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Told> {
-    told::attempts(cluster, |one| {
-        (matches!(one.who, Who::Node(_)) && one.what == What::ApiServer && fits(one)).then_some(())
+pub(super) fn of_nodes(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Observed> {
+    observed::attempts(cluster, |attempt| {
+        (matches!(attempt.who, Who::Node(_)) && attempt.what == What::ApiServer && fits(attempt))
+            .then_some(())
     })
     .remove(&())
 }
 
 /// Failed attempts to reach the API server from within the cluster: of nodes, pods, and programs that don't say where
 /// they run. Agents of the tunnel are noisy on healthy clusters, and left out.
-pub(super) fn from_inside(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Told> {
+pub(super) fn from_inside(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Observed> {
     let inside = |who: &Who| matches!(who, Who::Node(_) | Who::Pod(_) | Who::Unknown);
-    told::attempts(cluster, |one| {
-        (inside(&one.who) && one.what == What::ApiServer && fits(one)).then_some(())
+    observed::attempts(cluster, |attempt| {
+        (inside(&attempt.who) && attempt.what == What::ApiServer && fits(attempt)).then_some(())
     })
     .remove(&())
 }
 
 /// Whether nodes or pods still got no answer from the API server when the logs end.
-pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Told> {
-    let told = from_inside(cluster, |one| {
-        matches!(one.failure, Failure::Timeout | Failure::NoRoute | Failure::TlsTimeout) && !one.ended
+pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Observed> {
+    let given = from_inside(cluster, |item| {
+        matches!(item.failure, Failure::Timeout | Failure::NoRoute | Failure::TlsTimeout) && !item.ended
     });
     let provisioning = codes(cluster, |code, name| {
         matches!(code, 50 | 51) || name.contains("K8SAPIServerConnFail") || name.contains("OutboundConnFail")
     });
     // What a node said weeks ago says nothing of today.
-    let provisioning = provisioning.filter(|told| !cluster.is_over(told.span));
-    match (told, provisioning) {
-        (Some(mut told), Some(more)) => {
-            told.count += more.count;
-            told.evidence.extend(more.evidence);
-            told.nodes.extend(more.nodes);
-            Some(told)
+    let provisioning = provisioning.filter(|observed| !cluster.is_over(observed.span));
+    match (given, provisioning) {
+        (Some(mut observed), Some(more)) => {
+            observed.count += more.count;
+            observed.evidence.extend(more.evidence);
+            observed.nodes.extend(more.nodes);
+            Some(observed)
         }
-        (one, other) => one.or(other),
+        (item, other) => item.or(other),
     }
 }
 
 /// What nodes tried together with what provisioning says of the same; and whether it says so.
-pub(super) fn with_script(told: Option<Told>, script: Option<Told>) -> Option<(Told, bool)> {
+pub(super) fn with_script(given: Option<Observed>, script: Option<Observed>) -> Option<(Observed, bool)> {
     let coded = script.is_some();
-    let (mut told, script) = match (told, script) {
+    let (mut observed, script) = match (given, script) {
         (None, None) => return None,
-        (told, script) => (told.unwrap_or_default(), script.unwrap_or_default()),
+        (observed, script) => (observed.unwrap_or_default(), script.unwrap_or_default()),
     };
-    told.count += script.count;
-    told.span = time::joined(told.span, script.span);
-    told.nodes.extend(script.nodes);
-    told.show_first(script.evidence);
-    Some((told, coded))
+    observed.count += script.count;
+    observed.span = time::joined(observed.span, script.span);
+    observed.nodes.extend(script.nodes);
+    observed.show_first(script.evidence);
+    Some((observed, coded))
 }
 
 /// Whether one of the nodes is known not to be ready.
-pub(super) fn lost(cluster: &Cluster, told: &Told) -> bool {
+pub(super) fn lost(cluster: &Cluster, observed: &Observed) -> bool {
     let nodes = &cluster.facts.objects.nodes;
-    told.nodes.iter().any(|name| nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(false)))
+    observed
+        .nodes
+        .iter()
+        .any(|name| nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(false)))
 }
 
 /// What provisioning says of its exit code, by the code and the name that it gave: from texts of Azure and from
 /// `provision.json`.
-pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Option<Told> {
+pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Option<Observed> {
     let split = |detail: &str| -> (u32, String) {
         let mut words = detail.split(' ');
         let first = words.next().unwrap_or_default();
@@ -114,32 +118,32 @@ pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Opti
             Err(_) => (0, first.to_owned()),
         }
     };
-    let mut told = told::signals(cluster, |key| {
+    let mut given = observed::signals(cluster, |key| {
         let (code, name) = split(&key.detail);
         (key.signal == Signal::ProvisioningFailed && known(code, &name, &key.node) && fits(code, &name))
             .then_some(())
     })
     .remove(&());
-    for (place, one) in cluster.facts.nodes.provisions.iter() {
-        let code: u32 = one.exit_code.parse().unwrap_or(0);
+    for (place, provision) in cluster.facts.nodes.provisions.iter() {
+        let code: u32 = provision.exit_code.parse().unwrap_or(0);
         if code == 0 || !fits(code, "") {
             continue;
         }
-        let told = told.get_or_insert_default();
-        told.count = told.count.max(1);
-        told.details.insert(one.exit_code.to_string());
-        told.evidence.push(crate::cluster::azure::at(
+        let observed = given.get_or_insert_default();
+        observed.count = observed.count.max(1);
+        observed.details.insert(provision.exit_code.to_string());
+        observed.evidence.push(crate::cluster::azure::at(
             place,
-            &format!("ExitCode {}", one.exit_code),
-            &one.message,
+            &format!("ExitCode {}", provision.exit_code),
+            &provision.message,
         ));
     }
-    told
+    given
 }
 
 /// `exit status=1` is said by programs of all kinds: a code counts when it is one of the script's own, or named.
 fn known(code: u32, name: &str, _node: &str) -> bool {
-    !name.is_empty() || CODES.iter().any(|(own, ..)| *own == code)
+    !name.is_empty() || CODES.iter().any(|(ours, ..)| *ours == code)
 }
 
 /// Exit codes of the provisioning script: code, name, what it means, what to do (`AgentBaker`, August 2026).
@@ -219,5 +223,5 @@ pub(super) const WITH_A_CAUSE: &[u32] = &[50, 51, 52, 53, 216, 217, 218, 219];
 pub(super) fn is_named_cause(name: &str) -> bool {
     ["K8SAPIServerConnFail", "K8SAPIServerDNSLookupFail", "OutboundConnFail", "DNS_LOOKUP_FAIL"]
         .iter()
-        .any(|own| name.contains(own))
+        .any(|ours| name.contains(ours))
 }

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{NextHop, Routes, at};
 use crate::detectors::needs::{AKS, ROUTES};
-use crate::detectors::told::{Says, aks_subject};
+use crate::detectors::observed::{Wording, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -29,10 +29,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the next hop; for requests from outside, bring them in by the same appliance (DNAT).",
         reference: "AKS: outbound types of egress; errors after restricting egress traffic, asymmetric routing.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for table in cluster.azure.node_routes() {
         let default = table.hops.iter().find(|hop| hop.is_default());
@@ -42,7 +42,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             }
             Some(hop) if hop.kind.eq_ignore_ascii_case("VirtualAppliance") => {
                 let firewalls: Vec<_> =
-                    cluster.azure.firewalls.iter().flat_map(|one| &one.addresses).collect();
+                    cluster.azure.firewalls.iter().flat_map(|firewall| &firewall.addresses).collect();
                 let known = firewalls.is_empty() || firewalls.iter().any(|ip| ip.to_string() == hop.ip);
                 if known {
                     findings.extend(asymmetric(cluster, table, hop));
@@ -59,7 +59,7 @@ fn judge(cluster: &Cluster) -> Outcome {
                     .azure
                     .routes
                     .iter()
-                    .any(|one| one.effective && one.hops.iter().any(NextHop::is_default));
+                    .any(|route| route.effective && route.hops.iter().any(NextHop::is_default));
                 if by_route && table.of_nodes && !effective {
                     findings.extend(nowhere(cluster, table, &NextHop::default(), Hop::Missing));
                 }
@@ -79,7 +79,7 @@ enum Hop {
 fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Option<Finding> {
     let failing = common::unanswered_now(cluster);
     let confirmed = failing.is_some();
-    let mut told = failing.unwrap_or_default();
+    let mut observed = failing.unwrap_or_default();
     let (why, title) = match what {
         Hop::None => (
             "throws away everything that leaves: its next hop is None".to_owned(),
@@ -98,7 +98,7 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
             format!("Route table {} has no default route, and the cluster leaves by one", table.name),
         ),
     };
-    told.show_first([at(
+    observed.show_first([at(
         table.place.as_ref()?,
         &format!("route table {}, 0.0.0.0/0", table.name),
         &format!("next hop {} {}", if hop.kind.is_empty() { "missing" } else { &hop.kind }, hop.ip),
@@ -110,11 +110,11 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
         (Hop::Stranger, false) => (Severity::Low, Confidence::Possible),
     };
     let failures = if confirmed {
-        format!(" Nodes or pods get no answer from the API server or outside{}.", told.when())
+        format!(" Nodes or pods get no answer from the API server or outside{}.", observed.when())
     } else {
         " No failure of this kind is in the bundle.".to_owned()
     };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: if confirmed { "failed attempt" } else { "route" },
@@ -126,7 +126,7 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
         ],
         verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
     };
-    let mut finding = told.finding(&DETECTOR, &table.name, title, says)?;
+    let mut finding = observed.finding(&DETECTOR, &table.name, title, says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)
 }
@@ -135,31 +135,33 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
 fn asymmetric(cluster: &Cluster, table: &Routes, hop: &NextHop) -> Option<Finding> {
     let services = cluster.facts.objects.services.iter().filter(|(_, seen)| {
         let spec = &seen.object.spec;
-        let addresses = seen.object.status.load_balancer.ingress.iter().filter_map(|one| one.ip.parse().ok());
+        let addresses =
+            seen.object.status.load_balancer.ingress.iter().filter_map(|item| item.ip.parse().ok());
         &*spec.r#type == "LoadBalancer"
             && addresses.into_iter().any(|ip| !crate::cluster::azure::is_private(ip))
     });
     let services: Vec<_> = services.map(|(key, _)| key.clone()).collect();
     let first = services.first()?;
-    let mut told = crate::detectors::told::Told { count: services.len() as u64, ..Default::default() };
-    told.show_first([at(
+    let mut given =
+        crate::detectors::observed::Observed { count: services.len() as u64, ..Default::default() };
+    given.show_first([at(
         table.place.as_ref()?,
         &format!("route table {}, 0.0.0.0/0", table.name),
         &format!("next hop VirtualAppliance {}", hop.ip),
     )]);
     let seen = cluster.facts.objects.services.get(&first.namespace, &first.name)?;
-    told.evidence.extend(seen.evidence("Service", first).into_iter().take(1));
-    let names: Vec<String> = services.iter().map(crate::facts::Key::shown).collect();
-    let says = Says {
+    given.evidence.extend(seen.evidence("Service", first).into_iter().take(1));
+    let names: Vec<String> = services.iter().map(crate::facts::Key::label).collect();
+    let says = Wording {
         severity: Severity::Low,
         confidence: Confidence::Possible,
         unit: "service",
-        cause: format!("Requests to {} come in by a public address of the load balancer, and answers leave by the default route to {}: a firewall there has not seen the request and drops the answer, unless the client's addresses have a route of their own.", crate::detectors::told::listed(names.iter().map(String::as_str), 3), hop.ip),
+        cause: format!("Requests to {} come in by a public address of the load balancer, and answers leave by the default route to {}: a firewall there has not seen the request and drops the answer, unless the client's addresses have a route of their own.", crate::detectors::observed::listed(names.iter().map(String::as_str), 3), hop.ip),
         fix: "Bring requests in by the firewall (DNAT to an internal load balancer), or add routes with next hop Internet for the firewall's public address.".to_owned(),
         commands: vec!["kubectl annotate service NAME service.beta.kubernetes.io/azure-load-balancer-internal=true".to_owned()],
         verify: vec!["curl -v http://ADDRESS   # from outside".to_owned()],
     };
-    let mut finding = told.finding(
+    let mut finding = given.finding(
         &DETECTOR,
         "asymmetric",
         "Requests come in by a public load balancer, and answers leave by an appliance".to_owned(),
@@ -167,6 +169,6 @@ fn asymmetric(cluster: &Cluster, table: &Routes, hop: &NextHop) -> Option<Findin
     )?;
     finding
         .subjects
-        .extend(services.iter().take(50).map(|key| crate::detectors::told::subject("Service", key)));
+        .extend(services.iter().take(50).map(|key| crate::detectors::observed::subject("Service", key)));
     Some(finding)
 }

@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::required::{self, Requirement, fits};
 use crate::cluster::azure::{at, range};
 use crate::detectors::needs::FIREWALL;
-use crate::detectors::told::{Says, Told, aks_subject, listed};
+use crate::detectors::observed::{Observed, Wording, aks_subject, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::{FlowKey, time};
 
@@ -34,7 +34,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the rules; Azure Firewall has a tag that holds the required names.",
         reference: "AKS: outbound network and FQDN rules; limit network traffic with Azure Firewall.",
     },
-    judge,
+    detect,
 };
 
 /// A requirement, or what stands for one.
@@ -50,14 +50,23 @@ struct Missing {
 /// Networks of the cluster, when they are known: records of other sources are nobody's concern here.
 fn own_networks(cluster: &Cluster) -> Vec<IpNet> {
     let azure = &cluster.azure;
-    let mut found: Vec<IpNet> =
-        azure.subnets.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
+    let mut found: Vec<IpNet> = azure
+        .subnets
+        .iter()
+        .filter(|subnet| subnet.of_nodes)
+        .flat_map(|subnet| subnet.ranges.clone())
+        .collect();
     if found.is_empty() {
-        found = azure.networks.iter().filter(|one| one.of_nodes).flat_map(|one| one.ranges.clone()).collect();
+        found = azure
+            .networks
+            .iter()
+            .filter(|network| network.of_nodes)
+            .flat_map(|network| network.ranges.clone())
+            .collect();
     }
     let objects = &cluster.facts.objects;
     for (_, seen) in objects.nodes.iter() {
-        found.extend(seen.object.status.addresses.iter().filter_map(|one| range(&one.address)));
+        found.extend(seen.object.status.addresses.iter().filter_map(|address| range(&address.address)));
         found.extend(range(&seen.object.spec.pod_cidr));
     }
     found
@@ -71,7 +80,7 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
         target.rsplit_once(':').map_or((target, None), |(host, port)| (host, port.parse::<u16>().ok()));
     let host = if inline.is_some() { host } else { target };
     let port = if key.port == 0 { inline.unwrap_or(0) } else { key.port };
-    if let Some(found) = list.iter().find(|one| one.matches(host) && (port == one.port || port == 0)) {
+    if let Some(found) = list.iter().find(|item| item.matches(host) && (port == item.port || port == 0)) {
         return Some(Missing {
             target: found.name.clone(),
             port: found.port,
@@ -81,7 +90,8 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
     }
     let ip: std::net::IpAddr = host.parse().ok()?;
     let udp = key.protocol.eq_ignore_ascii_case("udp");
-    let custom = cluster.azure.networks.iter().flat_map(|network| &network.dns).any(|own| own == host);
+    let custom =
+        cluster.azure.networks.iter().flat_map(|network| &network.dns).any(|network| network == host);
     if port == 53 && custom {
         return Some(Missing {
             target: format!("the DNS server {ip}"),
@@ -106,24 +116,24 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
     None
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let list = required::required(cluster.azure.cluster());
-    let own = own_networks(cluster);
-    let mut found: BTreeMap<Missing, Refused> = BTreeMap::new();
+    let current = own_networks(cluster);
+    let mut found: BTreeMap<Missing, DeniedFlows> = BTreeMap::new();
     for (key, tally) in
         cluster.facts.flows.map.iter().filter(|(key, _)| !key.allowed && &*key.protocol != "DNS")
     {
         let source = key.source.parse().ok();
-        let ours = own.is_empty()
-            || source.is_none_or(|ip: std::net::IpAddr| own.iter().any(|range| range.contains(&ip)));
+        let ours = current.is_empty()
+            || source.is_none_or(|ip: std::net::IpAddr| current.iter().any(|range| range.contains(&ip)));
         let Some(missing) = violated(cluster, &list, key).filter(|_| ours) else { continue };
-        let Refused { told, targets } = found.entry(missing).or_default();
+        let DeniedFlows { observed, targets } = found.entry(missing).or_default();
         targets.insert(key.target.clone());
-        told.count += tally.sightings.count().0;
-        told.span = time::joined(told.span, tally.span.resolve(cluster.anchor));
-        told.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
-        told.details.insert(key.rule.to_string());
-        told.hosts.insert(key.source.to_string());
+        observed.count += tally.sightings.count().0;
+        observed.span = time::joined(observed.span, tally.span.resolve(cluster.anchor));
+        observed.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
+        observed.details.insert(key.rule.to_string());
+        observed.hosts.insert(key.source.to_string());
     }
     let mut findings: Vec<Finding> = denied(cluster, found).into_iter().collect();
     if findings.is_empty() {
@@ -134,16 +144,16 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 /// Refused connections of one kind.
 #[derive(Default)]
-struct Refused {
-    told: Told,
+struct DeniedFlows {
+    observed: Observed,
     /// As the records name them.
     targets: BTreeSet<Box<str>>,
 }
 
-impl Refused {
+impl DeniedFlows {
     /// Whether it is over: the records go on without, or all that was refused was let through later.
     fn is_over(&self, cluster: &Cluster) -> bool {
-        let Some((_, last)) = self.told.span else { return false };
+        let Some((_, last)) = self.observed.span else { return false };
         let flows = &cluster.facts.flows.map;
         let later = |target: &str| {
             flows.iter().any(|(key, tally)| {
@@ -152,26 +162,26 @@ impl Refused {
                     && tally.span.resolve(cluster.anchor).is_some_and(|(_, end)| end > last)
             })
         };
-        cluster.is_over(self.told.span) || self.targets.iter().all(|target| later(target))
+        cluster.is_over(self.observed.span) || self.targets.iter().all(|target| later(target))
     }
 }
 
-fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Finding> {
-    let vital = found.keys().any(|one| one.vital);
-    let over = found.values().all(|one| one.is_over(cluster));
-    let mut all = Told::default();
+fn denied(cluster: &Cluster, found: BTreeMap<Missing, DeniedFlows>) -> Option<Finding> {
+    let vital = found.keys().any(|item| item.vital);
+    let over = found.values().all(|item| item.is_over(cluster));
+    let mut all = Observed::default();
     let mut rows: Vec<(u64, &Missing)> = Vec::new();
-    for (missing, Refused { told, .. }) in &found {
-        all.count += told.count;
-        all.span = time::joined(all.span, told.span);
-        all.evidence.extend(told.evidence.iter().take(2).cloned());
-        all.details.extend(told.details.iter().cloned());
-        rows.push((told.count, missing));
+    for (missing, DeniedFlows { observed, .. }) in &found {
+        all.count += observed.count;
+        all.span = time::joined(all.span, observed.span);
+        all.evidence.extend(observed.evidence.iter().take(2).cloned());
+        all.details.extend(observed.details.iter().cloned());
+        rows.push((observed.count, missing));
     }
     rows.sort_by_key(|(count, missing)| (std::cmp::Reverse(missing.vital), std::cmp::Reverse(*count)));
     let names: Vec<String> =
         rows.iter().map(|(_, missing)| format!("{} port {}", missing.target, missing.port)).collect();
-    let told: Vec<String> = rows
+    let observed: Vec<String> = rows
         .iter()
         .take(8)
         .map(|(count, missing)| {
@@ -190,7 +200,7 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Findin
     } else {
         ""
     };
-    let says = Says {
+    let says = Wording {
         severity: match (over, vital) {
             (true, _) => Severity::Low,
             (_, true) => Severity::Critical,
@@ -198,20 +208,20 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Findin
         },
         confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
         unit: "refused connection",
-        cause: format!("The firewall refused connections that AKS requires{}: {}.{by}{sni}", all.when(), told.join("; ")),
+        cause: format!("The firewall refused connections that AKS requires{}: {}.{by}{sni}", all.when(), observed.join("; ")),
         fix: "Add the missing rules. Azure Firewall holds the required names in the tag AzureKubernetesService; with another appliance, add the names that were refused. Connections by address (DNS servers, the API server for pods) need network rules. Let ALPN pass, and don't inspect TLS of the API server.".to_owned(),
         commands: vec![
             "az network firewall application-rule create -g GROUP -f FIREWALL --collection-name aks --name aks-required --priority 100 --action Allow --source-addresses NODE_SUBNET --protocols http=80 https=443 --fqdn-tags AzureKubernetesService".to_owned(),
         ],
         verify: vec!["The firewall's records show no more denials of these names; on a node: nc -vz -w 5 mcr.microsoft.com 443".to_owned()],
     };
-    let shown = listed(names.iter().map(String::as_str), 3);
+    let text = listed(names.iter().map(String::as_str), 3);
     all.hosts.clear();
     let mut finding = all.finding(
         &DETECTOR,
         "denied",
         format!(
-            "The firewall {} what nodes must reach: {shown}",
+            "The firewall {} what nodes must reach: {text}",
             if over { "denied for a while" } else { "denies" }
         ),
         says,
@@ -225,39 +235,39 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, Refused>) -> Option<Findin
 fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
     let aks =
         cluster.azure.cluster().filter(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"))?;
-    let firewalls: Vec<_> = cluster.azure.firewalls.iter().filter(|one| one.has_rules).collect();
+    let firewalls: Vec<_> = cluster.azure.firewalls.iter().filter(|firewall| firewall.has_rules).collect();
     let first = firewalls.first()?;
-    let allowed: Vec<&String> = firewalls.iter().flat_map(|one| &one.names).collect();
+    let allowed: Vec<&String> = firewalls.iter().flat_map(|firewall| &firewall.names).collect();
     let tagged = allowed.iter().any(|name| name.eq_ignore_ascii_case("AzureKubernetesService"));
-    let covered = |one: &Requirement| {
+    let covered = |item: &Requirement| {
         // A required pattern is covered by itself or by a wider one.
-        let sample = one.name.replace('*', "x");
-        allowed.iter().any(|name| fits(name, &sample) || **name == one.name || *name == "0.0.0.0/0")
+        let sample = item.name.replace('*', "x");
+        allowed.iter().any(|name| fits(name, &sample) || **name == item.name || *name == "0.0.0.0/0")
     };
     let missing: Vec<&Requirement> = list
         .iter()
-        .filter(|one| required::vital(one) && !covered(one) && !one.purpose.contains("packages"))
+        .filter(|item| required::vital(item) && !covered(item) && !item.purpose.contains("packages"))
         .collect();
     if tagged || missing.is_empty() {
         return None;
     }
-    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
-    let told = Told {
+    let names: Vec<&str> = missing.iter().map(|item| item.name.as_str()).collect();
+    let observed = Observed {
         count: missing.len() as u64,
         evidence: vec![at(
             first.place.as_ref()?,
             &format!("firewall {}", first.name),
             &format!("no rule for {}", listed(names.iter().copied(), 4)),
         )],
-        ..Told::default()
+        ..Observed::default()
     };
-    let says = Says {
+    let says = Wording {
         severity: Severity::Medium,
         confidence: Confidence::Possible,
         unit: "missing rule",
         cause: format!(
             "{} leaves by a route of the user, and the rules of firewall {} in the bundle do not name {}. No refused connection is in the bundle: rules that are not in it may let them pass.",
-            crate::detectors::told::capital(&aks.shown()),
+            crate::detectors::observed::capital(&aks.label()),
             first.name,
             names.join(", ")
         ),
@@ -268,7 +278,7 @@ fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
         ],
         verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node".to_owned()],
     };
-    told.finding(
+    observed.finding(
         &DETECTOR,
         "rules",
         format!(

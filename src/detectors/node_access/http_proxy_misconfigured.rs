@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{AksCluster, HttpProxy, range};
 use crate::cluster::reachability::{Unreached, Who};
 use crate::detectors::needs::AKS;
-use crate::detectors::told::{Says, Told, aks_named, aks_subject, attempts, listed};
+use crate::detectors::observed::{Observed, Wording, aks_named, aks_subject, attempts, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -32,7 +32,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the configuration and update the cluster: nodes are made anew with it.",
         reference: "AKS: HTTP proxy support. Azure/AKS issues 205 and 3174 on names of services.",
     },
-    judge,
+    detect,
 };
 
 /// The address of the machine's own identity and metadata.
@@ -73,8 +73,8 @@ fn missing(aks: &AksCluster, proxy: &HttpProxy) -> Vec<String> {
         .filter(|name| !name.is_empty() && !covers_name(&proxy.effective, name))
         .cloned()
         .collect();
-    let own = [METADATA, crate::cluster::azure::AZURE_DNS].map(str::to_owned);
-    let ranges = aks.service_ranges.iter().chain(&aks.pod_ranges).chain(&own);
+    let ours = [METADATA, crate::cluster::azure::AZURE_DNS].map(str::to_owned);
+    let ranges = aks.service_ranges.iter().chain(&aks.pod_ranges).chain(&ours);
     all.extend(
         ranges
             .filter(|text| range(text).is_some_and(|wanted| !covers_range(&proxy.effective, wanted)))
@@ -128,8 +128,8 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
     let stars: Vec<&str> = proxy
         .exceptions
         .iter()
-        .map(|one| one.trim())
-        .filter(|one| one.starts_with('*') && one.len() > 1)
+        .map(|exception| exception.trim())
+        .filter(|exception| exception.starts_with('*') && exception.len() > 1)
         .collect();
     if !stars.is_empty() {
         all.push(Wrong {
@@ -197,43 +197,44 @@ fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<
         hosts.iter().map(|host| host.rsplit_once(':').map_or(*host, |(host, _)| host)).collect();
     let by_address = bare.iter().all(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok());
     // A failure names the address that was dialled: one of another proxy is not this one's.
-    let is_own = |host: &String| bare.iter().any(|own| own.eq_ignore_ascii_case(host));
+    let is_own = |host: &String| bare.iter().any(|ours| ours.eq_ignore_ascii_case(host));
     let fits =
-        |one: &Unreached| one.failure == Failure::Proxy && (one.hosts.iter().any(is_own) || !by_address);
+        |item: &Unreached| item.failure == Failure::Proxy && (item.hosts.iter().any(is_own) || !by_address);
     let tried = |nodes: bool| {
-        attempts(cluster, |one| {
-            let who = if nodes { matches!(one.who, Who::Node(_)) } else { matches!(one.who, Who::Pod(_)) };
-            (who && fits(one)).then_some(())
+        attempts(cluster, |attempt| {
+            let who =
+                if nodes { matches!(attempt.who, Who::Node(_)) } else { matches!(attempt.who, Who::Pod(_)) };
+            (who && fits(attempt)).then_some(())
         })
         .remove(&())
     };
     // Pods may have a proxy of their own in their environment; nodes have this one.
-    let (mut told, of_nodes) = match (tried(true), tried(false)) {
-        (Some(told), _) => (told, true),
-        (None, told) => (told?, false),
+    let (mut observed, of_nodes) = match (tried(true), tried(false)) {
+        (Some(observed), _) => (observed, true),
+        (None, observed) => (observed?, false),
     };
-    let passed = cluster.is_over(told.span);
-    let sure = of_nodes || told.hosts.iter().any(is_own);
-    told.show_first(
+    let passed = cluster.is_over(observed.span);
+    let sure = of_nodes || observed.hosts.iter().any(is_own);
+    observed.show_first(
         proxy
             .urls
             .first()
             .and_then(|(field, url)| aks.evidence(&format!("httpProxyConfig.{field}"), host_of(url).0)),
     );
     let who = if of_nodes { "Nodes" } else { "Pods" };
-    let says = Says {
+    let says = Wording {
         severity: if passed { Severity::Medium } else { Severity::Critical },
         confidence: if passed || !sure { Confidence::Likely } else { Confidence::Confirmed },
         unit: "failed attempt",
-        cause: format!("{who} are told to use the proxy {} and don't get past it{}{}.", listed(hosts.into_iter(), 2), told.reached_for_in_brackets(), told.when()),
+        cause: format!("{who} are told to use the proxy {} and don't get past it{}{}.", listed(hosts.into_iter(), 2), observed.reached_for_in_brackets(), observed.when()),
         fix: "See that the proxy runs, that the nodes' subnet may reach its port, and that its name is known to the DNS servers of the network.".to_owned(),
         commands: vec!["nc -vz -w 5 PROXY_HOST PROXY_PORT   # on a node".to_owned()],
         verify: vec!["curl -sI -x http://PROXY_HOST:PROXY_PORT https://mcr.microsoft.com/v2/ | head -n 1   # on a node: 200".to_owned()],
     };
-    told.finding(&DETECTOR, "not-passed", format!("{who} don't get past the cluster's HTTP proxy"), says)
+    observed.finding(&DETECTOR, "not-passed", format!("{who} don't get past the cluster's HTTP proxy"), says)
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let Some(aks) = cluster.azure.cluster() else { return Outcome::default() };
     let Some(proxy) = aks.proxy.as_ref() else {
         return Outcome {
@@ -244,12 +245,12 @@ fn judge(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = wrongs(aks, proxy)
         .into_iter()
         .filter_map(|wrong| {
-            let told = Told {
+            let observed = Observed {
                 count: 1,
                 evidence: vec![aks.evidence(&format!("httpProxyConfig.{}", wrong.field), &wrong.words)?],
-                ..Told::default()
+                ..Observed::default()
             };
-            let says = Says {
+            let says = Wording {
                 severity: wrong.severity,
                 confidence: wrong.confidence,
                 unit: "setting",
@@ -264,7 +265,7 @@ fn judge(cluster: &Cluster) -> Outcome {
                 ],
                 verify: vec![format!("az aks show {} --query httpProxyConfig", aks_named(cluster))],
             };
-            told.finding(&DETECTOR, wrong.about, wrong.title, says)
+            observed.finding(&DETECTOR, wrong.about, wrong.title, says)
         })
         .collect();
     findings.extend(not_passed(cluster, aks, proxy));

@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
-use crate::detectors::told::{self, Says, Told, listed};
+use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Follow the way from the node: ranges, security group, route, firewall; what of these the bundle shows to block is told as its own finding.",
         reference: "AKS: troubleshoot the K8SAPIServerConnFail error (51); basic troubleshooting of Node Not Ready failures.",
     },
-    judge,
+    detect,
 };
 
 /// How the connections failed, and what that means.
@@ -50,26 +50,26 @@ fn meaning(failure: Failure) -> &'static str {
     }
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let script = common::codes(cluster, |code, name| code == 51 || name.contains("K8SAPIServerConnFail"));
-    let told = common::of_nodes(cluster, |one| common::no_connection(one.failure));
-    let Some((told, coded)) = common::with_script(told, script) else { return Outcome::default() };
-    let over = cluster.is_over(told.span);
-    let passed = over || (!coded && told::recovered(cluster, &told.nodes));
-    finding(cluster, told, coded, passed).into_iter().collect::<Vec<_>>().into()
+    let stated = common::of_nodes(cluster, |of_node| common::no_connection(of_node.failure));
+    let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
+    let over = cluster.is_over(given.span);
+    let passed = over || (!coded && observed::recovered(cluster, &given.nodes));
+    finding(cluster, given, coded, passed).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<Finding> {
+fn finding(cluster: &Cluster, given: Observed, coded: bool, passed: bool) -> Option<Finding> {
     let mut ways: Vec<(u64, Failure)> = Vec::new();
-    for one in &cluster.unreached {
-        let of_node = matches!(one.who, crate::cluster::reachability::Who::Node(_));
+    for item in &cluster.unreached {
+        let of_node = matches!(item.who, crate::cluster::reachability::Who::Node(_));
         if of_node
-            && one.what == crate::cluster::reachability::What::ApiServer
-            && common::no_connection(one.failure)
+            && item.what == crate::cluster::reachability::What::ApiServer
+            && common::no_connection(item.failure)
         {
-            match ways.iter_mut().find(|(_, own)| *own == one.failure) {
-                Some((count, _)) => *count += one.count,
-                None => ways.push((one.count, one.failure)),
+            match ways.iter_mut().find(|(_, way)| *way == item.failure) {
+                Some((count, _)) => *count += item.count,
+                None => ways.push((item.count, item.failure)),
             }
         }
     }
@@ -80,10 +80,10 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
         .map(|(count, failure)| format!("{count} {}", meaning(*failure)))
         .collect::<Vec<_>>()
         .join("; ");
-    let nodes = listed(told.nodes.iter().map(String::as_str), 3);
+    let nodes = listed(given.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
-    let lost = common::lost(cluster, &told);
-    let (severity, confidence) = match (passed, coded || lost, told.count > 1) {
+    let lost = common::lost(cluster, &given);
+    let (severity, confidence) = match (passed, coded || lost, given.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::Critical, Confidence::Confirmed),
         (_, _, true) => (Severity::High, Confidence::Likely),
@@ -91,17 +91,17 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
     };
     let code = if coded { " Provisioning ended with exit code 51: the node never joined." } else { "" };
     let ways_shown = if how.is_empty() { String::new() } else { format!(" Of the attempts, {how}.") };
-    let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
-    let says = Says {
+    let host = given.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
+    let says = Wording {
         severity,
         confidence,
         unit: "failed attempt",
         cause: if passed {
             format!(
                 "{whose} could not reach the API server{}{}, and could again: {}.{ways_shown}",
-                told.reached_for_in_brackets(),
-                told.when(),
-                if told::recovered(cluster, &told.nodes) {
+                given.reached_for_in_brackets(),
+                given.when(),
+                if observed::recovered(cluster, &given.nodes) {
                     "the nodes are ready"
                 } else {
                     "later logs show no more of it"
@@ -110,8 +110,8 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
         } else {
             format!(
                 "{whose} can't reach the API server{}{}.{code}{ways_shown}",
-                told.reached_for_in_brackets(),
-                told.when()
+                given.reached_for_in_brackets(),
+                given.when()
             )
         },
         fix: if passed {
@@ -129,7 +129,7 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
                 ),
                 format!(
                     "az aks show {} --query \"{{ranges:apiServerAccessProfile.authorizedIpRanges,out:networkProfile.outboundType,fqdn:fqdn}}\"",
-                    told::aks_named(cluster)
+                    observed::aks_named(cluster)
                 ),
             ]
         },
@@ -140,5 +140,5 @@ fn finding(cluster: &Cluster, told: Told, coded: bool, passed: bool) -> Option<F
     } else {
         format!("{whose} can't reach the API server")
     };
-    told.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
+    given.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
 }

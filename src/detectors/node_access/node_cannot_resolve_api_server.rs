@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, at};
 use crate::detectors::needs::NODE_LOGS;
-use crate::detectors::told::{self, Says, Told, listed};
+use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,75 +20,75 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let the DNS servers forward to 168.63.129.16, and link the private zone to their network.",
         reference: "AKS: troubleshoot the K8SAPIServerDNSLookupFail error (52); private cluster, hub and spoke with custom DNS.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let named = |code: u32, name: &str| {
         matches!(code, 52 | 53) || name.contains("DNSLookupFail") || name.contains("DNS_LOOKUP_FAIL")
     };
     let script = common::codes(cluster, named);
-    let told = common::of_nodes(cluster, |one| one.failure.of_dns());
-    let Some((told, coded)) = common::with_script(told, script) else { return Outcome::default() };
-    let over = cluster.is_over(told.span);
-    let passed = over || (!coded && told::recovered(cluster, &told.nodes));
-    finding(cluster, told, coded, passed).into_iter().collect::<Vec<_>>().into()
+    let stated = common::of_nodes(cluster, |of_node| of_node.failure.of_dns());
+    let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
+    let over = cluster.is_over(given.span);
+    let passed = over || (!coded && observed::recovered(cluster, &given.nodes));
+    finding(cluster, given, coded, passed).into_iter().collect::<Vec<_>>().into()
 }
 
-fn finding(cluster: &Cluster, mut told: Told, coded: bool, passed: bool) -> Option<Finding> {
-    let nodes = listed(told.nodes.iter().map(String::as_str), 3);
+fn finding(cluster: &Cluster, mut observed: Observed, coded: bool, passed: bool) -> Option<Finding> {
+    let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
     let custom = cluster.azure.networks.iter().find(|network| network.of_nodes && !network.dns.is_empty());
     let servers = custom.map(|network| network.dns.join(", ")).or_else(|| {
-        let asked = listed(told.resolvers.iter().map(String::as_str), 3);
-        (!asked.is_empty()).then_some(asked)
+        let question = listed(observed.resolvers.iter().map(String::as_str), 3);
+        (!question.is_empty()).then_some(question)
     });
     if let Some((network, place)) = custom.and_then(|network| Some((network, network.place.as_ref()?))) {
-        told.evidence.push(at(
+        observed.evidence.push(at(
             place,
             &format!("virtual network {}, dhcpOptions.dnsServers", network.name),
             &network.dns.join(", "),
         ));
     }
-    let lost = common::lost(cluster, &told);
-    let (severity, confidence) = match (passed, coded || lost || told.count > 2) {
+    let lost = common::lost(cluster, &observed);
+    let (severity, confidence) = match (passed, coded || lost || observed.count > 2) {
         (true, _) => (Severity::Low, Confidence::Possible),
         (false, true) => (Severity::Critical, Confidence::Confirmed),
         (false, false) => (Severity::High, Confidence::Likely),
     };
-    let asked = servers.as_ref().map_or_else(String::new, |servers| format!(" They ask {servers}."));
-    let own = servers
+    let question = servers.as_ref().map_or_else(String::new, |servers| format!(" They ask {servers}."));
+    let ours = servers
         .as_ref()
         .is_some_and(|servers| !servers.contains(AZURE_DNS) && !servers.contains("127.0.0.53"));
-    let private = told.hosts.iter().any(|host| crate::cluster::reachability::is_private_name(host));
+    let private = observed.hosts.iter().any(|host| crate::cluster::reachability::is_private_name(host));
     let zone = if private {
         " The name is one of a private zone: it is known where the zone is linked, and to servers that ask from there."
     } else {
         ""
     };
-    let hint = if own {
+    let hint = if ours {
         " These are not Azure's own servers: they must forward names of Azure to 168.63.129.16."
     } else {
         ""
     };
     let code =
         if coded { " Provisioning ended with its exit code for this: the node never joined." } else { "" };
-    let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
-    let says = Says {
+    let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
+    let says = Wording {
         severity,
         confidence,
         unit: "failed look-up",
         cause: if passed {
             format!(
-                "{whose} could not resolve {}{}, and could again.{asked}",
-                told.reached_for_or("the API server's name"),
-                told.when()
+                "{whose} could not resolve {}{}, and could again.{question}",
+                observed.reached_for_or("the API server's name"),
+                observed.when()
             )
         } else {
             format!(
-                "{whose} can't resolve {}{}.{code}{asked}{hint}{zone}",
-                told.reached_for_or("the API server's name"),
-                told.when()
+                "{whose} can't resolve {}{}.{code}{question}{hint}{zone}",
+                observed.reached_for_or("the API server's name"),
+                observed.when()
             )
         },
         fix: if passed {
@@ -116,5 +116,5 @@ fn finding(cluster: &Cluster, mut told: Told, coded: bool, passed: bool) -> Opti
     } else {
         format!("{whose} can't resolve the API server's name")
     };
-    told.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
+    observed.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
 }

@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, EGRESS};
-use crate::detectors::told::{Says, aks_subject};
+use crate::detectors::observed::{Wording, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,10 +25,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the outbound addresses to the ranges, the existing ones included.",
         reference: "AKS: secure access to the API server using authorised IP address ranges; troubleshoot network problems, nodes can't reach the API server.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let Some(aks) = cluster.azure.cluster().filter(|aks| !aks.private && !aks.ranges.is_empty()) else {
         let why = cluster.azure.cluster().map(|aks| {
             if aks.private {
@@ -44,54 +44,54 @@ fn judge(cluster: &Cluster) -> Outcome {
         .azure
         .egress
         .iter()
-        .filter(|one| !aks.only_itself() && aks.allows(one.ip).is_none())
+        .filter(|item| !aks.only_itself() && aks.allows(item.ip).is_none())
         .collect();
     if missing.is_empty() {
         return Outcome::default();
     }
     let failing = common::unanswered_now(cluster);
     let confirmed = failing.is_some();
-    let mut told = failing.unwrap_or_default();
+    let mut observed = failing.unwrap_or_default();
     let by_appliance = !aks.outbound.is_empty() && !aks.outbound.eq_ignore_ascii_case("loadBalancer");
     // Azure may let the address of the cluster's own load balancer in unsaid: nodes that fail show that it does not.
-    let of_nodes = common::of_nodes(cluster, |one| !one.ended && !one.failure.of_dns()).is_some()
-        || common::codes(cluster, |code, _| code == 51).is_some_and(|told| !cluster.is_over(told.span));
+    let of_nodes = common::of_nodes(cluster, |of_node| !of_node.ended && !of_node.failure.of_dns()).is_some()
+        || common::codes(cluster, |code, _| code == 51).is_some_and(|code| !cluster.is_over(code.span));
     let (severity, confidence) = match (confirmed, by_appliance) {
         (true, false) if !of_nodes => (Severity::Medium, Confidence::Likely),
         (true, _) => (Severity::Critical, Confidence::Confirmed),
         (false, true) => (Severity::Medium, Confidence::Likely),
         (false, false) => (Severity::Low, Confidence::Possible),
     };
-    let addresses: Vec<String> = missing.iter().map(|one| one.ip.to_string()).collect();
+    let addresses: Vec<String> = missing.iter().map(|item| item.ip.to_string()).collect();
     let added: Vec<String> = missing
         .iter()
-        .map(|one| if one.ip.is_ipv4() { format!("{}/32", one.ip) } else { one.ip.to_string() })
+        .map(|item| if item.ip.is_ipv4() { format!("{}/32", item.ip) } else { item.ip.to_string() })
         .collect();
     let failures = if confirmed {
         format!(
             " Nodes or pods get no answer from the API server{}{}.",
-            told.reached_for_in_brackets(),
-            told.when()
+            observed.reached_for_in_brackets(),
+            observed.when()
         )
     } else {
         " No failure of this kind is in the bundle: it is a risk.".to_owned()
     };
-    let places = missing.iter().map(|one| one.evidence.clone());
-    told.show_first(
+    let places = missing.iter().map(|item| item.evidence.clone());
+    observed.show_first(
         places
             .chain(aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")))
             .collect::<Vec<_>>(),
     );
     let kept: Vec<&str> =
         aks.ranges.iter().map(String::as_str).chain(added.iter().map(String::as_str)).collect();
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: if confirmed { "failed attempt" } else { "address" },
         cause: format!(
             "The nodes leave by {}, and the API server of {} takes connections only from {}.{failures}",
             addresses.join(", "),
-            aks.shown(),
+            aks.label(),
             aks.ranges.join(", ")
         ),
         fix: "Add the outbound addresses to the ranges; the command keeps those that are there.".to_owned(),
@@ -107,7 +107,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     };
     let title =
         format!("The nodes' outbound address {} is not in the authorised IP ranges", addresses.join(", "));
-    let finding = told.finding(&DETECTOR, &addresses.join(" "), title, says).map(|mut finding| {
+    let finding = observed.finding(&DETECTOR, &addresses.join(" "), title, says).map(|mut finding| {
         finding.subjects.extend(aks_subject(cluster));
         finding
     });

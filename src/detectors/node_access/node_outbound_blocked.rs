@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{at, required};
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::NODE_LOGS;
-use crate::detectors::told::{self, Says, Told, listed};
+use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -27,10 +27,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let the nodes pass to the required names: route, firewall, security group, proxy.",
         reference: "AKS: troubleshoot the OutboundConnFail error (50); outbound network and FQDN rules.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     if cluster.azure.isolated() {
         return Outcome {
             ruled_out: Some(
@@ -40,17 +40,17 @@ fn judge(cluster: &Cluster) -> Outcome {
         };
     }
     let script = common::codes(cluster, |code, name| code == 50 || name.contains("OutboundConnFail"));
-    let script = script.filter(|told| !cluster.is_over(told.span));
+    let script = script.filter(|observed| !cluster.is_over(observed.span));
     let coded = script.is_some();
-    let mut told = script.unwrap_or_default();
+    let mut observed = script.unwrap_or_default();
     let list = required::required(cluster.azure.cluster());
-    let needed = |host: &str| list.iter().find(|one| required::vital(one) && one.matches(host));
+    let needed = |host: &str| list.iter().find(|item| required::vital(item) && item.matches(host));
     let mut purposes: Vec<&'static str> = Vec::new();
     // Connections that got nowhere; a refused pull is told by its own cause.
-    for one in &cluster.unreached {
-        let of_node = matches!(one.who, Who::Node(_)) && one.what != What::ApiServer && !one.ended;
+    for item in &cluster.unreached {
+        let of_node = matches!(item.who, Who::Node(_)) && item.what != What::ApiServer && !item.ended;
         let nowhere = matches!(
-            one.failure,
+            item.failure,
             Failure::Timeout
                 | Failure::NoRoute
                 | Failure::TlsUntrusted
@@ -61,10 +61,10 @@ fn judge(cluster: &Cluster) -> Outcome {
         );
         if of_node
             && nowhere
-            && let Some(requirement) = one.hosts.iter().find_map(|host| needed(host))
+            && let Some(requirement) = item.hosts.iter().find_map(|host| needed(host))
         {
             purposes.push(requirement.purpose);
-            told.add_attempt(one);
+            observed.add_attempt(item);
         }
     }
     for (place, probe) in cluster.facts.nodes.probes.iter().filter(|(place, probe)| {
@@ -72,26 +72,30 @@ fn judge(cluster: &Cluster) -> Outcome {
     }) {
         if let Some(requirement) = needed(&probe.target) {
             purposes.push(requirement.purpose);
-            told.hosts.insert(probe.target.to_string());
-            told.count += u64::from(told.count == 0);
-            told.evidence.push(at(place, &format!("connection test to {}", probe.target), &probe.message));
-            told.nodes.extend(probe.node.as_ref().map(ToString::to_string));
+            observed.hosts.insert(probe.target.to_string());
+            observed.count += u64::from(observed.count == 0);
+            observed.evidence.push(at(
+                place,
+                &format!("connection test to {}", probe.target),
+                &probe.message,
+            ));
+            observed.nodes.extend(probe.node.as_ref().map(ToString::to_string));
         }
     }
-    if told.count == 0 && !coded {
+    if observed.count == 0 && !coded {
         return Outcome::default();
     }
     purposes.dedup();
-    finding(cluster, told, coded, &purposes).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, observed, coded, &purposes).into_iter().collect::<Vec<_>>().into()
 }
 
 fn finding(
     cluster: &Cluster,
-    told: Told,
+    observed: Observed,
     coded: bool,
     purposes: &[&'static str],
 ) -> Option<crate::detectors::Finding> {
-    let nodes = listed(told.nodes.iter().map(String::as_str), 3);
+    let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "Nodes".to_owned() } else { format!("Node {nodes}") };
     let code = if coded { " Provisioning ended with exit code 50: the node never joined." } else { "" };
     let for_what =
@@ -103,19 +107,19 @@ fn finding(
         }
         _ => "",
     };
-    let host = told.hosts.iter().next().cloned().unwrap_or_else(|| "mcr.microsoft.com".to_owned());
-    let says = Says {
+    let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "mcr.microsoft.com".to_owned());
+    let says = Wording {
         severity: Severity::High,
-        confidence: if coded || (told.count > 2 && !told::recovered(cluster, &told.nodes)) { Confidence::Confirmed } else { Confidence::Likely },
+        confidence: if coded || (observed.count > 2 && !observed::recovered(cluster, &observed.nodes)) { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("{whose} can't reach {}{}.{code}{for_what}{way}", told.reached_for_or("what they need outside"), told.when()),
+        cause: format!("{whose} can't reach {}{}.{code}{for_what}{way}", observed.reached_for_or("what they need outside"), observed.when()),
         fix: "Let the nodes pass to the names that AKS requires: on the firewall (the FQDN tag AzureKubernetesService holds them), in security groups (TCP 443 to the Internet), by the default route, and through the proxy if there is one, without TLS inspection.".to_owned(),
         commands: vec![
             format!("az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nc -vz -w 5 {host} 443; curl -sS -o /dev/null -w \"%{{http_code}}\\n\" https://{host}/'"),
-            format!("az aks show {} --query networkProfile.outboundType", told::aks_named(cluster)),
+            format!("az aks show {} --query networkProfile.outboundType", observed::aks_named(cluster)),
         ],
         verify: vec![format!("nc -vz -w 5 {host} 443   # on a node: succeeded")],
     };
-    let title = format!("{whose} can't reach {}", told.reached_for_or("what they need outside"));
-    told.finding(&DETECTOR, "nodes", title, says)
+    let title = format!("{whose} can't reach {}", observed.reached_for_or("what they need outside"));
+    observed.finding(&DETECTOR, "nodes", title, says)
 }

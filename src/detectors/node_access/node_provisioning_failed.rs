@@ -3,7 +3,7 @@
 use super::common::{self, CODES, WITH_A_CAUSE};
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
-use crate::detectors::told::{Says, listed};
+use crate::detectors::observed::{Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,15 +19,15 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "As the code says; most are a name outside that is not reached.",
         reference: "AKS: troubleshoot the custom script extension errors; /var/log/azure/cluster-provision.log.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
     let mut done = Vec::new();
     let all =
         common::codes(cluster, |code, name| !WITH_A_CAUSE.contains(&code) && !common::is_named_cause(name));
-    for detail in all.map(|told| told.details).unwrap_or_default() {
+    for detail in all.map(|observed| observed.details).unwrap_or_default() {
         let mut words = detail.split(' ');
         let first = words.next().unwrap_or_default();
         let name = words.next().unwrap_or_default().to_owned();
@@ -38,32 +38,32 @@ fn judge(cluster: &Cluster) -> Outcome {
         }
         done.push(label.clone());
         let same = |other: u32, other_name: &str| if code == 0 { other_name == first } else { other == code };
-        let Some(told) = common::codes(cluster, same) else { continue };
+        let Some(observed) = common::codes(cluster, same) else { continue };
         let known =
-            CODES.iter().find(|(own, own_name, ..)| *own == code || (code == 0 && *own_name == first));
+            CODES.iter().find(|(ours, own_name, ..)| *ours == code || (code == 0 && *own_name == first));
         let meaning = known.map_or("the script's last words tell more", |(_, _, meaning, _)| meaning);
         let fix = known.map(|(.., fix)| *fix).filter(|fix| !fix.is_empty()).unwrap_or("Read the end of the script's log on the node, and let the pool's model be applied again when that is mended.");
-        let shown = match (known, code) {
+        let text = match (known, code) {
             (_, 0) => label.clone(),
-            (Some((_, own, ..)), _) => format!("exit code {code} ({own})"),
+            (Some((_, ours, ..)), _) => format!("exit code {code} ({ours})"),
             (None, _) if !name.is_empty() => format!("exit code {code} ({name})"),
             (None, _) => format!("exit code {code}"),
         };
-        let nodes = listed(told.nodes.iter().map(String::as_str), 3);
+        let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
         let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
-        let says = Says {
+        let says = Wording {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "failure",
-            cause: format!("{whose} was not provisioned{}: the script ended with {shown}; {meaning}.", told.when()),
+            cause: format!("{whose} was not provisioned{}: the script ended with {text}; {meaning}.", observed.when()),
             fix: fix.to_owned(),
             commands: vec!["az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'tail -n 50 /var/log/azure/cluster-provision.log'".to_owned()],
             verify: vec!["cat /var/log/azure/aks/provision.json   # on the node: \"ExitCode\": \"0\"".to_owned()],
         };
-        findings.extend(told.finding(
+        findings.extend(observed.finding(
             &DETECTOR,
             &label,
-            format!("{whose}: provisioning failed with {shown}, {meaning}"),
+            format!("{whose}: provisioning failed with {text}, {meaning}"),
             says,
         ));
     }

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::SECURITY_GROUPS;
-use crate::detectors::told::{self, Says, aks_subject};
+use crate::detectors::observed::{self, Wording, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -31,10 +31,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add an allowing rule with a lower number than the denial, or remove the denial.",
         reference: "AKS: outbound network and FQDN rules; AKS cluster upgrade fails because of NSG rules.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let private = cluster.azure.cluster().is_some_and(|aks| aks.private);
     if cluster.azure.isolated() {
         return Outcome {
@@ -42,33 +42,36 @@ fn judge(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     }
-    let mut asked: Vec<(Far, &'static str, u16, String)> =
+    let mut question: Vec<(Far, &'static str, u16, String)> =
         vec![(Far::Internet, "tcp", 443, "the Internet on TCP port 443".to_owned())];
-    for server in cluster.azure.networks.iter().filter(|one| one.of_nodes).flat_map(|one| &one.dns) {
+    for server in
+        cluster.azure.networks.iter().filter(|network| network.of_nodes).flat_map(|network| &network.dns)
+    {
         if let Ok(ip) = server.parse() {
-            asked.push((Far::Address(ip), "udp", 53, format!("the DNS server {server} on UDP port 53")));
+            question.push((Far::Address(ip), "udp", 53, format!("the DNS server {server} on UDP port 53")));
         }
     }
     let mut findings = Vec::new();
     for group in cluster.azure.node_groups() {
-        for (far, protocol, port, shown) in &asked {
+        for (far, protocol, port, text) in &question {
             let Filtered::Denied(rule) = group.filter(false, *far, protocol, *port) else { continue };
             let Some(place) = &group.place else { continue };
-            let tunnel = told::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(()))
-                .remove(&())
-                .filter(|told| !cluster.is_over(told.span));
+            let tunnel =
+                observed::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(()))
+                    .remove(&())
+                    .filter(|observed| !cluster.is_over(observed.span));
             let failing = common::unanswered_now(cluster).or(tunnel);
             let confirmed = failing.is_some();
             // Nodes that are ready get what they need by some other way, such as a proxy.
-            let mild = private || told::nodes_ready(cluster);
-            let mut told = failing.unwrap_or_default();
-            told.show_first([at(
+            let mild = private || observed::nodes_ready(cluster);
+            let mut observed = failing.unwrap_or_default();
+            observed.show_first([at(
                 place,
                 &format!("security group {}, rule {}", group.name, rule.name),
                 &format!("priority {}, Outbound, Deny, to {}", rule.priority, rule.to.join(", ")),
             )]);
             let failures = if confirmed {
-                format!(" Connections fail so{}.", told.when())
+                format!(" Connections fail so{}.", observed.when())
             } else {
                 " No failure of this kind is in the bundle.".to_owned()
             };
@@ -78,7 +81,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             } else {
                 "PRIORITY_BELOW_THE_DENIAL".to_owned()
             };
-            let says = Says {
+            let says = Wording {
                 severity: if confirmed {
                     Severity::Critical
                 } else if mild {
@@ -95,7 +98,7 @@ fn judge(cluster: &Cluster) -> Outcome {
                 },
                 unit: if confirmed { "failed attempt" } else { "rule" },
                 cause: format!(
-                    "Rule {} (priority {}) of security group {} {where_} denies {shown}, and no rule before it lets it pass.{failures}",
+                    "Rule {} (priority {}) of security group {} {where_} denies {text}, and no rule before it lets it pass.{failures}",
                     rule.name, rule.priority, group.name
                 ),
                 fix: format!(
@@ -113,14 +116,14 @@ fn judge(cluster: &Cluster) -> Outcome {
                 )],
                 verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
             };
-            let title = format!("Security group {}: rule {} keeps nodes from {shown}", group.name, rule.name);
+            let title = format!("Security group {}: rule {} keeps nodes from {text}", group.name, rule.name);
             findings.extend(
-                told.finding(&DETECTOR, &format!("{} {} {port}", group.name, rule.name), title, says).map(
-                    |mut finding| {
+                observed
+                    .finding(&DETECTOR, &format!("{} {} {port}", group.name, rule.name), title, says)
+                    .map(|mut finding| {
                         finding.subjects.extend(aks_subject(cluster));
                         finding
-                    },
-                ),
+                    }),
             );
         }
     }

@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::POD_LOGS;
-use crate::detectors::told::{self, Says, Told, counted, listed};
+use crate::detectors::observed::{self, Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::evidence::Evidence;
 
@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Test from a pod on the same node and on another one; follow policies, kube-proxy, then the node's own way.",
         reference: "AKS: troubleshoot network problems, nodes can't reach the API server. Kubernetes: debug services.",
     },
-    judge,
+    detect,
 };
 
 /// Tests that somebody made in the cluster: those that reached the API server, and those that did not.
@@ -47,14 +47,14 @@ fn tests(cluster: &Cluster) -> (Vec<Evidence>, Vec<Evidence>) {
     found
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let told = told::attempts(cluster, |one| {
-        let pod = matches!(one.who, Who::Pod(_) | Who::Unknown);
-        (pod && one.what == What::ApiServer && common::no_connection(one.failure)).then_some(())
+fn detect(cluster: &Cluster) -> Outcome {
+    let given = observed::attempts(cluster, |attempt| {
+        let pod = matches!(attempt.who, Who::Pod(_) | Who::Unknown);
+        (pod && attempt.what == What::ApiServer && common::no_connection(attempt.failure)).then_some(())
     })
     .remove(&());
     let (reached, failed) = tests(cluster);
-    let Some(told) = told else {
+    let Some(observed) = given else {
         if reached.is_empty() || !failed.is_empty() {
             return Outcome::default();
         }
@@ -63,19 +63,19 @@ fn judge(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     };
-    finding(cluster, told, &reached, failed).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, observed, &reached, failed).into_iter().collect::<Vec<_>>().into()
 }
 
 fn finding(
     cluster: &Cluster,
-    mut told: Told,
+    mut given: Observed,
     reached: &[Evidence],
     failed: Vec<Evidence>,
 ) -> Option<Finding> {
     let tested = !failed.is_empty();
-    let ready = told::all_ready(cluster, &told.pods);
-    let broken = !told.pods.is_empty()
-        && told.pods.iter().all(|key| {
+    let ready = observed::all_ready(cluster, &given.pods);
+    let broken = !given.pods.is_empty()
+        && given.pods.iter().all(|key| {
             cluster
                 .facts
                 .objects
@@ -84,23 +84,23 @@ fn finding(
                 .is_some_and(|seen| !seen.object.is_ready())
         });
     // A pod that waits before its next start is silent, and nothing is over for it.
-    let passed = !tested && !broken && (cluster.is_over(told.span) || ready || !reached.is_empty());
-    told.show_first(failed);
-    let node = told::common_node(cluster, &told.pods).filter(|_| told.pods.len() > 1);
-    let shown: Vec<String> = told.pods.iter().map(crate::facts::Key::shown).collect();
-    let names = listed(shown.iter().map(String::as_str), 3);
-    let who = match told.pods.len() {
+    let passed = !tested && !broken && (cluster.is_over(given.span) || ready || !reached.is_empty());
+    given.show_first(failed);
+    let node = observed::common_node(cluster, &given.pods).filter(|_| given.pods.len() > 1);
+    let text: Vec<String> = given.pods.iter().map(crate::facts::Key::label).collect();
+    let names = listed(text.iter().map(String::as_str), 3);
+    let who = match given.pods.len() {
         0 => "A program in the cluster".to_owned(),
         1 => format!("Pod {names}"),
         n => counted(n, "pod"),
     };
-    let (severity, confidence) = match (passed, tested || broken, told.count > 1) {
+    let (severity, confidence) = match (passed, tested || broken, given.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::High, Confidence::Confirmed),
         (_, _, true) => (Severity::High, Confidence::Likely),
         _ => (Severity::Medium, Confidence::Possible),
     };
-    let which = if told.pods.len() > 1 { format!(" ({names})") } else { String::new() };
+    let which = if given.pods.len() > 1 { format!(" ({names})") } else { String::new() };
     let on = node.as_ref().map_or_else(String::new, |node| {
         format!(" All of them are on node {node}: look at that node's network and kube-proxy first.")
     });
@@ -111,26 +111,26 @@ fn finding(
     } else {
         "a test that is in the bundle reached it"
     };
-    let first = told.pods.iter().next().cloned();
+    let first = given.pods.iter().next().cloned();
     let test = first.as_ref().map_or_else(
         || "kubectl run curl --image=mcr.microsoft.com/azure-cli -i --rm --restart=Never -- curl -sk https://kubernetes.default.svc/version".to_owned(),
         |pod| format!("kubectl exec {} -n {} -- sh -c 'curl -sk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version'", shell(&pod.name), shell(&pod.namespace)),
     );
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "failed attempt",
         cause: if passed {
             format!(
                 "{who}{which} could not reach the API server{}{}, and could again: {why_passed}. Pods that start before the node's rules are written say such things.",
-                told.reached_for_in_brackets(),
-                told.when()
+                given.reached_for_in_brackets(),
+                given.when()
             )
         } else {
             format!(
                 "{who}{which} can't reach the API server{}{}.{on}",
-                told.reached_for_in_brackets(),
-                told.when()
+                given.reached_for_in_brackets(),
+                given.when()
             )
         },
         fix: if passed {
@@ -155,7 +155,7 @@ fn finding(
         format!("{who} can't reach the API server")
     };
     let about = if passed { "passing" } else { "pods" };
-    let mut finding = told.finding(&DETECTOR, about, title, says)?;
-    finding.subjects.extend(node.as_deref().map(told::node_subject));
+    let mut finding = given.finding(&DETECTOR, about, title, says)?;
+    finding.subjects.extend(node.as_deref().map(observed::node_subject));
     Some(finding)
 }

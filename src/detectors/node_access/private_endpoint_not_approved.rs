@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
-use crate::detectors::told::{Says, aks_named, aks_subject};
+use crate::detectors::observed::{Wording, aks_named, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Need, Outcome, Severity};
 use crate::facts::AzureKind;
 
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Approve the connection, or let AKS make it anew.",
         reference: "AKS: create a private cluster; use a private endpoint connection.",
     },
-    judge,
+    detect,
 };
 
 const ENDPOINTS: Need = Need {
@@ -39,22 +39,21 @@ const ENDPOINTS: Need = Need {
     },
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let broken =
-        cluster.azure.endpoints.iter().filter(|one| {
-            one.of_api && !one.status.is_empty() && !one.status.eq_ignore_ascii_case("approved")
-        });
+fn detect(cluster: &Cluster) -> Outcome {
+    let broken = cluster.azure.endpoints.iter().filter(|endpoint| {
+        endpoint.of_api && !endpoint.status.is_empty() && !endpoint.status.eq_ignore_ascii_case("approved")
+    });
     let findings = broken.filter_map(|endpoint| {
-        let mut told = common::unanswered_now(cluster).unwrap_or_default();
-        let failing = told.count > 0;
-        told.show_first([at(endpoint.place.as_ref()?, &format!("private endpoint {}", endpoint.name), &format!("connection state {} {}", endpoint.status, endpoint.description))]);
-        let said = if endpoint.description.is_empty() { String::new() } else { format!(" ({})", endpoint.description) };
-        let failures = if failing { format!(" Nodes or pods get no answer{}.", told.when()) } else { String::new() };
-        let says = Says {
+        let mut observed = common::unanswered_now(cluster).unwrap_or_default();
+        let failing = observed.count > 0;
+        observed.show_first([at(endpoint.place.as_ref()?, &format!("private endpoint {}", endpoint.name), &format!("connection state {} {}", endpoint.status, endpoint.description))]);
+        let message = if endpoint.description.is_empty() { String::new() } else { format!(" ({})", endpoint.description) };
+        let failures = if failing { format!(" Nodes or pods get no answer{}.", observed.when()) } else { String::new() };
+        let says = Wording {
             severity: Severity::Critical,
             confidence: Confidence::Confirmed,
             unit: if failing { "failed attempt" } else { "endpoint" },
-            cause: format!("The connection of private endpoint {} to the API server is {}{said}: nothing comes through it.{failures}", endpoint.name, endpoint.status),
+            cause: format!("The connection of private endpoint {} to the API server is {}{message}: nothing comes through it.{failures}", endpoint.name, endpoint.status),
             fix: "Approve the connection at the managed cluster; if it is disconnected, let AKS reconcile, which makes it anew.".to_owned(),
             commands: vec![
                 "az network private-endpoint-connection list --id CLUSTER_ID -o table".to_owned(),
@@ -63,7 +62,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             ],
             verify: vec!["az network private-endpoint list -g NODE_RESOURCE_GROUP --query \"[].privateLinkServiceConnections[].privateLinkServiceConnectionState.status\"   # Approved".to_owned()],
         };
-        let mut finding = told.finding(&DETECTOR, &endpoint.name, format!("The API server's private endpoint {} is {}", endpoint.name, endpoint.status), says)?;
+        let mut finding = observed.finding(&DETECTOR, &endpoint.name, format!("The API server's private endpoint {} is {}", endpoint.name, endpoint.status), says)?;
         finding.subjects.extend(aks_subject(cluster));
         Some(finding)
     });

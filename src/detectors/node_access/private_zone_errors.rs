@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
-use crate::detectors::told::{self, Says, aks_named, aks_subject};
+use crate::detectors::observed::{self, Wording, aks_named, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -19,14 +19,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Remove the link that is in the way, or grant the role; then let AKS reconcile.",
         reference: "AKS: private cluster, configure a private DNS zone.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all = told::signals(cluster, |key| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let all = observed::signals(cluster, |key| {
         (key.signal == Signal::PrivateZoneFailed).then(|| key.detail.to_string())
     });
-    let findings = all.into_iter().filter_map(|(what, told)| {
+    let findings = all.into_iter().filter_map(|(what, observed)| {
         let (title, cause, fix, command) = if what == "permission" {
             (
                 "The cluster's identity may not write the private DNS zone",
@@ -42,16 +42,16 @@ fn judge(cluster: &Cluster) -> Outcome {
                 "az network private-dns link vnet list -g GROUP -z ZONE -o table".to_owned(),
             )
         };
-        let says = Says {
+        let says = Wording {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "error",
-            cause: format!("{cause} Azure said so{}.", told.when()),
+            cause: format!("{cause} Azure said so{}.", observed.when()),
             fix: fix.to_owned(),
             commands: vec![command, format!("az aks update {}", aks_named(cluster))],
             verify: vec![format!("az aks show {} --query provisioningState   # Succeeded", aks_named(cluster))],
         };
-        let mut finding = told.finding(&DETECTOR, &what, title.to_owned(), says)?;
+        let mut finding = observed.finding(&DETECTOR, &what, title.to_owned(), says)?;
         finding.subjects.extend(aks_subject(cluster));
         Some(finding)
     });

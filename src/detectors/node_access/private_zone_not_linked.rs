@@ -6,7 +6,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, Zone, at};
 use crate::detectors::needs::{AKS, ZONES};
-use crate::detectors::told::{Says, aks_subject, capital};
+use crate::detectors::observed::{Wording, aks_subject, capital};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -29,10 +29,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Link the zone to the network of the DNS servers (hub) or of the nodes.",
         reference: "AKS: private cluster, hub and spoke with custom DNS.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let Some(aks) = cluster.azure.cluster() else { return Outcome::default() };
     if !aks.private {
         return Outcome {
@@ -48,10 +48,10 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     let zone_name = aks.private_fqdn.split_once('.').map_or("", |(_, zone)| zone).to_lowercase();
     let of_id = aks.private_zone.to_lowercase();
-    let own = cluster.azure.zones.iter().find(|zone| {
+    let ours = cluster.azure.zones.iter().find(|zone| {
         (!zone_name.is_empty() && zone.name == zone_name) || of_id.ends_with(&format!("/{}", zone.name))
     });
-    let Some(zone) = own.filter(|zone| zone.links_listed) else { return Outcome::default() };
+    let Some(zone) = ours.filter(|zone| zone.links_listed) else { return Outcome::default() };
     let node_networks: Vec<&str> =
         aks.subnets.iter().filter_map(|id| id.split_once("/subnets/")).map(|(network, _)| network).collect();
     // Who asks Azure's DNS: the nodes, or the servers that their network names.
@@ -80,7 +80,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     let linked = |id: &str| zone.links.iter().any(|(network, _)| network == id);
     let missing: Vec<String> =
-        wanted.iter().filter(|(id, _)| !linked(id)).map(|(_, shown)| shown.clone()).collect();
+        wanted.iter().filter(|(id, _)| !linked(id)).map(|(_, text)| text.clone()).collect();
     if missing.is_empty() {
         return Outcome::default();
     }
@@ -88,25 +88,25 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding> {
-    let failing = common::from_inside(cluster, |one| one.failure.of_dns() && !one.ended);
+    let failing = common::from_inside(cluster, |item| item.failure.of_dns() && !item.ended);
     let script = common::codes(cluster, |code, _| matches!(code, 52 | 53));
     let confirmed = failing.is_some() || script.is_some();
     // DNS servers may forward to a resolver that sees the zone: nodes that are ready show it.
-    let mild = crate::detectors::told::nodes_ready(cluster);
-    let mut told = failing.or(script).unwrap_or_default();
+    let mild = crate::detectors::observed::nodes_ready(cluster);
+    let mut observed = failing.or(script).unwrap_or_default();
     let links: Vec<&str> = zone.links.iter().map(|(id, _)| id.rsplit('/').next().unwrap_or(id)).collect();
     let linked = if links.is_empty() { "nothing".to_owned() } else { links.join(", ") };
-    told.show_first([at(
+    observed.show_first([at(
         zone.place.as_ref()?,
         &format!("private DNS zone {}", zone.name),
         &format!("linked to {linked}"),
     )]);
     let failures = if confirmed {
-        format!(" Look-ups of the API server's name fail{}.", told.when())
+        format!(" Look-ups of the API server's name fail{}.", observed.when())
     } else {
         " No failed look-up is in the bundle.".to_owned()
     };
-    let says = Says {
+    let says = Wording {
         severity: if confirmed {
             Severity::Critical
         } else if mild {
@@ -145,7 +145,7 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
         capital(&format!("private zone {}", zone.name)),
         missing.join(", ")
     );
-    let mut finding = told.finding(&DETECTOR, &zone.name, title, says)?;
+    let mut finding = observed.finding(&DETECTOR, &zone.name, title, says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)
 }

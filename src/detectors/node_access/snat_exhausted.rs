@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, POD_LOGS};
-use crate::detectors::told::{self, Says, Told, aks_named, listed};
+use crate::detectors::observed::{self, Observed, Wording, aks_named, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -21,16 +21,16 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Reuse connections; add outbound addresses and ports per node, or a NAT gateway; use private endpoints.",
         reference: "AKS: troubleshoot SNAT port exhaustion on AKS nodes; use a public Standard Load Balancer.",
     },
-    judge,
+    detect,
 };
 
 /// Ports per node that the load balancer gives by itself, by the number of nodes.
 const BY_SIZE: &[(u64, u64)] = &[(50, 1024), (100, 512), (200, 256), (400, 128), (800, 64), (1000, 32)];
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<(), Told> =
-        told::signals(cluster, |key| (key.signal == Signal::SnatExhausted).then_some(()));
-    let Some(told) = all.into_values().next() else { return Outcome::default() };
+fn detect(cluster: &Cluster) -> Outcome {
+    let all: BTreeMap<(), Observed> =
+        observed::signals(cluster, |key| (key.signal == Signal::SnatExhausted).then_some(()));
+    let Some(stated) = all.into_values().next() else { return Outcome::default() };
     let aks = cluster.azure.cluster();
     let gateway = aks.is_some_and(|aks| aks.outbound.contains("NATGateway"));
     let sum = aks.filter(|aks| aks.whole && !gateway).map(|aks| {
@@ -42,22 +42,23 @@ fn judge(cluster: &Cluster) -> Outcome {
         };
         format!(
             " {} has {ports} ports per node {how}, for each public destination, and {}.",
-            told::capital(&aks.shown()),
-            told::counted(aks.outbound_ids.len().max(1), "outbound address").replace("addresss", "addresses")
+            observed::capital(&aks.label()),
+            observed::counted(aks.outbound_ids.len().max(1), "outbound address")
+                .replace("addresss", "addresses")
         )
     });
-    let names: Vec<String> = told.pods.iter().map(crate::facts::Key::shown).collect();
+    let names: Vec<String> = stated.pods.iter().map(crate::facts::Key::label).collect();
     let who = if names.is_empty() {
         String::new()
     } else {
         format!(" ({})", listed(names.iter().map(String::as_str), 3))
     };
-    let often = told.count > 4;
-    let says = Says {
+    let often = stated.count > 4;
+    let says = Wording {
         severity: if often { Severity::Medium } else { Severity::Low },
         confidence: if often { Confidence::Likely } else { Confidence::Possible },
         unit: "failed connection",
-        cause: format!("Programs{who} found no source port for new connections{}: they open more connections to one destination than ports are free.{}", told.when(), sum.unwrap_or_default()),
+        cause: format!("Programs{who} found no source port for new connections{}: they open more connections to one destination than ports are free.{}", stated.when(), sum.unwrap_or_default()),
         fix: "Let the programs keep and reuse connections (pools, keep-alive). Give each node more ports, with more outbound addresses, or use a NAT gateway; reach Azure's own services by private endpoints, which take no ports. The number of nodes times ports per node must not exceed 64,000 for each outbound address.".to_owned(),
         commands: vec![
             "conntrack -L -p tcp 2>/dev/null | awk '/ESTABLISHED/ {print $6}' | sort | uniq -c | sort -rn | head   # on a node: who takes them".to_owned(),
@@ -65,13 +66,14 @@ fn judge(cluster: &Cluster) -> Outcome {
         ],
         verify: vec!["The load balancer's metric \"SNAT Connection Count\" with state Failed stays at 0".to_owned()],
     };
-    told.finding(
-        &DETECTOR,
-        "outbound",
-        "Connections to the outside fail for want of source ports (SNAT)".to_owned(),
-        says,
-    )
-    .into_iter()
-    .collect::<Vec<_>>()
-    .into()
+    stated
+        .finding(
+            &DETECTOR,
+            "outbound",
+            "Connections to the outside fail for want of source ports (SNAT)".to_owned(),
+            says,
+        )
+        .into_iter()
+        .collect::<Vec<_>>()
+        .into()
 }

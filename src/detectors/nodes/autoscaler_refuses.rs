@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::EVENTS;
-use crate::detectors::told::{self, Says, Told, aks_named, all_ready};
+use crate::detectors::observed::{self, Observed, Wording, aks_named, all_ready};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Raise the pool's maximum or the quota; allow other sizes or zones.",
         reference: "AKS: use the cluster autoscaler; troubleshoot cluster autoscaler.",
     },
-    judge,
+    detect,
 };
 
 /// Azure's codes and what they mean.
@@ -50,43 +50,44 @@ const CODES: &[(&str, &str, &str)] = &[
     ("SkuNotAvailable", "the machine size is not offered there", "Use another machine size or region."),
 ];
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
-    let errors: BTreeMap<String, Told> =
-        told::signals(cluster, |key| (key.signal == Signal::ScaleUpFailed).then(|| key.detail.to_string()));
-    for (code, told) in errors {
-        findings.extend(of_azure(cluster, &code, told));
+    let errors: BTreeMap<String, Observed> = observed::signals(cluster, |key| {
+        (key.signal == Signal::ScaleUpFailed).then(|| key.detail.to_string())
+    });
+    for (code, error) in errors {
+        findings.extend(of_azure(cluster, &code, error));
     }
-    let waiting = told::events(cluster, "NotTriggerScaleUp", |key, tally| {
+    let waiting = observed::events(cluster, "NotTriggerScaleUp", |key, tally| {
         if &*key.kind != "Pod" {
             return None;
         }
-        let words = tally.examples.as_slice().last().map_or("", |one| &*one.excerpt);
+        let words = tally.examples.as_slice().last().map_or("", |example| &*example.excerpt);
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
         let still = pod.is_none_or(|seen| &*seen.object.status.phase == "Pending");
         still.then(|| words.contains("max node group size reached"))
     });
-    for (at_maximum, told) in waiting {
-        if !all_ready(cluster, &told.pods) && !cluster.is_over(told.span) {
-            findings.extend(of_pods(cluster, at_maximum, told));
+    for (at_maximum, observed) in waiting {
+        if !all_ready(cluster, &observed.pods) && !cluster.is_over(observed.span) {
+            findings.extend(of_pods(cluster, at_maximum, observed));
         }
     }
     findings.into()
 }
 
-fn of_azure(cluster: &Cluster, code: &str, told: Told) -> Option<Finding> {
-    let passed = cluster.is_over(told.span);
-    let known = CODES.iter().find(|(own, ..)| *own == code);
+fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding> {
+    let passed = cluster.is_over(observed.span);
+    let known = CODES.iter().find(|(ours, ..)| *ours == code);
     let meaning =
         known.map_or("its groups of machines don't have the size that it set", |(_, meaning, _)| meaning);
     let fix = known.map_or("See in the activity log why the machines were not made.", |(.., fix)| fix);
-    let says = Says {
+    let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "error",
         cause: format!(
             "Nodes could not be added{}: {meaning}{}.",
-            told.when(),
+            observed.when(),
             if code.is_empty() { String::new() } else { format!(" ({code})") }
         ),
         fix: fix.to_owned(),
@@ -97,7 +98,7 @@ fn of_azure(cluster: &Cluster, code: &str, told: Told) -> Option<Finding> {
         ],
         verify: vec!["kubectl get nodes   # the new ones are there".to_owned()],
     };
-    told.finding(
+    observed.finding(
         &DETECTOR,
         if code.is_empty() { "sizes" } else { code },
         format!("Nodes can't be added: {meaning}"),
@@ -105,15 +106,15 @@ fn of_azure(cluster: &Cluster, code: &str, told: Told) -> Option<Finding> {
     )
 }
 
-fn of_pods(cluster: &Cluster, at_maximum: bool, told: Told) -> Option<Finding> {
-    let pods = told::counted(told.pods.len(), "pod");
-    let says = Says {
+fn of_pods(cluster: &Cluster, at_maximum: bool, given: Observed) -> Option<Finding> {
+    let pods = observed::counted(given.pods.len(), "pod");
+    let says = Wording {
         severity: Severity::Medium,
         confidence: if at_maximum { Confidence::Confirmed } else { Confidence::Likely },
         unit: "event",
         cause: format!(
             "{pods} waited for room{}, and the autoscaler added no node: {}.",
-            told.when(),
+            given.when(),
             if at_maximum {
                 "pools are at their maximum"
             } else {
@@ -140,5 +141,5 @@ fn of_pods(cluster: &Cluster, at_maximum: bool, told: Told) -> Option<Finding> {
     } else {
         format!("The autoscaler finds no pool for {pods} that wait for room")
     };
-    told.finding(&DETECTOR, if at_maximum { "maximum" } else { "pods" }, title, says)
+    given.finding(&DETECTOR, if at_maximum { "maximum" } else { "pods" }, title, says)
 }

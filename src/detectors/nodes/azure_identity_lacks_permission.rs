@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
-use crate::detectors::told::{self, Says, Told, aks_named, aks_subject};
+use crate::detectors::observed::{self, Observed, Wording, aks_named, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Grant the role on the scope that is named; renew the secret.",
         reference: "AKS: use a managed identity; update or rotate the credentials of a service principal.",
     },
-    judge,
+    detect,
 };
 
 /// What a code of the sign-in means.
@@ -33,32 +33,36 @@ const SIGN_IN: &[(&str, &str)] = &[
     ("AADSTS50076", "the account must confirm with a second factor"),
 ];
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<String, Told> = told::signals(cluster, |key| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let all: BTreeMap<String, Observed> = observed::signals(cluster, |key| {
         // One finding for an action, whatever the scopes.
         let mut words = key.detail.split(' ');
         let (code, action) = (words.next()?, words.next().unwrap_or_default());
         (key.signal == Signal::AzureRefused).then(|| format!("{code} {action}").trim().to_owned())
     });
-    all.into_iter().filter_map(|(what, told)| finding(cluster, &what, told)).collect::<Vec<_>>().into()
+    all.into_iter()
+        .filter_map(|(what, observed)| finding(cluster, &what, observed))
+        .collect::<Vec<_>>()
+        .into()
 }
 
-fn finding(cluster: &Cluster, what: &str, told: Told) -> Option<Finding> {
+fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding> {
     let (code, action) = what.split_once(' ').unwrap_or((what, ""));
-    let passed = cluster.is_over(told.span);
+    let passed = cluster.is_over(observed.span);
     let (severity, confidence) =
         if passed { (Severity::Low, Confidence::Possible) } else { (Severity::High, Confidence::Confirmed) };
-    let scope = told.details.iter().find_map(|detail| detail.split(' ').nth(2)).unwrap_or("SCOPE").to_owned();
+    let scope =
+        observed.details.iter().find_map(|detail| detail.split(' ').nth(2)).unwrap_or("SCOPE").to_owned();
     if code.starts_with("AADSTS") {
         let meaning = SIGN_IN
             .iter()
-            .find(|(own, _)| *own == code)
+            .find(|(ours, _)| *ours == code)
             .map_or("Entra ID refused the sign-in", |(_, meaning)| meaning);
-        let says = Says {
+        let says = Wording {
             severity,
             confidence,
             unit: "error",
-            cause: format!("Entra ID answered {code}{}: {meaning}.", told.when()),
+            cause: format!("Entra ID answered {code}{}: {meaning}.", observed.when()),
             fix: "Renew the secret of the service principal and give it to the cluster, or change the cluster to a managed identity, which has none.".to_owned(),
             commands: vec![
                 "az ad app credential reset --id APP_ID".to_owned(),
@@ -66,7 +70,7 @@ fn finding(cluster: &Cluster, what: &str, told: Told) -> Option<Finding> {
             ],
             verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
         };
-        let mut finding = told.finding(
+        let mut finding = observed.finding(
             &DETECTOR,
             what,
             format!("The cluster can't sign in to Azure: {meaning} ({code})"),
@@ -77,17 +81,21 @@ fn finding(cluster: &Cluster, what: &str, told: Told) -> Option<Finding> {
     }
     let does = if action.is_empty() { "an action that the line names".to_owned() } else { action.to_owned() };
     let role = if action.contains("Microsoft.Network") { "Network Contributor" } else { "ROLE" };
-    let says = Says {
+    let says = Wording {
         severity,
         confidence,
         unit: "error",
-        cause: format!("Azure refused {does}{}: the identity has no role that allows it on {}.", told.when(), if scope == "SCOPE" { "the resource that the line names" } else { &scope }),
+        cause: format!("Azure refused {does}{}: the identity has no role that allows it on {}.", observed.when(), if scope == "SCOPE" { "the resource that the line names" } else { &scope }),
         fix: "Grant the identity that the line names a role with that action, on the scope that it names: for subnets, route tables and public addresses outside the node resource group that is Network Contributor. It may take some minutes to hold.".to_owned(),
         commands: vec![format!("az role assignment create --assignee IDENTITY --role \"{role}\" --scope {}", shell(&scope))],
         verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
     };
-    let mut finding =
-        told.finding(&DETECTOR, what, format!("An identity may not do {does} in Azure ({code})"), says)?;
+    let mut finding = observed.finding(
+        &DETECTOR,
+        what,
+        format!("An identity may not do {does} in Azure ({code})"),
+        says,
+    )?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)
 }

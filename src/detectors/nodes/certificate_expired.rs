@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::cluster::reachability::{What, Who};
-use crate::detectors::told::{self, Says, Told, aks_named, capital, listed};
+use crate::detectors::observed::{self, Observed, Wording, aks_named, capital, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
 use crate::facts::{Failure, Signal, time};
 
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Rotate the cluster's certificates, then fetch kubeconfigs anew.",
         reference: "AKS: certificate rotation; troubleshoot Node Not Ready failures with expired certificates.",
     },
-    judge,
+    detect,
 };
 
 const TLS: Need = Need {
@@ -35,54 +35,54 @@ const TLS: Need = Need {
     why: "they tell which certificate is over",
     command: "openssl s_client -connect API_SERVER:443 </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates > certificate.txt",
     met: |cluster| {
-        told::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
+        observed::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
             .contains_key(&())
             || cluster.facts.nodes.certificates.iter().next().is_some()
-            || cluster.unreached.iter().any(|one| one.failure.of_tls())
+            || cluster.unreached.iter().any(|item| item.failure.of_tls())
             || crate::detectors::needs::has_node_logs(cluster)
     },
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
-    if let Some(told) =
-        told::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
+    if let Some(given) =
+        observed::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
             .remove(&())
     {
-        findings.extend(of_kubelets(cluster, told));
+        findings.extend(of_kubelets(cluster, given));
     }
-    let expired = told::attempts(cluster, |one| {
-        let kind = match (&one.who, &one.what) {
+    let expired = observed::attempts(cluster, |attempt| {
+        let kind = match (&attempt.who, &attempt.what) {
             (Who::Client, _) => "client",
             (_, What::ApiServer) => "api-server",
             (_, What::Kubelet) => "kubelet",
             (Who::ControlPlane, _) => "webhook",
             _ => "other",
         };
-        (one.failure == Failure::TlsExpired).then_some(kind)
+        (attempt.failure == Failure::TlsExpired).then_some(kind)
     });
-    for (kind, told) in expired {
-        findings.extend(of_connections(cluster, kind, told));
+    for (kind, observed) in expired {
+        findings.extend(of_connections(cluster, kind, observed));
     }
-    findings.extend(shown(cluster));
+    findings.extend(presented_certificates(cluster));
     findings.into()
 }
 
-fn of_kubelets(cluster: &Cluster, told: Told) -> Option<Finding> {
-    let nodes = listed(told.nodes.iter().map(String::as_str), 3);
+fn of_kubelets(cluster: &Cluster, given: Observed) -> Option<Finding> {
+    let nodes = listed(given.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "a node".to_owned() } else { format!("node {nodes}") };
     // Said once at the start: that nothing follows in the log proves nothing, a node that reports does.
-    let over = told::recovered(cluster, &told.nodes);
-    let says = Says {
+    let over = observed::recovered(cluster, &given.nodes);
+    let says = Wording {
         severity: if over { Severity::Low } else { Severity::Critical },
         confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
         unit: "line",
-        cause: format!("The kubelet of {whose} says that its client certificate is over{}: the API server does not take its reports any more.", told.when()),
+        cause: format!("The kubelet of {whose} says that its client certificate is over{}: the API server does not take its reports any more.", given.when()),
         fix: "Rotate the cluster's certificates; all nodes are made anew by that. Upgrading the node image alone does not renew them.".to_owned(),
         commands: vec![format!("az aks rotate-certs {}", aks_named(cluster)), format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster))],
         verify: vec!["kubectl get nodes   # Ready".to_owned()],
     };
-    told.finding(
+    given.finding(
         &DETECTOR,
         "kubelet-client",
         format!(
@@ -93,13 +93,13 @@ fn of_kubelets(cluster: &Cluster, told: Told) -> Option<Finding> {
     )
 }
 
-fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Option<Finding> {
+fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed) -> Option<Finding> {
     // The words stand in a line only once; the dates are in them.
-    let dates = told.evidence.iter().find_map(|one| {
-        let (_, rest) = one.excerpt.split_once("current time ")?;
+    let dates = observed.evidence.iter().find_map(|item| {
+        let (_, rest) = item.excerpt.split_once("current time ")?;
         Some(rest.trim_end_matches(['"', '\'', '.']).split('"').next()?.to_owned())
     });
-    let over = cluster.is_over(told.span);
+    let over = cluster.is_over(observed.span);
     let (severity, confidence) = match (kind, over) {
         ("other", _) => (Severity::Low, Confidence::Possible),
         (_, true) => (Severity::Medium, Confidence::Possible),
@@ -122,16 +122,16 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Opti
             "Compare the clock of who complains with the dates. If the clock is right, rotate the cluster's certificates, then fetch kubeconfigs anew."
         }
     };
-    told.hosts.remove("");
-    let says = Says {
+    observed.hosts.remove("");
+    let says = Wording {
         severity,
         confidence,
         unit: "failed attempt",
         cause: format!(
             "{}{} failed{}, because a certificate is expired or not yet valid.{dated}",
             capital(what),
-            told.reached_for_in_brackets(),
-            told.when()
+            observed.reached_for_in_brackets(),
+            observed.when()
         ),
         fix: fix.to_owned(),
         commands: match kind {
@@ -143,28 +143,25 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut told: Told) -> Opti
         },
         verify: vec![format!(
             "openssl s_client -connect {}:443 </dev/null 2>/dev/null | openssl x509 -noout -dates",
-            told.hosts.iter().next().map_or("HOST", String::as_str)
+            observed.hosts.iter().next().map_or("HOST", String::as_str)
         )],
     };
     let title = format!("A certificate is expired: {what} fail");
-    told.finding(&DETECTOR, kind, title, says)
+    observed.finding(&DETECTOR, kind, title, says)
 }
 
 /// Certificates that somebody saved, and whose end is over at the time of the bundle.
-fn shown(cluster: &Cluster) -> Vec<Finding> {
+fn presented_certificates(cluster: &Cluster) -> Vec<Finding> {
     let Some(now) = cluster.anchor else { return Vec::new() };
-    let over = cluster
-        .facts
-        .nodes
-        .certificates
-        .iter()
-        .filter_map(|(place, one)| Some((place, one, one.not_after.filter(|end| *end < now)?)));
-    let findings = over.filter_map(|(place, one, end)| {
-        let whose = if one.whose.is_empty() { one.subject.to_string() } else { one.whose.to_string() };
+    let over = cluster.facts.nodes.certificates.iter().filter_map(|(place, certificate)| {
+        Some((place, certificate, certificate.not_after.filter(|end| *end < now)?))
+    });
+    let findings = over.filter_map(|(place, item, end)| {
+        let whose = if item.whose.is_empty() { item.subject.to_string() } else { item.whose.to_string() };
         let whose = if whose.is_empty() { place.source.to_string() } else { whose };
-        let mut told = Told { count: 1, ..Told::default() };
-        told.show_first([at(place, &format!("certificate {whose}"), &format!("notAfter {}", time::show(end)))]);
-        let says = Says {
+        let mut observed = Observed { count: 1, ..Observed::default() };
+        observed.show_first([at(place, &format!("certificate {whose}"), &format!("notAfter {}", time::show(end)))]);
+        let says = Wording {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "certificate",
@@ -173,7 +170,7 @@ fn shown(cluster: &Cluster) -> Vec<Finding> {
             commands: vec![format!("az aks rotate-certs {}   # the cluster's own", aks_named(cluster))],
             verify: vec!["openssl x509 -noout -dates -in CERTIFICATE".to_owned()],
         };
-        told.finding(&DETECTOR, &whose, format!("The certificate of {whose} ended at {}", time::show(end)), says)
+        observed.finding(&DETECTOR, &whose, format!("The certificate of {whose} ended at {}", time::show(end)), says)
     });
     findings.collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODES;
-use crate::detectors::told::{self, Says, Told, counted, listed};
+use crate::detectors::observed::{self, Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
 use crate::facts::{Condition, Node, Signal, time};
@@ -28,16 +28,19 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "All at once: the network or the API server. Single ones: what the reason says; restart or reimage the machine.",
         reference: "AKS: basic troubleshooting of Node Not Ready failures; node auto-repair.",
     },
-    judge,
+    detect,
 };
 
 /// Why a node is not ready: a kind to group by, and words.
 fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
     let message = &*ready.message;
     let has = |words: &str| message.contains(words);
-    let pressure =
-        node.status.conditions.iter().find(|one| one.r#type.ends_with("Pressure") && &*one.status == "True");
-    let (kind, shown) = match () {
+    let pressure = node
+        .status
+        .conditions
+        .iter()
+        .find(|condition| condition.r#type.ends_with("Pressure") && &*condition.status == "True");
+    let (kind, text) = match () {
         () if &*ready.status == "Unknown" || has("stopped posting node status") => (
             "silent",
             "the kubelet reports no more: the machine is down, has no way to the API server, or its certificate is over",
@@ -52,25 +55,25 @@ fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
         () if pressure.is_some() => ("pressure", "the node is short of memory, disk or process ids"),
         () => ("other", "for a reason that the bundle does not tell"),
     };
-    let words = pressure.filter(|_| kind == "pressure").map_or(message, |one| &*one.message);
-    (kind, if words.is_empty() { shown.to_owned() } else { format!("{shown} ({words})") })
+    let words = pressure.filter(|_| kind == "pressure").map_or(message, |item| &*item.message);
+    (kind, if words.is_empty() { text.to_owned() } else { format!("{text} ({words})") })
 }
 
 /// How young a node may be that still starts, in microseconds.
 const STARTING: i64 = 10 * 60 * 1_000_000;
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let nodes = &cluster.facts.objects.nodes;
     let known = nodes.iter().filter(|(_, seen)| seen.object.ready().is_some()).count();
-    let mut groups: BTreeMap<(&'static str, bool), (Told, String)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&'static str, bool), (Observed, String)> = BTreeMap::new();
     for (key, seen) in nodes.iter() {
         let node = &seen.object;
         let Some(ready) = node
             .status
             .conditions
             .iter()
-            .find(|one| &*one.r#type == "Ready")
-            .filter(|one| &*one.status != "True")
+            .find(|condition| &*condition.r#type == "Ready")
+            .filter(|condition| &*condition.status != "True")
         else {
             continue;
         };
@@ -79,23 +82,23 @@ fn judge(cluster: &Cluster) -> Outcome {
         // A node that starts says what it waits for; one that went silent had started.
         let young = made.zip(cluster.anchor).is_some_and(|(made, now)| now - made < STARTING && now >= made);
         let starting = young && kind != "silent";
-        let (told, shown) = groups.entry((kind, starting)).or_insert_with(|| (Told::default(), words));
-        told.count += 1;
-        told.nodes.insert(key.name.to_string());
+        let (observed, text) = groups.entry((kind, starting)).or_insert_with(|| (Observed::default(), words));
+        observed.count += 1;
+        observed.nodes.insert(key.name.to_string());
         let since = ready.last_transition_time.0;
-        told.span = time::joined(told.span, since.map(|at| (at, at)));
-        told.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|mut place| {
+        observed.span = time::joined(observed.span, since.map(|at| (at, at)));
+        observed.evidence.extend(seen.evidence("Node", key).into_iter().take(1).map(|mut place| {
             place.excerpt =
                 excerpt(format!("Ready is {}: {} {}", ready.status, ready.reason, ready.message).as_bytes());
             place
         }));
-        let _ = shown;
+        let _ = text;
     }
-    let down: usize = groups.values().map(|(told, _)| told.nodes.len()).sum();
+    let down: usize = groups.values().map(|(group, _)| group.nodes.len()).sum();
     groups
         .into_iter()
-        .filter_map(|((kind, starting), (told, shown))| {
-            finding(cluster, kind, starting, &shown, told, down, known)
+        .filter_map(|((kind, starting), (observed, group))| {
+            finding(cluster, kind, starting, &group, observed, down, known)
         })
         .collect::<Vec<_>>()
         .into()
@@ -106,24 +109,24 @@ fn finding(
     kind: &str,
     starting: bool,
     why: &str,
-    mut told: Told,
+    mut given: Observed,
     down: usize,
     all: usize,
 ) -> Option<Finding> {
-    let names = listed(told.nodes.iter().map(String::as_str), 3);
-    let count = told.nodes.len();
+    let names = listed(given.nodes.iter().map(String::as_str), 3);
+    let count = given.nodes.len();
     let most = down * 2 > all;
     let severity = match (starting, most && all > 1) {
         (true, _) => Severity::Low,
         (false, true) => Severity::Critical,
         (false, false) => Severity::High,
     };
-    let struggling = told::signals(cluster, |key| {
-        (key.signal == Signal::NodeStruggles && told.nodes.contains(&*key.node)).then_some(())
+    let struggling = observed::signals(cluster, |key| {
+        (key.signal == Signal::NodeStruggles && given.nodes.contains(&*key.node)).then_some(())
     })
     .remove(&());
     if let Some(more) = struggling {
-        told.evidence.extend(more.evidence);
+        given.evidence.extend(more.evidence);
     }
     let together = if down == all && all > 1 {
         " No node of the cluster is ready: what they share is at fault, their way to the API server (network, DNS, firewall, certificate) first of all."
@@ -132,11 +135,11 @@ fn finding(
     } else {
         ""
     };
-    let repair = ["NodeRebootStart", "NodeReimageStart", "NodeRedeployStart"]
-        .iter()
-        .any(|reason| cluster.facts.events.of_reason(reason).any(|(key, _)| told.nodes.contains(&*key.name)));
+    let repair = ["NodeRebootStart", "NodeReimageStart", "NodeRedeployStart"].iter().any(|reason| {
+        cluster.facts.events.of_reason(reason).any(|(key, _)| given.nodes.contains(&*key.name))
+    });
     let repaired = if repair { " AKS tries to repair: events tell of a reboot or reimage." } else { "" };
-    let since = told.span.map_or_else(String::new, |(first, _)| format!(" since {}", time::show(first)));
+    let since = given.span.map_or_else(String::new, |(first, _)| format!(" since {}", time::show(first)));
     let fix = match kind {
         "silent" => {
             "See in Azure whether the machine runs. If several went silent at once, find what they share: route, security group, firewall, DNS, certificates. Single ones: restart, then reimage the machine."
@@ -150,13 +153,13 @@ fn finding(
         "pressure" => "See what the node is short of; set requests and limits, or give it more.",
         _ => "Describe the node and read its kubelet's journal.",
     };
-    let first = told.nodes.iter().next().cloned().unwrap_or_default();
-    let says = Says {
+    let first = given.nodes.iter().next().cloned().unwrap_or_default();
+    let says = Wording {
         severity,
         confidence: Confidence::Confirmed,
         unit: "node",
         cause: if starting {
-            format!("{} ({names}) is younger than ten minutes and not ready yet: {why}. That is normal while a node starts.", told::capital(&counted(count, "node")))
+            format!("{} ({names}) is younger than ten minutes and not ready yet: {why}. That is normal while a node starts.", observed::capital(&counted(count, "node")))
         } else {
             format!("{count} of {all} nodes not ready{since} ({names}): {why}.{together}{repaired}")
         },
@@ -169,5 +172,5 @@ fn finding(
     };
     let short = why.split([':', '(']).next().unwrap_or(why).trim();
     let title = format!("{count} of {all} nodes not ready ({names}): {short}");
-    told.finding(&DETECTOR, if starting { "starting" } else { kind }, title, says)
+    given.finding(&DETECTOR, if starting { "starting" } else { kind }, title, says)
 }

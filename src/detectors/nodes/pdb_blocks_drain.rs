@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::detectors::told::{self, Says, Told, subject};
+use crate::detectors::observed::{self, Observed, Wording, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity, shell};
 use crate::facts::{IntOrString, Key, PodDisruptionBudget, Signal};
 
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Run one replica more, or relax the budget.",
         reference: "AKS: UnsatisfiablePDB; cluster upgrade fails with Too Many Requests. Kubernetes: specifying a disruption budget.",
     },
-    judge,
+    detect,
 };
 
 const BUDGETS: Need = Need {
@@ -53,9 +53,9 @@ fn never(budget: &PodDisruptionBudget) -> Option<String> {
     (least >= expected).then(|| format!("minAvailable is {least}, and it counts {expected} pods"))
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let refused: BTreeMap<(), Told> =
-        told::signals(cluster, |key| (key.signal == Signal::DrainBlocked).then_some(()));
+fn detect(cluster: &Cluster) -> Outcome {
+    let refused: BTreeMap<(), Observed> =
+        observed::signals(cluster, |key| (key.signal == Signal::DrainBlocked).then_some(()));
     let refused = refused.into_values().next();
     let none: Vec<(&Key, &crate::facts::Seen<PodDisruptionBudget>)> = cluster
         .facts
@@ -67,8 +67,8 @@ fn judge(cluster: &Cluster) -> Outcome {
         })
         .collect();
     let mut findings: Vec<Finding> = Vec::new();
-    if let Some(told) = refused {
-        findings.extend(drain(cluster, told, &none));
+    if let Some(observed) = refused {
+        findings.extend(drain(cluster, observed, &none));
     } else {
         findings.extend(none.iter().filter_map(|(key, seen)| risk(key, seen, &never(&seen.object)?)));
     }
@@ -77,34 +77,34 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 fn drain(
     cluster: &Cluster,
-    mut told: Told,
+    mut given: Observed,
     none: &[(&Key, &crate::facts::Seen<PodDisruptionBudget>)],
 ) -> Option<Finding> {
-    let passed = cluster.is_over(told.span) && none.is_empty();
-    let named: Vec<String> = none.iter().map(|(key, _)| key.shown()).collect();
+    let passed = cluster.is_over(given.span) && none.is_empty();
+    let named: Vec<String> = none.iter().map(|(key, _)| key.label()).collect();
     let places: Vec<_> = none
         .iter()
         .take(2)
         .filter_map(|(key, seen)| seen.evidence("PodDisruptionBudget", key).into_iter().next())
         .collect();
-    told.evidence.extend(places);
-    let pods = told::listed(told.details.iter().map(String::as_str), 3);
+    given.evidence.extend(places);
+    let pods = observed::listed(given.details.iter().map(String::as_str), 3);
     let of = if pods.is_empty() { String::new() } else { format!(" of {pods}") };
     let by = if named.is_empty() {
         " The budgets are not in the bundle, or allow evictions by now.".to_owned()
     } else {
-        format!(" Budgets that allow none now: {}.", told::listed(named.iter().map(String::as_str), 4))
+        format!(" Budgets that allow none now: {}.", observed::listed(named.iter().map(String::as_str), 4))
     };
     let first = none.first().map(|(key, _)| (*key).clone());
     let target = first.as_ref().map_or_else(
         || "BUDGET -n NAMESPACE".to_owned(),
         |key| format!("{} -n {}", shell(&key.name), shell(&key.namespace)),
     );
-    let says = Says {
+    let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else if none.is_empty() { Confidence::Likely } else { Confidence::Confirmed },
         unit: "refused eviction",
-        cause: format!("Evictions{of} were refused{}, because a disruption budget would be broken: the node can't be drained, and an upgrade or a scale-down waits or fails.{by}", told.when()),
+        cause: format!("Evictions{of} were refused{}, because a disruption budget would be broken: the node can't be drained, and an upgrade or a scale-down waits or fails.{by}", given.when()),
         fix: "Let the workload run one replica more than the budget asks for, or mend its pods that are not ready; else relax the budget for the time of the upgrade, and keep a copy.".to_owned(),
         commands: vec![
             "kubectl get poddisruptionbudgets -A".to_owned(),
@@ -121,25 +121,26 @@ fn drain(
             if named.is_empty() {
                 String::new()
             } else {
-                format!(": {}", told::listed(named.iter().map(String::as_str), 2))
+                format!(": {}", observed::listed(named.iter().map(String::as_str), 2))
             }
         )
     };
-    let mut finding = told.finding(&DETECTOR, "evictions", title, says)?;
+    let mut finding = given.finding(&DETECTOR, "evictions", title, says)?;
     finding.subjects.extend(none.iter().take(20).map(|(key, _)| subject("PodDisruptionBudget", key)));
     Some(finding)
 }
 
 fn risk(key: &Key, seen: &crate::facts::Seen<PodDisruptionBudget>, why: &str) -> Option<Finding> {
-    let told = Told { count: 1, evidence: seen.evidence("PodDisruptionBudget", key), ..Told::default() };
+    let observed =
+        Observed { count: 1, evidence: seen.evidence("PodDisruptionBudget", key), ..Observed::default() };
     let target = format!("{} -n {}", shell(&key.name), shell(&key.namespace));
-    let says = Says {
+    let says = Wording {
         severity: Severity::Low,
         confidence: Confidence::Likely,
         unit: "budget",
         cause: format!(
             "The budget {} can never allow an eviction: {why}. The next upgrade of its nodes will wait for it and fail. No refused eviction is in the bundle.",
-            key.shown()
+            key.label()
         ),
         fix: "Run one replica more than the budget asks for, or let it allow one pod to be missing."
             .to_owned(),
@@ -148,10 +149,10 @@ fn risk(key: &Key, seen: &crate::facts::Seen<PodDisruptionBudget>, why: &str) ->
         )],
         verify: vec![format!("kubectl get pdb {target}   # ALLOWED DISRUPTIONS is not 0")],
     };
-    let mut finding = told.finding(
+    let mut finding = observed.finding(
         &DETECTOR,
-        &key.shown(),
-        format!("Disruption budget {} can never let a pod go: {why}", key.shown()),
+        &key.label(),
+        format!("Disruption budget {} can never let a pod go: {why}", key.label()),
         says,
     )?;
     finding.subjects.push(subject("PodDisruptionBudget", key));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::cluster::service::{Why, why_not_ready};
 use crate::detectors::needs::PODS;
-use crate::detectors::told::{Says, Told, counted, listed};
+use crate::detectors::observed::{Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
 use crate::facts::Key;
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "As the condition says: requests, limits of nodes, taints, selectors, zones; or more nodes.",
         reference: "AKS: troubleshoot pod scheduler errors. Kubernetes: assigning pods to nodes.",
     },
-    judge,
+    detect,
 };
 
 /// Conditions: words of the scheduler, what they mean, what to do.
@@ -77,8 +77,8 @@ fn named(message: &str) -> Vec<usize> {
     found.map(|(at, _)| at).collect()
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut groups: BTreeMap<Vec<usize>, (Told, String)> = BTreeMap::new();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut groups: BTreeMap<Vec<usize>, (Observed, String)> = BTreeMap::new();
     for (key, seen) in
         cluster.facts.objects.pods.iter().filter(|(_, seen)| &*seen.object.status.phase == "Pending")
     {
@@ -88,10 +88,10 @@ fn judge(cluster: &Cluster) -> Outcome {
         if message.is_empty() {
             continue;
         }
-        let (told, words) = groups.entry(named(&message)).or_default();
-        told.count += 1;
-        told.pods.insert(key.clone());
-        told.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
+        let (observed, words) = groups.entry(named(&message)).or_default();
+        observed.count += 1;
+        observed.pods.insert(key.clone());
+        observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
             place.excerpt = excerpt(message.as_bytes());
             place
         }));
@@ -101,25 +101,25 @@ fn judge(cluster: &Cluster) -> Outcome {
     }
     groups
         .into_iter()
-        .filter_map(|(conditions, (told, words))| finding(&conditions, &words, told))
+        .filter_map(|(conditions, (group, words))| finding(&conditions, &words, group))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(conditions: &[usize], words: &str, told: Told) -> Option<Finding> {
+fn finding(conditions: &[usize], words: &str, observed: Observed) -> Option<Finding> {
     let known: Vec<&(&str, &str, &str)> = conditions.iter().filter_map(|at| CONDITIONS.get(*at)).collect();
     let meaning = known.iter().map(|(_, meaning, _)| *meaning).collect::<Vec<_>>().join("; ");
     let meaning = if meaning.is_empty() { words.to_owned() } else { meaning };
     let fix = known.iter().map(|(.., fix)| *fix).collect::<Vec<_>>().join(" ");
-    let pods: Vec<String> = told.pods.iter().map(Key::shown).collect();
-    let first = told.pods.iter().next().cloned()?;
-    let says = Says {
-        severity: if told.pods.len() > 5 { Severity::High } else { Severity::Medium },
+    let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
+    let first = observed.pods.iter().next().cloned()?;
+    let says = Wording {
+        severity: if observed.pods.len() > 5 { Severity::High } else { Severity::Medium },
         confidence: Confidence::Confirmed,
         unit: "pod",
         cause: format!(
             "No node takes {} ({}): {meaning}. The scheduler says: {}",
-            counted(told.pods.len(), "pod"),
+            counted(observed.pods.len(), "pod"),
             listed(pods.iter().map(String::as_str), 3),
             excerpt(words.as_bytes())
         ),
@@ -133,13 +133,13 @@ fn finding(conditions: &[usize], words: &str, told: Told) -> Option<Finding> {
         ],
     };
     let about = known.iter().map(|(words, ..)| *words).collect::<Vec<_>>().join(" ");
-    let about = if about.is_empty() { first.shown() } else { about };
-    told.finding(
+    let about = if about.is_empty() { first.label() } else { about };
+    observed.finding(
         &DETECTOR,
         &about,
         format!(
             "No node takes {}: {}",
-            if pods.len() == 1 { format!("pod {}", first.shown()) } else { counted(pods.len(), "pod") },
+            if pods.len() == 1 { format!("pod {}", first.label()) } else { counted(pods.len(), "pod") },
             crate::evidence::excerpt(meaning.as_bytes())
         ),
         says,

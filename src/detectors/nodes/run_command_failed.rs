@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
-use crate::detectors::told::{self, Says, Told, aks_named};
+use crate::detectors::observed::{self, Observed, Wording, aks_named};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -21,30 +21,30 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Give the pod a node, leave namespace aks-command out of policies, grant the actions.",
         reference: "AKS: resolve az aks command invoke failures.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let all: BTreeMap<String, Told> = told::signals(cluster, |key| {
+fn detect(cluster: &Cluster) -> Outcome {
+    let all: BTreeMap<String, Observed> = observed::signals(cluster, |key| {
         (key.signal == Signal::RunCommandFailed).then(|| key.detail.to_string())
     });
-    let findings = all.into_iter().filter_map(|(code, told)| {
+    let findings = all.into_iter().filter_map(|(code, observed)| {
         let slow = code == "KubernetesPerformanceError";
         let (why, fix) = if slow {
             ("its pod did not start within 30 seconds: no node took it, or its image came too late", "See why the pod in namespace aks-command does not start: nodes that are not ready or full, taints on all Linux nodes, the registry mcr.microsoft.com.")
         } else {
             ("the API server refused what Azure asked it for, such as the pod in namespace aks-command: an admission policy or a webhook said no, or did not answer", "Read what the message says of admission; leave namespace aks-command out of Gatekeeper's and Azure Policy's constraints.")
         };
-        let says = Says {
+        let says = Wording {
             severity: Severity::Medium,
             confidence: Confidence::Confirmed,
             unit: "error",
-            cause: format!("az aks command invoke ended with {code}{}: {why}.", told.when()),
+            cause: format!("az aks command invoke ended with {code}{}: {why}.", observed.when()),
             fix: fix.to_owned(),
             commands: vec!["kubectl get pods,events -n aks-command".to_owned()],
             verify: vec![format!("az aks command invoke {} --command \"kubectl get nodes\"", aks_named(cluster))],
         };
-        told.finding(&DETECTOR, &code, format!("az aks command invoke fails ({code})"), says)
+        observed.finding(&DETECTOR, &code, format!("az aks command invoke fails ({code})"), says)
     });
     findings.collect::<Vec<_>>().into()
 }

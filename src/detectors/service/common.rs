@@ -96,16 +96,19 @@ pub(super) fn port_shown(port: &PortState) -> String {
 
 /// The ports that pods declare, for people.
 pub(super) fn declared(port: &PortState) -> String {
-    let shown = port.declared.iter().map(|(number, protocol, name)| {
+    let text = port.declared.iter().map(|(number, protocol, name)| {
         let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
         format!("{number}/{}{name}", protocol.name())
     });
-    shown.collect::<Vec<_>>().join(", ")
+    text.collect::<Vec<_>>().join(", ")
 }
 
 /// One finding for each fault of a kind.
-pub(super) fn each(cluster: &Cluster, one: impl Fn(&Key, &State, &Fault) -> Option<Finding>) -> Vec<Finding> {
-    cluster.services.faults().filter_map(|(key, state, fault)| one(key, state, fault)).collect()
+pub(super) fn each(
+    cluster: &Cluster,
+    item: impl Fn(&Key, &State, &Fault) -> Option<Finding>,
+) -> Vec<Finding> {
+    cluster.services.faults().filter_map(|(key, state, fault)| item(key, state, fault)).collect()
 }
 
 /// Whether the endpoints of the bundle agree that nothing is there.

@@ -29,7 +29,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let the application listen on 0.0.0.0 and on the port that the probe and the service use.",
         reference: "Kubernetes: configure probes. AKS: troubleshoot network problems, service not accessible.",
     },
-    judge,
+    detect,
 };
 
 const EVENTS: Need = Need {
@@ -53,8 +53,11 @@ fn refused_port(text: &str) -> Option<u16> {
 fn refused_probes(cluster: &Cluster) -> impl Iterator<Item = (&EventKey, &EventTally, u16, &Evidence)> {
     let events = cluster.facts.events.of_reason("Unhealthy").filter(|(key, _)| &*key.kind == "Pod");
     events.filter_map(|(key, tally)| {
-        let found =
-            tally.examples.as_slice().iter().find_map(|one| Some((refused_port(&one.excerpt)?, one)))?;
+        let found = tally
+            .examples
+            .as_slice()
+            .iter()
+            .find_map(|example| Some((refused_port(&example.excerpt)?, example)))?;
         Some((key, tally, found.0, found.1))
     })
 }
@@ -95,36 +98,38 @@ impl<'a> Refusals<'a> {
 }
 
 #[derive(Default)]
-struct Refused {
+struct RefusedProbes {
     pods: Vec<Key>,
     count: u64,
     span: Option<(i64, i64)>,
     evidence: Vec<Evidence>,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     // Copies of a pod are one finding: by owner and port.
-    let mut found: BTreeMap<(String, u16), Refused> = BTreeMap::new();
+    let mut found: BTreeMap<(String, u16), RefusedProbes> = BTreeMap::new();
     for (event, tally, port, evidence) in refused_probes(cluster) {
         let Some(seen) = cluster.facts.objects.pods.get(&event.namespace, &event.name) else { continue };
         let pod = &seen.object;
-        let ready = pod.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True");
+        let ready = pod
+            .status
+            .conditions
+            .iter()
+            .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "True");
         let runs = !pod.status.container_statuses.is_empty()
-            && pod
-                .status
-                .container_statuses
-                .iter()
-                .all(|one| one.state.waiting.is_none() && one.state.terminated.is_none());
+            && pod.status.container_statuses.iter().all(|container_status| {
+                container_status.state.waiting.is_none() && container_status.state.terminated.is_none()
+            });
         if ready || !runs || pod.ended() || !pod.metadata.deletion_timestamp.is_empty() {
             continue;
         }
         let owner = pod.metadata.owner_references.first();
         let owner = owner.map_or_else(|| event.name.to_string(), |owner| owner.name.to_string());
-        let one = found.entry((format!("{}/{owner}", event.namespace), port)).or_default();
-        one.pods.push(Key::new(&*event.namespace, &*event.name));
-        one.count += tally.count.max(1);
-        one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
-        one.evidence.push(evidence.clone());
+        let item = found.entry((format!("{}/{owner}", event.namespace), port)).or_default();
+        item.pods.push(Key::new(&*event.namespace, &*event.name));
+        item.count += tally.count.max(1);
+        item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
+        item.evidence.push(evidence.clone());
     }
     found
         .into_iter()
@@ -133,11 +138,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         .into()
 }
 
-fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: Refused) -> Option<Finding> {
+fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes) -> Option<Finding> {
     refused.evidence.truncate(EXAMPLES);
     let first = refused.pods.first()?.clone();
     let pods = if refused.pods.len() == 1 {
-        format!("Pod {}", first.shown())
+        format!("Pod {}", first.label())
     } else {
         format!("{} pods of {owner}", refused.pods.len())
     };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
-use crate::detectors::told::{Says, Told};
+use crate::detectors::observed::{Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity, shell};
 use crate::facts::{Ingress, IngressBackend, Key};
 
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "See what is wrong with the service; correct the name in the ingress.",
         reference: "Kubernetes: ingress. AKS: troubleshoot connection issues to an app that's hosted in an AKS cluster.",
     },
-    judge,
+    detect,
 };
 
 const INGRESSES: Need = Need {
@@ -44,7 +44,7 @@ fn backends(ingress: &Ingress) -> BTreeSet<String> {
         .collect()
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let objects = &cluster.facts.objects;
     let known: BTreeSet<&str> = objects.services.iter().map(|(key, _)| &*key.namespace).collect();
     let mut broken: BTreeMap<Key, (Vec<Key>, bool, bool)> = BTreeMap::new();
@@ -97,22 +97,22 @@ fn finding(
 ) -> Option<Finding> {
     let first = ingresses.first()?;
     let seen = cluster.facts.objects.ingresses.get(&first.namespace, &first.name)?;
-    let mut told = Told { count: ingresses.len() as u64, ..Told::default() };
-    told.show_first(common::at(
+    let mut given = Observed { count: ingresses.len() as u64, ..Observed::default() };
+    given.show_first(common::at(
         seen.evidence("Ingress", first),
         &format!("leads to service {}", service.name),
     ));
-    told.evidence.extend(common::service_at(cluster, service, "no ready endpoint"));
-    let names: Vec<String> = ingresses.iter().map(Key::shown).collect();
+    given.evidence.extend(common::service_at(cluster, service, "no ready endpoint"));
+    let names: Vec<String> = ingresses.iter().map(Key::label).collect();
     let why = if missing { "does not exist in its namespace" } else { "has no ready pod" };
-    let says = Says {
+    let says = Wording {
         severity: Severity::High,
         confidence: if sure { Confidence::Confirmed } else { Confidence::Likely },
         unit: "ingress",
         cause: format!(
             "Ingress {} hands requests to service {}, which {why}: clients get 502 or 503.",
-            crate::detectors::told::listed(names.iter().map(String::as_str), 3),
-            service.shown()
+            crate::detectors::observed::listed(names.iter().map(String::as_str), 3),
+            service.label()
         ),
         fix: if missing {
             "Correct the service's name in the ingress, or make the service.".to_owned()
@@ -132,10 +132,10 @@ fn finding(
             common::named(first)
         )],
     };
-    let mut finding = told.finding(
+    let mut finding = given.finding(
         &DETECTOR,
-        &service.shown(),
-        format!("Ingress {} leads to no pod: service {} {why}", first.shown(), service.shown()),
+        &service.label(),
+        format!("Ingress {} leads to no pod: service {} {why}", first.label(), service.label()),
         says,
     )?;
     finding.subjects.push(common::subject("Service", service));

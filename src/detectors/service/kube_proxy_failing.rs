@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "See what iptables complains of; raise the limit of connections, or find who opens so many.",
         reference: "AKS: configure kube-proxy; customise node configuration (netfilter).",
     },
-    judge,
+    detect,
 };
 
 const LOGS: Need = Need {
@@ -42,31 +42,31 @@ const LOGS: Need = Need {
 };
 
 #[derive(Default)]
-struct Told {
+struct ProxyFailures {
     count: u64,
     span: Option<(i64, i64)>,
     evidence: Vec<Evidence>,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    let mut all: BTreeMap<(Signal, String), Told> = BTreeMap::new();
+fn detect(cluster: &Cluster) -> Outcome {
+    let mut all: BTreeMap<(Signal, String), ProxyFailures> = BTreeMap::new();
     for (key, tally) in cluster.facts.signals.map.iter() {
         if !matches!(key.signal, Signal::KubeProxyFailing | Signal::ConntrackFull) {
             continue;
         }
-        let one = all.entry((key.signal, key.node.to_string())).or_default();
-        one.count += tally.count();
-        one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
-        one.evidence.extend(tally.examples.as_slice().iter().cloned());
+        let item = all.entry((key.signal, key.node.to_string())).or_default();
+        item.count += tally.count();
+        item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
+        item.evidence.extend(tally.examples.as_slice().iter().cloned());
     }
     all.into_iter()
-        .filter_map(|((signal, node), told)| finding(signal, &node, told))
+        .filter_map(|((signal, node), observed)| finding(signal, &node, observed))
         .collect::<Vec<_>>()
         .into()
 }
 
-fn finding(signal: Signal, node: &str, mut told: Told) -> Option<Finding> {
-    told.evidence.truncate(EXAMPLES);
+fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Finding> {
+    observed.evidence.truncate(EXAMPLES);
     let whose = if node.is_empty() { "A node that is not named".to_owned() } else { format!("Node {node}") };
     let full = signal == Signal::ConntrackFull;
     let what = if full {
@@ -78,16 +78,16 @@ fn finding(signal: Signal, node: &str, mut told: Told) -> Option<Finding> {
         DETECTOR.id,
         &format!("{} {node}", if full { "conntrack" } else { "rules" }),
         format!("{whose}: {what}"),
-        told.evidence,
+        observed.evidence,
     )?;
-    (finding.severity, finding.confidence) = if told.count > 2 {
+    (finding.severity, finding.confidence) = if observed.count > 2 {
         (Severity::High, Confidence::Likely)
     } else {
         (Severity::Low, Confidence::Possible)
     };
-    finding.count = told.count;
+    finding.count = observed.count;
     finding.unit = "line";
-    finding.seen(told.span);
+    finding.seen(observed.span);
     if !node.is_empty() {
         finding.subjects =
             vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::common::{self, PODS};
 use crate::cluster::Cluster;
-use crate::cluster::policy::Kind;
+use crate::cluster::policy::EngineKind;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
 };
@@ -24,14 +24,14 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "See why the pod does not run; reimage the node if it can't.",
         reference: "AKS: configure kube-proxy. Kubernetes: debug services, is kube-proxy working.",
     },
-    judge,
+    detect,
 };
 
 const KUBE_PROXY: Need = Need {
     what: "the pods of kube-system, kube-proxy among them",
     why: "they tell on which nodes kube-proxy runs",
     command: "kubectl get pods -n kube-system -o json > kube-system-pods.json",
-    met: |cluster| proxies(cluster).next().is_some() || cluster.policies.engine.kind == Kind::Cilium,
+    met: |cluster| proxies(cluster).next().is_some() || cluster.policies.engine.kind == EngineKind::Cilium,
 };
 
 fn proxies(cluster: &Cluster) -> impl Iterator<Item = (&Key, &crate::facts::Seen<crate::facts::Pod>)> {
@@ -43,8 +43,8 @@ fn proxies(cluster: &Cluster) -> impl Iterator<Item = (&Key, &crate::facts::Seen
         .filter(|(key, _)| key.name.starts_with("kube-proxy-") && key.name.len() <= 16 + 8)
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
-    if cluster.policies.engine.kind == Kind::Cilium {
+fn detect(cluster: &Cluster) -> Outcome {
+    if cluster.policies.engine.kind == EngineKind::Cilium {
         return Outcome::default();
     }
     let mut nodes: BTreeSet<&str> = BTreeSet::new();
@@ -52,7 +52,11 @@ fn judge(cluster: &Cluster) -> Outcome {
     let ready_node = |name: &str| {
         let seen = cluster.facts.objects.nodes.get("", name);
         seen.is_none_or(|seen| {
-            seen.object.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+            seen.object
+                .status
+                .conditions
+                .iter()
+                .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "True")
         })
     };
     for (key, seen) in proxies(cluster) {
@@ -68,13 +72,13 @@ fn judge(cluster: &Cluster) -> Outcome {
             continue;
         }
         let waiting = statuses.iter().find_map(|status| status.state.waiting.as_ref());
-        let state = waiting.map_or_else(|| pod.status.phase.to_string(), |one| one.reason.to_string());
+        let state = waiting.map_or_else(|| pod.status.phase.to_string(), |item| item.reason.to_string());
         let evidence: Vec<_> = common::pod_at(cluster, key, &format!("{state}, on {}", pod.spec.node_name))
             .into_iter()
             .collect();
         findings.extend(finding(
             &pod.spec.node_name,
-            &format!("its pod {} is {state}", key.shown()),
+            &format!("its pod {} is {state}", key.label()),
             evidence,
             Some(key),
             Confidence::Confirmed,

@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "As the event says: grant the right, raise the quota, correct the annotation.",
         reference: "AKS: use a public Standard Load Balancer; troubleshoot SyncLoadBalancerFailed.",
     },
-    judge,
+    detect,
 };
 
 /// Known reasons: what the message has, and what to do.
@@ -43,7 +43,7 @@ const REASONS: &[(&str, &str)] = &[
     ("SubnetIsFull", "The subnet has no address left for an internal load balancer."),
 ];
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| match fault {
         Fault::LoadBalancerPending { since } => finding(cluster, key, *since),
         _ => None,
@@ -69,8 +69,8 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
     let mut evidence = vec![common::service_at(cluster, key, "type LoadBalancer, without an address")?];
     let words = failed.and_then(|(_, tally)| tally.examples.as_slice().last());
     evidence.extend(words.cloned());
-    let title = format!("Service {} waits for a load balancer", key.shown());
-    let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+    let title = format!("Service {} waits for a load balancer", key.label());
+    let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     (finding.severity, finding.confidence) = match (failed, on_azure) {
         (Some(_), _) => (Severity::High, Confidence::Confirmed),
         (None, true) => (Severity::Medium, Confidence::Likely),

@@ -4,7 +4,7 @@ use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at, is_private};
 use crate::detectors::needs::SECURITY_GROUPS;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::{Failure, Key};
 
@@ -21,10 +21,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow the port in the subnet's group.",
         reference: "AKS: a custom network security group blocks traffic.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let groups: Vec<_> = cluster.azure.groups.iter().filter(|group| group.of_subnet).collect();
     let mut findings = Vec::new();
     for (key, seen) in cluster.facts.objects.services.iter() {
@@ -35,7 +35,7 @@ fn judge(cluster: &Cluster) -> Outcome {
             .load_balancer
             .ingress
             .iter()
-            .find_map(|one| one.ip.parse::<std::net::IpAddr>().ok());
+            .find_map(|item| item.ip.parse::<std::net::IpAddr>().ok());
         let Some(ip) = address.filter(|ip| {
             &*spec.r#type == "LoadBalancer" && !is_private(*ip) && spec.load_balancer_source_ranges.is_empty()
         }) else {
@@ -83,32 +83,32 @@ fn finding(
     evidence: crate::evidence::Evidence,
 ) -> Option<Finding> {
     let host = ip.to_string();
-    let failing = told::attempts(cluster, |one| {
-        (one.failure == Failure::Timeout && one.hosts.contains(&host)).then_some(())
+    let failing = observed::attempts(cluster, |attempt| {
+        (attempt.failure == Failure::Timeout && attempt.hosts.contains(&host)).then_some(())
     })
     .remove(&());
     let confirmed = failing.is_some();
-    let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
-    told.show_first(
+    let mut observed = failing.unwrap_or_else(|| Observed { count: 1, ..Observed::default() });
+    observed.show_first(
         [Some(evidence), common::service_at(cluster, key, &format!("load balancer {ip}"))]
             .into_iter()
             .flatten(),
     );
     let failures =
-        if confirmed { format!(" Connections to it timed out{}.", told.when()) } else { String::new() };
-    let says = Says {
+        if confirmed { format!(" Connections to it timed out{}.", observed.when()) } else { String::new() };
+    let says = Wording {
         severity: Severity::High,
         confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if confirmed { "failed attempt" } else { "service" },
-        cause: format!("Requests from outside to {} ({ip} port {port}) meet security group {group} at the nodes' subnet, and {why}. AKS changes only the group that it keeps at the interfaces.{failures}", key.shown()),
+        cause: format!("Requests from outside to {} ({ip} port {port}) meet security group {group} at the nodes' subnet, and {why}. AKS changes only the group that it keeps at the interfaces.{failures}", key.label()),
         fix: "Allow the port in the subnet's group; it must let in the Internet (or the clients' ranges) to the service's address.".to_owned(),
         commands: vec![format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-{port} --priority 200 --direction Inbound --access Allow --protocol {} --source-address-prefixes Internet --destination-address-prefixes {ip} --destination-port-ranges {port}", crate::detectors::shell(group), if protocol == "udp" { "Udp" } else { "Tcp" })],
         verify: vec![format!("curl -v --connect-timeout 5 http://{ip}:{port}/   # from outside")],
     };
-    let mut finding = told.finding(
+    let mut finding = observed.finding(
         &DETECTOR,
-        &key.shown(),
-        format!("Security group {group} keeps requests from service {} ({ip} port {port})", key.shown()),
+        &key.label(),
+        format!("Security group {group} keeps requests from service {} ({ip} port {port})", key.label()),
         says,
     )?;
     finding.subjects.push(common::subject("Service", key));

@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::cluster::reachability::Who;
 use crate::detectors::needs::SECURITY_GROUPS;
-use crate::detectors::told::{self, Says, Told};
+use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 use crate::facts::{Failure, Key};
 
@@ -21,10 +21,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow traffic within the nodes' subnets.",
         reference: "AKS: traffic between node pools is blocked by a custom network security group.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for group in cluster.azure.node_groups() {
         let denied = ["udp", "tcp"].into_iter().find_map(|protocol| {
@@ -36,16 +36,16 @@ fn judge(cluster: &Cluster) -> Outcome {
             })
         });
         let Some(((rule, protocol), place)) = denied.zip(group.place.as_ref()) else { continue };
-        let failing = told::attempts(cluster, |one| {
-            (matches!(one.who, Who::Pod(_) | Who::Unknown)
-                && one.failure == Failure::ResolverFailed
-                && !one.ended)
+        let failing = observed::attempts(cluster, |attempt| {
+            (matches!(attempt.who, Who::Pod(_) | Who::Unknown)
+                && attempt.failure == Failure::ResolverFailed
+                && !attempt.ended)
                 .then_some(())
         })
         .remove(&());
         let confirmed = failing.is_some();
-        let mut told = failing.unwrap_or_else(|| Told { count: 1, ..Told::default() });
-        told.show_first([at(
+        let mut given = failing.unwrap_or_else(|| Observed { count: 1, ..Observed::default() });
+        given.show_first([at(
             place,
             &format!("security group {}, rule {}", group.name, rule.name),
             &format!(
@@ -55,11 +55,11 @@ fn judge(cluster: &Cluster) -> Outcome {
             ),
         )]);
         let failures = if confirmed {
-            format!(" Look-ups of pods get no answer{}.", told.when())
+            format!(" Look-ups of pods get no answer{}.", given.when())
         } else {
             " No failed look-up is in the bundle.".to_owned()
         };
-        let says = Says {
+        let says = Wording {
             severity: if confirmed { Severity::Critical } else { Severity::High },
             confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
             unit: if confirmed { "failed look-up" } else { "rule" },
@@ -69,9 +69,9 @@ fn judge(cluster: &Cluster) -> Outcome {
             verify: vec!["kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default".to_owned()],
         };
         let title = format!("Security group {}: rule {} drops DNS between nodes", group.name, rule.name);
-        findings.extend(told.finding(&DETECTOR, &format!("{} {}", group.name, rule.name), title, says).map(
+        findings.extend(given.finding(&DETECTOR, &format!("{} {}", group.name, rule.name), title, says).map(
             |mut finding| {
-                finding.subjects.push(told::subject("Service", &Key::new("kube-system", "kube-dns")));
+                finding.subjects.push(observed::subject("Service", &Key::new("kube-system", "kube-dns")));
                 finding
             },
         ));

@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let AKS write its routes anew.",
         reference: "AKS: use kubenet networking; bring your own subnet and route table.",
     },
-    judge,
+    detect,
 };
 
 const ROUTES: Need = Need {
@@ -45,7 +45,7 @@ const NODES: Need = Need {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Route {
+struct PodRoute {
     addressprefix: String,
     nexthoptype: String,
     nexthopipaddress: Option<String>,
@@ -57,7 +57,7 @@ struct Node<'a> {
     address: Option<IpAddr>,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let nodes: Vec<Node<'_>> = cluster
         .facts
         .objects
@@ -69,14 +69,14 @@ fn judge(cluster: &Cluster) -> Outcome {
             Some(Node {
                 name: &key.name,
                 range: seen.object.spec.pod_cidr.parse().ok()?,
-                address: internal.find_map(|one| one.address.parse().ok()),
+                address: internal.find_map(|item| item.address.parse().ok()),
             })
         })
         .collect();
     let mut findings = Vec::new();
     for (place, table) in cluster.facts.azure.of(AzureKind::RouteTable) {
-        let routes: Vec<Route> = table.part("routes");
-        let by_range: BTreeMap<IpNet, &Route> =
+        let routes: Vec<PodRoute> = table.part("routes");
+        let by_range: BTreeMap<IpNet, &PodRoute> =
             routes.iter().filter_map(|route| Some((route.addressprefix.parse().ok()?, route))).collect();
         let known = nodes.iter().filter(|node| by_range.contains_key(&node.range)).count();
         // A table of something else.
@@ -89,8 +89,8 @@ fn judge(cluster: &Cluster) -> Outcome {
                 Some(route) => {
                     let hop = route.nexthopipaddress.as_deref().and_then(|hop| hop.parse::<IpAddr>().ok());
                     match (hop, node.address) {
-                        (Some(hop), Some(own)) if hop != own => {
-                            format!("its route for {} leads to {hop}, and the node has {own}", node.range)
+                        (Some(hop), Some(current)) if hop != current => {
+                            format!("its route for {} leads to {hop}, and the node has {current}", node.range)
                         }
                         (None, Some(_)) if !route.nexthoptype.eq_ignore_ascii_case("VirtualAppliance") => {
                             format!("its route for {} leads to {}", node.range, route.nexthoptype)

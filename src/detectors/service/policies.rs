@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::cluster::policy::{Answer, Direction, End, Kind, Policy, Rule, Socket, Verdict};
+use crate::cluster::policy::{
+    Answer, CompiledRule, Direction, End, EngineKind, Policy, PolicyVerdict, Socket,
+};
 use crate::cluster::reach::Backend;
-use crate::cluster::selector::{self, Group};
+use crate::cluster::selector::{self, LabelGroup};
 use crate::detectors::Need;
 use crate::evidence::Evidence;
 use crate::facts::{Key, LabelSelector, Text};
@@ -23,7 +25,7 @@ pub(super) const POLICIES: Need = Need {
 /// How sure an evaluation is: to the letter of the API, or by the engine that runs.
 pub(super) fn sure(cluster: &Cluster) -> &'static str {
     match cluster.policies.engine.kind {
-        Kind::Unknown => {
+        EngineKind::Unknown => {
             "The bundle does not tell which engine enforces policies: they were read to the letter."
         }
         _ => "",
@@ -41,7 +43,7 @@ pub(super) struct Blocked<'a> {
     /// The policies.
     pub(super) policies: Vec<Key>,
     /// The groups.
-    pub(super) groups: Vec<&'a Group>,
+    pub(super) groups: Vec<&'a LabelGroup>,
 }
 
 impl Blocked<'_> {
@@ -57,7 +59,7 @@ impl Blocked<'_> {
 }
 
 /// The first pod of a group that policies can select.
-pub(super) fn one_of<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<End<'a>> {
+pub(super) fn one_of<'a>(cluster: &'a Cluster, group: &'a LabelGroup) -> Option<End<'a>> {
     let key = group.pods.first()?;
     let seen = cluster.facts.objects.pods.get(&key.namespace, &key.name)?;
     (!seen.object.spec.host_network).then(|| End::pod(key, &seen.object, &cluster.groups))
@@ -65,7 +67,7 @@ pub(super) fn one_of<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<End<'
 
 /// Who can't reach any of the places on any of the sockets, although policies could be told.
 pub(super) fn blocked<'a>(cluster: &'a Cluster, to: &[(End<'a>, Socket)]) -> Vec<Blocked<'a>> {
-    let mut found: BTreeMap<Vec<Key>, Vec<&Group>> = BTreeMap::new();
+    let mut found: BTreeMap<Vec<Key>, Vec<&LabelGroup>> = BTreeMap::new();
     for group in cluster.groups.all.iter().filter(|group| group.labels.is_some()) {
         let isolated = cluster.policies.of(&group.namespace).next().is_some();
         // Who is not isolated in a namespace without policies may still be refused by the other side.
@@ -73,7 +75,7 @@ pub(super) fn blocked<'a>(cluster: &'a Cluster, to: &[(End<'a>, Socket)]) -> Vec
             continue;
         }
         let Some(from) = one_of(cluster, group) else { continue };
-        let verdicts: Vec<Verdict> =
+        let verdicts: Vec<PolicyVerdict> =
             to.iter().map(|(end, socket)| cluster.policies.evaluate(&from, end, *socket)).collect();
         if verdicts.is_empty() || verdicts.iter().any(|verdict| verdict.answer() != Answer::No) {
             continue;
@@ -88,12 +90,12 @@ pub(super) fn blocked<'a>(cluster: &'a Cluster, to: &[(End<'a>, Socket)]) -> Vec
 
 /// The ways to a service as ends and sockets.
 pub(super) fn ways(backends: Vec<Backend<'_>>) -> Vec<(End<'_>, Socket)> {
-    backends.into_iter().map(|one| (one.end, one.socket)).collect()
+    backends.into_iter().map(|backend| (backend.end, backend.socket)).collect()
 }
 
 /// Names of policies.
 pub(super) fn names(keys: &[Key]) -> String {
-    keys.iter().map(Key::shown).collect::<Vec<_>>().join(", ")
+    keys.iter().map(Key::label).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether pods of the bundle can tell that a selector takes nobody.
@@ -147,7 +149,7 @@ pub(super) fn dead(cluster: &Cluster, policy: &Policy, peer: &crate::cluster::po
 }
 
 /// Whether a rule lets anybody pass at all.
-pub(super) fn lets_somebody(cluster: &Cluster, policy: &Policy, rule: &Rule) -> bool {
+pub(super) fn lets_somebody(cluster: &Cluster, policy: &Policy, rule: &CompiledRule) -> bool {
     use crate::cluster::policy::Peer;
     let somebody = |peer: &Peer| match peer {
         Peer::Broken => false,
@@ -160,7 +162,7 @@ pub(super) fn lets_somebody(cluster: &Cluster, policy: &Policy, rule: &Rule) -> 
 /// Whether the policies that isolate a pod let anybody come in.
 pub(super) fn nobody_comes_in<'a>(cluster: &'a Cluster, end: &End<'_>) -> Option<Vec<&'a Policy>> {
     let isolating = cluster.policies.isolating(end, Direction::Ingress);
-    if isolating.is_empty() || cluster.policies.engine.kind == Kind::None {
+    if isolating.is_empty() || cluster.policies.engine.kind == EngineKind::None {
         return None;
     }
     let open = isolating.iter().any(|policy| {

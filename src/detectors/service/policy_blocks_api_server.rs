@@ -22,23 +22,23 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow egress to the API server's address and port: the policy below was evaluated against the bundle.",
         reference: "Kubernetes: network policies. AKS: the annotation kubernetes.azure.com/set-kube-service-host-fqdn and egress rules.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let resolver = Resolver::new(cluster);
     let to = policies::ways(resolver.backends(&Key::new("default", "kubernetes"), None));
     if to.is_empty() {
         return Outcome::default();
     }
     let blocked = policies::blocked(cluster, &to);
-    blocked.iter().filter_map(|one| finding(cluster, one, &to)).collect::<Vec<_>>().into()
+    blocked.iter().filter_map(|item| finding(cluster, item, &to)).collect::<Vec<_>>().into()
 }
 
 /// Connections of these pods to the API server that failed.
 fn failing(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -> Vec<Evidence> {
     let service = cluster.facts.objects.services.get("default", "kubernetes");
-    let mut hosts: Vec<String> = to.iter().map(|(end, _)| end.shown()).collect();
+    let mut hosts: Vec<String> = to.iter().map(|(end, _)| end.label()).collect();
     hosts.extend(service.map(|seen| seen.object.spec.cluster_ip.to_string()));
     let mut found = Vec::new();
     for (key, tally) in cluster.facts.attempts.map.iter() {
@@ -79,7 +79,7 @@ fn excepted(cluster: &Cluster, blocked: &Blocked<'_>, api: &End<'_>) -> bool {
     let policies = blocked
         .policies
         .iter()
-        .filter_map(|key| cluster.policies.of(&key.namespace).find(|own| own.key == *key));
+        .filter_map(|key| cluster.policies.of(&key.namespace).find(|policy| policy.key == *key));
     let rules = policies.filter_map(|policy| policy.spec.as_ref()?.egress.as_ref()).flatten();
     rules
         .flat_map(|rule| &rule.peers)
@@ -96,7 +96,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
         return None;
     }
     let policies = policies::names(&blocked.policies);
-    let words = format!("no rule allows port {} to {}", socket.port, api.shown());
+    let words = format!("no rule allows port {} to {}", socket.port, api.label());
     let mut evidence: Vec<Evidence> =
         blocked.policies.iter().take(3).filter_map(|key| policies::policy_at(cluster, key, &words)).collect();
     evidence.extend(failing.iter().cloned());
@@ -117,7 +117,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     finding.unit = "pod";
     finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
-    finding.detail("policies", blocked.policies.iter().map(Key::shown).collect::<Vec<_>>());
+    finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
     let matter = if failing.is_empty() && !needs {
         " A rule opens a wide range and takes the address of the API server out of it. Whether the pods need it the bundle does not say."
     } else {
@@ -125,7 +125,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     };
     finding.cause = format!(
         "{policies} isolates these pods; a connection to the API server ({} port {}) was evaluated and is denied.{matter} {}",
-        api.shown(),
+        api.label(),
         socket.port,
         policies::sure(cluster)
     );
@@ -135,7 +135,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
         text: match &opening {
             Some(_) => format!(
                 "If they need the API server, add the policy below; it was evaluated, and lets {} reach it. The address may change when the cluster is stopped and started.",
-                from.shown()
+                from.label()
             ),
             None => "Add a rule that allows the API server's address and port.".to_owned(),
         },

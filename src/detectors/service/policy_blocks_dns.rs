@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow egress to the DNS pods on UDP and TCP 53: the policy below was evaluated against the bundle.",
         reference: "Kubernetes: network policies. AKS: secure traffic between pods.",
     },
-    judge,
+    detect,
 };
 
 /// The DNS pods, and what stands for them where they are not in the bundle.
@@ -47,7 +47,7 @@ pub(super) fn stand_in() -> (Key, Labels, PodSpec) {
     (Key::new("kube-system", "coredns"), labels, PodSpec::default())
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let usual = stand_in();
     let ends = dns(cluster, &usual);
     let port = match ends.first() {
@@ -57,7 +57,7 @@ fn judge(cluster: &Cluster) -> Outcome {
     let udp = Socket { protocol: Protocol::Udp, port };
     let to: Vec<_> = ends.iter().map(|end| (end.clone(), udp)).collect();
     let blocked = policies::blocked(cluster, &to);
-    blocked.iter().filter_map(|one| finding(cluster, one, ends.first()?, port)).collect::<Vec<_>>().into()
+    blocked.iter().filter_map(|item| finding(cluster, item, ends.first()?, port)).collect::<Vec<_>>().into()
 }
 
 /// Look-ups of these pods that failed.
@@ -84,7 +84,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
         .iter()
         .take(3)
         .filter_map(|key| {
-            policies::policy_at(cluster, key, &format!("no rule allows port {port} to {}", dns.shown()))
+            policies::policy_at(cluster, key, &format!("no rule allows port {port} to {}", dns.label()))
         })
         .collect();
     let failing = failing(cluster, blocked);
@@ -103,11 +103,11 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     finding.unit = "pod";
     finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
-    finding.detail("policies", blocked.policies.iter().map(Key::shown).collect::<Vec<_>>());
-    finding.detail("pods", blocked.keys().take(50).map(Key::shown).collect::<Vec<_>>());
+    finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
+    finding.detail("pods", blocked.keys().take(50).map(Key::label).collect::<Vec<_>>());
     finding.cause = format!(
         "{policies} isolates these pods, and no rule lets them reach the DNS pods on port {port}: a connection to {} was evaluated and is denied. Look-ups time out. {}",
-        dns.shown(),
+        dns.label(),
         policies::sure(cluster)
     );
     let from = blocked.groups.first().and_then(|group| policies::one_of(cluster, group))?;
@@ -125,7 +125,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     finding.fix = Fix {
         text: match &opening {
             Some(_) => {
-                format!("Add the policy below; it was evaluated, and lets {} reach DNS.{rest}", from.shown())
+                format!("Add the policy below; it was evaluated, and lets {} reach DNS.{rest}", from.label())
             }
             None => "Add a rule that allows UDP and TCP 53 to the DNS pods.".to_owned(),
         },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::common;
 use super::policies;
 use crate::cluster::Cluster;
-use crate::cluster::policy::{Answer, End, Protocol, Socket, Verdict};
+use crate::cluster::policy::{Answer, End, PolicyVerdict, Protocol, Socket};
 use crate::cluster::reach::{Destination, Resolver};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "If the traffic is meant to pass, add the policy below; otherwise stop the client.",
         reference: "Calico: log and trace policy. AKS: secure traffic between pods.",
     },
-    judge,
+    detect,
 };
 
 const LOGS: Need = Need {
@@ -41,7 +41,7 @@ struct Dropped {
     evidence: Vec<Evidence>,
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut all: BTreeMap<(String, String, String, u16), Dropped> = BTreeMap::new();
     for (key, tally) in
         cluster.facts.signals.map.iter().filter(|(key, _)| key.signal == Signal::PolicyDropped)
@@ -49,11 +49,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         let words: Vec<&str> = key.detail.split(' ').collect();
         let [from, to, protocol, rest @ ..] = words.as_slice() else { continue };
         let port = rest.first().and_then(|port| port.parse().ok()).unwrap_or(0);
-        let one =
+        let item =
             all.entry(((*from).to_owned(), (*to).to_owned(), (*protocol).to_owned(), port)).or_default();
-        one.count += tally.count();
-        one.span = time::joined(one.span, tally.span.resolve(cluster.anchor));
-        one.evidence.extend(tally.examples.as_slice().iter().cloned());
+        item.count += tally.count();
+        item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
+        item.evidence.extend(tally.examples.as_slice().iter().cloned());
     }
     let resolver = Resolver::new(cluster);
     let mut findings: Vec<Finding> = Vec::new();
@@ -62,11 +62,11 @@ fn judge(cluster: &Cluster) -> Outcome {
         let ends = (end(&resolver, &from), end(&resolver, &to));
         if let Some(finding) = finding(cluster, (&from, &to), &protocol, socket, ends, dropped, port) {
             // Copies of a pod on one side make one finding of many addresses.
-            match findings.iter_mut().find(|own| own.id == finding.id) {
-                Some(own) => {
-                    own.count += finding.count;
-                    if own.evidence.len() < EXAMPLES {
-                        own.evidence.extend(finding.evidence);
+            match findings.iter_mut().find(|ours| ours.id == finding.id) {
+                Some(ours) => {
+                    ours.count += finding.count;
+                    if ours.evidence.len() < EXAMPLES {
+                        ours.evidence.extend(finding.evidence);
                     }
                 }
                 None => findings.push(finding),
@@ -102,7 +102,7 @@ fn finding(
     port: u16,
 ) -> Option<Finding> {
     let (source, target) = (owner(cluster, ends.0.as_ref(), from), owner(cluster, ends.1.as_ref(), to));
-    let verdict: Option<Verdict> = match (&ends.0, &ends.1, socket) {
+    let verdict: Option<PolicyVerdict> = match (&ends.0, &ends.1, socket) {
         (Some(a), Some(b), Some(socket)) => Some(cluster.policies.evaluate(a, b, socket)),
         _ => None,
     };

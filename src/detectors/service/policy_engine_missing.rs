@@ -3,7 +3,7 @@
 use super::common;
 use super::policies::{self, POLICIES};
 use crate::cluster::Cluster;
-use crate::cluster::policy::Kind;
+use crate::cluster::policy::EngineKind;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity};
 use crate::facts::AzureKind;
 
@@ -20,19 +20,19 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Enable an engine, if the policies are meant to protect; it will enforce all of them at once.",
         reference: "AKS: secure traffic between pods by using network policies.",
     },
-    judge,
+    detect,
 };
 
 const ENGINE: Need = Need {
     what: "the cluster as Azure describes it, or the pods of kube-system",
     why: "one of them tells which engine enforces policies",
     command: "az aks show -g RESOURCE_GROUP -n CLUSTER -o json > aks.json",
-    met: |cluster| cluster.policies.engine.kind != Kind::Unknown,
+    met: |cluster| cluster.policies.engine.kind != EngineKind::Unknown,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let count = cluster.policies.iter().len();
-    if cluster.policies.engine.kind != Kind::None || count == 0 {
+    if cluster.policies.engine.kind != EngineKind::None || count == 0 {
         return Outcome::default();
     }
     let of_azure = cluster.facts.azure.of(AzureKind::Cluster).next().is_some();

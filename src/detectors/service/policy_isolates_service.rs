@@ -23,10 +23,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow the clients of the service: the policy for a client is proved by `kubetriage reach`.",
         reference: "Kubernetes: network policies. AKS: secure traffic between pods.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let resolver = Resolver::new(cluster);
     // One finding for all services that the same policies isolate.
     let mut found: BTreeMap<Vec<Key>, Vec<(&Key, &State)>> = BTreeMap::new();
@@ -59,7 +59,7 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
         common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))
     }));
     let (first, state) = services.first()?;
-    let named: Vec<String> = services.iter().take(4).map(|(key, _)| key.shown()).collect();
+    let named: Vec<String> = services.iter().take(4).map(|(key, _)| key.label()).collect();
     let rest = services.len().saturating_sub(named.len());
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     let what = if services.len() == 1 { "service" } else { "services" };
@@ -71,8 +71,8 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
     finding.unit = "service";
     finding.subjects = services.iter().take(50).map(|(key, _)| common::subject("Service", key)).collect();
     finding.subjects.extend(isolating.iter().map(|policy| common::subject("NetworkPolicy", policy)));
-    finding.detail("policies", isolating.iter().map(Key::shown).collect::<Vec<_>>());
-    finding.detail("services", services.iter().take(100).map(|(key, _)| key.shown()).collect::<Vec<_>>());
+    finding.detail("policies", isolating.iter().map(Key::label).collect::<Vec<_>>());
+    finding.detail("services", services.iter().take(100).map(|(key, _)| key.label()).collect::<Vec<_>>());
     let has_rules = |key: &Key| {
         let policy = cluster.policies.of(&key.namespace).find(|policy| policy.key == *key);
         let spec = policy.and_then(|policy| policy.spec.as_ref());
@@ -85,13 +85,13 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
     };
     finding.cause = format!(
         "All ready pods of {} are isolated by {policies}, {why}. Clients time out. {}",
-        if services.len() == 1 { first.shown() } else { format!("these {} services", services.len()) },
+        if services.len() == 1 { first.label() } else { format!("these {} services", services.len()) },
         policies::sure(cluster)
     );
     let port = state.ports.first().map_or(80, |port| port.port);
     finding.fix = Fix {
         text: "Allow the clients: for a client of the bundle, the command below prints the smallest policy that lets it pass, proved by evaluation.".to_owned(),
-        commands: vec![format!("kubetriage reach BUNDLE --from NAMESPACE/CLIENT --to {}:{port}", first.shown())],
+        commands: vec![format!("kubetriage reach BUNDLE --from NAMESPACE/CLIENT --to {}:{port}", first.label())],
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(

@@ -21,10 +21,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the selector.",
         reference: "Kubernetes: network policies, targeting a namespace by its name.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for policy in cluster.policies.iter() {
         let Some(spec) = &policy.spec else { continue };
@@ -68,7 +68,7 @@ fn meant(cluster: &Cluster, dead: &Dead) -> Option<(String, String)> {
             let mut alike = groups
                 .filter_map(|group| Some((group.pods.first()?, near(selector, group.labels.as_ref()?)?)));
             alike.next().map(|(pod, (key, value))| {
-                (format!("pods such as {} have {key}={value}", pod.shown()), format!("{key}: {value}"))
+                (format!("pods such as {} have {key}={value}", pod.label()), format!("{key}: {value}"))
             })
         }
     }
@@ -77,10 +77,11 @@ fn meant(cluster: &Cluster, dead: &Dead) -> Option<(String, String)> {
 /// A label that is spelt nearly as one of the selector's.
 fn near(selector: &LabelSelector, labels: &Labels) -> Option<(Text, Text)> {
     selector.match_labels.iter().find_map(|(key, wanted)| {
-        let own = labels.get(key)?;
+        let ours = labels.get(key)?;
         let plain = |text: &str| text.replace(['-', '_', '.'], "").to_ascii_lowercase();
-        let alike = own != wanted && (strsim::levenshtein(own, wanted) <= 2 || plain(own) == plain(wanted));
-        alike.then(|| (key.clone(), own.clone()))
+        let alike =
+            ours != wanted && (strsim::levenshtein(ours, wanted) <= 2 || plain(ours) == plain(wanted));
+        alike.then(|| (key.clone(), ours.clone()))
     })
 }
 
@@ -91,32 +92,32 @@ fn finding(
     at: usize,
     dead: &[Dead],
 ) -> Option<Finding> {
-    let shown = |one: &Dead| match one {
-        Dead::Namespaces(selector) => format!("no namespace has {}", selector::shown(selector)),
-        Dead::Pods(selector, _) => format!("no pod has {}", selector::shown(selector)),
+    let rendered = |item: &Dead| match item {
+        Dead::Namespaces(selector) => format!("no namespace has {}", selector::selector_text(selector)),
+        Dead::Pods(selector, _) => format!("no pod has {}", selector::selector_text(selector)),
     };
-    let words: Vec<String> = dead.iter().map(shown).collect();
+    let words: Vec<String> = dead.iter().map(rendered).collect();
     let key = &policy.key;
     let mut evidence = vec![policies::policy_at(
         cluster,
         key,
         &format!("{} rule {}: {}", direction.name(), at + 1, words.join("; ")),
     )?];
-    let meant = dead.iter().find_map(|one| meant(cluster, one));
+    let meant = dead.iter().find_map(|item| meant(cluster, item));
     let spec = policy.spec.as_ref()?;
     let pods: Vec<_> =
         cluster.groups.selected(&key.namespace, &spec.selects).flat_map(|group| &group.pods).collect();
     evidence.extend(pods.first().and_then(|pod| common::pod_at(cluster, pod, "isolated by the policy")));
     let title = format!(
         "NetworkPolicy {}: its {} rule {} means nobody, {}",
-        key.shown(),
+        key.label(),
         direction.name(),
         at + 1,
         words.join("; ")
     );
     let mut finding = Finding::new(
         DETECTOR.id,
-        &format!("{} {} {}", key.shown(), direction.name(), at + 1),
+        &format!("{} {} {}", key.label(), direction.name(), at + 1),
         title,
         evidence,
     )?;

@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the selector, or delete the policy if it is a leftover.",
         reference: "Kubernetes: network policies.",
     },
-    judge,
+    detect,
 };
 
 /// Whether the bundle shows the pods of a namespace, as far as it tells.
@@ -29,7 +29,7 @@ fn listed(cluster: &Cluster, namespace: &str) -> bool {
     cluster.groups.in_namespace(namespace).next().is_some() || several()
 }
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     if !policies::pods_known(cluster) {
         return Outcome::default();
@@ -41,16 +41,16 @@ fn judge(cluster: &Cluster) -> Outcome {
         if !none || !listed(cluster, namespace) {
             continue;
         }
-        let wanted = selector::shown(&spec.selects);
+        let wanted = selector::selector_text(&spec.selects);
         let Some(evidence) = policies::policy_at(cluster, &policy.key, &format!("podSelector: {wanted}"))
         else {
             continue;
         };
         let title = format!(
             "NetworkPolicy {} has no effect: no pod of its namespace has {wanted}",
-            policy.key.shown()
+            policy.key.label()
         );
-        let Some(mut finding) = Finding::new(DETECTOR.id, &policy.key.shown(), title, vec![evidence]) else {
+        let Some(mut finding) = Finding::new(DETECTOR.id, &policy.key.label(), title, vec![evidence]) else {
             continue;
         };
         finding.severity = Severity::Info;

@@ -18,20 +18,20 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Look at kube-controller-manager, and at who writes the EndpointSlice.",
         reference: "Kubernetes: EndpointSlices, management.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| {
         let Fault::EndpointsDiffer { published, ready } = fault else { return None };
         let list = |all: &[std::net::IpAddr]| {
-            let shown: Vec<String> = all.iter().take(4).map(ToString::to_string).collect();
-            if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+            let text: Vec<String> = all.iter().take(4).map(ToString::to_string).collect();
+            if text.is_empty() { "none".to_owned() } else { text.join(", ") }
         };
         let mut evidence: Vec<_> = common::endpoints_at(cluster, state, &format!("addresses: {}", list(published))).into_iter().collect();
         evidence.extend(state.ready.first().and_then(|pod| common::pod_at(cluster, pod, &format!("ready, with an address of {}", list(ready)))));
-        let title = format!("Service {}: its endpoints ({}) are none of its {} ready pods", key.shown(), list(published), state.ready.len());
-        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        let title = format!("Service {}: its endpoints ({}) are none of its {} ready pods", key.label(), list(published), state.ready.len());
+        let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::High;
         finding.confidence = Confidence::Likely;
         finding.unit = "service";

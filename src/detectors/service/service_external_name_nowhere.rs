@@ -18,15 +18,15 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the name, or create what it names.",
         reference: "Kubernetes: services, ExternalName.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| {
         let Fault::ExternalNameNowhere { name, missing } = fault else { return None };
         let evidence = vec![common::service_at(cluster, key, &format!("externalName: {name}"))?];
-        let title = format!("Service {} is an alias of {name}, and {missing} does not exist", key.shown());
-        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        let title = format!("Service {} is an alias of {name}, and {missing} does not exist", key.label());
+        let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Medium;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";

@@ -18,15 +18,15 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Nothing, if clients use the load balancer. Otherwise set the policy to Cluster, or run a pod on every node.",
         reference: "Kubernetes: preserving the client source address.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| {
         let Fault::LocalOnly { with, nodes } = fault else { return None };
         let evidence = vec![common::service_at(cluster, key, "externalTrafficPolicy: Local")?];
-        let title = format!("Service {} answers from outside on {with} of {nodes} nodes only", key.shown());
-        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        let title = format!("Service {} answers from outside on {with} of {nodes} nodes only", key.label());
+        let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Info;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";

@@ -19,10 +19,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Give the container port the name, or use a name or number that the container has.",
         reference: "Kubernetes: services, port definitions.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| match fault {
         Fault::NamedPortMissing(port) => finding(cluster, key, state, port),
         _ => None,
@@ -31,20 +31,20 @@ fn judge(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Option<Finding> {
-    let asked = format!("port {} targets the name {}", common::port_shown(port), port.target);
+    let question = format!("port {} targets the name {}", common::port_shown(port), port.target);
     let declared = common::declared(port);
     let has = if declared.is_empty() { "no ports".to_owned() } else { declared.clone() };
-    let mut evidence = vec![common::service_at(cluster, key, &asked)?];
+    let mut evidence = vec![common::service_at(cluster, key, &question)?];
     let pod = port.unresolved.first().or(state.pods.first())?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {has}")));
     evidence.extend(common::endpoints_at(cluster, state, "the port is not among the endpoints"));
     let title = format!(
         "Service {}: its port {} leads nowhere, no pod has a port named {}",
-        key.shown(),
+        key.label(),
         port.port,
         port.target
     );
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
+    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.label(), port.port), title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
     finding.unit = "port";

@@ -27,10 +27,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Mend the reason that most of the pods have.",
         reference: "Kubernetes: debug services, debug pods. AKS: troubleshoot network problems.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| match fault {
         Fault::NothingReady(unready) => finding(cluster, key, state, unready),
         _ => None,
@@ -40,8 +40,8 @@ fn judge(cluster: &Cluster) -> Outcome {
 
 fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> Option<Finding> {
     let mut kinds: BTreeMap<&str, Vec<&Unready>> = BTreeMap::new();
-    for one in unready {
-        kinds.entry(one.why.kind()).or_default().push(one);
+    for item in unready {
+        kinds.entry(item.why.kind()).or_default().push(item);
     }
     let mut kinds: Vec<(&str, Vec<&Unready>)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(kind, pods)| (std::cmp::Reverse(pods.len()), *kind));
@@ -50,31 +50,31 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     let mut evidence: Vec<_> = kinds
         .iter()
         .filter_map(|(_, pods)| pods.first())
-        .filter_map(|one| common::pod_at(cluster, &one.pod, &one.why.shown()))
+        .filter_map(|kind| common::pod_at(cluster, &kind.pod, &kind.why.label()))
         .take(EXAMPLES)
         .collect();
     evidence.extend(common::endpoints_at(cluster, state, "no ready address"));
     let count = unready.len();
     let pods = if count == 1 { "its pod is not".to_owned() } else { format!("none of its {count} pods is") };
-    let title = format!("Service {} has no ready pod: {pods} ready ({})", key.shown(), words.join(", "));
-    let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+    let title = format!("Service {} has no ready pod: {pods} ready ({})", key.label(), words.join(", "));
+    let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
     finding.count = count as u64;
     finding.unit = "pod";
     finding.subjects = vec![common::subject("Service", key)];
-    finding.subjects.extend(unready.iter().take(50).map(|one| common::subject("Pod", &one.pod)));
+    finding.subjects.extend(unready.iter().take(50).map(|item| common::subject("Pod", &item.pod)));
     let reasons = unready
         .iter()
         .take(50)
-        .map(|one| serde_json::json!({ "pod": one.pod.shown(), "why": one.why.shown() }));
+        .map(|item| serde_json::json!({ "pod": item.pod.label(), "why": item.why.label() }));
     finding.detail("pods", reasons.collect::<Vec<_>>());
     finding.detail("why", kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
     let first = kinds.first().and_then(|(_, pods)| pods.first())?;
     finding.cause = format!(
         "The selector takes {count} pods, and none is ready, so the service leads nowhere. {}: {}.",
-        first.pod.shown(),
-        first.why.shown()
+        first.pod.label(),
+        first.why.label()
     );
     finding.fix = fix(first);
     finding.verify = common::verify(key);
@@ -86,10 +86,10 @@ fn phrase(kind: &str) -> String {
     if kind.contains(' ') { kind.to_owned() } else { format!("in {kind}") }
 }
 
-fn fix(one: &Unready) -> Fix {
-    let pod = common::named(&one.pod);
+fn fix(item: &Unready) -> Fix {
+    let pod = common::named(&item.pod);
     let describe = format!("kubectl describe pod {pod}");
-    let (text, commands) = match &one.why {
+    let (text, commands) = match &item.why {
         Why::Waiting(why) if why.starts_with("CrashLoop") || why.contains("exit code") => (
             "The container starts and ends again: its last output says why.",
             vec![format!("kubectl logs {pod} --previous"), describe],
@@ -110,7 +110,7 @@ fn fix(one: &Unready) -> Fix {
                 describe,
                 format!(
                     "kubectl get events -n {} --field-selector reason=FailedCreatePodSandBox",
-                    shell(&one.pod.namespace)
+                    shell(&item.pod.namespace)
                 ),
             ],
         ),

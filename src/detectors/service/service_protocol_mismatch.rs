@@ -20,10 +20,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Set the protocol that the application speaks.",
         reference: "Kubernetes: services, protocols.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| match fault {
         Fault::ProtocolDiffers(port, other) => finding(cluster, key, state, port, *other),
         _ => None,
@@ -38,29 +38,29 @@ fn finding(
     port: &PortState,
     other: Protocol,
 ) -> Option<Finding> {
-    let (own, other) = (port.protocol.name(), other.name());
+    let (ours, other) = (port.protocol.name(), other.name());
     let mut evidence = vec![common::service_at(
         cluster,
         key,
-        &format!("port {} targets {}/{own}", common::port_shown(port), port.target),
+        &format!("port {} targets {}/{ours}", common::port_shown(port), port.target),
     )?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {}", common::declared(port))));
     let title = format!(
-        "Service {}: port {} is {own}, and its pods declare {} for {other}",
-        key.shown(),
+        "Service {}: port {} is {ours}, and its pods declare {} for {other}",
+        key.label(),
         port.port,
         port.target
     );
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
+    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.label(), port.port), title, evidence)?;
     finding.severity = Severity::Medium;
     finding.confidence = if port.resolved.is_empty() { Confidence::Confirmed } else { Confidence::Likely };
     finding.unit = "port";
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
-    finding.detail("service_protocol", own);
+    finding.detail("service_protocol", ours);
     finding.detail("container_protocol", other);
     finding.cause = format!(
-        "The service forwards {own} to port {} of its pods, whose containers declare that port for {other} only: clients that speak {other} find no such port on the service.",
+        "The service forwards {ours} to port {} of its pods, whose containers declare that port for {other} only: clients that speak {other} find no such port on the service.",
         port.target
     );
     let patch = format!(
@@ -88,7 +88,7 @@ fn index(cluster: &Cluster, key: &Key, port: &PortState) -> usize {
     let ports = seen.map(|seen| &seen.object.spec.ports);
     ports
         .and_then(|ports| {
-            ports.iter().position(|own| own.port == u32::from(port.port) && *own.name == *port.name)
+            ports.iter().position(|ours| ours.port == u32::from(port.port) && *ours.name == *port.name)
         })
         .unwrap_or(0)
 }

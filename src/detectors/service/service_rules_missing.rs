@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
-use crate::cluster::policy::Kind;
+use crate::cluster::policy::EngineKind;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
 };
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "See whether kube-proxy runs on the node, and restart it.",
         reference: "Kubernetes: debug services, is kube-proxy writing rules.",
     },
-    judge,
+    detect,
 };
 
 const FILTERS: Need = Need {
@@ -36,8 +36,8 @@ const FILTERS: Need = Need {
     },
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
-    if cluster.policies.engine.kind == Kind::Cilium {
+fn detect(cluster: &Cluster) -> Outcome {
+    if cluster.policies.engine.kind == EngineKind::Cilium {
         return Outcome::default();
     }
     // A large dump comes in parts.
@@ -76,7 +76,7 @@ fn wanted(cluster: &Cluster) -> Vec<&Key> {
 }
 
 fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> Option<Finding> {
-    let named = |key: &&&Key| filter.services.contains(key.shown().as_str());
+    let named = |key: &&&Key| filter.services.contains(key.label().as_str());
     let missing: Vec<&&Key> = wanted.iter().filter(|key| !named(key)).collect();
     let found = wanted.len() - missing.len();
     // Rules of another cluster, or only a part of the tables: nothing of these services is in it.
@@ -89,7 +89,7 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
     }
     let node = filter.node.as_deref().unwrap_or_default();
     let whose = if node.is_empty() { format!("The node of {source}") } else { format!("Node {node}") };
-    let some: Vec<String> = missing.iter().take(5).map(|key| key.shown()).collect();
+    let some: Vec<String> = missing.iter().take(5).map(|key| key.label()).collect();
     let title = format!(
         "{whose}: no rules for {} of {} services that have endpoints ({})",
         missing.len(),
@@ -113,7 +113,7 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
             vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
     finding.subjects.extend(missing.iter().take(50).map(|key| common::subject("Service", key)));
-    finding.detail("missing", missing.iter().take(100).map(|key| key.shown()).collect::<Vec<_>>());
+    finding.detail("missing", missing.iter().take(100).map(|key| key.label()).collect::<Vec<_>>());
     finding.cause = if none {
         "kube-proxy's chains are there and lead no service anywhere: it has written nothing, or the tables were flushed.".to_owned()
     } else {

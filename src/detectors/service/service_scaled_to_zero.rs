@@ -18,17 +18,17 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Scale it up if it should run.",
         reference: "Kubernetes: scaling a Deployment.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| {
         let Fault::ScaledToZero(workload) = fault else { return None };
         let mut evidence =
             vec![common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))?];
         evidence.extend(common::endpoints_at(cluster, state, "no address"));
-        let title = format!("Service {} has no pods: {workload} is scaled to zero", key.shown());
-        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        let title = format!("Service {} has no pods: {workload} is scaled to zero", key.label());
+        let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Info;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";

@@ -19,10 +19,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make the selector and the labels of the pod template agree. The fix is evaluated against the bundle's pods.",
         reference: "Kubernetes: debug services. AKS: troubleshoot network problems, service not accessible.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, state, fault| match fault {
         Fault::NothingSelected(nearest) => finding(cluster, key, state, nearest),
         _ => None,
@@ -40,8 +40,8 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
         let labels = crate::cluster::selector::pairs(group.labels.as_ref()?);
         common::pod_at(cluster, pod, &format!("labels: {labels}"))
     }));
-    let title = format!("Service {} leads to no pod: none has the labels {selector}", key.shown());
-    let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+    let title = format!("Service {} leads to no pod: none has the labels {selector}", key.label());
+    let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence =
         if common::endpoints_empty(state) { Confidence::Confirmed } else { Confidence::Likely };
@@ -59,7 +59,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
             |(key, wanted, found)| serde_json::json!({ "label": key, "wanted": wanted, "found": found }),
         );
         finding.detail("differs", differs.collect::<Vec<_>>());
-        finding.detail("nearest_pods", near.pods.iter().map(Key::shown).collect::<Vec<_>>());
+        finding.detail("nearest_pods", near.pods.iter().map(Key::label).collect::<Vec<_>>());
         finding.subjects.extend(near.pods.iter().map(|pod| common::subject("Pod", pod)));
     }
     finding.fix = Fix { text: fix, commands, manifests: Vec::new() };
@@ -132,7 +132,7 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
             None => format!("they have no label {name} (the selector asks for {wanted})"),
         })
         .collect();
-    let pods = near.pods.first().map_or_else(String::new, Key::shown);
+    let pods = near.pods.first().map_or_else(String::new, Key::label);
     let why = format!(
         "The nearest: {} {pods}: {}.",
         if near.count == 1 { "pod".to_owned() } else { format!("{} pods such as", near.count) },
@@ -168,7 +168,7 @@ fn missing(nearest: &Nearest) -> Vec<(String, String)> {
 fn takes_after(cluster: &Cluster, key: &Key, near: &crate::cluster::service::Near) -> usize {
     let Some(seen) = cluster.facts.objects.services.get(&key.namespace, &key.name) else { return 0 };
     let changed = seen.object.spec.selector.iter().filter_map(|(name, value)| {
-        match near.differs.iter().find(|(own, ..)| **own == **name) {
+        match near.differs.iter().find(|(differ, ..)| **differ == **name) {
             Some((.., None)) => None,
             Some((.., Some(found))) => Some((name.clone(), found.as_str().into())),
             None => Some((name.clone(), value.clone())),

@@ -20,10 +20,10 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find out on which port the application listens, and set the target port to it.",
         reference: "Kubernetes: debug services. AKS: troubleshoot network problems, service not accessible.",
     },
-    judge,
+    detect,
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     let refusals = Refusals::of(cluster);
     common::each(cluster, |key, state, fault| match fault {
         Fault::PortUndeclared(port) => finding(cluster, &refusals, key, state, port),
@@ -65,11 +65,11 @@ fn finding(
     }
     let title = format!(
         "Service {}: its port {} leads to {} of its pods, which declare {declared}",
-        key.shown(),
+        key.label(),
         port.port,
         port.target
     );
-    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.shown(), port.port), title, evidence)?;
+    let mut finding = Finding::new(DETECTOR.id, &format!("{} {}", key.label(), port.port), title, evidence)?;
     (finding.severity, finding.confidence) = if refused.is_empty() {
         (Severity::Medium, Confidence::Possible)
     } else {

@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Write the EndpointSlice, or give the service a selector.",
         reference: "Kubernetes: services without selectors.",
     },
-    judge,
+    detect,
 };
 
 const ENDPOINTS: Need = Need {
@@ -28,12 +28,12 @@ const ENDPOINTS: Need = Need {
     met: |cluster| cluster.facts.has_list("Endpoints") || cluster.facts.has_list("EndpointSlice"),
 };
 
-fn judge(cluster: &Cluster) -> Outcome {
+fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| {
         let Fault::NoSelectorNoEndpoints = fault else { return None };
         let evidence = vec![common::service_at(cluster, key, "no selector")?];
-        let title = format!("Service {} has no selector, and nobody made endpoints for it", key.shown());
-        let mut finding = Finding::new(DETECTOR.id, &key.shown(), title, evidence)?;
+        let title = format!("Service {} has no selector, and nobody made endpoints for it", key.label());
+        let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Medium;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";

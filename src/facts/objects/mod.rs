@@ -1,8 +1,8 @@
 //! Kubernetes objects: what is kept of each kind, and each object once.
 
-mod claims;
-mod fill;
+mod fill_missing_from;
 mod shapes;
+mod statements;
 mod store;
 mod values;
 
@@ -59,12 +59,12 @@ macro_rules! stores {
             }
 
             /// What each object says, by kind and key: to compare two readings of one cluster.
-            pub fn claims(&self) -> Vec<(&'static str, String, Form, Vec<(&'static str, String)>)> {
+            pub fn statements(&self) -> Vec<(&'static str, String, Form, Vec<(&'static str, String)>)> {
                 let mut found = Vec::new();
                 $(for (key, seen) in self.$field.iter() {
                     let names: &[&'static str] = &[$($kind),+];
                     let kind = names.first().copied().unwrap_or_default();
-                    found.push((kind, key.shown(), seen.form, seen.object.claims()));
+                    found.push((kind, key.label(), seen.form, seen.object.statements()));
                 })*
                 found
             }
@@ -207,10 +207,10 @@ const SHARED_NAMES: &[&str] = &[
 /// The name under which an object is kept: its kind, with the group where that is not Kubernetes's own.
 pub fn kind_of_group(kind: &str, version: Option<&str>) -> String {
     let group = version.and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
-    let own = group.is_empty()
+    let ours = group.is_empty()
         || group.ends_with(".k8s.io")
         || matches!(group, "apps" | "batch" | "extensions" | "policy" | "autoscaling");
-    if own || !SHARED_NAMES.contains(&kind) {
+    if ours || !SHARED_NAMES.contains(&kind) {
         return kind.to_owned();
     }
     // Calico's own storage and its API server show the same objects.
@@ -226,7 +226,7 @@ impl Objects {
         }
         let mut nodes: BTreeSet<String> = BTreeSet::new();
         for (_, seen) in self.nodes.iter() {
-            nodes.extend(seen.object.status.addresses.iter().map(|own| own.address.to_string()));
+            nodes.extend(seen.object.status.addresses.iter().map(|address| address.address.to_string()));
         }
         let mut shared: BTreeMap<String, u32> = BTreeMap::new();
         for (_, seen) in self.pods.iter() {

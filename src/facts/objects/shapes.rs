@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use super::fill::Fill;
+use super::fill_missing_from::FillMissing;
 use super::values::{Address, DnsTexts, IntOrString, Labels, List, Stamp, Version};
 use crate::facts::text::Text;
 use crate::facts::time::When;
@@ -29,8 +29,8 @@ macro_rules! shape {
             $($(#[$fdoc])* #[serde(deserialize_with = "nullable" $(, rename = $key)?)] pub $field: $type,)*
         }
 
-        impl Fill for $name {
-            fn fill(&mut self, _from: &Self) { $(self.$field.fill(&_from.$field);)* }
+        impl FillMissing for $name {
+            fn fill_missing_from(&mut self, _from: &Self) { $(self.$field.fill_missing_from(&_from.$field);)* }
         }
     };
 }
@@ -705,7 +705,10 @@ shape! {
 impl Pod {
     /// Its condition `Ready` is true.
     pub fn is_ready(&self) -> bool {
-        self.status.conditions.iter().any(|one| &*one.r#type == "Ready" && &*one.status == "True")
+        self.status
+            .conditions
+            .iter()
+            .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "True")
     }
 
     /// All addresses of the pod, parsed.
@@ -723,9 +726,10 @@ impl Pod {
     /// When containers of the pod ended: now, or before their last restart.
     pub fn container_ends(&self) -> impl Iterator<Item = When> {
         let statuses = self.status.container_statuses.iter();
-        let ended =
-            statuses.flat_map(|one| [&one.state, &one.last_state]).filter_map(|one| one.terminated.as_ref());
-        ended.filter_map(|one| one.finished_at.0.map(When::At))
+        let ended = statuses
+            .flat_map(|status| [&status.state, &status.last_state])
+            .filter_map(|status| status.terminated.as_ref());
+        ended.filter_map(|item| item.finished_at.0.map(When::At))
     }
 
     /// Its address was masked by the collector: there is one, and it can't be compared.
@@ -742,7 +746,7 @@ impl Pod {
 impl Node {
     /// Its condition `Ready`: `None` when the bundle does not have it.
     pub fn ready(&self) -> Option<bool> {
-        let ready = self.status.conditions.iter().find(|one| &*one.r#type == "Ready")?;
+        let ready = self.status.conditions.iter().find(|condition| &*condition.r#type == "Ready")?;
         Some(&*ready.status == "True")
     }
 }

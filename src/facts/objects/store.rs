@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::fill::Fill;
+use super::fill_missing_from::FillMissing;
 use super::shapes::Meta;
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::text::Text;
@@ -38,7 +38,7 @@ pub trait Object: Clone + Default {
     fn meta_mut(&mut self) -> &mut Meta;
     /// What it says, field by field, in words that every representation can be compared by. Fields
     /// about which it says nothing are left out.
-    fn claims(&self) -> Vec<(&'static str, String)> {
+    fn statements(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }
 }
@@ -59,7 +59,7 @@ impl Key {
     }
 
     /// `namespace/name`, or the name alone.
-    pub fn shown(&self) -> String {
+    pub fn label(&self) -> String {
         if self.namespace.is_empty() {
             self.name.to_string()
         } else {
@@ -112,7 +112,7 @@ impl<'a> Borrow<dyn Parts + 'a> for Key {
 }
 
 /// Where a copy was: entry, line, and byte for copies that share a line.
-type Place = (Arc<str>, u64, u64);
+type CopyPlace = (Arc<str>, u64, u64);
 
 /// What is known of a copy before it is added.
 pub struct Origin<'a> {
@@ -158,27 +158,27 @@ pub struct Seen<T> {
     version: u64,
     weight: usize,
     /// The best copy of each lesser form, while there is no full one.
-    lesser: Vec<(Rank, Place, T)>,
+    lesser: Vec<(Rank, CopyPlace, T)>,
     /// Entries and lines where it was seen, in all forms; the first is where `object` was.
-    places: Vec<Place>,
+    places: Vec<CopyPlace>,
     /// What the copies say, once there are several.
-    claims: BTreeMap<(&'static str, Box<str>), Place>,
+    statements: BTreeMap<(&'static str, Box<str>), CopyPlace>,
 }
 
 /// Most different statements kept of one object.
-const CLAIMS: usize = 48;
+const STATEMENTS: usize = 48;
 
 impl<T> Seen<T> {
-    fn rank(&self) -> (Rank, Reverse<Option<&Place>>) {
+    fn rank(&self) -> (Rank, Reverse<Option<&CopyPlace>>) {
         ((self.form, self.version, self.weight), Reverse(self.places.first()))
     }
 
     /// The places as evidence: the object itself, wherever it was.
     pub fn evidence(&self, kind: &str, key: &Key) -> Vec<Evidence> {
-        let place = |(source, line, _): &Place| Evidence {
+        let place = |(source, line, _): &CopyPlace| Evidence {
             source: Arc::clone(source),
             line: *line,
-            pointer: Some(format!("{kind} {}", key.shown()).into()),
+            pointer: Some(format!("{kind} {}", key.label()).into()),
             excerpt: "".into(),
         };
         self.places.iter().map(place).collect()
@@ -187,7 +187,7 @@ impl<T> Seen<T> {
     /// Where its copies do not agree.
     pub fn contradictions(&self) -> Vec<Contradiction> {
         let mut fields: BTreeMap<&'static str, Vec<Evidence>> = BTreeMap::new();
-        for ((field, value), (source, line, _)) in &self.claims {
+        for ((field, value), (source, line, _)) in &self.statements {
             fields.entry(field).or_default().push(Evidence::field(source, *line, *field, value));
         }
         let differ = fields.into_iter().filter(|(_, readings)| readings.len() > 1);
@@ -197,21 +197,22 @@ impl<T> Seen<T> {
 
 impl<T: Object> Seen<T> {
     /// What this copy claims, before it is joined to another.
-    fn own_claims(&mut self) {
-        if !self.claims.is_empty() {
+    fn note_statements(&mut self) {
+        if !self.statements.is_empty() {
             return;
         }
         if let Some(place) = self.places.first() {
-            let claims = self.object.claims().into_iter();
-            self.claims = claims.map(|(field, value)| ((field, value.into()), place.clone())).collect();
+            let statements = self.object.statements().into_iter();
+            self.statements =
+                statements.map(|(field, value)| ((field, value.into()), place.clone())).collect();
         }
     }
 
     fn join(&mut self, mut other: Self) {
-        self.own_claims();
-        other.own_claims();
-        for (claim, place) in std::mem::take(&mut other.claims) {
-            match self.claims.entry(claim) {
+        self.note_statements();
+        other.note_statements();
+        for (statement, place) in std::mem::take(&mut other.statements) {
+            match self.statements.entry(statement) {
                 Entry::Vacant(slot) => {
                     slot.insert(place);
                 }
@@ -221,15 +222,15 @@ impl<T: Object> Seen<T> {
                 Entry::Occupied(_) => {}
             }
         }
-        while self.claims.len() > CLAIMS {
-            self.claims.pop_last();
+        while self.statements.len() > STATEMENTS {
+            self.statements.pop_last();
         }
         if other.rank() > self.rank() {
             std::mem::swap(self, &mut other);
-            std::mem::swap(&mut self.claims, &mut other.claims);
+            std::mem::swap(&mut self.statements, &mut other.statements);
         }
         self.keep_lesser(&mut other);
-        let mut rest: Vec<Place> = self.places.split_off(1.min(self.places.len()));
+        let mut rest: Vec<CopyPlace> = self.places.split_off(1.min(self.places.len()));
         rest.append(&mut other.places);
         rest.retain(|place| Some(place) != self.places.first());
         rest.sort();
@@ -290,7 +291,7 @@ impl<T: Object> Store<T> {
             weight: origin.weight,
             lesser: Vec::new(),
             places,
-            claims: BTreeMap::new(),
+            statements: BTreeMap::new(),
         };
         self.join(key, Box::new(seen));
     }
@@ -343,7 +344,7 @@ impl<T: Object> Store<T> {
     }
 }
 
-impl<T: Object + Fill> Store<T> {
+impl<T: Object + FillMissing> Store<T> {
     /// Once everything is read: rows that do not tell their namespace are given to the only object of
     /// that name, and what lesser forms know completes the best one.
     pub(super) fn settle(&mut self) {
@@ -366,7 +367,7 @@ impl<T: Object + Fill> Store<T> {
         }
         for seen in self.map.values_mut() {
             for (_, _, object) in std::mem::take(&mut seen.lesser) {
-                seen.object.fill(&object);
+                seen.object.fill_missing_from(&object);
             }
         }
     }

@@ -24,7 +24,7 @@ impl Labels {
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Text> {
-        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(key)).ok()?;
+        let at = self.0.binary_search_by(|(ours, _)| (**ours).cmp(key)).ok()?;
         self.0.get(at).map(|(_, value)| value)
     }
 
@@ -48,9 +48,9 @@ impl FromIterator<(Text, Text)> for Labels {
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        struct LabelsVisitor;
 
-        impl<'de> serde::de::Visitor<'de> for Visitor {
+        impl<'de> serde::de::Visitor<'de> for LabelsVisitor {
             type Value = Labels;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for Labels {
             }
         }
 
-        from.deserialize_map(Visitor)
+        from.deserialize_map(LabelsVisitor)
     }
 }
 
@@ -81,9 +81,9 @@ pub enum IntOrString {
 
 impl<'de> Deserialize<'de> for IntOrString {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        struct IntOrStringVisitor;
 
-        impl serde::de::Visitor<'_> for Visitor {
+        impl serde::de::Visitor<'_> for IntOrStringVisitor {
             type Value = IntOrString;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +103,7 @@ impl<'de> Deserialize<'de> for IntOrString {
             }
         }
 
-        from.deserialize_any(Visitor)
+        from.deserialize_any(IntOrStringVisitor)
     }
 }
 
@@ -178,10 +178,10 @@ impl<'de> Deserialize<'de> for DnsTexts {
             |text: &str| text.contains('{') && (text.contains("forward ") || text.contains("errors"));
         let kept = data.into_iter().filter_map(|(key, text)| {
             let text = text.unwrap_or_default();
-            let own = &*key == "Corefile" || key.ends_with(".server") || key.ends_with(".override");
+            let ours = &*key == "Corefile" || key.ends_with(".server") || key.ends_with(".override");
             // A key with another ending is not read: that it looks like a server block is what matters.
             let stray = text.len() < DNS_TEXT_BYTES && configures(&text);
-            (own || stray).then(|| {
+            (ours || stray).then(|| {
                 let end = (0..=text.len().min(DNS_TEXT_BYTES)).rev().find(|at| text.is_char_boundary(*at));
                 let cut = text.get(..end.unwrap_or(0)).unwrap_or_default().into();
                 (key, if text.len() > DNS_TEXT_BYTES { cut } else { text })

@@ -68,24 +68,24 @@ pattern!(ROW, r"\(x(?P<count>\d+) over \w+\)\s+kubelet(?:, (?P<node>[a-z0-9][a-z
 /// Which text it is, and what it names itself.
 fn signal(text: &str) -> Option<(Signal, String)> {
     if OWN.concerns(text) {
-        return known(text);
+        return classify(text);
     }
-    debug_assert!(known(text).is_none(), "no signature of this module stands in: {text}");
+    debug_assert!(classify(text).is_none(), "no signature of this module stands in: {text}");
     None
 }
 
 /// The questions, one after the other.
-fn known(text: &str) -> Option<(Signal, String)> {
+fn classify(text: &str) -> Option<(Signal, String)> {
     // Objects carry the status of a network container, too: those are read as objects.
     let of_an_object = has!(text, "\"status\"") && has!(text, "\"networkContainers\"");
     if has!(text, "waiting on Azure CNS") {
         let status = search(&STATUS, text);
-        let told = match named(status.as_ref(), "status") {
+        let given = match named(status.as_ref(), "status") {
             status if status.starts_with("NCUpdateSubnetFull") => Signal::SubnetFull,
             status if status.starts_with("NCUpdateUnauthorized") => Signal::CnsUnauthorised,
             _ => Signal::CnsWaiting,
         };
-        return Some((told, named(search(&CONTAINER, text).as_ref(), "nc").to_owned()));
+        return Some((given, named(search(&CONTAINER, text).as_ref(), "nc").to_owned()));
     }
     if let Some(found) = search(&RANGE, text) {
         return Some((Signal::RangeSetFull, named(Some(&found), "range").to_owned()));
@@ -148,7 +148,7 @@ fn known(text: &str) -> Option<(Signal, String)> {
 }
 
 /// Whether a text is about addresses.
-pub(super) fn told(text: &str) -> bool {
+pub(super) fn is_known_refusal(text: &str) -> bool {
     SIGNATURES.iter().any(|words| text.contains(words)) && signal(text).is_some()
 }
 
@@ -164,7 +164,7 @@ fn pod(text: &str) -> Option<(String, String)> {
 /// Counts a text about addresses; says whether it was one.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn read(
-    shown: &str,
+    label: &str,
     line: &[u8],
     print: u64,
     around: Surroundings<'_>,
@@ -173,17 +173,17 @@ pub(super) fn read(
     number: u64,
     facts: &mut Facts,
 ) -> bool {
-    let Some((signal, detail)) = signal(shown) else { return false };
+    let Some((signal, detail)) = signal(label) else { return false };
     let about = around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
-    let (namespace, pod) = about.or_else(|| pod(shown)).unwrap_or_default();
-    let told = search(&NODE, shown);
-    let row = search(&ROW, shown);
+    let (namespace, pod) = about.or_else(|| pod(label)).unwrap_or_default();
+    let given = search(&NODE, label);
+    let row = search(&ROW, label);
     let stated = named(row.as_ref(), "count").parse().unwrap_or(1);
     let node = around
         .node
-        .filter(|_| told.is_none())
+        .filter(|_| given.is_none())
         .map(ToOwned::to_owned)
-        .or_else(|| told.map(|found| named(Some(&found), "node").to_owned()))
+        .or_else(|| given.map(|found| named(Some(&found), "node").to_owned()))
         .or_else(|| unwrapped.host.clone())
         .unwrap_or_else(|| named(row.as_ref(), "node").to_owned());
     facts.signalled(SignalSeen {

@@ -159,12 +159,12 @@ pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
         return Some((Failure::Refused, host, number(named(Some(&found), "port")), String::new()));
     }
     // TLS errors name no address, but the request does; so do a client's own words.
-    let told = failure.of_tls()
+    let given = failure.of_tls()
         || failure.of_dns()
         || has!(text, "dial tcp")
         || has!(text, "connectex")
         || of_client(text);
-    told.then(|| {
+    given.then(|| {
         let host = named(url.as_ref(), "host").trim_matches(['[', ']']).to_owned();
         (failure, host, scheme(number(named(url.as_ref(), "port"))), String::new())
     })

@@ -138,10 +138,10 @@ pub(in crate::formats) fn refusal(
     let name_of =
         |user: &Option<User>| user.as_ref().and_then(|user| user.username.clone()).unwrap_or_default();
     let (real, impersonated) = (name_of(&event.user), name_of(&event.impersonated_user));
-    let told = message::denied(&message);
+    let refusal = message::denied(&message);
     // An impersonation that is itself refused is refused to the real user; the message names whom.
-    let effective = match &told {
-        Some(told) => told.user.to_string(),
+    let effective = match &refusal {
+        Some(refusal) => refusal.user.to_string(),
         None if !impersonated.is_empty() => impersonated,
         None => real.clone(),
     };
@@ -150,12 +150,12 @@ pub(in crate::formats) fn refusal(
         Class::Unauthenticated
     } else if effective.is_empty() {
         Class::Unattributed
-    } else if let Some(told) = told.as_ref().filter(|_| decision != Some("allow")) {
-        if told.class == Class::Impersonation {
-            request = told.request.clone();
+    } else if let Some(refusal) = refusal.as_ref().filter(|_| decision != Some("allow")) {
+        if refusal.class == Class::Impersonation {
+            request = refusal.request.clone();
         }
-        name = name.or_else(|| told.name.clone());
-        message::authorizer_class(&effective, &request.verb, told.reason.as_deref().or(reason))
+        name = name.or_else(|| refusal.name.clone());
+        message::authorizer_class(&effective, &request.verb, refusal.reason.as_deref().or(reason))
     } else if decision == Some("allow") {
         message::admission_class(&message)
     } else if decision == Some("forbid") {
@@ -177,7 +177,7 @@ pub(in crate::formats) fn refusal(
     let groups = groups_of.as_ref().and_then(|user| user.groups.clone()).unwrap_or_default();
     let reason = match class {
         Class::MissingRule | Class::Node | Class::AzureRbac => {
-            told.as_ref().and_then(|told| told.reason.as_deref()).or(reason)
+            refusal.as_ref().and_then(|refusal| refusal.reason.as_deref()).or(reason)
         }
         Class::Anonymous | Class::Unauthenticated | Class::Impersonation => None,
         _ => Some(after_forbidden(&message)),
@@ -191,7 +191,7 @@ pub(in crate::formats) fn refusal(
         by_audit_id: true,
         when,
         last: None,
-        sure: told.is_some() || decision.is_some() || class != Class::MissingRule,
+        sure: refusal.is_some() || decision.is_some() || class != Class::MissingRule,
         name: name.as_deref(),
         agent: event.user_agent.as_deref(),
         address: event.source_ips.as_ref().and_then(|ips| ips.last()).map(String::as_str),
@@ -244,15 +244,17 @@ fn cut(json: &[u8], source: &Arc<str>, line: u64, facts: &mut Facts) -> bool {
     if !forbidden {
         return true;
     }
-    let told = message::denied(&text);
-    let user =
-        told.as_ref().map(|told| told.user.to_string()).or_else(|| after("username").map(ToOwned::to_owned));
+    let refusal = message::denied(&text);
+    let user = refusal
+        .as_ref()
+        .map(|refusal| refusal.user.to_string())
+        .or_else(|| after("username").map(ToOwned::to_owned));
     let (request, name) = from_uri(verb, uri);
     let request = Request { verb: verb.into(), ..request };
     let user = user.unwrap_or_default();
-    let class = match (&told, after("authorization.k8s.io/decision")) {
+    let class = match (&refusal, after("authorization.k8s.io/decision")) {
         (_, Some("allow")) => message::admission_class(&text),
-        (Some(told), _) => told.class,
+        (Some(refusal), _) => refusal.class,
         _ => message::authorizer_class(&user, verb, None),
     };
     facts.denied(Observation {
@@ -269,7 +271,7 @@ fn cut(json: &[u8], source: &Arc<str>, line: u64, facts: &mut Facts) -> bool {
         agent: after("userAgent"),
         address: None,
         groups: &[],
-        reason: told.as_ref().and_then(|told| told.reason.as_deref()),
+        reason: refusal.as_ref().and_then(|refusal| refusal.reason.as_deref()),
         impersonator: None,
         source,
         line,

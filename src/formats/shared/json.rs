@@ -24,7 +24,7 @@ const CONTEXT_BYTES: usize = 256 << 10;
 
 /// What the scanner found, as ranges of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::formats) enum Found {
+pub(in crate::formats) enum Scanned {
     /// An array of records begins: the document's head, `[` included.
     Head { start: usize, end: usize },
     /// One element of an array of records.
@@ -52,7 +52,7 @@ pub(in crate::formats) struct Scanner {
 /// What stands between documents.
 enum Between {
     Nothing,
-    Found(Found),
+    Found(Scanned),
     /// A line of text that is not all there.
     Unfinished,
 }
@@ -88,7 +88,7 @@ impl Scanner {
     }
 
     /// Scans on to the end of `buffer`, or until `on` says stop (`false`).
-    pub(in crate::formats) fn run(&mut self, buffer: &[u8], mut on: impl FnMut(Found) -> bool) {
+    pub(in crate::formats) fn run(&mut self, buffer: &[u8], mut on: impl FnMut(Scanned) -> bool) {
         // Up to here the text is read byte by byte.
         let mut carefully = 0;
         while let Some(&byte) = buffer.get(self.position) {
@@ -122,7 +122,7 @@ impl Scanner {
     }
 
     /// Within a document, 64 bytes at a time.
-    fn blocks(&mut self, buffer: &[u8], on: &mut impl FnMut(Found) -> bool) -> Ran {
+    fn blocks(&mut self, buffer: &[u8], on: &mut impl FnMut(Scanned) -> bool) -> Ran {
         while let Some(bytes) = buffer.get(self.position..).and_then(<[u8]>::first_chunk) {
             let start = self.position;
             let Some(block) = brackets::block(bytes, self.in_string) else { return Ran::ToDamage };
@@ -187,7 +187,7 @@ impl Scanner {
                 if byte == b'[' {
                     self.records = Some(1);
                     self.element = self.position;
-                    return Between::Found(Found::Head { start: self.document, end: self.position });
+                    return Between::Found(Scanned::Head { start: self.document, end: self.position });
                 }
                 self.records = None;
                 Between::Nothing
@@ -197,12 +197,12 @@ impl Scanner {
                 let rest = buffer.get(start..).unwrap_or_default();
                 let Some(length) = memchr(b'\n', rest) else { return Between::Unfinished };
                 self.position = start + length + 1;
-                Between::Found(Found::Text { start, end: self.position })
+                Between::Found(Scanned::Text { start, end: self.position })
             }
         }
     }
 
-    fn inside(&mut self, buffer: &[u8], byte: u8, on: &mut impl FnMut(Found) -> bool) -> bool {
+    fn inside(&mut self, buffer: &[u8], byte: u8, on: &mut impl FnMut(Scanned) -> bool) -> bool {
         let at = self.position;
         self.position += 1;
         match byte {
@@ -216,7 +216,7 @@ impl Scanner {
                 if byte == b'[' && self.records.is_none() && names_records(head, self.depth - 1) {
                     self.records = Some(self.depth);
                     self.element = self.position;
-                    return on(Found::Head { start: self.document, end: self.position });
+                    return on(Scanned::Head { start: self.document, end: self.position });
                 }
             }
             b'}' | b']' => {
@@ -224,14 +224,14 @@ impl Scanner {
                 if self.records == Some(self.depth) && self.depth > 0 {
                     let start = self.element;
                     self.element = self.position;
-                    return on(Found::Element { start, end: self.position });
+                    return on(Scanned::Element { start, end: self.position });
                 }
                 if self.depth == 0 {
                     let had_records = self.records.take().is_some();
                     return on(if had_records {
-                        Found::End { end: self.position }
+                        Scanned::End { end: self.position }
                     } else {
-                        Found::Document { start: self.document, end: self.position }
+                        Scanned::Document { start: self.document, end: self.position }
                     });
                 }
             }
@@ -255,8 +255,8 @@ fn context_of(head: &[u8]) -> Arc<[u8]> {
     if head.len() <= CONTEXT_BYTES {
         return Arc::from(head);
     }
-    let said = kind(head);
-    let mut short = serde_json::json!({ "kind": said.kind, "apiVersion": said.version }).to_string();
+    let message = kind(head);
+    let mut short = serde_json::json!({ "kind": message.kind, "apiVersion": message.version }).to_string();
     short.pop();
     short.push_str(",\"items\":[");
     Arc::from(short.into_bytes())
@@ -279,12 +279,12 @@ impl JsonFramer {
         let head = &mut self.head;
         self.scanner.run(buffer, |found| {
             match found {
-                Found::Head { start, end } => {
+                Scanned::Head { start, end } => {
                     *head = Some(context_of(buffer.get(start..end).unwrap_or_default()));
                     return true;
                 }
-                Found::Element { end, .. } => boundary = Some((end, head.clone())),
-                Found::Document { end, .. } | Found::Text { end, .. } | Found::End { end } => {
+                Scanned::Element { end, .. } => boundary = Some((end, head.clone())),
+                Scanned::Document { end, .. } | Scanned::Text { end, .. } | Scanned::End { end } => {
                     *head = None;
                     boundary = Some((end, None));
                 }
@@ -375,25 +375,25 @@ pub(in crate::formats) fn plain_string(value: &[u8]) -> Option<&str> {
 
 /// What an object says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::formats) struct Kind<'a> {
+pub(in crate::formats) struct ObjectKind<'a> {
     pub(in crate::formats) kind: Option<&'a str>,
     pub(in crate::formats) version: Option<&'a str>,
 }
 
 /// Reads `kind` and `apiVersion`, which kubectl writes first and raw API lists write before the items.
-pub(in crate::formats) fn kind(json: &[u8]) -> Kind<'_> {
-    let mut said = Kind::default();
+pub(in crate::formats) fn kind(json: &[u8]) -> ObjectKind<'_> {
+    let mut message = ObjectKind::default();
     for (key, value) in fields(json) {
         match key {
-            b"kind" => said.kind = plain_string(value),
-            b"apiVersion" => said.version = plain_string(value),
+            b"kind" => message.kind = plain_string(value),
+            b"apiVersion" => message.version = plain_string(value),
             _ => continue,
         }
-        if said.kind.is_some() && said.version.is_some() {
+        if message.kind.is_some() && message.version.is_some() {
             break;
         }
     }
-    said
+    message
 }
 
 #[cfg(test)]
@@ -404,12 +404,12 @@ mod tests {
         let mut found = Vec::new();
         Scanner::default().run(text.as_bytes(), |event| {
             match event {
-                Found::Element { start, end }
-                | Found::Document { start, end }
-                | Found::Text { start, end } => {
+                Scanned::Element { start, end }
+                | Scanned::Document { start, end }
+                | Scanned::Text { start, end } => {
                     found.push(text[start..end].trim().to_owned());
                 }
-                Found::Head { .. } | Found::End { .. } => {}
+                Scanned::Head { .. } | Scanned::End { .. } => {}
             }
             true
         });
@@ -417,12 +417,12 @@ mod tests {
     }
 
     /// What a scanner finds when it never sees a whole block: byte by byte.
-    fn carefully(text: &[u8]) -> Vec<Found> {
+    fn carefully(text: &[u8]) -> Vec<Scanned> {
         let mut scanner = Scanner::default();
         let mut found = Vec::new();
         for end in 0..=text.len() {
-            scanner.run(&text[..end], |one| {
-                found.push(one);
+            scanner.run(&text[..end], |item| {
+                found.push(item);
                 true
             });
         }
@@ -439,8 +439,8 @@ mod tests {
         ) {
             let text = parts.concat();
             let mut found = Vec::new();
-            Scanner::default().run(text.as_bytes(), |one| {
-                found.push(one);
+            Scanner::default().run(text.as_bytes(), |item| {
+                found.push(item);
                 true
             });
             proptest::prop_assert_eq!(found, carefully(text.as_bytes()));
@@ -505,7 +505,7 @@ mod tests {
                     let piece = &text[start..start + cut];
                     let mut scanner = context.map_or_else(Scanner::default, |head| Scanner::within(&head));
                     scanner.run(piece.as_bytes(), |event| {
-                        if let Found::Element { start, end } = event {
+                        if let Scanned::Element { start, end } = event {
                             found.push(piece[start..end].to_owned());
                         }
                         true
@@ -534,7 +534,7 @@ mod tests {
         assert_eq!(kind(&context).kind, Some("PodList"));
         let mut found = Vec::new();
         Scanner::within(&context).run(&text.as_bytes()[first..], |event| {
-            if let Found::Element { start, end } = event {
+            if let Scanned::Element { start, end } = event {
                 found.push(text[first + start..first + end].to_owned());
             }
             true

@@ -48,9 +48,9 @@ const SIGNATURES: &[&str] = &[
 
 /// Finds the next signature. The literals are in groups, each small enough for the searcher that uses vector
 /// instructions: two of its passes are much faster than one of an automaton.
-pub(super) struct Prefilter(Vec<Group>);
+pub(super) struct Prefilter(Vec<LiteralGroup>);
 
-enum Group {
+enum LiteralGroup {
     Packed(Searcher),
     Automaton(Option<AhoCorasick>),
 }
@@ -59,7 +59,7 @@ enum Group {
 const GROUP: usize = 64;
 
 /// Finds refusals alone.
-static REFUSALS: LazyLock<Prefilter> = LazyLock::new(|| Prefilter(vec![Group::new(SIGNATURES)]));
+static REFUSALS: LazyLock<Prefilter> = LazyLock::new(|| Prefilter(vec![LiteralGroup::new(SIGNATURES)]));
 
 static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
     let all: Vec<&str> = SIGNATURES
@@ -70,7 +70,7 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
         .copied()
         .collect();
     let groups = all.len().div_ceil(GROUP).max(1);
-    Prefilter(all.chunks(all.len().div_ceil(groups).max(1)).map(Group::new).collect())
+    Prefilter(all.chunks(all.len().div_ceil(groups).max(1)).map(LiteralGroup::new).collect())
 });
 
 /// The signatures of one module: a text that holds none of them is none of its affair, and its questions need not be
@@ -87,7 +87,7 @@ impl Own {
     }
 }
 
-impl Group {
+impl LiteralGroup {
     fn new(literals: &[&str]) -> Self {
         let packed =
             Config::new().match_kind(PackedMatchKind::LeftmostFirst).builder().extend(literals).build();
@@ -112,7 +112,7 @@ impl Group {
 impl Prefilter {
     /// Of few literals.
     pub(super) fn of(literals: &[&str]) -> Self {
-        Self(literals.chunks(GROUP).map(Group::new).collect())
+        Self(literals.chunks(GROUP).map(LiteralGroup::new).collect())
     }
 
     /// The next signature at or after `from`: where it starts and ends.
@@ -129,7 +129,7 @@ impl Prefilter {
 
 /// The signatures of a text, in order.
 struct Hits<'a> {
-    groups: &'a [Group],
+    groups: &'a [LiteralGroup],
     text: &'a [u8],
     /// The next one of each group.
     next: Vec<Option<(usize, usize)>>,
@@ -333,7 +333,7 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
         let mut taken = 1;
         let whole = with_open_brackets(&lines, at, 1);
         // Words about addresses end a message: what it is about stands on the lines before.
-        let whole = if address_signals::told(line) {
+        let whole = if address_signals::is_known_refusal(line) {
             with_beginning(&lines, at, unread).unwrap_or(whole)
         } else {
             whole
@@ -567,25 +567,25 @@ pub(in crate::formats) fn understand(
             return true;
         }
     }
-    let shown = plain(text);
-    let own = || if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number, around.at)) };
-    let print = around.print.unwrap_or_else(own);
-    if has!(shown, "resp=40") && has!(shown, "verb=") {
-        access_text(&shown, &unwrapped, source, number, facts);
+    let label = plain(text);
+    let ours = || if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number, around.at)) };
+    let print = around.print.unwrap_or_else(ours);
+    if has!(label, "resp=40") && has!(label, "verb=") {
+        access_text(&label, &unwrapped, source, number, facts);
         return true;
     }
-    if has!(shown, " 403 [[") || has!(shown, " 401 [[") {
-        access_before_1_20(&shown, &unwrapped, print, source, number, facts);
+    if has!(label, " 403 [[") || has!(label, " 401 [[") {
+        access_before_1_20(&label, &unwrapped, print, source, number, facts);
         return true;
     }
-    refusal(&shown, line, print, around, &unwrapped, source, number, facts)
-        || address_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
-        || network_signals::read(&shown, line, print, around, &unwrapped, source, number, facts)
+    refusal(&label, line, print, around, &unwrapped, source, number, facts)
+        || address_signals::read(&label, line, print, around, &unwrapped, source, number, facts)
+        || network_signals::read(&label, line, print, around, &unwrapped, source, number, facts)
 }
 
 #[allow(clippy::too_many_arguments)]
 fn refusal(
-    shown: &str,
+    label: &str,
     line: &[u8],
     print: u64,
     around: Surroundings<'_>,
@@ -616,23 +616,23 @@ fn refusal(
         line: number,
         text: line,
     };
-    if let Some(told) = message::denied(shown) {
+    if let Some(given) = message::denied(label) {
         observation.key = DenialKey {
-            class: told.class,
-            identity: Identity::User(told.user.clone()),
-            request: told.request.clone(),
+            class: given.class,
+            identity: Identity::User(given.user.clone()),
+            request: given.request.clone(),
         };
-        observation.carrier = if told.by_authorizer { Carrier::AuthorizerLog } else { Carrier::ClientText };
-        observation.name = told.name.as_deref();
-        observation.groups = &told.groups;
-        observation.reason = told.reason.as_deref();
+        observation.carrier = if given.by_authorizer { Carrier::AuthorizerLog } else { Carrier::ClientText };
+        observation.name = given.name.as_deref();
+        observation.groups = &given.groups;
+        observation.reason = given.reason.as_deref();
         facts.denied(observation);
         return true;
     }
-    if let Some(class) = message::admission_text(shown) {
+    if let Some(class) = message::admission_text(label) {
         let (target, name) =
-            message::forbidden_thing(shown).unwrap_or_else(|| (Target::Path("something".into()), None));
-        let reason = shown.split_once("forbidden: ").or_else(|| shown.split_once("denied the request: "));
+            message::forbidden_thing(label).unwrap_or_else(|| (Target::Path("something".into()), None));
+        let reason = label.split_once("forbidden: ").or_else(|| label.split_once("denied the request: "));
         observation.key.class = class;
         observation.key.request.target = target;
         observation.name = name.as_deref();
@@ -684,10 +684,10 @@ fn access(
 }
 
 /// `"HTTP" verb="LIST" URI="…" … resp=403`.
-fn access_text(shown: &str, unwrapped: &Unwrapped<'_>, source: &Arc<str>, line: u64, facts: &mut Facts) {
+fn access_text(text: &str, unwrapped: &Unwrapped<'_>, source: &Arc<str>, line: u64, facts: &mut Facts) {
     let quoted = |key: &str| -> &str {
-        let Some(at) = shown.find(key) else { return "" };
-        shown.get(at + key.len()..).and_then(|rest| rest.split('"').next()).unwrap_or_default()
+        let Some(at) = text.find(key) else { return "" };
+        text.get(at + key.len()..).and_then(|rest| rest.split('"').next()).unwrap_or_default()
     };
     let agent = match quoted("userAgent=\"") {
         "" => quoted("UserAgent=\""),
@@ -699,9 +699,9 @@ fn access_text(shown: &str, unwrapped: &Unwrapped<'_>, source: &Arc<str>, line: 
         agent,
         id: quoted("audit-ID=\""),
         address: quoted("srcIP=\""),
-        code: if shown.contains("resp=401") { 401 } else { 403 },
+        code: if text.contains("resp=401") { 401 } else { 403 },
     };
-    access(&seen, unwrapped, fingerprint(shown), source, line, facts);
+    access(&seen, unwrapped, fingerprint(text), source, line, facts);
 }
 
 /// The same as JSON: `{"ts":…,"msg":"HTTP","verb":"LIST","URI":"…",…,"resp":403}`.
@@ -738,7 +738,7 @@ fn access_json(text: &[u8], unwrapped: &Unwrapped<'_>, source: &Arc<str>, line: 
 
 /// `GET /api/v1/…: (10.37ms) 403 [[agent] 10.0.0.4:33424]`.
 fn access_before_1_20(
-    shown: &str,
+    text: &str,
     unwrapped: &Unwrapped<'_>,
     print: u64,
     source: &Arc<str>,
@@ -748,7 +748,7 @@ fn access_before_1_20(
     static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?P<verb>[A-Z]+) (?P<uri>/\S*): \([^)]*\) (?P<code>40[13]) \[\[(?P<agent>[^\]]*)\] (?P<address>[^\]]*)\]").ok()
     });
-    let Some(found) = LINE.as_ref().and_then(|regex| regex.captures(shown)) else { return };
+    let Some(found) = LINE.as_ref().and_then(|regex| regex.captures(text)) else { return };
     let get = |name: &str| found.name(name).map_or("", |m| m.as_str());
     let seen = Access {
         verb: get("verb"),

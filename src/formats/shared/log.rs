@@ -1,7 +1,7 @@
 //! Logs that are a line a record: what differs is how a line looks.
 
 use crate::facts::Facts;
-use crate::formats::{Format, Head, Piece, klog, share_of_lines, text};
+use crate::formats::{Head, InputFormat, Piece, klog, share_of_lines, text};
 
 /// A log format that is known by the look of its lines.
 pub(in crate::formats) struct LineLog {
@@ -15,7 +15,7 @@ pub(in crate::formats) struct LineLog {
     pub(in crate::formats) looks: fn(&[u8]) -> bool,
 }
 
-impl Format for LineLog {
+impl InputFormat for LineLog {
     fn name(&self) -> &'static str {
         self.name
     }

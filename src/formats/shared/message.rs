@@ -101,7 +101,7 @@ pub(in crate::formats) fn plain(text: &[u8]) -> Cow<'_, str> {
 /// Finds a refusal in a line. `text` has no escapes (see [`plain`]).
 pub(in crate::formats) fn denied(text: &str) -> Option<Denied> {
     // A guide's `<user>` is nobody.
-    refused(text).filter(|told| !(told.user.starts_with('<') && told.user.ends_with('>')))
+    refused(text).filter(|given| !(given.user.starts_with('<') && given.user.ends_with('>')))
 }
 
 fn refused(text: &str) -> Option<Denied> {
@@ -284,7 +284,7 @@ pub(in crate::formats) fn forbidden_thing(text: &str) -> Option<(Target, Option<
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> (String, String, Class) {
+    fn classified(text: &str) -> (String, String, Class) {
         let found = denied(&plain(text.as_bytes())).unwrap();
         (found.user.to_string(), found.request.to_string(), found.class)
     }
@@ -293,7 +293,7 @@ mod tests {
     fn the_api_message_of_today() {
         let text = r#"E1123 reflector.go:1] pods "web-1" is forbidden: User "system:serviceaccount:shop:log-reader" cannot get resource "pods/log" in API group "" in the namespace "shop""#;
         assert_eq!(
-            told(text),
+            classified(text),
             (
                 "system:serviceaccount:shop:log-reader".into(),
                 "get pods/log in namespace shop".into(),
@@ -305,12 +305,12 @@ mod tests {
     #[test]
     fn the_message_before_1_12_and_before_is_forbidden_was_written() {
         let old = r#"pods is forbidden: User "bob" cannot list pods in the namespace "default""#;
-        assert_eq!(told(old).1, "list pods in namespace default");
+        assert_eq!(classified(old).1, "list pods in namespace default");
         let older = r#"Failed to list *v1.Endpoints: User "system:serviceaccount:kube-system:default" cannot list endpoints at the cluster scope. (get endpoints)"#;
-        assert_eq!(told(older).1, "list endpoints cluster-wide");
+        assert_eq!(classified(older).1, "list endpoints cluster-wide");
         let grouped =
             r#"statefulsets.apps is forbidden: User "u" cannot list statefulsets.apps at the cluster scope"#;
-        assert_eq!(told(grouped).1, "list statefulsets.apps cluster-wide");
+        assert_eq!(classified(grouped).1, "list statefulsets.apps cluster-wide");
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             r#"{"log":"endpoints is forbidden: User \\\"system:serviceaccount:b:prometheus\\\" cannot list resource \\\"endpoints\\\" in API group \\\"\\\" at the cluster scope"}"#,
             r"endpoints is forbidden: User &#34;system:serviceaccount:b:prometheus&#34; cannot list resource &#34;endpoints&#34; in API group &#34;&#34; at the cluster scope",
         ] {
-            assert_eq!(told(text).1, "list endpoints cluster-wide", "{text}");
+            assert_eq!(classified(text).1, "list endpoints cluster-wide", "{text}");
         }
     }
 
@@ -342,15 +342,15 @@ mod tests {
     #[test]
     fn azure_node_anonymous_and_impersonation_refusals_are_no_missing_rule() {
         let azure = r#"nodes is forbidden: User "x" cannot list resource "nodes" in API group "" at the cluster scope: User does not have access to the resource in Azure. Update role assignment to allow access."#;
-        assert_eq!(told(azure).2, Class::AzureRbac);
+        assert_eq!(classified(azure).2, Class::AzureRbac);
         let no_opinion = r#"pods is forbidden: User "system:serviceaccount:a:b" cannot list resource "pods" in API group "" at the cluster scope: Azure does not have opinion for this user."#;
-        assert_eq!(told(no_opinion).2, Class::MissingRule);
+        assert_eq!(classified(no_opinion).2, Class::MissingRule);
         let node = r#"configmaps "s" is forbidden: User "system:node:n1" cannot get resource "configmaps" in API group "" in the namespace "shop": no relationship found between node 'n1' and this object"#;
-        assert_eq!(told(node).2, Class::Node);
+        assert_eq!(classified(node).2, Class::Node);
         let anonymous = r#"forbidden: User "system:anonymous" cannot get path "/metrics""#;
-        assert_eq!(told(anonymous).2, Class::Anonymous);
+        assert_eq!(classified(anonymous).2, Class::Anonymous);
         let as_other = r#"pods is forbidden: User "bob" cannot impersonate-on:user-info:list resource "pods" in API group "" in the namespace "default""#;
-        assert_eq!(told(as_other).2, Class::Impersonation);
+        assert_eq!(classified(as_other).2, Class::Impersonation);
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn the_kubelets_refusal_is_its_own() {
         let text = "Forbidden (user=system:anonymous, verb=get, resource=nodes, subresource=proxy)";
-        assert_eq!(told(text).2, Class::KubeletApi);
+        assert_eq!(classified(text).2, Class::KubeletApi);
     }
 
     #[test]

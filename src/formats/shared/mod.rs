@@ -3,11 +3,11 @@
 mod address_signals;
 mod attempts;
 pub(in crate::formats) mod audit;
-pub(in crate::formats) mod bystander;
 pub(in crate::formats) mod command;
 pub(in crate::formats) mod csv_rows;
 pub(in crate::formats) mod events;
 pub(in crate::formats) mod go_encoded;
+pub(in crate::formats) mod irrelevant_text;
 pub(in crate::formats) mod json;
 pub(in crate::formats) mod line;
 pub(in crate::formats) mod log;

@@ -67,14 +67,14 @@ pattern!(
 /// Texts that are no attempt: which, and what they name themselves.
 fn signal(text: &str) -> Option<(Signal, String)> {
     if OWN.concerns(text) {
-        return known(text);
+        return classify(text);
     }
-    debug_assert!(known(text).is_none(), "no signature of this module stands in: {text}");
+    debug_assert!(classify(text).is_none(), "no signature of this module stands in: {text}");
     None
 }
 
 /// The questions, one after the other.
-fn known(text: &str) -> Option<(Signal, String)> {
+fn classify(text: &str) -> Option<(Signal, String)> {
     if has!(text, "calico-packet") {
         let found = search(&PACKET, text)?;
         let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));
@@ -118,14 +118,14 @@ fn known(text: &str) -> Option<(Signal, String)> {
     if has!(text, "VMExtensionError") || has!(text, "exit status=") {
         let code = search(&CSE, text);
         let name = search(&NAMED_CSE, text);
-        let own = match named(name.as_ref(), "name") {
+        let ours = match named(name.as_ref(), "name") {
             "" => named(name.as_ref(), "old"),
-            own => own,
+            ours => ours,
         };
         let code = named(code.as_ref(), "code");
-        let told = !(code.is_empty() && own.is_empty());
-        return (told && code != "0")
-            .then(|| (Signal::ProvisioningFailed, format!("{code} {own}").trim().to_owned()));
+        let is_given = !(code.is_empty() && ours.is_empty());
+        return (is_given && code != "0")
+            .then(|| (Signal::ProvisioningFailed, format!("{code} {ours}").trim().to_owned()));
     }
     if has!(text, "oo many requests") {
         // The client's own patience, and a budget of disruptions, are told elsewhere.
@@ -163,7 +163,7 @@ const LONG: usize = 16 << 10;
 /// Counts a text about the network; says whether it was one.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn read(
-    shown: &str,
+    label: &str,
     line: &[u8],
     print: u64,
     around: Surroundings<'_>,
@@ -180,19 +180,19 @@ pub(super) fn read(
     let times = [unwrapped.when, around.last];
     // A document on one line holds the words of many things: together they say nothing.
     let operation = || {
-        operation_signals::signal(shown).filter(|(signal, _)| {
-            shown.len() < LONG && operation_signals::counts(*signal, source, unwrapped.host.is_some())
+        operation_signals::signal(label).filter(|(signal, _)| {
+            label.len() < LONG && operation_signals::counts(*signal, source, unwrapped.host.is_some())
         })
     };
-    if let Some((signal, detail)) = signal(shown).or_else(operation) {
+    if let Some((signal, detail)) = signal(label).or_else(operation) {
         let key = SignalKey { signal, namespace, pod, node, detail: detail.into() };
         facts.signalled(SignalSeen { key, print, stated, times, source, line: number, text: line });
         return true;
     }
-    let Some((failure, host, port, resolver)) = attempt(shown) else { return false };
+    let Some((failure, host, port, resolver)) = attempt(label) else { return false };
     // A probe of a pod is told by its event.
-    let probe = has!(shown, "probe failed") || has!(shown, "Probe failed") || has!(shown, "prober.go");
-    if host.is_empty() && !of_client(shown) && !failure.of_dns() || probe && around.pod.is_none() {
+    let probe = has!(label, "probe failed") || has!(label, "Probe failed") || has!(label, "prober.go");
+    if host.is_empty() && !of_client(label) && !failure.of_dns() || probe && around.pod.is_none() {
         return false;
     }
     let host = host.parse::<IpAddr>().map_or(host, |ip| ip.to_string());
@@ -201,8 +201,8 @@ pub(super) fn read(
         host: host.into(),
         port,
         resolver: resolver.into(),
-        speaker: speaker(shown, source, unwrapped.host.is_some()),
-        of_api: of_api(shown),
+        speaker: speaker(label, source, unwrapped.host.is_some()),
+        of_api: of_api(label),
         node,
         pod: (namespace, pod),
         source: Arc::clone(source),

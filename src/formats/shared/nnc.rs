@@ -7,13 +7,13 @@
 use crate::facts::{Meta, NetworkContainer, NncSpec, NncStatus, NodeNetworkConfig};
 
 /// Which columns a table of `NodeNetworkConfig`s has.
-pub(in crate::formats) struct Header {
+pub(in crate::formats) struct NncColumns {
     namespaced: bool,
     requested: bool,
     zone: bool,
 }
 
-impl Header {
+impl NncColumns {
     pub(in crate::formats) fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line.get(..400).unwrap_or(line)).ok()?;
         let columns = line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -106,7 +106,7 @@ mod tests {
 
     fn only(text: &str) -> (String, Option<u64>, Option<u64>, String) {
         let mut lines = text.lines();
-        let header = Header::parse(lines.next().unwrap().as_bytes()).unwrap();
+        let header = NncColumns::parse(lines.next().unwrap().as_bytes()).unwrap();
         let row = header.row(lines.next().unwrap()).unwrap();
         let container = &row.status.network_containers[0];
         (

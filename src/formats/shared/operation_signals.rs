@@ -158,14 +158,14 @@ pub(super) fn counts(signal: Signal, path: &str, host: bool) -> bool {
 /// Which text it is, and what it names itself.
 pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
     if OWN.concerns(text) {
-        return known(text);
+        return classify(text);
     }
-    debug_assert!(known(text).is_none(), "no signature of this module stands in: {text}");
+    debug_assert!(classify(text).is_none(), "no signature of this module stands in: {text}");
     None
 }
 
 /// The questions, one after the other.
-fn known(text: &str) -> Option<(Signal, String)> {
+fn classify(text: &str) -> Option<(Signal, String)> {
     let plain = |signal: Signal| Some((signal, String::new()));
     if has!(text, "ull image") || has!(text, "pull and unpack") || has!(text, "PullImage") {
         return pull(text);

@@ -84,7 +84,7 @@ pub(in crate::formats) fn column_name(name: &str) -> String {
 }
 
 /// One row: its table and a way to get cells by column name.
-pub(in crate::formats) struct Row<'a> {
+pub(in crate::formats) struct RecordRow<'a> {
     pub(in crate::formats) table: Table,
     pub(in crate::formats) cell: &'a dyn Fn(&'static str) -> Option<&'a str>,
     pub(in crate::formats) source: &'a Arc<str>,
@@ -125,7 +125,7 @@ impl DateOrder {
     }
 }
 
-impl<'a> Row<'a> {
+impl<'a> RecordRow<'a> {
     /// A cell that says something: `az` writes `None` for null.
     fn get(&self, column: &'static str) -> &'a str {
         (self.cell)(column).filter(|value| !matches!(*value, "None" | "null")).unwrap_or_default()
@@ -381,8 +381,8 @@ impl<'a> Row<'a> {
             "kube-apiserver" => facts.api_server.log_lines += 1,
             _ => {}
         }
-        let told = self.text(column, facts);
-        if text.trim_start().starts_with('{') && !told && text.contains("\"auditID\"") {
+        let given = self.text(column, facts);
+        if text.trim_start().starts_with('{') && !given && text.contains("\"auditID\"") {
             let stamp = text.find("\"requestReceivedTimestamp\":\"").and_then(|at| text.get(at + 28..));
             if let Some((when, _)) = stamp.and_then(|stamp| time::rfc3339(stamp.as_bytes())) {
                 facts.saw(Some(when));
@@ -508,7 +508,7 @@ fn table_time(text: &str, order: Option<DateOrder>) -> TableTime {
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> String {
+    fn rendered(text: &str) -> String {
         match table_time(text, None) {
             TableTime::Known(when) => time::rfc3339_text(when.resolve(None).unwrap()),
             other => format!("{other:?}"),
@@ -517,13 +517,13 @@ mod tests {
 
     #[test]
     fn portal_times_of_several_locales() {
-        assert_eq!(shown("2/25/2025, 9:19:25.391 AM"), "2025-02-25T09:19:25.391Z");
-        assert_eq!(shown("2/25/2025, 12:19:25.391\u{202f}AM"), "2025-02-25T00:19:25.391Z");
-        assert_eq!(shown("16/07/2026 20:26:12.030"), "2026-07-16T20:26:12.03Z");
-        assert_eq!(shown("16/07/2026, 20:26:12,030"), "2026-07-16T20:26:12.03Z");
-        assert_eq!(shown("2026-11-23T20:26:12.03Z"), "2026-11-23T20:26:12.03Z");
-        assert_eq!(shown("03/04/2026 20:26:12"), "DayOrMonth");
-        assert_eq!(shown("yesterday"), "None");
+        assert_eq!(rendered("2/25/2025, 9:19:25.391 AM"), "2025-02-25T09:19:25.391Z");
+        assert_eq!(rendered("2/25/2025, 12:19:25.391\u{202f}AM"), "2025-02-25T00:19:25.391Z");
+        assert_eq!(rendered("16/07/2026 20:26:12.030"), "2026-07-16T20:26:12.03Z");
+        assert_eq!(rendered("16/07/2026, 20:26:12,030"), "2026-07-16T20:26:12.03Z");
+        assert_eq!(rendered("2026-11-23T20:26:12.03Z"), "2026-11-23T20:26:12.03Z");
+        assert_eq!(rendered("03/04/2026 20:26:12"), "DayOrMonth");
+        assert_eq!(rendered("yesterday"), "None");
     }
 
     #[test]

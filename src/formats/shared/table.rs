@@ -31,12 +31,12 @@ const FIRST: [&str; 6] = ["NAME", "NAMESPACE", "LAST SEEN", "POD ID", "CONTAINER
 
 /// The header of a table.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::formats) struct Header {
+pub(in crate::formats) struct TableHeader {
     columns: Vec<(String, usize)>,
     aligned: bool,
 }
 
-impl Header {
+impl TableHeader {
     /// Whether a line is one.
     pub(in crate::formats) fn parse(line: &[u8]) -> Option<Self> {
         if line.len() > 2000 || !line.first()?.is_ascii_uppercase() {
@@ -64,7 +64,7 @@ impl Header {
     }
 
     fn at(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|(own, _)| own == name)
+        self.columns.iter().position(|(column, _)| column == name)
     }
 
     /// How many columns.
@@ -73,10 +73,10 @@ impl Header {
     }
 
     /// The cells of a row; `None` when it does not fit.
-    pub(in crate::formats) fn row<'a>(&'a self, line: &'a str) -> Option<Row<'a>> {
+    pub(in crate::formats) fn row<'a>(&'a self, line: &'a str) -> Option<TableRow<'a>> {
         let line = line.trim_end();
         let cells = self.sliced(line).or_else(|| self.gapped(line)).or_else(|| self.worded(line))?;
-        Some(Row { header: self, cells })
+        Some(TableRow { header: self, cells })
     }
 
     /// At the offsets of the header: each cell must begin after a space.
@@ -167,12 +167,12 @@ fn by_words(line: &str) -> Vec<(String, usize)> {
 }
 
 /// A row.
-pub(in crate::formats) struct Row<'a> {
-    header: &'a Header,
+pub(in crate::formats) struct TableRow<'a> {
+    header: &'a TableHeader,
     cells: Vec<&'a str>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> TableRow<'a> {
     /// Whether the table has this column.
     pub(in crate::formats) fn has(&self, column: &str) -> bool {
         self.header.has(column)
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn blank_cells_do_not_shift_the_others() {
-        let header = Header::parse(b"NAMESPACE   NAME    USERS   GROUPS      SERVICEACCOUNTS").unwrap();
+        let header = TableHeader::parse(b"NAMESPACE   NAME    USERS   GROUPS      SERVICEACCOUNTS").unwrap();
         let row = header.row("ci          clean                       ci/cleaner").unwrap();
         assert_eq!(
             (row.get("NAME"), row.get("USERS"), row.get("SERVICEACCOUNTS")),
@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn restarts_with_their_age_are_one_cell_even_when_pasted() {
         let header =
-            Header::parse(b"NAME READY STATUS RESTARTS AGE IP NODE NOMINATED NODE READINESS GATES").unwrap();
+            TableHeader::parse(b"NAME READY STATUS RESTARTS AGE IP NODE NOMINATED NODE READINESS GATES")
+                .unwrap();
         let row =
             header.row("cart-1 0/1 CrashLoopBackOff 3 (5m ago) 7d 10.244.0.9 aks-1 <none> <none>").unwrap();
         assert_eq!((row.get("RESTARTS"), row.get("NODE")), ("3 (5m ago)", "aks-1"));
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn an_image_name_with_spaces_is_one_cell_even_when_pasted() {
-        let header = Header::parse(b"NAME STATUS ROLES AGE VERSION INTERNAL-IP EXTERNAL-IP OS-IMAGE KERNEL-VERSION CONTAINER-RUNTIME").unwrap();
+        let header = TableHeader::parse(b"NAME STATUS ROLES AGE VERSION INTERNAL-IP EXTERNAL-IP OS-IMAGE KERNEL-VERSION CONTAINER-RUNTIME").unwrap();
         let row = header.row("aks-1 Ready <none> 5d v1.33.1 10.0.0.4 <none> Ubuntu 22.04.5 LTS 5.15.0-1089-azure containerd://1.7.27").unwrap();
         assert_eq!(
             (row.get("OS-IMAGE"), row.get("CONTAINER-RUNTIME")),
@@ -220,15 +221,15 @@ mod tests {
 
     #[test]
     fn a_row_whose_wide_cell_broke_the_columns_is_read_by_its_gaps() {
-        let header = Header::parse(b"NAME   READY   STATUS").unwrap();
+        let header = TableHeader::parse(b"NAME   READY   STATUS").unwrap();
         let row = header.row("a-very-long-name   1/1   Running").unwrap();
         assert_eq!(row.get("STATUS"), "Running");
     }
 
     #[test]
     fn prose_is_no_header() {
-        assert!(Header::parse(b"NAME of the cluster").is_none());
-        assert!(Header::parse(b"ERROR IN LINE").is_none());
-        assert!(Header::parse(b"NAME").is_none());
+        assert!(TableHeader::parse(b"NAME of the cluster").is_none());
+        assert!(TableHeader::parse(b"ERROR IN LINE").is_none());
+        assert!(TableHeader::parse(b"NAME").is_none());
     }
 }
