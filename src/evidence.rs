@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest excerpt kept, in bytes: enough for a Forbidden line with its reason, small enough that a
 /// report of thousands of lines stays light.
@@ -16,11 +16,11 @@ pub const EXCERPT_BYTES: usize = 400;
 pub const EXAMPLES: usize = 5;
 
 /// One place in a bundle where something was seen.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// Path of the entry, with `!` between an archive and what lies in it.
     #[schemars(with = "String")]
-    #[serde(serialize_with = "as_str")]
+    #[serde(serialize_with = "as_str", deserialize_with = "shared")]
     pub source: Arc<str>,
     /// Line in the (decompressed) entry, from 1; 0 when the whole entry is meant.
     pub line: u64,
@@ -33,6 +33,10 @@ pub struct Evidence {
 
 fn as_str<S: serde::Serializer>(value: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(value)
+}
+
+fn shared<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(from).map(Into::into)
 }
 
 impl Evidence {
@@ -58,7 +62,7 @@ impl Evidence {
 }
 
 /// How sure we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// Fits, and so may other things.

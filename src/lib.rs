@@ -16,15 +16,18 @@ pub mod formats;
 pub mod report;
 pub mod timings;
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bundle::{Block, EntryReport, Input, Inputs, Limits, OpenError, Progress};
 use cluster::Cluster;
 use diagnosis::Diagnosis;
-use facts::{Facts, Window};
-use timings::{TimedPart, Timings};
+use facts::{Facts, Outward, Place, Whose, Window};
+use report::{Pseudonyms, Redacted, Replace};
+use timings::{TimedPart, Timings, timed};
 
 /// How a bundle is read.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +38,14 @@ pub struct Options {
     pub limits: Limits,
     /// What logs and events tell of another time is left out.
     pub window: Window,
+    /// Public addresses of clients that can't reach the API server, as their owner gave them.
+    pub client_addresses: Vec<IpAddr>,
+    /// What is shown by pseudonyms; secrets are masked always.
+    pub redact: Option<Replace>,
     /// Where the time goes, when somebody wants to know.
     pub timings: Option<Arc<Timings>>,
+    /// How far the reading has come, when somebody wants to see.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl Options {
@@ -46,12 +55,53 @@ impl Options {
     }
 }
 
-/// The whole pipeline: inputs in, diagnosis out.
-pub fn diagnose(inputs: &[Input], options: &Options) -> Result<Diagnosis, OpenError> {
+/// The whole pipeline: inputs in, a diagnosis that may be shown out.
+pub fn diagnose(inputs: &[Input], options: &Options) -> Result<Redacted, OpenError> {
+    on_threads(options, || {
+        let timings = options.timings.as_deref();
+        let cluster = read(inputs, options)?;
+        let diagnosis = timed(timings, TimedPart::Room("4 detect and explain"), || {
+            Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect(), timings)
+        });
+        let redacted = timed(timings, TimedPart::Room("5 redact"), || {
+            report::redact(diagnosis, options.redact.map(|what| Pseudonyms::new(&cluster, what)))
+        });
+        // Giving back the memory of a large bundle piece by piece takes longer than judging it, and nobody waits for it.
+        let _detached = std::thread::Builder::new().spawn(move || drop(cluster));
+        Ok(redacted)
+    })
+}
+
+/// The first half of the pipeline, for questions: inputs in, the cluster that they tell of out.
+pub fn read(inputs: &[Input], options: &Options) -> Result<Cluster, OpenError> {
     let opened = bundle::open(inputs)?;
-    let facts = scan(&opened, options, &Progress::default());
-    let cluster = Cluster::freeze(facts);
-    Ok(Diagnosis::of(&cluster, inputs.iter().map(Input::name).collect()))
+    let progress = options.progress.clone().unwrap_or_default();
+    progress.total.store(opened.packed_bytes, Ordering::Relaxed);
+    let timings = options.timings.as_deref();
+    let mut facts =
+        timed(timings, TimedPart::Room("1 open, read, merge"), || scan(&opened, options, &progress));
+    for (address, line) in options.client_addresses.iter().zip(1..) {
+        let place = Place { source: "--client-ip".into(), line };
+        if let Some(slot) = facts.nodes.outward.slot(place) {
+            *slot = Outward {
+                address: Some(*address),
+                whose: Whose::Client,
+                from: "given with --client-ip".into(),
+            };
+        }
+    }
+    Ok(timed(timings, TimedPart::Room("3 reason"), || Cluster::freeze(facts)))
+}
+
+/// Runs something with as many threads as the options say, in all rooms.
+fn on_threads<T: Send>(options: &Options, run: impl FnOnce() -> T + Send) -> T {
+    let pool = options
+        .threads
+        .and_then(|_| rayon::ThreadPoolBuilder::new().num_threads(options.threads()).build().ok());
+    match pool {
+        Some(pool) => pool.install(run),
+        None => run(),
+    }
 }
 
 /// Reads everything: reader threads cut blocks, workers fold them into facts, the folds are merged.

@@ -97,7 +97,9 @@ fn settle_links(reports: &mut [EntryReport]) {
 /// How far the reading has come, for a progress bar.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Bytes taken from disk.
+    /// Bytes on disk; 0 when unknown.
+    pub total: AtomicU64,
+    /// Of these, bytes taken.
     pub packed: AtomicU64,
     /// Bytes after decompression.
     pub unpacked: AtomicU64,

@@ -3,3 +3,4 @@
 pub(crate) mod blocks;
 pub(crate) mod brackets;
 pub(crate) mod json;
+pub(crate) mod pattern;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::{Exit, output, progress, sizes, times};
-use crate::bundle::{self, Input, Limits, Progress};
+use crate::bundle::{Input, Limits};
 use crate::cluster::Cluster;
 use crate::diagnosis::Diagnosis;
-use crate::facts::{Outward, Place, Whose, Window};
-use crate::report::{self, Pseudonyms, Replace};
-use crate::timings::{TimedPart, Timings, timed};
-use crate::{Options, scan};
+use crate::facts::Window;
+use crate::report::{Redacted, Replace};
+use crate::timings::{TimedPart, Timings};
+use crate::{Options, diagnose};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "IP")]
     client_ip: Vec<IpAddr>,
 
-    /// Show users and hosts (names), addresses (ips) or both (all) by pseudonyms; secrets are always masked
+    /// Show pseudonyms for users, nodes and hosts (names), for addresses (ips), or for both and namespaces, workloads and
+    /// Azure resources (all); secrets are always masked
     #[arg(long, value_name = "WHAT")]
     redact: Option<Redact>,
 
@@ -111,8 +112,7 @@ pub(super) struct One {
 impl One {
     /// Reads it, without a word.
     pub(super) fn read(&self) -> anyhow::Result<Cluster> {
-        let opened = bundle::open(&[Input::from_argument(&self.bundle)])?;
-        Ok(Cluster::freeze(scan(&opened, &Options::default(), &Progress::default())))
+        Ok(crate::read(&[Input::from_argument(&self.bundle)], &Options::default())?)
     }
 }
 
@@ -121,8 +121,8 @@ impl Arguments {
         self.bundles.iter().map(|bundle| Input::from_argument(bundle)).collect()
     }
 
-    /// Reads the bundle and judges it; `None` when the arguments can't be followed, which was said.
-    pub(super) fn diagnose(&self) -> anyhow::Result<Option<Diagnosis>> {
+    /// Reads the bundle and diagnoses it; `None` when the arguments can't be followed, which was said.
+    pub(super) fn diagnose(&self) -> anyhow::Result<Option<Redacted>> {
         let inputs = self.inputs();
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             output::complain("error: the standard input can be given once only");
@@ -132,51 +132,25 @@ impl Arguments {
             output::complain("error: --since is after --until: nothing happened then");
             return Ok(None);
         }
-        let opened = bundle::open(&inputs)?;
         let options = self.options();
-        if let Some(threads) = options.threads {
-            // The rooms after the first work side by side, too. It fails only when they already do.
-            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        let redacted =
+            progress::during(self.quiet, options.progress.as_deref(), || diagnose(&inputs, &options))?;
+        if let (Some(file), Some(map)) = (&self.redact_map, redacted.pseudonym_map()) {
+            output::to_private_file(Path::new(file), map)?;
         }
-        let progress = Progress::default();
-        let mut facts = progress::during(self.quiet, opened.packed_bytes, &progress, || {
-            timed(options.timings.as_deref(), TimedPart::Room("1 open, read, merge"), || {
-                scan(&opened, &options, &progress)
-            })
-        });
-        for (address, at) in self.client_ip.iter().zip(1..) {
-            let place = Place { source: "--client-ip".into(), line: at };
-            if let Some(slot) = facts.nodes.outward.slot(place) {
-                *slot = Outward {
-                    address: Some(*address),
-                    whose: Whose::Client,
-                    from: "given with --client-ip".into(),
-                };
-            }
-        }
-        let timings = options.timings.as_deref();
-        let cluster = timed(timings, TimedPart::Room("3 reason"), || Cluster::freeze(facts));
-        let inputs = inputs.iter().map(Input::name).collect();
-        let mut diagnosis = timed(timings, TimedPart::Room("4 judge and explain"), || {
-            Diagnosis::timed(&cluster, inputs, timings)
-        });
-        // The process ends soon: giving the memory of a large bundle back piece by piece would take longer than judging it.
-        let cluster = std::mem::ManuallyDrop::new(cluster);
-        let mut pseudonyms = self.redact.map(|what| Pseudonyms::new(&cluster, what.into()));
-        report::redact(&mut diagnosis, pseudonyms.as_mut());
-        if let (Some(file), Some(pseudonyms)) = (&self.redact_map, &pseudonyms) {
-            output::to_file(Path::new(file), &pseudonyms.map())?;
-        }
-        if let Some(timings) = timings {
+        if let Some(timings) = options.timings.as_deref() {
             show(timings);
         }
-        Ok(Some(diagnosis))
+        Ok(Some(redacted))
     }
 
     fn options(&self) -> Options {
         let limits = &self.limits;
         Options {
             timings: self.timings.then(Arc::default),
+            progress: Some(Arc::default()),
+            client_addresses: self.client_ip.clone(),
+            redact: self.redact.map(Into::into),
             threads: self.threads,
             window: Window { since: self.since, until: self.until },
             limits: Limits {

@@ -6,11 +6,41 @@ use std::path::Path;
 
 use anyhow::Context;
 
-/// Writes a file whole.
+/// Writes a file whole: beside its place first, then there, so that a full disk leaves the old one.
 pub(super) fn to_file(path: &Path, text: &str) -> anyhow::Result<()> {
-    File::create(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("can't write `{}`: choose another place with -o", path.display()))
+    write(path, text, 0o666)
+}
+
+/// Writes a file that is for nobody's eyes but its owner's.
+pub(super) fn to_private_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    write(path, text, 0o600)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
+    // A device or a pipe is written to, never replaced.
+    let special = std::fs::metadata(path).is_ok_and(|old| !old.is_file());
+    let written = if special {
+        File::create(path).and_then(|mut file| file.write_all(text.as_bytes()))
+    } else {
+        beside(path, text, mode)
+    };
+    written.with_context(|| format!("can't write `{}`: choose another place with -o", path.display()))
+}
+
+fn beside(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    // A link stays a link.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".kubetriage-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map(drop).map_err(|error| error.error)
 }
 
 /// Writes to the standard output. A reader that has gone away is no error.

@@ -8,21 +8,27 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::bundle::Progress;
 
-/// Runs `work` while showing how far the reading has come. `total` is the bytes on disk, 0 when unknown.
+/// Runs `work` while showing how far the reading has come.
 pub(super) fn during<T: Send>(
     quiet: bool,
-    total: u64,
-    progress: &Progress,
+    progress: Option<&Progress>,
     work: impl FnOnce() -> T + Send,
 ) -> T {
-    if quiet || !std::io::stderr().is_terminal() {
+    let Some(progress) = progress.filter(|_| !quiet && std::io::stderr().is_terminal()) else {
         return work();
-    }
-    let bar = bar(total);
+    };
+    let bar = ProgressBar::new_spinner();
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    style(&bar, 0);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let text = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
+                let total = progress.total.load(Ordering::Relaxed);
+                if total > 0 && bar.length() != Some(total) {
+                    bar.set_length(total);
+                    style(&bar, total);
+                }
                 bar.set_position(progress.packed.load(Ordering::Relaxed));
                 let name = progress.current();
                 let name = crate::report::visible(&name);
@@ -41,9 +47,8 @@ pub(super) fn during<T: Send>(
     })
 }
 
-fn bar(total: u64) -> ProgressBar {
-    let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
-    bar.set_draw_target(ProgressDrawTarget::stderr());
+/// `total` is the bytes on disk, 0 when unknown.
+fn style(bar: &ProgressBar, total: u64) {
     let template = if total > 0 {
         "{bar:24} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}  {msg}"
     } else {
@@ -52,5 +57,4 @@ fn bar(total: u64) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    bar
 }

@@ -10,13 +10,13 @@ use super::{Exit, bundle, output};
 use crate::bundle::Input;
 use crate::detectors::Severity;
 use crate::diagnosis::Diagnosis;
-use crate::report::{self, Format};
+use crate::report::{self, Format, Redacted};
 
 /// Read a bundle and write a report
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  kubetriage report bundle.tar.gz                     bundle.report.html and bundle.report.md
+  kubetriage report bundle.tar.gz                     bundle.tar.gz.report.html and .md
   kubetriage report pods.json kube-apiserver.log      several pieces of one cluster
   kubetriage report case-1234/ -o case-1234.html      a folder, one output
   az storage blob download … | kubetriage report -    from a pipe
@@ -25,8 +25,8 @@ pub(super) struct Report {
     #[command(flatten)]
     bundle: bundle::Arguments,
 
-    /// Write to this file, in the format of its extension (html, md, json, sarif, xml); `-` is the standard
-    /// output, in the format of --format (md when none is given). May be repeated [default: <bundle>.report.html and .md]
+    /// Write to this file, in the format of its extension (html, md, json, sarif, xml), or into this folder; `-` is the
+    /// standard output, in the format of --format (md when none is given). May be repeated [default: <bundle>.report.html and .md]
     #[arg(short, long, value_name = "FILE")]
     output: Vec<String>,
 
@@ -112,17 +112,15 @@ impl Report {
 
     fn targets(&self, inputs: &[Input]) -> Result<Vec<(OutputTarget, Format)>, String> {
         let formats: Vec<Format> = self.format.iter().map(|name| Format::from(*name)).collect();
+        // The whole name: bad.tar and bad.tar.gz are two bundles.
+        let name = inputs.first().map_or_else(|| "kubetriage".to_owned(), Input::name);
+        let by_default = |folder: &Path| -> Vec<(OutputTarget, Format)> {
+            let formats = if formats.is_empty() { &[Format::Html, Format::Markdown][..] } else { &formats };
+            let file = |format: &Format| folder.join(format!("{name}.report.{}", format.name()));
+            formats.iter().map(|format| (OutputTarget::File(file(format)), *format)).collect()
+        };
         if self.output.is_empty() {
-            let formats = if formats.is_empty() { vec![Format::Html, Format::Markdown] } else { formats };
-            let stem = inputs
-                .first()
-                .map_or_else(|| "kubetriage".to_owned(), |input| stem(&input.name()).to_owned());
-            return Ok(formats
-                .into_iter()
-                .map(|format| {
-                    (OutputTarget::File(PathBuf::from(format!("{stem}.report.{}", format.name()))), format)
-                })
-                .collect());
+            return Ok(by_default(Path::new("")));
         }
         let mut targets = Vec::new();
         for output in &self.output {
@@ -135,6 +133,10 @@ impl Report {
                 continue;
             }
             let path = PathBuf::from(output);
+            if path.is_dir() {
+                targets.extend(by_default(&path));
+                continue;
+            }
             if inputs.iter().any(|input| is_same(input, &path)) {
                 return Err(format!("`{output}` is an input: it would be overwritten"));
             }
@@ -152,7 +154,7 @@ impl Report {
         Ok(targets)
     }
 
-    fn summarise(&self, diagnosis: &Diagnosis, targets: &[(OutputTarget, Format)]) {
+    fn summarise(&self, diagnosis: &Redacted, targets: &[(OutputTarget, Format)]) {
         if self.bundle.quiet {
             return;
         }
@@ -182,29 +184,9 @@ impl Report {
     }
 }
 
-/// The name of a bundle without what says that it is an archive.
-fn stem(name: &str) -> &str {
-    const ENDINGS: [&str; 8] = [".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar", ".zip", ".gz", ".json"];
-    let lower = name.to_ascii_lowercase();
-    let ending = ENDINGS.iter().find(|ending| lower.ends_with(*ending)).map_or(0, |ending| ending.len());
-    name.get(..name.len() - ending).filter(|stem| !stem.is_empty()).unwrap_or(name)
-}
-
 fn is_same(input: &Input, output: &Path) -> bool {
     match (input, output.canonicalize()) {
         (Input::Path(path), Ok(output)) => path.canonicalize().is_ok_and(|path| path == output),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reports_are_named_after_the_bundle() {
-        assert_eq!(stem("support-2026.tar.gz"), "support-2026");
-        assert_eq!(stem("case.ZIP"), "case");
-        assert_eq!(stem("folder"), "folder");
     }
 }

@@ -1,7 +1,7 @@
 //! What a detector says: a finding, with its evidence, its cause and its fix.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::evidence::{Confidence, Evidence};
@@ -9,7 +9,7 @@ pub use crate::facts::text::slug;
 use crate::facts::time;
 
 /// What it does to the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nothing: told for completeness.
@@ -38,7 +38,7 @@ impl Severity {
 }
 
 /// An object, user or node that a finding is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectRef {
     /// `ServiceAccount`, `User`, `Node`, `Pod`, …
     pub kind: String,
@@ -49,7 +49,7 @@ pub struct SubjectRef {
 }
 
 /// What to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fix {
     /// In words.
     pub text: String,
@@ -60,7 +60,7 @@ pub struct Fix {
 }
 
 /// Why a finding stands under another: set by the diagnosis, once all are known.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// Id of the finding that is the cause.
     pub by: String,
@@ -68,12 +68,128 @@ pub struct Explanation {
     pub because: String,
 }
 
+/// Names of the facts that detectors add, and of what stands within them: the contract with the templates. A name that
+/// is not here is taken for one of the bundle's, and may be shown by a pseudonym.
+pub const DETAIL_NAMES: &[&str] = &[
+    "address",
+    "addresses",
+    "ages_known",
+    "allocated",
+    "also_seen",
+    "api_group",
+    "authorized_ranges",
+    "available",
+    "binding",
+    "bundle_rbac",
+    "bytes",
+    "capacity",
+    "clients",
+    "container_protocol",
+    "container_status",
+    "count",
+    "count_is_exact",
+    "counted_by_hand",
+    "declared",
+    "denied",
+    "differs",
+    "ended",
+    "external_name",
+    "first_seen",
+    "from",
+    "groups",
+    "has",
+    "held_by_pods_of_other_nodes",
+    "hosts",
+    "identity",
+    "impersonated_by",
+    "in_use",
+    "ip",
+    "ipam",
+    "kind",
+    "last_seen",
+    "lasted",
+    "leaked",
+    "leaked_not_named",
+    "matched",
+    "max_pods",
+    "missing",
+    "more_duplicates",
+    "more_names",
+    "more_nodes_that_fit",
+    "name",
+    "names",
+    "namespace",
+    "nearest_binding",
+    "nearest_pods",
+    "nearest_role",
+    "needed",
+    "needed_at_most",
+    "needed_now",
+    "needs",
+    "network",
+    "node_known_by",
+    "nodes",
+    "normal_spare",
+    "not_held_by_a_pod",
+    "note",
+    "objects",
+    "over_time",
+    "owners",
+    "path",
+    "per_minute",
+    "per_node",
+    "permissions",
+    "pod",
+    "pod_range",
+    "pods",
+    "pods_refused",
+    "policies",
+    "port",
+    "published",
+    "range",
+    "ranges",
+    "ready",
+    "reasons",
+    "refusals",
+    "refused_by",
+    "reported_by",
+    "requested",
+    "reserved",
+    "resolvers",
+    "resource",
+    "role",
+    "route_table",
+    "runtime",
+    "sandbox",
+    "selector",
+    "selectors",
+    "service_protocol",
+    "services",
+    "short_lived_pods",
+    "start",
+    "state",
+    "store",
+    "stuck",
+    "subnet",
+    "subresource",
+    "target",
+    "text",
+    "titles",
+    "to",
+    "usable",
+    "verb",
+    "waiting_pods",
+    "why",
+    "young_and_left_out",
+];
+
 /// One fault that a detector found.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Stable: the detector's id and the subject.
     pub id: String,
     /// Which detector.
+    #[serde(skip_deserializing)]
     pub detector: &'static str,
     /// The fault in one line.
     pub title: String,
@@ -86,6 +202,7 @@ pub struct Finding {
     /// How many of `unit`.
     pub count: u64,
     /// What is counted, in the singular: `request`, `address`, `refusal`, `node`, …
+    #[serde(skip_deserializing)]
     pub unit: &'static str,
     /// RFC 3339.
     pub first_seen: Option<String>,
@@ -135,7 +252,8 @@ impl Finding {
     }
 
     /// A fact of the detector's own.
-    pub fn detail(&mut self, name: &str, value: impl Serialize) {
+    pub fn detail(&mut self, name: &'static str, value: impl Serialize) {
+        debug_assert!(DETAIL_NAMES.contains(&name), "{name} is not among DETAIL_NAMES");
         if let Ok(value) = serde_json::to_value(value) {
             self.details.insert(name.to_owned(), value);
         }

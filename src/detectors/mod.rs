@@ -18,15 +18,15 @@ mod observed;
 pub mod service;
 
 pub use crate::evidence::Confidence;
-pub use finding::{Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
+pub use finding::{DETAIL_NAMES, Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
 
 /// Chapters of the guide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Chapter {
     /// Somebody's kubectl can't reach the API server.

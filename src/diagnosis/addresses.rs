@@ -1,13 +1,13 @@
 //! Addresses for the report: node by node, and the ranges that they come from.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Counts, NodeIpam};
 
 /// Addresses of one node, for the table and the bars of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeAddresses {
     /// The node.
     pub node: String,
@@ -32,11 +32,12 @@ pub struct NodeAddresses {
 }
 
 /// A range of the cluster, for the map of the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubnetUse {
     /// Name of the subnet, or the setting that has the range.
     pub name: String,
     /// What for.
+    #[serde(skip_deserializing)]
     pub role: &'static str,
     /// The range.
     pub range: String,
@@ -55,7 +56,7 @@ pub struct SubnetUse {
 }
 
 /// A pool of Calico, as `calicoctl ipam show` tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolUse {
     /// The range.
     pub range: String,

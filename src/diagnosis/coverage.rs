@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, time};
 
 /// One entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryView {
     /// Path through all archives.
     pub path: String,
@@ -36,7 +36,7 @@ pub struct EntryView {
 }
 
 /// All entries of one format or class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FormatShare {
     /// Entries.
     pub entries: u64,
@@ -47,7 +47,7 @@ pub struct FormatShare {
 }
 
 /// What the collector says that it could not collect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedView {
     /// What, in its words.
     pub what: String,
@@ -60,7 +60,7 @@ pub struct FailedView {
 }
 
 /// All entries, in the order of paths.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoverageView {
     /// How many.
     pub entry_count: u64,
@@ -93,7 +93,7 @@ pub struct CoverageView {
 }
 
 /// An object that is told in several ways.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContradictionView {
     /// `Pod shop/cart`.
     pub object: String,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::addresses::{self, NodeAddresses, PoolUse, SubnetUse};
 use super::layout;
@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::facts::time;
 
 /// The nodes of the cluster, in a line.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeCounts {
     /// How many are in the bundle.
     pub count: u64,
@@ -23,7 +23,7 @@ pub struct NodeCounts {
 }
 
 /// What is in the bundle.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
     /// Which tools made the bundle, by what lies where in it; empty when it was put together by hand.
     pub layouts: Vec<String>,

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use addresses::{NodeAddresses, PoolUse, SubnetUse};
 pub use coverage::{ContradictionView, CoverageView, EntryView, FailedView, FormatShare};
@@ -35,7 +35,7 @@ use crate::timings::{TimedPart, Timings, timed};
 pub const SCHEMA: &str = "kubetriage/v1";
 
 /// What was decided about one cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictKind {
     /// The bundle shows it.
@@ -61,13 +61,15 @@ impl VerdictKind {
 }
 
 /// One line of the verdict board.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The detector.
+    #[serde(skip_deserializing)]
     pub id: &'static str,
     /// Its chapter.
     pub chapter: Chapter,
     /// The cause in a few words.
+    #[serde(skip_deserializing)]
     pub title: &'static str,
     /// What was decided.
     pub verdict: VerdictKind,
@@ -80,7 +82,7 @@ pub struct Verdict {
 }
 
 /// A cause that nothing else explains.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RootCause {
     /// Id of the finding.
     pub id: String,
@@ -101,7 +103,7 @@ pub struct RootCause {
 }
 
 /// Data to ask the customer for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Ask {
     /// What.
     pub what: String,
@@ -112,30 +114,36 @@ pub struct Ask {
 }
 
 /// The program that wrote the report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// `kubetriage`.
+    #[serde(skip_deserializing)]
     pub name: &'static str,
     /// Its version.
+    #[serde(skip_deserializing)]
     pub version: &'static str,
 }
 
 /// What was taken out of the report before it was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Redaction {
     /// Places where a secret stood.
     pub secrets: u64,
     /// What is shown by pseudonyms: names, addresses.
-    pub pseudonyms: Vec<&'static str>,
+    pub pseudonyms: Vec<String>,
 }
 
 /// Everything that a report says.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
     /// [`SCHEMA`].
+    #[serde(skip_deserializing)]
     pub schema: &'static str,
     /// Who wrote it.
     pub tool: Tool,
+    /// What a reader must know before anything else: that names are pseudonyms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// Names of the inputs.
     pub inputs: Vec<String>,
     /// The diagnosis in one paragraph.
@@ -168,13 +176,8 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// Judges a cluster with all detectors.
-    pub fn of(cluster: &Cluster, inputs: Vec<String>) -> Self {
-        Self::timed(cluster, inputs, None)
-    }
-
-    /// The same, with the time of each detector.
-    pub fn timed(cluster: &Cluster, inputs: Vec<String>, timings: Option<&Timings>) -> Self {
+    /// Runs all detectors over a cluster and explains what they found; notes the time of each when it is wanted.
+    pub fn of(cluster: &Cluster, inputs: Vec<String>, timings: Option<&Timings>) -> Self {
         let rank = |finding: &Finding| {
             (
                 std::cmp::Reverse((finding.severity, finding.confidence)),
@@ -249,6 +252,7 @@ impl Diagnosis {
         Self {
             schema: SCHEMA,
             tool: Tool { name: "kubetriage", version: env!("CARGO_PKG_VERSION") },
+            notice: None,
             inputs,
             summary,
             headline,
@@ -266,6 +270,24 @@ impl Diagnosis {
         }
     }
 
+    /// Takes the words that are the program's own, and so are not read back, from what this was made of.
+    pub fn keep_own_words(&mut self, from: &Self) {
+        (self.schema, self.tool) = (from.schema, from.tool.clone());
+        for (verdict, from) in self.verdicts.iter_mut().zip(&from.verdicts) {
+            (verdict.id, verdict.title) = (from.id, from.title);
+        }
+        for (subnet, from) in self.inventory.subnets.iter_mut().zip(&from.inventory.subnets) {
+            subnet.role = from.role;
+        }
+        let lanes = |timeline: &Option<Timeline>| {
+            timeline.iter().flat_map(|timeline| timeline.lanes.clone()).collect::<Vec<_>>()
+        };
+        let from = lanes(&from.timeline);
+        for (lane, from) in self.timeline.iter_mut().flat_map(|timeline| &mut timeline.lanes).zip(from) {
+            lane.what = from.what;
+        }
+    }
+
     /// The worst severity among findings that are at least likely.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().filter(|f| f.confidence >= Confidence::Likely).map(|f| f.severity).max()
@@ -273,7 +295,7 @@ impl Diagnosis {
 }
 
 /// The part of time that was asked for with `--since` and `--until`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowView {
     /// RFC 3339; nothing before it counts.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,14 +2,14 @@
 //! Each is an inference, and says from what.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::has_nodes_of_aks;
 use crate::cluster::policy::{Engine, EngineKind};
 use crate::facts::{AzureKind, Facts};
 
 /// An inference and its ground.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inferred {
     /// What.
     pub what: String,

@@ -2,7 +2,7 @@
 //! cause and the stretches of which no log tells.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::RootCause;
 use crate::cluster::Cluster;
@@ -21,9 +21,10 @@ const SHORTEST: i64 = 60 * 1_000_000;
 const LONGEST: i64 = 7 * 24 * 3600 * 1_000_000;
 
 /// One row of the timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Lane {
     /// What is counted.
+    #[serde(skip_deserializing)]
     pub what: &'static str,
     /// In the whole span.
     pub total: u64,
@@ -32,7 +33,7 @@ pub struct Lane {
 }
 
 /// When a cause was first seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Onset {
     /// Id of the finding.
     pub id: String,
@@ -45,7 +46,7 @@ pub struct Onset {
 }
 
 /// A stretch of which no log tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
     /// RFC 3339.
     pub from: String,
@@ -58,7 +59,7 @@ pub struct Gap {
 }
 
 /// The timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     /// RFC 3339.
     pub from: String,

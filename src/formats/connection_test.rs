@@ -2,14 +2,11 @@
 //! the address that a service such as `ifconfig.me` answered (FORMATS §6, the guide's fourth chapter).
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
-
-use regex::Regex;
 
 use super::shared::line;
-use super::shared::pattern::{named, pattern, search};
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
+use crate::bytes::pattern::{named, pattern, search};
 use crate::evidence::excerpt;
 use crate::facts::time::{self, When};
 use crate::facts::{

@@ -6,15 +6,16 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
-
-use regex::bytes::Regex;
+use std::sync::Arc;
 
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
+use crate::bytes::pattern::pattern;
 use crate::facts::text::lossy;
 use crate::facts::time::{self, When};
 use crate::facts::{Facts, Lease, LeaseStore, Place, StoreKey};
+
+pattern!(bytes COLOUR, r"\x1b\[[0-9;]*[A-Za-z]");
 
 pub(super) struct HostLocalListing;
 pub(super) const FORMAT: HostLocalListing = HostLocalListing;
@@ -22,9 +23,8 @@ pub(super) const FORMAT: HostLocalListing = HostLocalListing;
 /// Score of a text that is nothing but a listing.
 const PURE: u8 = 85;
 
-/// A mode string: `-rw-------`, with `SELinux`'s `.` or an ACL's `+`.
-static MODE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?:^|\s)[-dlps](?:[r-][w-][xsStT-]){3}[.+@]?\s").ok());
+// A mode string: `-rw-------`, with `SELinux`'s `.` or an ACL's `+`.
+pattern!(bytes MODE, r"(?:^|\s)[-dlps](?:[r-][w-][xsStT-]){3}[.+@]?\s");
 
 impl InputFormat for HostLocalListing {
     fn name(&self) -> &'static str {
@@ -162,7 +162,7 @@ impl ListingLine {
         {
             return Some(Self::Section(path.trim_matches(['\'', '"']).to_owned()));
         }
-        let detailed = MODE.as_ref()?.is_match(text.as_bytes());
+        let detailed = MODE.is_match(text.as_bytes());
         let words: Vec<&str> = text.split_whitespace().collect();
         if detailed {
             let name = words.last()?.trim_matches(['\'', '"']);
@@ -222,12 +222,10 @@ fn written(words: &[&str]) -> Option<When> {
 }
 
 fn without_colour(line: &[u8]) -> Cow<'_, str> {
-    static COLOUR: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b\[[0-9;]*[A-Za-z]").ok());
-    match COLOUR.as_ref() {
-        Some(colour) if line.contains(&0x1b) => {
-            Cow::Owned(lossy(&colour.replace_all(line, &b""[..])).into_owned())
-        }
-        _ => lossy(line),
+    if line.contains(&0x1b) {
+        Cow::Owned(lossy(&COLOUR.replace_all(line, &b""[..])).into_owned())
+    } else {
+        lossy(line)
     }
 }
 

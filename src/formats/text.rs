@@ -4,9 +4,7 @@
 //! or YAML document), and each part is recognised on its own. What no format claims is searched for
 //! known errors, and counted as not recognised.
 
-use std::sync::{Arc, LazyLock};
-
-use regex::Regex;
+use std::sync::Arc;
 
 use super::shared::command;
 use super::shared::irrelevant_text;
@@ -18,6 +16,7 @@ use super::{
 };
 use crate::bundle::Framer;
 use crate::bytes::json::value_end;
+use crate::bytes::pattern::pattern;
 use crate::evidence::excerpt;
 use crate::facts::Facts;
 use crate::facts::text::lossy;
@@ -28,18 +27,17 @@ pub(super) const FORMAT: TextFormat = TextFormat;
 /// A part is taken for a format from this score on.
 const SURE: u8 = 30;
 
-/// `root@node:/#`, `/ #`, `$`, `PS C:\>`, `user@host ~ %` before a command.
-static PROMPT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"^(?:\[?(?P<user>[\w.-]+)@(?P<host>[\w.-]+)[^#$%>]{0,80}[#$%>]|(?:[~/][\w./-]*) [#$]|~?[#$%]\s|(?:PS )?[A-Z]:\\[^>]{0,120}>|PS>)\s*(?P<command>\S.*)$",
-    )
-    .ok()
-});
+// `root@node:/#`, `/ #`, `$`, `PS C:\>`, `user@host ~ %` before a command.
+pattern!(
+    PROMPT,
+    r"^(?:\[?(?P<user>[\w.-]+)@(?P<host>[\w.-]+)[^#$%>]{0,80}[#$%>]|(?:[~/][\w./-]*) [#$]|~?[#$%]\s|(?:PS )?[A-Z]:\\[^>]{0,120}>|PS>)\s*(?P<command>\S.*)$"
+);
 
-/// Where a shell was opened on a node.
-static NODE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?:debug (?:-\S+ )*node/|with container \S+ on node |node-shell )(?P<node>[a-z0-9][a-z0-9.-]*[a-z0-9])").ok()
-});
+// Where a shell was opened on a node.
+pattern!(
+    NODE,
+    r"(?:debug (?:-\S+ )*node/|with container \S+ on node |node-shell )(?P<node>[a-z0-9][a-z0-9.-]*[a-z0-9])"
+);
 
 impl InputFormat for TextFormat {
     fn name(&self) -> &'static str {
@@ -191,9 +189,9 @@ fn segments(text: &[u8]) -> Vec<Segment> {
         if promising {
             let rendered = lossy(raw);
             let label = rendered.trim_end();
-            let named = NODE.as_ref().and_then(|regex| regex.captures(label));
+            let named = NODE.captures(label);
             let named = named.and_then(|found| found.name("node")).map(|node| node.as_str().to_owned());
-            if let Some(prompt) = PROMPT.as_ref().and_then(|regex| regex.captures(label)) {
+            if let Some(prompt) = PROMPT.captures(label) {
                 let command = prompt.name("command").map(|command| command.as_str().to_owned());
                 let host = prompt.name("host").map(|host| host.as_str().to_owned());
                 if let Some(last) = found.last_mut() {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::escape::visible;
-use super::{RenderError, board};
+use super::{Redacted, RenderError, board};
 use crate::detectors::{self, Chapter, Severity, SubjectRef};
 use crate::diagnosis::{Diagnosis, EntryView, NodeAddresses, SubnetUse, Timeline, VerdictKind};
 use crate::facts::time;
@@ -187,7 +187,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// Renders the page.
-pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
+pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.add_template("report.html", include_str!("../../templates/report.html"))?;
@@ -228,7 +228,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         found_chapters => Serde(found_chapters),
         objects => Serde(all_objects.iter().take(OBJECTS).collect::<Vec<_>>()),
         objects_cut => all_objects.len().saturating_sub(OBJECTS),
-        report => Serde(diagnosis),
+        report => Serde(&**diagnosis),
         style => include_str!("../../templates/style.css"),
         severities,
         chapters => Serde(board::board(diagnosis)),

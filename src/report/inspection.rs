@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use anstyle::Style;
 
+use super::Redacted;
 use super::escape::visible;
 use super::terminal::wrap;
 use crate::diagnosis::{Diagnosis, EntryView};
@@ -76,8 +77,14 @@ impl Page {
 }
 
 /// Text with ANSI styles. `all` shows every entry and every list whole.
-pub fn inspection(diagnosis: &Diagnosis, width: usize, all: bool) -> String {
+pub fn inspection(diagnosis: &Redacted, width: usize, all: bool) -> String {
     let mut page = Page { out: String::new(), width: width.clamp(60, 160), all };
+    if let Some(notice) = &diagnosis.notice {
+        for line in wrap(notice, page.width) {
+            page.out.push_str(&line);
+            page.out.push('\n');
+        }
+    }
     facts(&mut page, diagnosis);
     tree(&mut page, &diagnosis.coverage.entries);
     lacks(&mut page, diagnosis);

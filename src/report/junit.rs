@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 
+use super::Redacted;
 use super::escape::visible;
 use crate::detectors::{Chapter, Confidence, Finding, Severity};
-use crate::diagnosis::{Diagnosis, Verdict, VerdictKind};
+use crate::diagnosis::{Verdict, VerdictKind};
 
 /// Text as XML: control characters are made visible, since XML 1.0 has none.
 fn xml(text: &str) -> String {
@@ -66,7 +67,7 @@ fn case(out: &mut String, verdict: &Verdict, findings: &[&Finding]) {
 }
 
 /// Renders the document.
-pub(super) fn render(diagnosis: &Diagnosis) -> String {
+pub(super) fn render(diagnosis: &Redacted) -> String {
     let of = |verdict: &Verdict| -> Vec<&Finding> {
         diagnosis.findings.iter().filter(|finding| finding.detector == verdict.id).collect()
     };
@@ -75,6 +76,10 @@ pub(super) fn render(diagnosis: &Diagnosis) -> String {
     chapters.dedup();
     let mut out =
         String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"kubetriage\">\n");
+    if let Some(notice) = &diagnosis.notice {
+        let _ =
+            writeln!(out, "  <properties><property name=\"notice\" value=\"{}\"/></properties>", xml(notice));
+    }
     for chapter in chapters {
         let ours: Vec<&Verdict> =
             diagnosis.verdicts.iter().filter(|verdict| verdict.chapter == chapter).collect();

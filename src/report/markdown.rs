@@ -5,14 +5,14 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use super::escape::{code_block, code_span, markdown};
-use super::{RenderError, board};
+use super::{Redacted, RenderError, board};
 use crate::diagnosis::{Diagnosis, NodeAddresses};
 
 /// Largest report: trackers cut longer texts.
 const BYTES: usize = 60_000;
 
 /// Renders the text, with fewer findings in full until it fits.
-pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
+pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -29,7 +29,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
         [(40, 60, 240), (25, 40, 200), (15, 25, 160), (8, 15, 120), (4, 10, 100), (1, 5, 80)]
     {
         text = template.render(context! {
-            report => Serde(diagnosis),
+            report => Serde(&**diagnosis),
             findings => Serde(diagnosis.findings.iter().take(in_full).collect::<Vec<_>>()),
             findings_cut => diagnosis.findings.len().saturating_sub(in_full),
             roots => Serde(diagnosis.root_causes.iter().take(rows).collect::<Vec<_>>()),

@@ -11,8 +11,9 @@ mod markdown;
 mod pseudonyms;
 mod redact;
 mod sarif;
+mod secrets;
 mod terminal;
-mod texts;
+mod vocabulary;
 
 use std::fmt;
 
@@ -21,7 +22,7 @@ use crate::diagnosis::Diagnosis;
 pub use escape::visible;
 pub use inspection::inspection;
 pub use pseudonyms::{Pseudonyms, Replace};
-pub use redact::redact;
+pub use redact::{Redacted, redact};
 pub use terminal::summary;
 
 /// An output format.
@@ -88,13 +89,13 @@ impl From<minijinja::Error> for RenderError {
 }
 
 /// Renders a diagnosis.
-pub fn render(diagnosis: &Diagnosis, format: Format) -> Result<String, RenderError> {
+pub fn render(diagnosis: &Redacted, format: Format) -> Result<String, RenderError> {
     match format {
         Format::Html => html::render(diagnosis),
         Format::Markdown => markdown::render(diagnosis),
         Format::Json => {
             let mut json =
-                serde_json::to_string_pretty(diagnosis).map_err(|error| RenderError(error.to_string()))?;
+                serde_json::to_string_pretty(&**diagnosis).map_err(|error| RenderError(error.to_string()))?;
             json.push('\n');
             Ok(json)
         }
@@ -104,10 +105,11 @@ pub fn render(diagnosis: &Diagnosis, format: Format) -> Result<String, RenderErr
 }
 
 /// What `inspect` shows, for programs: the parts of the diagnosis that are about the bundle itself.
-pub fn inspection_json(diagnosis: &Diagnosis) -> Result<String, RenderError> {
+pub fn inspection_json(diagnosis: &Redacted) -> Result<String, RenderError> {
     let view = serde_json::json!({
         "schema": diagnosis.schema,
         "tool": diagnosis.tool,
+        "notice": diagnosis.notice,
         "inputs": diagnosis.inputs,
         "inventory": diagnosis.inventory,
         "coverage": diagnosis.coverage,

@@ -1,156 +1,360 @@
-//! Pseudonyms for users, hosts and addresses: equal ones stand for equal ones, and addresses of one subnet stay in one
-//! subnet. They depend on the names of the bundle alone, so the same bundle gives the same report.
+//! Pseudonyms for people, hosts, objects and addresses: equal ones stand for equal ones, and addresses of one subnet stay
+//! in one subnet. They depend on the names of the bundle alone, so the same bundle gives the same report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use regex::Regex;
+use foldhash::{HashMap, HashMapExt};
 use sha2::{Digest, Sha256};
 
+use super::redact::TextRole;
+use super::vocabulary::Vocabulary;
+use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
 use crate::cluster::azure::AZURE_DNS;
-use crate::facts::Identity;
+use crate::facts::{Identity, Scope, Target};
 
 /// What is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
-    /// Names of users and hosts.
+    /// Names of users, nodes and hosts.
     Names,
     /// Addresses.
     Addresses,
-    /// Both.
+    /// Both, and the names of namespaces, workloads, networks and zones.
     All,
 }
 
+/// What a name is of: the first part of its pseudonym.
+type Kind = &'static str;
+
 /// The pseudonyms of a bundle.
 pub struct Pseudonyms {
-    names: bool,
-    addresses: bool,
-    /// Known names and what stands for them.
-    known: Vec<(String, String)>,
-    finder: Option<AhoCorasick>,
-    /// By original: hosts and addresses that were met.
-    met: BTreeMap<String, String>,
-    /// Counts of hosts that were met in texts.
-    hosts: usize,
+    replace: Replace,
+    /// Names of objects, in lower case: those that a report speaks of get a pseudonym.
+    candidates: HashMap<String, Kind>,
+    /// Names that may hold blanks and signs, and so can't be told from their surroundings by their letters.
+    known: BTreeSet<(Kind, String)>,
+    /// Original and pseudonym, once the report was looked through.
+    pairs: Vec<(String, String)>,
+    vocabulary: Vocabulary,
     key: [u8; 32],
 }
 
-/// An address, alone or with the length of a range's prefix.
-static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"(?P<v4>\b(?:\d{1,3}\.){3}\d{1,3})(?:/(?P<bits>\d{1,2}))?\b",
-        r"|(?P<v6>\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:/(?P<bits6>\d{1,3}))?"
-    ))
-    .ok()
-});
+// An address, alone or with the length of a range's prefix; its parts by dots, `%2E` or dashes.
+pattern!(
+    ADDRESS,
+    r"(?P<v4>\b(?:\d{1,3}(?:\.|-|%2[eE])){3}\d{1,3})(?:/(?P<bits>\d{1,2}))?\b"
+    r"|(?P<v6>\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){2,7})(?:/(?P<bits6>\d{1,3}))?"
+);
 
-/// Names of hosts that belong to somebody: of clusters, registries, vaults, and addresses of mail.
-static HOST: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"(?P<mail>[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)",
-        r"|(?P<own>[a-z0-9][a-z0-9-]*(?:\.[a-f0-9-]{36})?)(?P<rest>\.(?:hcp|privatelink|cx)?\.?[a-z0-9.-]*(?:azmk8s\.io|azk8s\.cn|aks\.containerservice\.azure\.us)",
-        r"|\.azurecr\.(?:io|cn|us)|\.blob\.core\.windows\.net|\.vault\.azure\.net|\.database\.windows\.net|\.internal\.cloudapp\.net)\b"
-    ))
-    .ok()
-});
+// Names that belong to somebody, by their form.
+pattern!(MAIL, r"[A-Za-z0-9._%+-]+(?:@|%40|\\+u0040)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+");
+pattern!(
+    AZURE_HOST,
+    r"(?P<label>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[a-f0-9-]{36})?)(?P<rest>\.(?:hcp|privatelink|cx)?\.?[a-z0-9.-]*(?:azmk8s\.io|azk8s\.cn|aks\.containerservice\.azure\.us)"
+    r"|\.azurecr\.(?:io|cn|us)|\.blob\.core\.windows\.net|\.vault\.azure\.net|\.database\.windows\.net|\.internal\.cloudapp\.net|\.servicebus\.windows\.net)\b"
+);
+pattern!(
+    DOMAIN,
+    r"(?i)\b(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+(?:com|net|org|edu|gov|local|lan|corp|internal|intranet|home|example|invalid|test|cloud|de|fr|uk|eu|ch|at|nl|be|it|es|pl|se|no|dk|fi|ie|us|ca|cn|jp|in|br|au|ru|io|dev|app|ai|co|info|biz|tech)\b"
+);
+pattern!(GUID, r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b");
+pattern!(
+    NODE,
+    r"(?i)\b(?:aks-[a-z0-9]+-\d{8}-(?:vmss_?[0-9a-z]+|\d+)|ip-\d+-\d+-\d+-\d+|system:node:(?P<node>[a-z0-9.-]+))"
+);
+pattern!(
+    JOURNAL_HOST,
+    r"(?m)^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? (?P<node>[A-Za-z0-9][A-Za-z0-9._-]*) [A-Za-z0-9_./-]+(?:\[\d+\])?:"
+);
+pattern!(
+    RESOURCE,
+    r"(?i)/(?:resourcegroups|providers/[a-z.]+/[a-z]+|subnets|virtualnetworklinks|agentpools|virtualmachines)/(?P<name>[^/\s\x22'?,;)\]}\\]+)"
+);
+pattern!(HOME, r"(?i)(?:/home/|/users/|\\users\\+)(?P<user>[a-z0-9._-]+)");
+pattern!(DOMAIN_USER, r"\b[A-Z][A-Z0-9-]{2,}\\+(?P<user>[A-Za-z0-9._-]{3,})\b");
+pattern!(MAC, r"(?i)\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b");
+
+/// Ends of host names that belong to nobody's company: what they name is software and public services.
+const PUBLIC: [&str; 44] = [
+    "amazonaws.com",
+    "aquasec.com",
+    "azure.cn",
+    "azure.com",
+    "azure.net",
+    "azure.us",
+    "azureedge.net",
+    "cert-manager.io",
+    "cilium.io",
+    "cluster.local",
+    "cncf.io",
+    "coreos.com",
+    "crossplane.io",
+    "debian.org",
+    "docker.com",
+    "docker.io",
+    "elastic.co",
+    "example.invalid",
+    "fluxcd.io",
+    "gcr.io",
+    "ghcr.io",
+    "github.com",
+    "githubusercontent.com",
+    "golang.org",
+    "google.com",
+    "googleapis.com",
+    "grafana.com",
+    "helm.sh",
+    "istio.io",
+    "k8s.io",
+    "kubernetes.io",
+    "letsencrypt.org",
+    "microsoft.com",
+    "microsoftonline.com",
+    "openshift.io",
+    "pkg.dev",
+    "projectcalico.org",
+    "prometheus.io",
+    "quay.io",
+    "rancher.io",
+    "tigera.io",
+    "ubuntu.com",
+    "windows.net",
+    "x-k8s.io",
+];
+
+/// Namespaces of the platform: their names, and those of what runs there, are everybody's.
+fn is_of_the_platform(namespace: &str) -> bool {
+    namespace == "default"
+        || namespace.starts_with("kube-")
+        || ["calico-system", "calico-apiserver", "tigera-operator", "gatekeeper-system", "app-routing-system"]
+            .contains(&namespace)
+}
+
+/// The names of something in a namespace, unless it is of the platform.
+fn workload(namespace: &str, name: &str, candidate: &mut impl FnMut(&str, Kind)) {
+    if !namespace.is_empty() && !is_of_the_platform(namespace) {
+        candidate(namespace, "namespace");
+        candidate(name, "workload");
+    }
+}
 
 impl Pseudonyms {
-    /// For a cluster: its nodes, the users that ask, the clusters of Azure.
+    /// For a cluster: its nodes, the users that ask, the clusters of Azure, and what else it has a name for.
     pub fn new(cluster: &Cluster, replace: Replace) -> Self {
-        let names = matches!(replace, Replace::Names | Replace::All);
-        let mut nodes: Vec<String> =
-            cluster.facts.objects.nodes.iter().map(|(key, _)| key.name.to_string()).collect();
-        nodes.extend(
-            cluster.facts.objects.pods.iter().map(|(_, seen)| seen.object.spec.node_name.to_string()),
-        );
-        nodes.extend(cluster.facts.signals.map.iter().map(|(key, _)| key.node.to_string()));
-        nodes.extend(cluster.facts.attempts.map.iter().map(|(key, _)| key.node.to_string()));
-        nodes.extend(cluster.ledger.books.iter().map(|books| books.node.clone()));
-        let mut users: Vec<String> = Vec::new();
-        for (key, _) in &cluster.denials {
-            if let Identity::User(user) = &key.identity
-                && !user.starts_with("system:")
-            {
-                users.push(user.to_string());
+        let facts = &cluster.facts;
+        let mut candidates = HashMap::new();
+        let mut known = BTreeSet::new();
+        let mut candidate = |name: &str, kind: Kind| {
+            if name.len() > 1 && !is_everybodys(name) {
+                candidates.entry(name.to_ascii_lowercase()).or_insert(kind);
+            }
+        };
+        if replace != Replace::Addresses {
+            let nodes = facts.objects.nodes.iter().map(|(key, _)| &*key.name);
+            let of_pods = facts.objects.pods.iter().map(|(_, seen)| &*seen.object.spec.node_name);
+            let of_signals = facts.signals.map.iter().map(|(key, _)| &*key.node);
+            let of_attempts = facts.attempts.map.iter().map(|(key, _)| &*key.node);
+            let of_ipam = cluster.ledger.books.iter().map(|books| books.node.as_str());
+            for node in nodes.chain(of_pods).chain(of_signals).chain(of_attempts).chain(of_ipam) {
+                candidate(node, "node");
+            }
+            let mut user = |name: &str| {
+                if !name.starts_with("system:") && name.len() > 3 {
+                    known.insert(("user", name.to_owned()));
+                }
+            };
+            for (key, _) in &cluster.denials {
+                if let Identity::User(name) = &key.identity {
+                    user(name);
+                }
+            }
+            let objects = &facts.objects;
+            for (_, seen) in objects.role_bindings.iter().chain(objects.cluster_role_bindings.iter()) {
+                let people = seen.object.subjects.iter().filter(|subject| &*subject.kind != "ServiceAccount");
+                people.for_each(|subject| user(&subject.name));
+            }
+            for aks in &cluster.azure.clusters {
+                candidate(&aks.name, "cluster");
+                candidate(&aks.group, "group");
             }
         }
-        let objects = &cluster.facts.objects;
-        for (_, seen) in objects.role_bindings.iter().chain(objects.cluster_role_bindings.iter()) {
-            let subjects = seen.object.subjects.iter().filter(|subject| &*subject.kind == "User");
-            users.extend(
-                subjects.map(|subject| subject.name.to_string()).filter(|name| !name.starts_with("system:")),
-            );
-        }
-        let clusters: Vec<String> = cluster
-            .azure
-            .clusters
-            .iter()
-            .flat_map(|cluster| [cluster.name.clone(), cluster.group.clone()])
-            .collect();
-        let mut known = Vec::new();
-        for (mut list, word) in [(nodes, "node"), (users, "user"), (clusters, "cluster")] {
-            list.sort();
-            list.dedup();
-            // A short word would be found within others.
-            list.retain(|name| name.len() > 3);
-            known.extend(list.into_iter().zip(1..).map(|(name, number)| (name, format!("{word}-{number}"))));
+        if replace == Replace::All {
+            for (_, resource) in facts.azure.resources.iter() {
+                candidate(&resource.name, "resource");
+            }
+            for (kind, key) in facts.objects.keys() {
+                match kind {
+                    "Namespace" if !is_of_the_platform(&key.name) => candidate(&key.name, "namespace"),
+                    "Node" | "Namespace" => {}
+                    _ => workload(&key.namespace, &key.name, &mut candidate),
+                }
+            }
+            // What is gone, or was never listed, and is spoken of all the same.
+            for (key, _) in facts.events.map.iter() {
+                workload(&key.namespace, &key.name, &mut candidate);
+            }
+            for (key, _) in facts.signals.map.iter() {
+                workload(&key.namespace, &key.pod, &mut candidate);
+            }
+            for (key, _) in facts.attempts.map.iter() {
+                workload(&key.pod.0, &key.pod.1, &mut candidate);
+            }
+            for (key, _) in &cluster.denials {
+                if let Some((namespace, name)) = key.identity.service_account() {
+                    workload(namespace, name, &mut candidate);
+                }
+                if let Target::Resource { scope: Scope::Namespace(namespace), .. } = &key.request.target {
+                    workload(namespace, "", &mut candidate);
+                }
+            }
         }
         let mut hash = Sha256::new();
-        for (name, _) in &known {
+        let mut names: Vec<&String> = candidates.keys().collect();
+        names.sort();
+        for name in names {
             hash.update(name.as_bytes());
             hash.update([0]);
         }
-        for (_, seen) in objects.pods.iter().take(1000) {
+        for (_, seen) in facts.objects.pods.iter().take(1000) {
             hash.update(seen.object.status.pod_ip.as_bytes());
         }
-        let finder = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(known.iter().map(|(name, _)| name.as_str()))
-            .ok();
         Self {
-            names,
-            addresses: matches!(replace, Replace::Addresses | Replace::All),
+            replace,
+            candidates,
             known,
-            finder,
-            met: BTreeMap::new(),
-            hosts: 0,
+            pairs: Vec::new(),
+            vocabulary: Vocabulary::default(),
             key: hash.finalize().into(),
         }
     }
 
     /// What is replaced, for people.
-    pub fn kinds(&self) -> Vec<&'static str> {
-        let names = self.names.then_some("names of users and hosts");
-        names.into_iter().chain(self.addresses.then_some("addresses")).collect()
+    pub fn kinds(&self) -> Vec<String> {
+        let kinds: &[&str] = match self.replace {
+            Replace::Names => &["names of users, nodes and hosts"],
+            Replace::Addresses => &["addresses"],
+            Replace::All => {
+                &["names of users, nodes, hosts, namespaces, workloads and Azure resources", "addresses"]
+            }
+        };
+        kinds.iter().map(|kind| (*kind).to_owned()).collect()
+    }
+
+    /// The names that a text speaks of.
+    pub(super) fn names_in(&self, text: &str) -> Vec<(Kind, String)> {
+        let mut found = Vec::new();
+        if self.replace == Replace::Addresses {
+            return found;
+        }
+        let mut add = |kind: Kind, name: &str| found.push((kind, name.to_owned()));
+        MAIL.find_iter(text).for_each(|mail| add("user", mail.as_str()));
+        for host in AZURE_HOST.captures_iter(text) {
+            add("azure-host", host.get(0).map_or("", |host| host.as_str()));
+        }
+        for domain in DOMAIN.find_iter(text).map(|domain| domain.as_str()) {
+            if !is_public(domain) && !domain.starts_with('_') {
+                add("host", domain);
+            }
+        }
+        GUID.find_iter(text).for_each(|guid| add("guid", guid.as_str()));
+        for node in NODE.captures_iter(text) {
+            add("node", node.name("node").or(node.get(0)).map_or("", |node| node.as_str()));
+        }
+        for (pattern, group, kind) in [
+            (&*JOURNAL_HOST, "node", "node"),
+            (&*HOME, "user", "user"),
+            (&*DOMAIN_USER, "user", "user"),
+            (&*RESOURCE, "name", "resource"),
+        ] {
+            for captures in pattern.captures_iter(text) {
+                add(kind, captures.name(group).map_or("", |part| part.as_str()));
+            }
+        }
+        MAC.find_iter(text).for_each(|mac| add("mac", mac.as_str()));
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.'));
+        for word in words.map(|word| word.trim_matches(['.', '-'])) {
+            let parts = word.split('.').filter(|part| part.len() < word.len());
+            for part in std::iter::once(word).chain(parts) {
+                if let Some(kind) = self.candidates.get(&part.to_ascii_lowercase()) {
+                    add(kind, part);
+                }
+            }
+        }
+        found
+    }
+
+    /// Gives each name its pseudonym.
+    pub(super) fn learn(&mut self, met: impl IntoIterator<Item = (Kind, String)>) {
+        // Case does not tell names apart: Azure writes its ids in either.
+        let mut names: BTreeMap<String, Kind> = BTreeMap::new();
+        for (kind, name) in self.known.iter().cloned().chain(met) {
+            if name.len() > 1 && !is_everybodys(&name) {
+                names.entry(name.to_ascii_lowercase()).or_insert(kind);
+            }
+        }
+        let mut numbers: BTreeMap<Kind, u32> = BTreeMap::new();
+        for (name, kind) in names {
+            let number = numbers.entry(kind).or_insert(0);
+            *number += 1;
+            let pseudonym = match kind {
+                "guid" => format!("00000000-0000-4000-8000-{number:012}"),
+                "mac" => format!("02:00:00:00:{:02x}:{:02x}", *number >> 8 & 255, *number & 255),
+                "user" if name.contains('@') => format!("user-{number}@example.invalid"),
+                "azure-host" => {
+                    let captures = AZURE_HOST.captures(&name);
+                    let rest = captures
+                        .as_ref()
+                        .and_then(|found| found.name("rest"))
+                        .map_or("", |rest| rest.as_str());
+                    if let Some(label) = captures
+                        .as_ref()
+                        .and_then(|found| found.name("label"))
+                        .filter(|label| label.len() > 5)
+                    {
+                        self.pairs.push((label.as_str().to_owned(), format!("host-{number}")));
+                    }
+                    format!("host-{number}{rest}")
+                }
+                "host" => format!("host-{number}.example.invalid"),
+                _ => format!("{kind}-{number}"),
+            };
+            self.pairs.push((name, pseudonym));
+        }
+        // Names that were given whole come before parts of them.
+        self.pairs.sort_by_key(|(name, pseudonym)| {
+            (std::cmp::Reverse(name.len()), name.clone(), pseudonym.clone())
+        });
+        self.pairs.dedup_by(|later, first| later.0 == first.0);
+        self.vocabulary = Vocabulary::new(self.pairs.iter().cloned());
     }
 
     /// What stands for what: pseudonym, tab, original, a line each.
-    pub fn map(&self) -> String {
-        let known =
-            self.known.iter().filter(|_| self.names).map(|(name, text)| (text.as_str(), name.as_str()));
-        let met = self.met.iter().map(|(name, text)| (text.as_str(), name.as_str()));
+    pub(super) fn map(&self, addresses: &BTreeMap<String, String>) -> String {
+        let names = self.pairs.iter().map(|(name, pseudonym)| (pseudonym, name));
+        let addresses = addresses.iter().map(|(address, pseudonym)| (pseudonym, address));
         let mut lines: Vec<String> =
-            known.chain(met).map(|(text, name)| format!("{text}\t{name}\n")).collect();
+            names.chain(addresses).map(|(pseudonym, name)| format!("{pseudonym}\t{name}\n")).collect();
         lines.sort();
         lines.concat()
     }
 
-    /// Puts pseudonyms into a text.
-    pub(super) fn replace(&mut self, text: &mut String) {
-        if self.names {
-            *text = self.replace_hosts(text);
-            *text = self.replace_known(text);
+    /// Puts pseudonyms into a text; tells which addresses were replaced by what.
+    pub(super) fn replace(&self, text: &mut String, role: TextRole, replaced: &mut Vec<(String, String)>) {
+        if role == TextRole::Id {
+            self.replace_id(text);
+            return;
         }
-        if self.addresses {
-            *text = self.replace_addresses(text);
+        let in_command = role == TextRole::Command;
+        self.vocabulary.replace(text, in_command);
+        if self.replace != Replace::Names {
+            self.replace_addresses(text, in_command, replaced);
         }
     }
 
     /// Ids are made of names: the part after the detector becomes a number that only this bundle gives.
-    pub(super) fn replace_id(&mut self, id: &mut String) {
+    fn replace_id(&self, id: &mut String) {
         if let Some((detector, about)) = id.split_once('.') {
             let digest = self.digest(about.as_bytes());
             let number = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
@@ -162,81 +366,39 @@ impl Pseudonyms {
         Sha256::new().chain_update(self.key).chain_update(of).finalize().into()
     }
 
-    fn replace_known(&self, text: &str) -> String {
-        let Some(finder) = &self.finder else { return text.to_owned() };
-        let bytes = text.as_bytes();
-        let word = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-        let mut label = String::with_capacity(text.len());
+    fn replace_addresses(&self, text: &mut String, in_command: bool, replaced: &mut Vec<(String, String)>) {
+        let mut out = String::new();
         let mut at = 0;
-        for found in finder.find_iter(text) {
-            // `node-1` is no part of `node-10`.
-            if word(found.start().checked_sub(1)) || word(Some(found.end())) {
-                continue;
-            }
-            let Some((_, pseudonym)) = self.known.get(found.pattern().as_usize()) else { continue };
-            label.push_str(text.get(at..found.start()).unwrap_or_default());
-            label.push_str(pseudonym);
-            at = found.end();
-        }
-        label.push_str(text.get(at..).unwrap_or_default());
-        label
-    }
-
-    fn replace_hosts(&mut self, text: &str) -> String {
-        let Some(pattern) = HOST.as_ref() else { return text.to_owned() };
-        let mut label = String::with_capacity(text.len());
-        let mut at = 0;
-        for found in pattern.captures_iter(text) {
-            let Some(whole) = found.get(0) else { continue };
-            let (original, rest) = match (found.name("mail"), found.name("own"), found.name("rest")) {
-                (Some(mail), ..) => (mail.as_str(), ""),
-                (_, Some(ours), Some(rest)) => (ours.as_str(), rest.as_str()),
-                _ => continue,
-            };
-            let word = if rest.is_empty() { "user" } else { "host" };
-            let pseudonym = if let Some(known) = self.met.get(original) {
-                known.clone()
-            } else {
-                self.hosts += 1;
-                let of_mail = if rest.is_empty() { "@example.invalid" } else { "" };
-                let pseudonym = format!("{word}-{}{of_mail}", self.hosts);
-                self.met.insert(original.to_owned(), pseudonym.clone());
-                pseudonym
-            };
-            label.push_str(text.get(at..whole.start()).unwrap_or_default());
-            label.push_str(&pseudonym);
-            label.push_str(rest);
-            at = whole.end();
-        }
-        label.push_str(text.get(at..).unwrap_or_default());
-        label
-    }
-
-    fn replace_addresses(&mut self, text: &str) -> String {
-        let Some(pattern) = ADDRESS.as_ref() else { return text.to_owned() };
-        let mut label = String::with_capacity(text.len());
-        let mut at = 0;
-        for found in pattern.captures_iter(text) {
+        for found in ADDRESS.captures_iter(text) {
             let Some(whole) = found.get(0) else { continue };
             let part = found.name("v4").or_else(|| found.name("v6")).map_or("", |part| part.as_str());
-            let Ok(ip) = part.parse::<IpAddr>() else { continue };
+            let separator = ["%2E", "%2e", "-"].into_iter().find(|separator| part.contains(separator));
+            let plain = separator.map_or_else(|| part.to_owned(), |separator| part.replace(separator, "."));
+            let Ok(ip) = plain.parse::<IpAddr>() else { continue };
             let bits = found
                 .name("bits")
                 .or_else(|| found.name("bits6"))
                 .and_then(|bits| bits.as_str().parse().ok());
             let other = self.address(ip, bits);
-            if other != ip {
-                self.met.insert(ip.to_string(), other.to_string());
+            if other == ip {
+                continue;
             }
-            label.push_str(text.get(at..whole.start()).unwrap_or_default());
-            label.push_str(&other.to_string());
+            replaced.push((ip.to_string(), other.to_string()));
+            let mut pseudonym = other.to_string();
+            if let Some(separator) = separator {
+                pseudonym = pseudonym.replace('.', separator);
+            }
             if let Some(bits) = bits {
-                label.push_str(&format!("/{bits}"));
+                pseudonym.push_str(&format!("/{bits}"));
             }
+            out.push_str(text.get(at..whole.start()).unwrap_or_default());
+            out.push_str(&if in_command { format!("<{pseudonym}>") } else { pseudonym });
             at = whole.end();
         }
-        label.push_str(text.get(at..).unwrap_or_default());
-        label
+        if at > 0 {
+            out.push_str(text.get(at..).unwrap_or_default());
+            *text = out;
+        }
     }
 
     /// Another address, such that two that have their first bits in common have as many in common afterwards
@@ -289,6 +451,24 @@ impl Pseudonyms {
     }
 }
 
+fn is_public(domain: &str) -> bool {
+    let domain = domain.to_ascii_lowercase();
+    PUBLIC
+        .iter()
+        .any(|end| domain.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
+/// Words that a name may be and that say nothing of anybody: those of sentences and of kubectl.
+fn is_everybodys(name: &str) -> bool {
+    const WORDS: &str = " a account address admin all an and any api are as at az azure azureuser be by client cluster config \
+        container containers create curl default deny deployment dns down error events failed for from get group host http https id \
+        image in ip is it job jq json kubectl kubernetes list localhost log logs name namespace network no node nodes none not of on \
+        one or ping pod pods policy port quota range ready registry request requests role root run secret secrets server service \
+        services set sh status subnet system tcp the times to udp up user users with yaml zone ";
+    let name = name.to_ascii_lowercase();
+    WORDS.contains(&format!(" {name} ")) || name.starts_with("kube-") || name.starts_with("system:")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +476,15 @@ mod tests {
 
     fn pseudonyms() -> Pseudonyms {
         Pseudonyms::new(&Cluster::freeze(Facts::default()), Replace::All)
+    }
+
+    fn replaced(text: &str) -> String {
+        let mut ours = pseudonyms();
+        let met = ours.names_in(text);
+        ours.learn(met);
+        let mut text = text.to_owned();
+        ours.replace(&mut text, TextRole::Text, &mut Vec::new());
+        text
     }
 
     fn common(a: IpAddr, b: IpAddr) -> u32 {
@@ -325,22 +514,43 @@ mod tests {
 
     #[test]
     fn what_everybody_knows_stays() {
-        let mut ours = pseudonyms();
-        let mut text = "127.0.0.1:10090 and 168.63.129.16:53 and 0.0.0.0/0, version 1.33.2".to_owned();
-        let before = text.clone();
-        ours.replace(&mut text);
-        assert_eq!(text, before);
+        for text in [
+            "127.0.0.1:10090 and 168.63.129.16:53 and 0.0.0.0/0, version 1.33.2",
+            "mcr.microsoft.com, registry.k8s.io, kube-dns.kube-system.svc.cluster.local, metrics.k8s.io/v1beta1",
+            "pods.json, kube-apiserver.log, /var/log/syslog, 2026-11-23T20:52:03Z",
+        ] {
+            assert_eq!(replaced(text), text);
+        }
     }
 
     #[test]
     fn names_of_hosts_and_people_are_replaced_everywhere_alike() {
-        let mut ours = pseudonyms();
-        let mut text = "ada@contoso.example asked prod-1.hcp.westeurope.azmk8s.io; prod-1.hcp.westeurope.azmk8s.io again, contoso.azurecr.io".to_owned();
-        ours.replace(&mut text);
         assert_eq!(
-            text,
-            "user-1@example.invalid asked host-2.hcp.westeurope.azmk8s.io; host-2.hcp.westeurope.azmk8s.io again, host-3.azurecr.io"
+            replaced(
+                "ada@contoso.example asked prod-1.hcp.westeurope.azmk8s.io; prod-1.hcp.westeurope.azmk8s.io again, contoso.azurecr.io"
+            ),
+            "user-1@example.invalid asked host-2.hcp.westeurope.azmk8s.io; host-2.hcp.westeurope.azmk8s.io again, host-1.azurecr.io"
         );
-        assert!(ours.map().contains("user-1@example.invalid\tada@contoso.example"));
+        for (text, name) in [
+            ("Nov 23 10:02:03 lab-node-7 kubelet[1]: failed", "lab-node-7"),
+            ("User \"system:node:worker-9\" cannot", "worker-9"),
+            ("lookup laptop.corp.fabrikam-secret.com: no such host", "fabrikam"),
+            ("open /home/ghopper/.kube/config", "ghopper"),
+            ("CONTOSO\\ghopper signed in", "ghopper"),
+            (
+                "resourceId=/SUBSCRIPTIONS/0B1F6471-1BF0-4DDA-AEC3-CB9272F09590/RESOURCEGROUPS/RG-SECRET/PROVIDERS",
+                "RG-SECRET",
+            ),
+            (
+                "resourceId=/SUBSCRIPTIONS/0B1F6471-1BF0-4DDA-AEC3-CB9272F09590/RESOURCEGROUPS/RG-SECRET/PROVIDERS",
+                "0B1F6471",
+            ),
+            ("aks-pool7-31337123-vmss_26.log", "31337123"),
+            ("mac 00:0d:3a:11:22:33", "3a:11"),
+            ("by ada%40contoso.example", "ada"),
+            ("203%2E0%2E113%2E77 and ip-203-0-113-77.ec2.internal", "113"),
+        ] {
+            assert!(!replaced(text).contains(name), "{}", replaced(text));
+        }
     }
 }

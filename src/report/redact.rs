@@ -1,358 +1,263 @@
-//! Secrets are masked before anything is rendered: analysis has seen them, readers of a ticket need not.
-//!
-//! A secret is found in whatever escaping it stands: a text is read once as its meaning (JSON and URL escapes resolved,
-//! each character knowing where it came from), and what is found there is masked where it stands. Base64 is decoded and
-//! looked into.
+//! What may leave the program. A diagnosis is serialised, and every string and every key of it is looked at, but those
+//! that are the program's own: secrets are masked always, names and addresses get pseudonyms when that is wanted.
+//! Renderers take nothing but what went through here.
 
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Deref;
 use std::sync::LazyLock;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rayon::prelude::*;
-use regex::Regex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::pseudonyms::Pseudonyms;
-use super::texts;
+use super::secrets::mask;
+use super::vocabulary::Vocabulary;
+use crate::detectors::DETAIL_NAMES;
 use crate::diagnosis::Diagnosis;
 
-/// What stands for a secret.
-const MASK: &str = "[masked]";
+/// A diagnosis that may be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redacted {
+    diagnosis: Diagnosis,
+    pseudonyms: Option<String>,
+}
 
-/// What is a secret wherever it stands. A group `keep` is the part before it that is shown.
-static SECRETS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    [
-        // JSON Web Tokens.
-        r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-        r"(?i)(?P<keep>\bbearer\s+)[A-Za-z0-9._~+/=-]{16,}",
-        // A name and a short password make few letters of base64.
-        r"(?i)(?P<keep>\bauthorization\W{1,6}basic\s+)[A-Za-z0-9+/=]{6,}",
-        r"(?i)(?P<keep>\bbasic\s+)[A-Za-z0-9+/=]{16,}",
-        // Values of fields that are named after a secret; `$NAME` and `<name>` are placeholders.
-        concat!(
-            r#"(?i)(?P<keep>["']?\b[a-z0-9_.-]{0,40}(?:password|passwd|pwd|passphrase|secret|client_?secret|access_?token|refresh_?token|"#,
-            r#"id_?token|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|sharedaccesskey|sharedaccesssignature|sig|client-key-data)["']?"#,
-            r#"\s*[:=]\s*["']?)[^\s"'\\,&;}$<\[(][^\s"'\\,&;}<\[(]{5,}"#
-        ),
-        // An environment variable of a container, and an option of a command.
-        r#"(?i)(?P<keep>"name"\s*:\s*"[a-z0-9_.-]{0,60}(?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|account_?key|connection_?string)"\s*,\s*"value"\s*:\s*")[^"]{3,}"#,
-        r"(?i)(?P<keep>--[a-z-]{0,30}(?:password|secret|token|api-key|account-key)\s+)[^\s$<-][^\s]{5,}",
-        r#"(?P<keep>"auth"\s*:\s*")[A-Za-z0-9+/=]{8,}"#,
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
-        // A password within a URL.
-        r#"(?P<keep>[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,80}:)(?:[^\s/@"']{3,}|[^\s/@"'0-9][^\s@"']{2,})@"#,
-        // Tokens of services, by their forms: GitHub, Slack, AWS, Entra ID.
-        r"\bgh[pousr]_[A-Za-z0-9]{20,}",
-        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-        r"\bAKIA[0-9A-Z]{16}\b",
-        r"\b[A-Za-z0-9~_.-]{3}[0-9]Q~[A-Za-z0-9~_.-]{30,}",
-    ]
-    .iter()
-    .filter_map(|pattern| Regex::new(pattern).ok())
-    .collect()
+impl Redacted {
+    /// What stands for what, a line each: pseudonym, tab, original. Nothing when nothing was replaced. It undoes the
+    /// redaction, so it is for the owner of the bundle alone.
+    pub fn pseudonym_map(&self) -> Option<&str> {
+        self.pseudonyms.as_deref()
+    }
+}
+
+impl Deref for Redacted {
+    type Target = Diagnosis;
+
+    fn deref(&self) -> &Diagnosis {
+        &self.diagnosis
+    }
+}
+
+/// How a string is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextRole {
+    /// A sentence, a quotation, a name.
+    Text,
+    /// To paste: what was replaced stands in angle brackets, so that a shell refuses it.
+    Command,
+    /// An id of a finding: detector, dot, slug of what it is about.
+    Id,
+}
+
+/// Strings of the program's own, by where they stand; `*` is any index. What is not listed may be of the bundle.
+const OURS: [&str; 22] = [
+    "/ask_for/*/command",
+    "/ask_for/*/what",
+    "/ask_for/*/why",
+    "/coverage/entries/*/format",
+    "/findings/*/confidence",
+    "/findings/*/detector",
+    "/findings/*/first_seen",
+    "/findings/*/last_seen",
+    "/findings/*/severity",
+    "/findings/*/unit",
+    "/inventory/layouts/*",
+    "/inventory/subnets/*/role",
+    "/notice",
+    "/root_causes/*/confidence",
+    "/root_causes/*/severity",
+    "/schema",
+    "/timeline/lanes/*/what",
+    "/tool/name",
+    "/tool/version",
+    "/verdicts/*/chapter",
+    "/verdicts/*/id",
+    "/verdicts/*/verdict",
+];
+
+const IDS: [&str; 6] = [
+    "/findings/*/explained_by/*/by",
+    "/findings/*/id",
+    "/root_causes/*/findings/*",
+    "/root_causes/*/id",
+    "/timeline/onsets/*/id",
+    "/verdicts/*/findings/*",
+];
+
+const COMMANDS: [&str; 3] =
+    ["/findings/*/fix/commands/*", "/findings/*/fix/manifests/*", "/findings/*/verify/*"];
+
+fn role(path: &str) -> Option<TextRole> {
+    if OURS.contains(&path) {
+        None
+    } else if IDS.contains(&path) {
+        Some(TextRole::Id)
+    } else if COMMANDS.contains(&path) {
+        Some(TextRole::Command)
+    } else {
+        Some(TextRole::Text)
+    }
+}
+
+/// Keys of the program's own: the fields of the types that are serialised.
+static KEYS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    fn properties(schema: &Value, into: &mut HashSet<String>) {
+        match schema {
+            Value::Object(map) => {
+                if let Some(Value::Object(fields)) = map.get("properties") {
+                    into.extend(fields.keys().cloned());
+                }
+                map.values().for_each(|part| properties(part, into));
+            }
+            Value::Array(parts) => parts.iter().for_each(|part| properties(part, into)),
+            _ => {}
+        }
+    }
+    let mut keys: HashSet<String> = DETAIL_NAMES.iter().map(|name| (*name).to_owned()).collect();
+    properties(schemars::schema_for!(Diagnosis).as_value(), &mut keys);
+    keys
 });
 
-/// Names of things that look like fields with a secret and are none: RBAC speaks of secrets and tokens all the time.
-static HARMLESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)^(?:true|false|null|none|<.*|\[?masked.*|\*{3,}.*|password|secret|token)$").ok()
-});
-
-/// Longest runs of base64 that are decoded, in bytes.
-const BASE64: Range<usize> = 24..20_000;
-
-static ENCODED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9+/_-]{24,}={0,2}").ok());
-
-/// A text as its meaning, with where each byte of it came from.
-struct Meaning {
-    text: String,
-    /// Start of each byte's source; one more for the end.
-    from: Vec<usize>,
-}
-
-impl Meaning {
-    /// Resolves escapes of JSON and of URLs; with `joined`, line breaks and the indentation after them are left out.
-    fn of(text: &str, joined: bool) -> Self {
-        let bytes = text.as_bytes();
-        let mut found =
-            Self { text: String::with_capacity(text.len()), from: Vec::with_capacity(text.len() + 1) };
-        let mut at = 0;
-        while let Some(byte) = bytes.get(at) {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let (meant, length) = match byte {
-                b'\\' => escaped(rest, joined),
-                b'%' => percent(rest),
-                b'\n' | b'\r' if joined && goes_on(rest.get(1..).unwrap_or_default()) => {
-                    (None, 1 + rest.iter().skip(1).take_while(|byte| byte.is_ascii_whitespace()).count())
+/// Calls something with every string and every key that may be of the bundle.
+fn walk(value: &mut Value, path: &mut String, with: &mut dyn FnMut(&mut String, TextRole)) {
+    match value {
+        Value::String(text) => {
+            if let Some(role) = role(path) {
+                with(text, role);
+            }
+        }
+        Value::Array(items) => {
+            let end = path.len();
+            path.push_str("/*");
+            for item in items {
+                walk(item, path, with);
+            }
+            path.truncate(end);
+        }
+        Value::Object(map) => {
+            let end = path.len();
+            let mut rewritten = Map::new();
+            for (mut key, mut item) in std::mem::take(map) {
+                path.push('/');
+                path.push_str(&key);
+                if !KEYS.contains(&key) {
+                    with(&mut key, TextRole::Text);
                 }
-                _ => {
-                    let c = text.get(at..).and_then(|rest| rest.chars().next());
-                    (c, c.map_or(1, char::len_utf8))
-                }
-            };
-            if let Some(c) = meant {
-                found.from.resize(found.from.len() + c.len_utf8(), at);
-                found.text.push(c);
+                walk(&mut item, path, with);
+                path.truncate(end);
+                // Two keys that became one are still two.
+                let numbered = (2..).map(|number| format!("{key} ({number})"));
+                let free =
+                    std::iter::once(key.clone()).chain(numbered).find(|key| !rewritten.contains_key(key));
+                rewritten.insert(free.unwrap_or(key), item);
             }
-            at += length;
+            *map = rewritten;
         }
-        found.from.push(text.len());
-        found
-    }
-
-    /// The place in the source of a place in the meaning.
-    fn source(&self, range: Range<usize>) -> Range<usize> {
-        let at = |index: usize| self.from.get(index).copied().unwrap_or(0);
-        at(range.start)..at(range.end)
+        _ => {}
     }
 }
 
-/// Whether the next line, after its indentation, is of the letters of a token and nothing else.
-fn goes_on(rest: &[u8]) -> bool {
-    let line = rest.trim_ascii_start();
-    let length =
-        line.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+/_=.-".contains(byte)).count();
-    let ends = matches!(line.get(length), None | Some(b'\n' | b'\r' | b'"' | b'\'' | b'\\'));
-    length > 0 && ends
-}
-
-/// `\"`, `\\\"`, `\u0022`, and with `joined` the `\n` of a JSON text.
-fn escaped(rest: &[u8], joined: bool) -> (Option<char>, usize) {
-    let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
-    match rest.get(slashes) {
-        Some(b'"') => (Some('"'), slashes + 1),
-        Some(b'/') => (Some('/'), slashes + 1),
-        Some(b'n' | b'r') if joined && goes_on(rest.get(slashes + 1..).unwrap_or_default()) => {
-            (None, slashes + 1)
-        }
-        Some(b'u') => {
-            let digits =
-                rest.get(slashes + 1..slashes + 5).and_then(|digits| std::str::from_utf8(digits).ok());
-            let c = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
-            match c {
-                Some(c) => (Some(c), slashes + 5),
-                None => (Some('\\'), 1),
-            }
-        }
-        _ => (Some('\\'), 1),
-    }
-}
-
-fn percent(rest: &[u8]) -> (Option<char>, usize) {
-    let digits = rest.get(1..3).and_then(|digits| std::str::from_utf8(digits).ok());
-    match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-        Some(byte) if byte.is_ascii() => (Some(char::from(byte)), 3),
-        _ => (Some('%'), 1),
-    }
-}
-
-/// Where secrets stand in a text that is read as its meaning.
-fn find(meaning: &Meaning, found: &mut Vec<Range<usize>>) {
-    for secret in SECRETS.iter() {
-        for captures in secret.captures_iter(&meaning.text) {
-            let Some(whole) = captures.get(0) else { continue };
-            let start = captures.name("keep").map_or(whole.start(), |keep| keep.end());
-            let value = meaning.text.get(start..whole.end()).unwrap_or_default();
-            let harmless = HARMLESS.as_ref().is_some_and(|harmless| harmless.is_match(value));
-            // Commands in a fix have words in capitals for what the reader puts in.
-            let placeholder =
-                value.len() < 40 && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-            // `token: unexpected end` is a sentence. Secrets in such places have digits, capitals or signs.
-            let sentence = meaning.text.get(..start).is_some_and(|before| before.ends_with(": "))
-                && value.len() < 20
-                && value.bytes().all(|byte| byte.is_ascii_lowercase())
-                && meaning.text.get(whole.end()..).is_some_and(|rest| rest.starts_with(' '));
-            if !harmless && !placeholder && !sentence {
-                found.push(meaning.source(start..whole.end()));
-            }
-        }
-    }
-}
-
-/// Whether a text has a secret in it.
-fn has_secret(text: &str) -> bool {
-    let mut found = Vec::new();
-    find(&Meaning::of(text, false), &mut found);
-    !found.is_empty()
-}
-
-/// Base64 in which a secret stands.
-fn find_encoded(meaning: &Meaning, found: &mut Vec<Range<usize>>) {
-    let Some(encoded) = ENCODED.as_ref() else { return };
-    for run in encoded.find_iter(&meaning.text).filter(|run| BASE64.contains(&run.len())) {
-        let text = run.as_str().trim_end_matches('=');
-        // What stands before it may be glued to it: the decoder takes whole groups of four only.
-        let decoded = [0, 1, 2, 3].into_iter().find_map(|skip| {
-            let text = text.get(skip..)?;
-            let bytes = STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?;
-            String::from_utf8(bytes).ok().filter(|text| has_secret(text))
-        });
-        if decoded.is_some() {
-            found.push(meaning.source(run.range()));
-        }
-    }
-}
-
-/// Masks the secrets of a text; counts them.
-fn mask(text: &str, masked: &mut u64) -> Option<String> {
-    // The shortest secret with its name; most texts are sentences.
-    if text.len() < 12 {
-        return None;
-    }
-    let mut found: Vec<Range<usize>> = Vec::new();
-    let plain = Meaning::of(text, false);
-    find(&plain, &mut found);
-    find_encoded(&plain, &mut found);
-    if text.contains(['\n', '\r']) || text.contains("\\n") {
-        // A token that is broken over lines is one; a field and the next line are not.
-        let joined = Meaning::of(text, true);
-        if let Some(token) = SECRETS.first() {
-            found.extend(token.find_iter(&joined.text).map(|item| joined.source(item.range())));
-        }
-        find_encoded(&joined, &mut found);
-    }
-    if found.is_empty() {
-        return None;
-    }
-    found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
-    let mut label = String::with_capacity(text.len());
-    let mut at = 0;
-    for range in found {
-        if range.end <= at {
-            continue;
-        }
-        let start = range.start.max(at);
-        label.push_str(text.get(at..start).unwrap_or_default());
-        if range.start >= at {
-            label.push_str(MASK);
-            *masked += 1;
-        }
-        at = range.end;
-    }
-    label.push_str(text.get(at..).unwrap_or_default());
-    Some(label)
-}
-
-/// Masks secrets in all texts of a diagnosis, and puts pseudonyms in the place of names and addresses when wanted.
-pub fn redact(diagnosis: &mut Diagnosis, pseudonyms: Option<&mut Pseudonyms>) {
-    let hide = |text: &mut String, masked: &mut _| {
-        if let Some(label) = mask(text, masked) {
-            *text = label;
-        }
-    };
-    let mut masked = 0;
-    texts::before_findings(diagnosis, &mut |text| hide(text, &mut masked));
-    texts::after_findings(diagnosis, &mut |text| hide(text, &mut masked));
-    let of_findings = diagnosis.findings.par_iter_mut().map(|finding| {
-        let mut masked = 0;
-        texts::of_finding(finding, &mut |text| hide(text, &mut masked));
-        masked
+/// Rewrites the strings of a part of the diagnosis; `None` when nothing of it changed.
+fn rewritten<T: Serialize + DeserializeOwned>(
+    part: &T,
+    path: &str,
+    with: &mut dyn FnMut(&mut String, TextRole),
+) -> Option<T> {
+    let mut value = serde_json::to_value(part).ok()?;
+    let mut changed = false;
+    walk(&mut value, &mut path.to_owned(), &mut |text, role| {
+        let before = text.clone();
+        with(text, role);
+        changed |= *text != before;
     });
-    diagnosis.redaction.secrets = masked + of_findings.sum::<u64>();
-    if let Some(pseudonyms) = pseudonyms {
-        texts::each(diagnosis, &mut |text| pseudonyms.replace(text));
-        texts::each_id(diagnosis, &mut |id| pseudonyms.replace_id(id));
-        diagnosis.redaction.pseudonyms = pseudonyms.kinds();
-    }
+    if changed { serde_json::from_value(value).ok() } else { None }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The diagnosis in parts, so that no more than one of them is held twice: the two long lists item by item, the rest whole.
+struct DiagnosisParts {
+    rest: Diagnosis,
+    findings: Vec<crate::detectors::Finding>,
+    entries: Vec<crate::diagnosis::EntryView>,
+}
 
-    /// Secrets with the part of them that must not be seen.
-    const CORPUS: &[(&str, &str)] = &[
-        ("Authorization: Bearer abcdefghijklmnop1234567890", "abcdefghijklmnop"),
-        (
-            "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQifQ.c2lnbmF0dXJlLW9mLWl0",
-            "eyJzdWIi",
-        ),
-        ("password=hunter2hunter2", "hunter2"),
-        ("\"clientSecret\": \"Zm8Q~abcdefghijklmnopqrstuvwxyz0123456789\"", "abcdefghijklmnop"),
-        (
-            "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo0MjQy==;EndpointSuffix=core.windows.net",
-            "QUJDREVGR0hJ",
-        ),
-        (
-            "Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=c2VjcmV0LXNlY3JldC1zZWNyZXQ0Mg==",
-            "c2VjcmV0LXNl",
-        ),
-        ("https://x.blob.core.windows.net/c/b?sv=2024&sig=a1b2c3d4e5f6g7h8i9j0kk", "a1b2c3d4e5f6"),
-        (
-            "-----BEGIN RSA PRIVATE KEY-----MIIEpAIBAAKCAQEAxyzxyzxyzxyz-----END RSA PRIVATE KEY-----",
-            "MIIEpAIB",
-        ),
-        ("client-key-data: LS0tLS1CRUdJTiBLRVktLS0tLWFiY2RlZg==", "LS0tLS1CRUdJ"),
-        ("postgres://shop:s3cr3tpass@db.example:5432/shop", "s3cr3tpass"),
-        ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "ghp_abcdef"),
-        ("AKIAIOSFODNN7EXAMPLE and more words", "AKIAIOSF"),
-        (r#"{"name":"DB_PASSWORD","value":"s3cr3t pass"}"#, "s3cr3t"),
-        ("az login --service-principal --password hunter2hunter2", "hunter2"),
-        ("api-key: 0123456789abcdef", "0123456789"),
-        ("password=pa$$word12", "word12"),
-        ("Authorization: Basic YTpiYw==", "YTpiYw"),
-        ("redis://:s3cr3tpass@cache:6379", "s3cr3tpass"),
-        ("amqp://shop:s3c/r3tpass@queue:5672", "r3tpass"),
-    ];
-
-    fn redacted(text: &str) -> (String, u64) {
-        let mut masked = 0;
-        let text = mask(text, &mut masked).unwrap_or_else(|| text.to_owned());
-        (text, masked)
+impl DiagnosisParts {
+    fn of(mut diagnosis: Diagnosis) -> Self {
+        let findings = std::mem::take(&mut diagnosis.findings);
+        let entries = std::mem::take(&mut diagnosis.coverage.entries);
+        Self { rest: diagnosis, findings, entries }
     }
 
-    #[test]
-    fn every_secret_is_masked_plain_escaped_encoded_and_broken_over_lines() {
-        for (secret, hidden) in CORPUS {
-            let json = serde_json::to_string(secret).unwrap();
-            let twice = serde_json::to_string(&json).unwrap();
-            let url: String = secret
-                .bytes()
-                .map(|byte| {
-                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                        char::from(byte).to_string()
-                    } else {
-                        format!("%{byte:02X}")
-                    }
-                })
-                .collect();
-            let base64 = base64::engine::general_purpose::STANDARD.encode(secret);
-            for text in
-                [(*secret).to_owned(), json, twice, url, base64.clone(), format!("data: {base64} end")]
+    fn join(mut self) -> Diagnosis {
+        self.rest.findings = self.findings;
+        self.rest.coverage.entries = self.entries;
+        self.rest
+    }
+
+    /// Rewrites every string. What each part gives back is told in the order of the parts, whatever the threads.
+    fn rewrite<G: Send, F>(&mut self, with: F) -> Vec<G>
+    where
+        F: Fn(&mut Vec<G>, &mut String, TextRole) + Sync,
+    {
+        let mut given = Vec::new();
+        if let Some(mut rest) = rewritten(&self.rest, "", &mut |text, role| with(&mut given, text, role)) {
+            rest.keep_own_words(&self.rest);
+            self.rest = rest;
+        }
+        let of_findings = self.findings.par_iter_mut().map(|finding| {
+            let mut given = Vec::new();
+            if let Some(mut other) =
+                rewritten(finding, "/findings/*", &mut |text, role| with(&mut given, text, role))
             {
-                let (seen, masked) = redacted(&format!("before {text} after"));
-                assert!(masked > 0 && !seen.contains(hidden), "{text}\n{seen}");
-                assert!(!seen.contains(base64.as_str()), "{seen}");
-                assert!(seen.starts_with("before ") && seen.ends_with(" after"), "{seen}");
+                (other.detector, other.unit) = (finding.detector, finding.unit);
+                *finding = other;
             }
-        }
-    }
-
-    #[test]
-    fn a_token_that_a_mail_program_broke_is_one() {
-        let token = CORPUS[1].0;
-        let (a, rest) = token.split_at(30);
-        let (b, c) = rest.split_at(30);
-        for text in [format!("token {a}\n    {b}\n    {c}\nnext line"), format!("{a}\\n{b}\\n{c}")] {
-            let (seen, _) = redacted(&text);
-            assert!(!seen.contains(&b[5..]) && !seen.contains(&c[..12]), "{seen}");
-        }
-        assert!(redacted("token eyJ\nnext line").0.ends_with("next line"));
-    }
-
-    #[test]
-    fn the_words_of_rbac_are_no_secrets() {
-        for text in [
-            r#"User "x" cannot create resource "serviceaccounts/token" in API group """#,
-            "kubectl create secret docker-registry pull --docker-password=PASSWORD",
-            "ServiceAccount kube-system/token-cleaner may not list secrets in namespace shop",
-            "verb get, resource secrets: 12 requests",
-            "az aks update-credentials --client-secret SECRET",
-            "curl -H \"Authorization: Bearer $KUBE_TOKEN\" https://x/api",
-            "token: <redacted>",
-            "unable to parse token: unexpected end of input",
-            "https://host:8443/path/someone@example.org",
-        ] {
-            assert_eq!(redacted(text), (text.to_owned(), 0));
-        }
+            given
+        });
+        given.extend(of_findings.collect::<Vec<_>>().into_iter().flatten());
+        let of_entries = self.entries.par_iter_mut().map(|entry| {
+            let mut given = Vec::new();
+            if let Some(other) =
+                rewritten(entry, "/coverage/entries/*", &mut |text, role| with(&mut given, text, role))
+            {
+                *entry = other;
+            }
+            given
+        });
+        given.extend(of_entries.collect::<Vec<_>>().into_iter().flatten());
+        given
     }
 }
+
+/// Masks secrets everywhere, and puts pseudonyms in the place of names and addresses when they are wanted.
+pub fn redact(diagnosis: Diagnosis, pseudonyms: Option<Pseudonyms>) -> Redacted {
+    let mut parts = DiagnosisParts::of(diagnosis);
+    let secrets = parts.rewrite(|secrets: &mut Vec<String>, text, _| {
+        if let Some(masked) = mask(text) {
+            *text = masked.text;
+            secrets.extend(masked.secrets);
+        }
+    });
+    let count = secrets.len() as u64;
+    // A secret that was recognised in one place is one everywhere: in an id, in capitals, cut to letters and dashes.
+    let secrets: BTreeSet<String> = secrets.into_iter().collect();
+    let vocabulary = Vocabulary::of_secrets(&secrets);
+    if !vocabulary.is_empty() {
+        parts.rewrite(|_: &mut Vec<()>, text, _| vocabulary.replace(text, false));
+    }
+    let map = pseudonyms.map(|mut pseudonyms| {
+        let met = parts.rewrite(|met, text, _| met.extend(pseudonyms.names_in(text)));
+        pseudonyms.learn(met);
+        let replaced = parts.rewrite(|replaced, text, role| pseudonyms.replace(text, role, replaced));
+        let addresses: BTreeMap<String, String> = replaced.into_iter().collect();
+        parts.rest.redaction.pseudonyms = pseudonyms.kinds();
+        parts.rest.notice = Some(NOTICE.to_owned());
+        pseudonyms.map(&addresses)
+    });
+    parts.rest.redaction.secrets = count;
+    Redacted { diagnosis: parts.join(), pseudonyms: map }
+}
+
+/// Stands at the top of every output with pseudonyms.
+const NOTICE: &str = "Names and addresses in this report are pseudonyms: equal ones stand for equal ones. In commands and manifests they stand in <angle brackets>: put the real ones there before you run them.";

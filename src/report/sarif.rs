@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::RenderError;
 use super::escape::visible;
+use super::{Redacted, RenderError};
 use crate::detectors::{self, Confidence, Finding, Severity};
-use crate::diagnosis::Diagnosis;
 
 /// SARIF's own scale.
 fn level(finding: &Finding) -> &'static str {
@@ -77,7 +76,7 @@ fn result(finding: &Finding, rules: &[&str]) -> Value {
 }
 
 /// Renders the log.
-pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
+pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
     let ids: Vec<&str> = detectors::all().map(|detector| detector.id).collect();
     let rules: Vec<Value> = detectors::all()
         .map(|detector| {
@@ -104,6 +103,7 @@ pub(super) fn render(diagnosis: &Diagnosis) -> Result<String, RenderError> {
                 "semanticVersion": diagnosis.tool.version,
                 "rules": rules
             } },
+            "properties": diagnosis.notice.as_ref().map_or_else(|| json!({}), |notice| json!({ "notice": notice })),
             "invocations": [{ "executionSuccessful": failed.is_empty(), "toolExecutionNotifications": failed }],
             "results": diagnosis.findings.iter().map(|finding| result(finding, &ids)).collect::<Vec<_>>()
         }]

@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, Style};
 
+use super::Redacted;
 use super::escape::visible;
 use crate::detectors::{Confidence, Severity};
-use crate::diagnosis::{Diagnosis, Verdict, VerdictKind};
+use crate::diagnosis::{Verdict, VerdictKind};
 
 /// Up to so many causes that could not be decided are named, and kinds of missing data.
 const FEW: usize = 6;
@@ -15,11 +16,17 @@ const FEW: usize = 6;
 const CAUSES: usize = 15;
 
 /// Text with ANSI styles; the caller's stream strips them where they don't belong. `width` in columns.
-pub fn summary(diagnosis: &Diagnosis, width: usize) -> String {
+pub fn summary(diagnosis: &Redacted, width: usize) -> String {
     let width = width.clamp(40, 120);
     let mut out = String::new();
     let bold = Style::new().bold();
     let dim = Style::new().dimmed();
+    if let Some(notice) = &diagnosis.notice {
+        for line in wrap(notice, width) {
+            let _ = writeln!(out, "{line}");
+        }
+        out.push('\n');
+    }
     let _ = writeln!(out, "{bold}Diagnosis{bold:#}");
     for line in wrap(&diagnosis.summary, width - 2) {
         let _ = writeln!(out, "  {line}");

@@ -245,3 +245,39 @@ fn flows_are_answered_in_their_order_and_broken_ones_say_so() {
     assert_eq!(decisions[0]["ingress"]["isolated_by"][0], "shop/default-deny");
     assert!(decisions[1]["error"].as_str().unwrap().starts_with("not a flow"));
 }
+
+#[test]
+fn two_bundles_that_differ_in_their_ending_have_two_reports() {
+    let temp = tempfile::tempdir().unwrap();
+    for name in ["bad.tar", "bad.tar.gz"] {
+        std::fs::write(temp.path().join(name), "pods is forbidden: no archive at all\n").unwrap();
+        run(temp.path(), &["report", "-q", name]);
+    }
+    for report in ["bad.tar.report.html", "bad.tar.gz.report.html"] {
+        assert!(temp.path().join(report).exists(), "{report}");
+    }
+}
+
+#[test]
+fn a_folder_as_output_gets_the_reports_of_the_bundle() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(temp.path().join("out")).unwrap();
+    let output = run(temp.path(), &["report", "-q", &shop(), "-o", "out"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    for report in ["contoso-shop.report.html", "contoso-shop.report.md"] {
+        assert!(temp.path().join("out").join(report).exists(), "{report}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_map_of_pseudonyms_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let temp = tempfile::tempdir().unwrap();
+    let arguments = ["report", "-q", &shop(), "-o", "r.json", "--redact", "all", "--redact-map", "map.tsv"];
+    assert_eq!(code(&run(temp.path(), &arguments)), 0);
+    let mode = |file: &str| std::fs::metadata(temp.path().join(file)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("map.tsv"), 0o600);
+    assert_ne!(mode("r.json"), 0o600, "a report is for all who may read the folder");
+}

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use kubetriage::bundle::{self, Input, Progress};
-use kubetriage::diagnosis::Diagnosis;
 use kubetriage::facts::Facts;
+use kubetriage::report::Redacted;
 use kubetriage::{Options, diagnose, scan};
 
 /// The top of the project.
@@ -50,7 +50,7 @@ pub fn threads(count: usize) -> Options {
 }
 
 /// Diagnoses one path.
-pub fn diagnosis(path: &Path) -> Diagnosis {
+pub fn diagnosis(path: &Path) -> Redacted {
     diagnose(&[Input::Path(path.to_owned())], &threads(2)).unwrap()
 }
 

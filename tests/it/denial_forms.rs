@@ -4,7 +4,7 @@
 use crate::common;
 use std::fmt::Write;
 
-use kubetriage::diagnosis::Diagnosis;
+use kubetriage::report::Redacted;
 
 /// Identity, verb, resource, group, subresource, namespace.
 const DENIED: [(&str, &str, &str, &str, &str, &str); 4] = [
@@ -14,7 +14,7 @@ const DENIED: [(&str, &str, &str, &str, &str, &str); 4] = [
     ("ann", "list", "nodes", "", "", ""),
 ];
 
-fn told(name: &str, text: &str) -> (Vec<String>, Diagnosis) {
+fn told(name: &str, text: &str) -> (Vec<String>, Redacted) {
     let temp = tempfile::tempdir().unwrap();
     std::fs::write(temp.path().join(name), text).unwrap();
     let found = common::diagnosis(temp.path());

@@ -2,10 +2,11 @@
 
 use crate::common;
 use kubetriage::detectors::{Confidence, Finding, Severity};
-use kubetriage::diagnosis::{Diagnosis, VerdictKind};
+use kubetriage::diagnosis::VerdictKind;
+use kubetriage::report::Redacted;
 
 /// A bundle of these files.
-fn diagnosed(files: &[(&str, &str)]) -> Diagnosis {
+fn diagnosed(files: &[(&str, &str)]) -> Redacted {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -15,14 +16,14 @@ fn diagnosed(files: &[(&str, &str)]) -> Diagnosis {
     common::diagnosis(folder.path())
 }
 
-fn only<'a>(found: &'a Diagnosis, detector: &str) -> &'a Finding {
+fn only<'a>(found: &'a Redacted, detector: &str) -> &'a Finding {
     let all: Vec<&Finding> = found.findings.iter().filter(|finding| finding.detector == detector).collect();
     let names: Vec<&str> = found.findings.iter().map(|finding| finding.title.as_str()).collect();
     assert_eq!(all.len(), 1, "{detector}: {names:?}");
     all[0]
 }
 
-fn verdict<'a>(found: &'a Diagnosis, id: &str) -> (VerdictKind, &'a str) {
+fn verdict<'a>(found: &'a Redacted, id: &str) -> (VerdictKind, &'a str) {
     let verdict = found.verdicts.iter().find(|verdict| verdict.id == id).unwrap();
     (verdict.verdict, &verdict.reason)
 }

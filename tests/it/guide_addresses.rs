@@ -39,7 +39,7 @@ fn findings(text: &str) -> Vec<Finding> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ticket.txt");
     std::fs::write(&path, text).unwrap();
-    common::diagnosis(&path).findings
+    common::diagnosis(&path).findings.clone()
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod guide_access;
 mod guide_addresses;
 mod hostile;
 mod ipam_properties;
+mod leaks;
 mod names;
 mod outputs;
 mod pitfalls;

@@ -339,7 +339,7 @@ proptest! {
         std::fs::write(temp.path().join("rbac.json"), list.to_string()).unwrap();
         let log: Vec<String> = denied.iter().enumerate().map(|(at, question)| audit(at, question)).collect();
         std::fs::write(temp.path().join("audit.log"), log.join("\n")).unwrap();
-        let report = serde_json::to_value(common::diagnosis(temp.path())).unwrap();
+        let report = serde_json::to_value(&*common::diagnosis(temp.path())).unwrap();
         let findings: Vec<&Value> = report["findings"].as_array().unwrap().iter().filter(|finding| finding["details"].get("bundle_rbac").is_some()).collect();
         let found: usize = findings.iter().map(|finding| usize::try_from(finding["count"].as_u64().unwrap()).unwrap()).sum();
         prop_assert_eq!(found, denied.len(), "every denial is in one finding");

@@ -4,8 +4,8 @@ use crate::common;
 use std::path::Path;
 
 use kubetriage::bundle::Input;
-use kubetriage::diagnosis::Diagnosis;
 use kubetriage::facts::{Window, time};
+use kubetriage::report::Redacted;
 use kubetriage::{Options, diagnose};
 
 /// Two days on which two service accounts are refused, told by klog lines without a year, by audit events and by events.
@@ -37,7 +37,7 @@ fn bundle(folder: &Path) {
     std::fs::write(folder.join("events.json"), events.concat()).unwrap();
 }
 
-fn diagnosed(since: Option<&str>, until: Option<&str>) -> (Diagnosis, String) {
+fn diagnosed(since: Option<&str>, until: Option<&str>) -> (Redacted, String) {
     let folder = tempfile::tempdir().unwrap();
     bundle(folder.path());
     let at = |text: &str| time::rfc3339(text.as_bytes()).unwrap().0.resolve(None).unwrap();
@@ -59,7 +59,7 @@ fn without_a_window_both_days_count() {
 #[test]
 fn since_leaves_out_the_day_before_in_all_kinds_of_logs() {
     let (found, text) = diagnosed(Some("2026-11-23T00:00:00Z"), None);
-    let window = found.window.unwrap();
+    let window = found.window.clone().unwrap();
     assert_eq!((window.since.as_deref(), window.until), (Some("2026-11-23T00:00:00Z"), None));
     // The access line, the audit event, the event, and the text of its message.
     assert!(window.left_out >= 3, "{}", window.left_out);
@@ -98,7 +98,7 @@ fn a_refusal_that_an_event_goes_on_to_tell_counts() {
 
 #[test]
 fn events_that_were_sent_are_not_asked_for_since_they_are_of_another_time() {
-    let question = |found: &Diagnosis| found.ask_for.iter().any(|ask| ask.command.contains("get events"));
+    let question = |found: &Redacted| found.ask_for.iter().any(|ask| ask.command.contains("get events"));
     let (found, text) = diagnosed(Some("2026-12-01T00:00:00Z"), None);
     assert!(!text.contains("shop/on") && !question(&found), "{:?}", found.ask_for);
     let empty = tempfile::tempdir().unwrap();

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
 use foldhash::{HashMap, HashMapExt};
-use regex::Regex;
 
 use super::common::{self, PODS};
+use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
 use crate::cluster::service::State;
 use crate::detectors::{
@@ -39,13 +38,14 @@ const EVENTS: Need = Need {
     met: |cluster| cluster.facts.events.read > 0,
 };
 
-static REFUSED: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"dial tcp (?P<ip>\[?[0-9a-fA-F.:]+\]?):(?P<port>\d+): connect: connection refused|Failed to connect to (?P<ip2>[0-9a-fA-F.:]+) port (?P<port2>\d+)[^:]*: Connection refused").ok()
-});
+pattern!(
+    REFUSED,
+    r"dial tcp (?P<ip>\[?[0-9a-fA-F.:]+\]?):(?P<port>\d+): connect: connection refused|Failed to connect to (?P<ip2>[0-9a-fA-F.:]+) port (?P<port2>\d+)[^:]*: Connection refused"
+);
 
 /// The port of a probe that was refused.
 fn refused_port(text: &str) -> Option<u16> {
-    let found = REFUSED.as_ref()?.captures(text)?;
+    let found = REFUSED.captures(text)?;
     found.name("port").or_else(|| found.name("port2"))?.as_str().parse().ok()
 }
 

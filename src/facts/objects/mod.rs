@@ -58,6 +58,17 @@ macro_rules! stores {
                 found
             }
 
+            /// The kind and the key of each object.
+            pub fn keys(&self) -> Vec<(&'static str, &Key)> {
+                let mut found = Vec::new();
+                $(
+                    let names: &[&'static str] = &[$($kind),+];
+                    let kind = names.first().copied().unwrap_or_default();
+                    found.extend(self.$field.iter().map(|(key, _)| (kind, key)));
+                )*
+                found
+            }
+
             /// What each object says, by kind and key: to compare two readings of one cluster.
             pub fn statements(&self) -> Vec<(&'static str, String, Form, Vec<(&'static str, String)>)> {
                 let mut found = Vec::new();

@@ -1,11 +1,9 @@
 //! The texts that say that addresses ran out, in the wordings of all versions (FORMATS §4.2, CATALOG B).
 
-use std::sync::{Arc, LazyLock};
-
-use regex::Regex;
+use std::sync::Arc;
 
 use super::line::{Own, Prefilter, Surroundings, Unwrapped};
-use super::pattern::{has, named, pattern, search};
+use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
 
 /// A text that holds none of these says nothing about addresses. Part of the prefilter of all lines, so each

@@ -1,11 +1,7 @@
 //! Failed attempts to reach something, as their lines tell them: what was to be reached, how it failed, who says so
 //! (FORMATS §1.4, CATALOG §0).
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
-use super::pattern::{has, named, pattern, search};
+use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Failure, Speaker};
 
 // `dial tcp 10.0.0.1:443: i/o timeout`; some lines lack the second colon, and addresses may be masked.

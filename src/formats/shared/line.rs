@@ -9,7 +9,6 @@ use std::sync::{Arc, LazyLock};
 use aho_corasick::packed::{Config, MatchKind as PackedMatchKind, Searcher};
 use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::{memchr, memmem, memrchr};
-use regex::Regex;
 use serde::Deserialize;
 
 use super::address_signals;
@@ -17,13 +16,18 @@ use super::audit;
 use super::message::{self, plain};
 use super::network_signals;
 use super::operation_signals;
-use super::pattern::has;
+use crate::bytes::pattern::{has, pattern};
 use crate::facts::text::lossy;
 use crate::facts::time::{self, When};
 use crate::facts::{
     Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint, from_uri,
 };
 use crate::formats::Piece;
+
+pattern!(
+    LINE,
+    r"(?P<verb>[A-Z]+) (?P<uri>/\S*): \([^)]*\) (?P<code>40[13]) \[\[(?P<agent>[^\]]*)\] (?P<address>[^\]]*)\]"
+);
 
 /// Signs of refusals: a line that holds none of these, nor a signature of the other modules, is of no interest to any
 /// detector.
@@ -745,10 +749,7 @@ fn access_before_1_20(
     line: u64,
     facts: &mut Facts,
 ) {
-    static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?P<verb>[A-Z]+) (?P<uri>/\S*): \([^)]*\) (?P<code>40[13]) \[\[(?P<agent>[^\]]*)\] (?P<address>[^\]]*)\]").ok()
-    });
-    let Some(found) = LINE.as_ref().and_then(|regex| regex.captures(text)) else { return };
+    let Some(found) = LINE.captures(text) else { return };
     let get = |name: &str| found.name(name).map_or("", |m| m.as_str());
     let seen = Access {
         verb: get("verb"),

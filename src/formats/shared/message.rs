@@ -4,57 +4,48 @@
 //! lines), the kubelet's `server.go`, and the admission plugins' own texts.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
-use regex::Regex;
-
-use super::pattern::has;
+use crate::bytes::pattern::{has, pattern};
 
 use crate::facts::text::lossy;
 use crate::facts::{Class, Request, Scope, Target, split_thing};
 
-/// `… is forbidden: User "u" cannot verb resource "r" in API group "g" in the namespace "n": reason`,
-/// 1.12 and newer.
-static API: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r#"(?:(?P<kind>[a-z0-9.\-]+) (?:"(?P<name>[^"]*)" )?is )?forbidden: User "(?P<user>[^"]*)" cannot "#,
-        r#"(?P<verb>[^\s"]+) (?:resource "(?P<resource>[^"]*)"(?: in API group "(?P<group>[^"]*)")?"#,
-        r#"(?: in the namespace "(?P<namespace>[^"]*)"| (?P<cluster>at the cluster scope))?"#,
-        r#"|path "(?P<path>[^"]*)")(?:: (?P<reason>[^"]*))?"#,
-    ))
-    .ok()
-});
+pattern!(THING, r#"(?P<thing>[a-z0-9.]+) "(?P<name>[^"]*)" is forbidden: "#);
 
-/// Before 1.12: `User "u" cannot list pods in the namespace "n"`, `… statefulsets.apps at the cluster scope`.
-static OLD_API: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r#"(?:"(?P<name>[^"]*)" is forbidden: )?User "(?P<user>[^"]*)" cannot "?(?P<verb>[a-z]+)"? "#,
-        r#"(?:path "(?P<path>[^"]*)"|(?P<thing>[a-z0-9./\-]+)"#,
-        r#"(?: in the namespace "(?P<namespace>[^"]*)"| (?P<cluster>at the cluster scope)))"#,
-        r#"(?:[:.]? ?(?P<reason>RBAC: [^"]*))?"#,
-    ))
-    .ok()
-});
+// `… is forbidden: User "u" cannot verb resource "r" in API group "g" in the namespace "n": reason`,
+// 1.12 and newer.
+pattern!(
+    API,
+    r#"(?:(?P<kind>[a-z0-9.\-]+) (?:"(?P<name>[^"]*)" )?is )?forbidden: User "(?P<user>[^"]*)" cannot "#
+    r#"(?P<verb>[^\s"]+) (?:resource "(?P<resource>[^"]*)"(?: in API group "(?P<group>[^"]*)")?"#
+    r#"(?: in the namespace "(?P<namespace>[^"]*)"| (?P<cluster>at the cluster scope))?"#
+    r#"|path "(?P<path>[^"]*)")(?:: (?P<reason>[^"]*))?"#
+);
 
-/// `RBAC: no rules authorize user …` (1.8 and newer) and `RBAC DENY: user …` (older).
-static AUTHORIZER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r#"RBAC(?: DENY)?: (?:no rules authorize )?user "(?P<user>[^"]*)"(?: with)? groups (?P<groups>\[[^\]]*\])"#,
-        r#"(?: cannot| to) "(?P<verb>[^"]*)" (?:resource "(?P<thing>[^"]*)"(?: named "(?P<name>[^"]*)")?"#,
-        r#"(?: in namespace "(?P<namespace>[^"]*)"| (?P<cluster>cluster-wide))?"#,
-        r#"|nonResourceURL "(?P<path>[^"]*)")"#,
-    ))
-    .ok()
-});
+// Before 1.12: `User "u" cannot list pods in the namespace "n"`, `… statefulsets.apps at the cluster scope`.
+pattern!(
+    OLD_API,
+    r#"(?:"(?P<name>[^"]*)" is forbidden: )?User "(?P<user>[^"]*)" cannot "?(?P<verb>[a-z]+)"? "#
+    r#"(?:path "(?P<path>[^"]*)"|(?P<thing>[a-z0-9./\-]+)"#
+    r#"(?: in the namespace "(?P<namespace>[^"]*)"| (?P<cluster>at the cluster scope)))"#
+    r#"(?:[:.]? ?(?P<reason>RBAC: [^"]*))?"#
+);
 
-/// The kubelet's API: `Forbidden (user=u, verb=get, resource=nodes, subresource=proxy)`; newer versions
-/// write `subresource(s)=[proxy]`.
-static KUBELET: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"Forbidden \(user=(?P<user>[^,]*), verb=(?P<verb>[^,]*), resource=(?P<thing>[^,]*), subresource(?:\(s\))?=\[?(?P<sub>[^\])]*)",
-    )
-    .ok()
-});
+// `RBAC: no rules authorize user …` (1.8 and newer) and `RBAC DENY: user …` (older).
+pattern!(
+    AUTHORIZER,
+    r#"RBAC(?: DENY)?: (?:no rules authorize )?user "(?P<user>[^"]*)"(?: with)? groups (?P<groups>\[[^\]]*\])"#
+    r#"(?: cannot| to) "(?P<verb>[^"]*)" (?:resource "(?P<thing>[^"]*)"(?: named "(?P<name>[^"]*)")?"#
+    r#"(?: in namespace "(?P<namespace>[^"]*)"| (?P<cluster>cluster-wide))?"#
+    r#"|nonResourceURL "(?P<path>[^"]*)")"#
+);
+
+// The kubelet's API: `Forbidden (user=u, verb=get, resource=nodes, subresource=proxy)`; newer versions
+// write `subresource(s)=[proxy]`.
+pattern!(
+    KUBELET,
+    r"Forbidden \(user=(?P<user>[^,]*), verb=(?P<verb>[^,]*), resource=(?P<thing>[^,]*), subresource(?:\(s\))?=\[?(?P<sub>[^\])]*)"
+);
 
 /// A refusal as a sentence tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +60,8 @@ pub(in crate::formats) struct Denied {
     pub(in crate::formats) by_authorizer: bool,
 }
 
-/// A quote in the ways that JSON, logfmt and HTML escape it.
-static QUOTE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\\+"|\\+u0022|&#34;|&quot;"#).ok());
+// A quote in the ways that JSON, logfmt and HTML escape it.
+pattern!(QUOTE, r#"\\+"|\\+u0022|&#34;|&quot;"#);
 
 /// Text without the escapes of the JSON, logfmt or HTML around it.
 pub(in crate::formats) fn plain(text: &[u8]) -> Cow<'_, str> {
@@ -78,10 +69,7 @@ pub(in crate::formats) fn plain(text: &[u8]) -> Cow<'_, str> {
     if !text.contains(['\\', '&']) {
         return text;
     }
-    let mut text = text.into_owned();
-    if let Some(quote) = QUOTE.as_ref() {
-        text = quote.replace_all(&text, "\"").into_owned();
-    }
+    let mut text = QUOTE.replace_all(&text, "\"").into_owned();
     for (escaped, meant) in [
         ("\\u003c", "<"),
         ("\\u003e", ">"),
@@ -106,7 +94,7 @@ pub(in crate::formats) fn denied(text: &str) -> Option<Denied> {
 
 fn refused(text: &str) -> Option<Denied> {
     if has!(text, "RBAC")
-        && let Some(found) = AUTHORIZER.as_ref()?.captures(text)
+        && let Some(found) = AUTHORIZER.captures(text)
     {
         let get = |name: &str| found.name(name).map(|m| m.as_str());
         let target = match (get("path"), get("thing")) {
@@ -125,7 +113,7 @@ fn refused(text: &str) -> Option<Denied> {
         return Some(Denied { user, groups, request, name, reason: None, class, by_authorizer: true });
     }
     if has!(text, "Forbidden (user=") {
-        let found = KUBELET.as_ref()?.captures(text)?;
+        let found = KUBELET.captures(text)?;
         let get = |name: &str| found.name(name).map_or("", |m| m.as_str().trim_matches('"'));
         let target = Target::Resource {
             group: "".into(),
@@ -151,7 +139,7 @@ fn refused(text: &str) -> Option<Denied> {
 }
 
 fn newer(text: &str) -> Option<Denied> {
-    let found = API.as_ref()?.captures(text)?;
+    let found = API.captures(text)?;
     let get = |name: &str| found.name(name).map(|m| m.as_str());
     let target = if let Some(path) = get("path") {
         Target::Path(path.into())
@@ -168,7 +156,7 @@ fn newer(text: &str) -> Option<Denied> {
 }
 
 fn older(text: &str) -> Option<Denied> {
-    let found = OLD_API.as_ref()?.captures(text)?;
+    let found = OLD_API.captures(text)?;
     let get = |name: &str| found.name(name).map(|m| m.as_str());
     let target = if let Some(path) = get("path") {
         Target::Path(path.into())
@@ -272,9 +260,7 @@ pub(in crate::formats) fn admission_text(text: &str) -> Option<Class> {
 
 /// `pods "x" is forbidden: …`: the thing and the name of an admission message.
 pub(in crate::formats) fn forbidden_thing(text: &str) -> Option<(Target, Option<Box<str>>)> {
-    static THING: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"(?P<thing>[a-z0-9.]+) "(?P<name>[^"]*)" is forbidden: "#).ok());
-    let found = THING.as_ref()?.captures(text)?;
+    let found = THING.captures(text)?;
     let (resource, group, subresource) = split_thing(found.name("thing")?.as_str());
     let name = found.name("name").map(|m| m.as_str()).filter(|name| !name.is_empty());
     Some((Target::Resource { group, resource, subresource, scope: Scope::Unknown }, name.map(Into::into)))

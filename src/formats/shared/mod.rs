@@ -15,6 +15,6 @@ pub(in crate::formats) mod message;
 pub(in crate::formats) mod network_signals;
 pub(in crate::formats) mod nnc;
 mod operation_signals;
-pub(in crate::formats) mod pattern;
+
 pub(in crate::formats) mod rows;
 pub(in crate::formats) mod table;

@@ -2,14 +2,12 @@
 //! (FORMATS §1.4 and §6, CATALOG A and C–I).
 
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
-
-use regex::Regex;
+use std::sync::Arc;
 
 use super::attempts::{attempt, of_api, of_client, speaker};
 use super::line::{Own, Prefilter, Surroundings, Unwrapped};
 use super::operation_signals;
-use super::pattern::{has, named, pattern, search};
+use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{AttemptKey, AttemptSeen, Facts, Signal, SignalKey, SignalSeen};
 
 /// A text that holds none of these says nothing about the network. Part of the prefilter of all lines.

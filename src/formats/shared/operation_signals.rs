@@ -2,13 +2,10 @@
 //! fault themselves (CATALOG A, D, E and G–I).
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
-
-use regex::Regex;
 
 use super::attempts::of_log;
 use super::line::{Own, Prefilter};
-use super::pattern::{has, named, pattern, search};
+use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::Signal;
 
 /// A text that holds none of these says nothing of the kind. Part of the prefilter of all lines, so each has letters
@@ -101,7 +98,7 @@ fn pull(text: &str) -> Option<(Signal, String)> {
         return None;
     }
     // `Failed to pull image: rpc error: …` names none: an image stands in quotes, or has the form of one.
-    let image = IMAGE.as_ref()?.captures_iter(text).find_map(|found| {
+    let image = IMAGE.captures_iter(text).find_map(|found| {
         let image = named(Some(&found), "image").trim_end_matches([':', ',']);
         let quoted = found.get(0).is_some_and(|whole| whole.as_str().contains('"'));
         (quoted || image.contains(['/', ':', '.'])).then(|| image.to_owned())

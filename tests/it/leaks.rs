@@ -1,0 +1,153 @@
+//! Nothing that identifies leaves: marks are planted in every string and every key of a result, and looked for in every
+//! output.
+
+use std::sync::LazyLock;
+
+use kubetriage::Options;
+use kubetriage::bundle::Input;
+use kubetriage::cluster::Cluster;
+use kubetriage::diagnosis::Diagnosis;
+use kubetriage::report::{Format, Pseudonyms, Redacted, Replace, inspection, redact, render, summary};
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::common;
+
+const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";
+/// A node of the sample bundle.
+const NODE: &str = "aks-np1-vmss000000";
+const MAIL: &str = "grace.hopper@contoso-secret.com";
+const GUID: &str = "0b1f6471-1bf0-4dda-aec3-cb9272f09590";
+const GROUP: &str = "rg-secret-prod";
+const PATH: &str = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/rg-secret-prod";
+
+/// A result with findings of many shapes, as JSON, and the cluster that it is of.
+static RESULT: LazyLock<(Cluster, Diagnosis, Value)> = LazyLock::new(|| {
+    let inputs = [Input::Path(common::sample("bundles/contoso-shop"))];
+    let cluster = kubetriage::read(&inputs, &Options::default()).unwrap();
+    let diagnosis = Diagnosis::of(&cluster, vec!["contoso-shop".to_owned()], None);
+    let value = serde_json::to_value(&diagnosis).unwrap();
+    (cluster, diagnosis, value)
+});
+
+/// How a mark is written.
+#[derive(Clone, Copy, Debug)]
+enum Writing {
+    Plain,
+    Capitals,
+    Slug,
+}
+
+impl Writing {
+    fn of(self, mark: &str) -> String {
+        match self {
+            Self::Plain => mark.to_owned(),
+            Self::Capitals => mark.to_uppercase(),
+            Self::Slug => mark.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect(),
+        }
+    }
+}
+
+/// Fields whose strings are the program's own, or are read back as what they are (`severity`); no bundle reaches them.
+const OURS: [&str; 14] = [
+    "ask_for",
+    "chapter",
+    "confidence",
+    "detector",
+    "first_seen",
+    "format",
+    "lanes",
+    "last_seen",
+    "layouts",
+    "notice",
+    "schema",
+    "severity",
+    "tool",
+    "verdict",
+];
+
+/// Plants marks, in turn and in the writings in turn, in every string, and a key with a mark in every map of data.
+fn plant(value: &mut Value, key: &str, data: bool, writings: &[Writing], planted: &mut usize) {
+    const MARKS: [&str; 5] = [TOKEN, NODE, MAIL, GUID, PATH];
+    let mut next = || {
+        *planted += 1;
+        let writing =
+            writings.get(*planted / MARKS.len() % writings.len()).copied().unwrap_or(Writing::Plain);
+        writing.of(MARKS[*planted % MARKS.len()])
+    };
+    match value {
+        _ if OURS.contains(&key) => {}
+        Value::String(text) => *text = format!("{text} {}", next()),
+        Value::Array(items) => items.iter_mut().for_each(|item| plant(item, key, data, writings, planted)),
+        Value::Object(map) => {
+            let below = data || key == "details";
+            let before: Map<String, Value> = std::mem::take(map);
+            let counts = !before.is_empty() && before.values().all(Value::is_number);
+            if below {
+                let item = if counts { Value::from(1) } else { Value::String(next()) };
+                map.insert(next(), item);
+            } else if ["objects", "other_objects", "versions", "node_facts", "azure"].contains(&key) {
+                map.insert(next(), Value::from(1));
+            }
+            for (name, mut item) in before {
+                plant(&mut item, &name, below, writings, planted);
+                map.insert(name, item);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every output of a result, those of the terminal as well.
+fn outputs(redacted: &Redacted) -> Vec<(&'static str, String)> {
+    let mut all: Vec<_> =
+        Format::ALL.iter().map(|format| (format.name(), render(redacted, *format).unwrap())).collect();
+    all.push(("terminal", summary(redacted, 100)));
+    all.push(("inspect", inspection(redacted, 100, true)));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn no_mark_in_any_writing_is_in_any_output(writings in proptest::collection::vec(prop_oneof![Just(Writing::Plain), Just(Writing::Capitals), Just(Writing::Slug)], 1..7)) {
+        let (cluster, original, value) = &*RESULT;
+        let mut value = value.clone();
+        let mut planted = 0;
+        plant(&mut value, "", false, &writings, &mut planted);
+        // Each stands somewhere as it is: nothing can tell a secret of which there is but a slug.
+        value["summary"] = Value::String(format!("{TOKEN} {NODE} {MAIL} {PATH}"));
+        prop_assert!(planted > 500, "only {} were planted", planted);
+        let mut diagnosis: Diagnosis = serde_json::from_value(value).unwrap();
+        diagnosis.keep_own_words(original);
+        for (finding, from) in diagnosis.findings.iter_mut().zip(&original.findings) {
+            (finding.detector, finding.unit) = (from.detector, from.unit);
+        }
+        for (replace, marks) in [(None, &[TOKEN][..]), (Some(Replace::All), &[TOKEN, NODE, MAIL, GUID, GROUP])] {
+            let redacted = redact(diagnosis.clone(), replace.map(|replace| Pseudonyms::new(cluster, replace)));
+            for (name, text) in outputs(&redacted) {
+                let text = text.to_lowercase();
+                for mark in marks {
+                    for writing in [Writing::Plain, Writing::Slug] {
+                        let mark = writing.of(mark).to_lowercase();
+                        let at = text.find(&mark);
+                        prop_assert!(at.is_none(), "{mark} is in {name}: {:?}", at.and_then(|at| text.get(at.saturating_sub(80)..at + 120)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_with_pseudonyms_are_refused_by_a_shell() {
+    let (cluster, diagnosis, _) = &*RESULT;
+    let redacted = redact(diagnosis.clone(), Some(Pseudonyms::new(cluster, Replace::All)));
+    let commands: Vec<&String> = redacted.findings.iter().flat_map(|finding| &finding.fix.commands).collect();
+    assert!(commands.iter().any(|command| command.contains("<node-")), "{commands:?}");
+    assert!(!commands.iter().any(|command| command.contains(" node-")), "{commands:?}");
+    for (name, text) in outputs(&redacted) {
+        assert!(text.contains("pseudonyms"), "{name} does not say that names are pseudonyms");
+    }
+}
