@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod cli;
+mod commands;
 mod common;
 mod damage;
 mod denial_forms;
@@ -20,5 +21,6 @@ mod pitfalls;
 mod policy_properties;
 mod rbac_properties;
 mod rooms;
+mod shell;
 mod window;
 mod wording;
