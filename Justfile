@@ -17,6 +17,24 @@ golden:
     KUBETRIAGE_GOLDEN=1 cargo test --test it -- golden wording
     git --no-pager diff --stat samples
 
+# The parts of a new cause: its file, its row in the chapter's table, its samples (`just new-cause dns coredns-slow`)
+new-cause chapter id:
+    tests/scaffold cause {{chapter}} {{id}}
+
+# The parts of a new input format (`just new-format ss-output`)
+new-format name:
+    tests/scaffold format {{name}}
+
+# Score on cases with known truth, by area (`just score ../shared/data`)
+score data:
+    cargo build --release
+    tests/score {{data}}
+
+# Raise the floors of tests/floors.json to the scores of now; none is lowered
+floors data:
+    cargo build --release
+    tests/score {{data}} --raise
+
 # Make the generated documents anew
 docs:
     mkdir -p docs/man

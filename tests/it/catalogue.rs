@@ -58,6 +58,28 @@ fn every_sample_gives_records_without_a_problem() {
     }
 }
 
+/// The names of the files of a folder that hold a constant.
+fn files_with(folder: &str, constant: &str) -> Vec<String> {
+    let files = common::files(&common::root().join("src").join(folder));
+    let holds = |file: &std::path::PathBuf| std::fs::read_to_string(file).unwrap().contains(constant);
+    let stem = |file: std::path::PathBuf| file.file_stem().unwrap().to_string_lossy().replace('_', "-");
+    let mut names: Vec<String> = files.into_iter().filter(holds).map(stem).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_file_of_a_cause_is_in_the_table_of_its_chapter() {
+    let mut ids: Vec<String> = detectors::all().map(|detector| detector.id.to_owned()).collect();
+    ids.sort();
+    assert_eq!(files_with("detectors", "const DETECTOR: Detector"), ids);
+}
+
+#[test]
+fn every_file_of_a_format_is_in_the_table() {
+    assert_eq!(files_with("formats", "const FORMAT: ").len(), FORMATS.len());
+}
+
 #[test]
 fn every_detector_finds_its_hit_and_leaves_its_quiet_sample_alone() {
     for detector in detectors::all() {
