@@ -7,7 +7,8 @@ use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::Evidence;
 use crate::facts::{Facts, FailedCollection};
-use crate::formats::shared::line::{self, Surroundings};
+use crate::formats::shared::line;
+use crate::formats::shared::log_line::Surroundings;
 
 pub(super) struct CollectionErrors;
 pub(super) const FORMAT: CollectionErrors = CollectionErrors;

@@ -1,7 +1,8 @@
 //! Container logs as the CRI writes them: `2026-11-23T20:05:01.123456789Z stderr F message`. A long message
 //! comes in parts, marked `P`, up to the one marked `F`.
 
-use super::shared::line::{self, Surroundings};
+use super::shared::line;
+use super::shared::log_line::Surroundings;
 use super::{Head, InputFormat, Piece, klog, share_of_lines};
 use crate::bundle::{Framer, Lines};
 use crate::facts::{Facts, time};

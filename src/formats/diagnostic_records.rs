@@ -5,7 +5,8 @@ use memchr::memmem;
 
 use super::kubernetes_json::LineCounter;
 use super::shared::json::{JsonFramer, Scanned, Scanner};
-use super::shared::line::{self, Surroundings};
+use super::shared::line;
+use super::shared::log_line::Surroundings;
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Lines};
 use crate::facts::Facts;

@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem::{self, Finder};
 
-use super::shared::line::{self, Interest, klog_time};
+use super::shared::line::{self, Interest};
+use super::shared::unwrap::klog_time;
 use super::{Head, InputFormat, Piece, share_of_lines, text};
 use crate::facts::Facts;
 

@@ -5,7 +5,8 @@
 
 use super::kubectl_table::is_remark;
 use super::shared::command::{self, Kubectl};
-use super::shared::line::{self, Surroundings};
+use super::shared::line;
+use super::shared::log_line::Surroundings;
 use super::{Head, InputFormat, Piece, text};
 use crate::bundle::Framer;
 use crate::facts::time::{self, When};

@@ -5,7 +5,8 @@
 //! counted: their rows do not say what they grant.
 
 use super::shared::command::{self, Kubectl};
-use super::shared::line::{self, Surroundings};
+use super::shared::line;
+use super::shared::log_line::Surroundings;
 use super::shared::nnc;
 use super::shared::table::{TableHeader, TableRow};
 use super::{Head, InputFormat, Piece, text};

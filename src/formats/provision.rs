@@ -7,7 +7,8 @@ use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::{self, Facts, Place};
-use crate::formats::shared::line::{self, Surroundings};
+use crate::formats::shared::line;
+use crate::formats::shared::log_line::Surroundings;
 
 pub(super) struct ProvisionFormat;
 pub(super) const FORMAT: ProvisionFormat = ProvisionFormat;

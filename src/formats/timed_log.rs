@@ -1,7 +1,7 @@
 //! Any other log whose lines begin with a time.
 
-use super::shared::line::klog_time;
 use super::shared::log::LineLog;
+use super::shared::unwrap::klog_time;
 use crate::facts::time;
 
 pub(super) const FORMAT: LineLog =

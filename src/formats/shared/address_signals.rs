@@ -1,8 +1,7 @@
 //! The texts that say that addresses ran out, in the wordings of all versions (FORMATS §4.2, CATALOG B).
 
-use std::sync::Arc;
-
-use super::line::{Own, Prefilter, Surroundings, Unwrapped};
+use super::log_line::LogLine;
+use super::prefilter::{ModuleSignatures, Prefilter};
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
 
@@ -31,7 +30,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "IPOutOfServiceCIDR",
 ];
 
-static OWN: Own = Own::new(|| Prefilter::of(SIGNATURES));
+static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURES));
 
 pattern!(CONTAINER, r"available(?: of type \w+)? for (?P<nc>[0-9a-f-]{36})");
 pattern!(STATUS, r"NC Status: ?(?P<status>\w+)");
@@ -65,7 +64,7 @@ pattern!(ROW, r"\(x(?P<count>\d+) over \w+\)\s+kubelet(?:, (?P<node>[a-z0-9][a-z
 
 /// Which text it is, and what it names itself.
 fn signal(text: &str) -> Option<(Signal, String)> {
-    if OWN.concerns(text) {
+    if HERE.concerns(text) {
         return classify(text);
     }
     debug_assert!(classify(text).is_none(), "no signature of this module stands in: {text}");
@@ -160,29 +159,20 @@ fn pod(text: &str) -> Option<(String, String)> {
 }
 
 /// Counts a text about addresses; says whether it was one.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn read(
-    label: &str,
-    line: &[u8],
-    print: u64,
-    around: Surroundings<'_>,
-    unwrapped: &Unwrapped<'_>,
-    source: &Arc<str>,
-    number: u64,
-    facts: &mut Facts,
-) -> bool {
-    let Some((signal, detail)) = signal(label) else { return false };
-    let about = around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
-    let (namespace, pod) = about.or_else(|| pod(label)).unwrap_or_default();
-    let given = search(&NODE, label);
-    let row = search(&ROW, label);
+pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
+    let Some((signal, detail)) = signal(line.text) else { return false };
+    let about = line.around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
+    let (namespace, pod) = about.or_else(|| pod(line.text)).unwrap_or_default();
+    let given = search(&NODE, line.text);
+    let row = search(&ROW, line.text);
     let stated = named(row.as_ref(), "count").parse().unwrap_or(1);
-    let node = around
+    let node = line
+        .around
         .node
         .filter(|_| given.is_none())
         .map(ToOwned::to_owned)
         .or_else(|| given.map(|found| named(Some(&found), "node").to_owned()))
-        .or_else(|| unwrapped.host.clone())
+        .or_else(|| line.unwrapped.host.clone())
         .unwrap_or_else(|| named(row.as_ref(), "node").to_owned());
     facts.signalled(SignalSeen {
         key: SignalKey {
@@ -192,12 +182,12 @@ pub(super) fn read(
             node: node.into(),
             detail: detail.into(),
         },
-        print,
-        stated: around.count.max(stated),
-        times: [unwrapped.when, around.last],
-        source,
-        line: number,
-        text: line,
+        print: line.print,
+        stated: line.around.count.max(stated),
+        times: [line.unwrapped.when, line.around.last],
+        source: line.source,
+        line: line.number,
+        text: line.raw,
     });
     true
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::line::{self, Surroundings};
+use super::line;
+use super::log_line::Surroundings;
 use crate::facts::time::{self, When};
 use crate::facts::{EventSeen, Facts, fingerprint};
 use crate::formats::Piece;

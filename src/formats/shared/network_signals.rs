@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::attempts::{attempt, of_api, of_client, speaker};
-use super::line::{Own, Prefilter, Surroundings, Unwrapped};
+use super::log_line::LogLine;
 use super::operation_signals;
+use super::prefilter::{ModuleSignatures, Prefilter};
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{AttemptKey, AttemptSeen, Facts, Signal, SignalKey, SignalSeen};
 
@@ -45,7 +46,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "tunnel-uds",
 ];
 
-static OWN: Own = Own::new(|| Prefilter::of(SIGNATURES));
+static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURES));
 
 pattern!(CSE, r"(?:exit status=|ExitCode: ?)(?P<code>\d{1,3})\b");
 pattern!(NAMED_CSE, r"(?:VMExtensionError_(?P<name>[A-Za-z0-9]+)|(?P<old>[A-Za-z0-9]+)VMExtensionError)\b");
@@ -64,7 +65,7 @@ pattern!(
 
 /// Texts that are no attempt: which, and what they name themselves.
 fn signal(text: &str) -> Option<(Signal, String)> {
-    if OWN.concerns(text) {
+    if HERE.concerns(text) {
         return classify(text);
     }
     debug_assert!(classify(text).is_none(), "no signature of this module stands in: {text}");
@@ -159,38 +160,43 @@ fn classify(text: &str) -> Option<(Signal, String)> {
 const LONG: usize = 16 << 10;
 
 /// Counts a text about the network; says whether it was one.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn read(
-    label: &str,
-    line: &[u8],
-    print: u64,
-    around: Surroundings<'_>,
-    unwrapped: &Unwrapped<'_>,
-    source: &Arc<str>,
-    number: u64,
-    facts: &mut Facts,
-) -> bool {
-    let node: Box<str> =
-        around.node.map(ToOwned::to_owned).or_else(|| unwrapped.host.clone()).unwrap_or_default().into();
+pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
+    let node: Box<str> = line
+        .around
+        .node
+        .map(ToOwned::to_owned)
+        .or_else(|| line.unwrapped.host.clone())
+        .unwrap_or_default()
+        .into();
     let (namespace, pod) =
-        around.pod.map(|(namespace, name)| (namespace.into(), name.into())).unwrap_or_default();
-    let stated = around.count.max(1);
-    let times = [unwrapped.when, around.last];
+        line.around.pod.map(|(namespace, name)| (namespace.into(), name.into())).unwrap_or_default();
+    let stated = line.around.count.max(1);
+    let times = [line.unwrapped.when, line.around.last];
     // A document on one line holds the words of many things: together they say nothing.
     let operation = || {
-        operation_signals::signal(label).filter(|(signal, _)| {
-            label.len() < LONG && operation_signals::counts(*signal, source, unwrapped.host.is_some())
+        operation_signals::signal(line.text).filter(|(signal, _)| {
+            line.text.len() < LONG
+                && operation_signals::counts(*signal, line.source, line.unwrapped.host.is_some())
         })
     };
-    if let Some((signal, detail)) = signal(label).or_else(operation) {
+    if let Some((signal, detail)) = signal(line.text).or_else(operation) {
         let key = SignalKey { signal, namespace, pod, node, detail: detail.into() };
-        facts.signalled(SignalSeen { key, print, stated, times, source, line: number, text: line });
+        facts.signalled(SignalSeen {
+            key,
+            print: line.print,
+            stated,
+            times,
+            source: line.source,
+            line: line.number,
+            text: line.raw,
+        });
         return true;
     }
-    let Some((failure, host, port, resolver)) = attempt(label) else { return false };
+    let Some((failure, host, port, resolver)) = attempt(line.text) else { return false };
     // A probe of a pod is told by its event.
-    let probe = has!(label, "probe failed") || has!(label, "Probe failed") || has!(label, "prober.go");
-    if host.is_empty() && !of_client(label) && !failure.of_dns() || probe && around.pod.is_none() {
+    let probe =
+        has!(line.text, "probe failed") || has!(line.text, "Probe failed") || has!(line.text, "prober.go");
+    if host.is_empty() && !of_client(line.text) && !failure.of_dns() || probe && line.around.pod.is_none() {
         return false;
     }
     let host = host.parse::<IpAddr>().map_or(host, |ip| ip.to_string());
@@ -199,13 +205,13 @@ pub(super) fn read(
         host: host.into(),
         port,
         resolver: resolver.into(),
-        speaker: speaker(label, source, unwrapped.host.is_some()),
-        of_api: of_api(label),
+        speaker: speaker(line.text, line.source, line.unwrapped.host.is_some()),
+        of_api: of_api(line.text),
         node,
         pod: (namespace, pod),
-        source: Arc::clone(source),
+        source: Arc::clone(line.source),
     };
-    facts.attempted(AttemptSeen { key, print, stated, times, line: number, text: line });
+    facts.attempted(AttemptSeen { key, print: line.print, stated, times, line: line.number, text: line.raw });
     true
 }
 

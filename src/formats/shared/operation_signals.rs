@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::attempts::of_log;
-use super::line::{Own, Prefilter};
+use super::prefilter::{ModuleSignatures, Prefilter};
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::Signal;
 
@@ -51,7 +51,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "plugin/kubernetes",
 ];
 
-static OWN: Own = Own::new(|| Prefilter::of(SIGNATURES));
+static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURES));
 
 pattern!(
     IMAGE,
@@ -154,7 +154,7 @@ pub(super) fn counts(signal: Signal, path: &str, host: bool) -> bool {
 
 /// Which text it is, and what it names itself.
 pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
-    if OWN.concerns(text) {
+    if HERE.concerns(text) {
         return classify(text);
     }
     debug_assert!(classify(text).is_none(), "no signature of this module stands in: {text}");

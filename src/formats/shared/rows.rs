@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::audit::{self, AuditEvent};
-use super::line::{self, Surroundings};
+use super::line;
+use super::log_line::Surroundings;
 use crate::facts::time::{self, When};
 use crate::facts::{
     Condition, EventSeen, Facts, FlowKey, FlowSeen, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus,
