@@ -18,6 +18,13 @@ pub(super) enum Container {
     Unsupported(&'static str),
 }
 
+impl Container {
+    /// Whether it is a compression of one stream.
+    pub(super) fn is_compression(self) -> bool {
+        matches!(self, Self::Gzip | Self::Zstd | Self::Xz | Self::Bzip2)
+    }
+}
+
 /// Looks for the magic numbers of containers.
 pub(super) fn detect(head: &[u8]) -> Option<Container> {
     if head.starts_with(&[0x1f, 0x8b, 0x08]) {

@@ -14,8 +14,8 @@ use zip::ZipArchive;
 
 use super::archive::{self, Container, Names};
 use super::limits::Limits;
-use super::reader::{StreamPlace, StreamReader};
 use super::stream::{CountingReader, Expansion, Filling, Member, Ratio};
+use super::stream_reader::{StreamPlace, StreamReader};
 
 /// Bytes of a tar record.
 const RECORD: usize = 512;
@@ -349,11 +349,6 @@ fn member_label<R: Read>(member: &zip::read::ZipFile<'_, R>, index: usize) -> St
     member
         .name()
         .map_or_else(|_| format!("member {index} (its name can't be read)"), std::borrow::Cow::into_owned)
-}
-
-/// Whether this container is a compression of one stream.
-pub(super) fn is_compression(container: Container) -> bool {
-    matches!(container, Container::Gzip | Container::Zstd | Container::Xz | Container::Bzip2)
 }
 
 impl Limits {

@@ -13,11 +13,15 @@ mod decode;
 mod frame;
 mod input;
 mod limits;
+mod progress;
 mod reader;
 mod stream;
+mod stream_reader;
 
 pub use block::{Block, Entry};
 pub use frame::{Framer, Lines, Whole};
 pub use input::{Input, OpenError};
 pub use limits::Limits;
-pub use reader::{EntryReport, Inputs, Progress, Recognised, Recogniser, open};
+pub use progress::Progress;
+pub use reader::{Inputs, open};
+pub use stream_reader::{EntryReport, Recognised, Recogniser};

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zip::ZipArchive;
@@ -13,63 +13,19 @@ use zip::ZipArchive;
 use super::ahead::Ahead;
 use super::archive::{self, Container};
 use super::block::{BLOCK_BYTES, Block, BufferPool, Entry};
-use super::containers;
 use super::decode;
 use super::frame::Framer;
 use super::input::{self, Input, Job, OpenError};
 use super::limits::Limits;
+use super::progress::Progress;
 use super::stream::{Filling, Packed};
+use super::stream_reader::{EntryReport, LinkTarget, Recognised, Recogniser, StreamPlace, StreamReader};
 
 /// Bytes under way between readers and workers.
 ///
 /// Objects and tables take longer to read than to inflate, logs the other way round: what waits here while the first are
 /// worked on keeps the workers busy while the second come in.
 const IN_FLIGHT_BYTES: usize = 40 << 20;
-
-/// Decides what an entry is, from its first block.
-pub trait Recogniser: Sync {
-    /// Looks at the first bytes of a text entry, up to a block of it.
-    fn recognise(&self, entry: &Entry, head: &[u8]) -> Recognised;
-}
-
-/// The answer of a [`Recogniser`].
-pub struct Recognised {
-    /// Given back with each block.
-    pub format: u16,
-    /// How to cut the entry.
-    pub framer: Box<dyn Framer>,
-}
-
-/// What became of one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryReport {
-    /// Path of the entry.
-    pub path: Arc<str>,
-    /// Bytes of text read, after decompression and decoding.
-    pub bytes: u64,
-    /// Why it was not handed to a format: empty, binary, a link.
-    pub not_text: Option<String>,
-    /// What was damaged or cut.
-    pub problems: Vec<String>,
-    /// For a link: where it leads.
-    link: Option<LinkTarget>,
-}
-
-/// Where a link leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum LinkTarget {
-    /// To this place in the same archive or folder.
-    Within(Arc<str>),
-    /// Out of it.
-    Outside,
-}
-
-impl EntryReport {
-    /// A report on something that failed as a whole.
-    pub fn failed(path: &str, problem: String) -> Self {
-        Self { path: Arc::from(path), bytes: 0, not_text: None, problems: vec![problem], link: None }
-    }
-}
 
 /// Says of each link whether what it points to was read.
 fn settle_links(reports: &mut [EntryReport]) {
@@ -91,32 +47,6 @@ fn settle_links(reports: &mut [EntryReport]) {
             }
         };
         report.not_text = report.not_text.take().map(|given| format!("{given}: {where_to}"));
-    }
-}
-
-/// How far the reading has come, for a progress bar.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes on disk; 0 when unknown.
-    pub total: AtomicU64,
-    /// Of these, bytes taken.
-    pub packed: AtomicU64,
-    /// Bytes after decompression.
-    pub unpacked: AtomicU64,
-    /// Entries begun.
-    pub entries: AtomicU64,
-    current: Mutex<String>,
-}
-
-impl Progress {
-    /// The entry being read.
-    pub fn current(&self) -> String {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn enter(&self, path: &str) {
-        self.entries.fetch_add(1, Ordering::Relaxed);
-        path.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -181,32 +111,6 @@ impl Inputs {
         settle_links(&mut reports);
         reports
     }
-}
-
-/// Where the stream being read lies.
-pub(super) struct StreamPlace {
-    /// Its name, should it turn out to be a file.
-    pub(super) path: String,
-    /// What its members are named below, should it turn out to be an archive.
-    pub(super) members_under: String,
-    pub(super) modified: Option<i64>,
-    /// Archives and compressions around it.
-    pub(super) depth: u8,
-}
-
-pub(super) struct StreamReader<'a> {
-    pub(super) limits: &'a Limits,
-    recogniser: &'a dyn Recogniser,
-    pub(super) progress: &'a Progress,
-    send: &'a (dyn Fn(Block) + Sync),
-    pub(super) pool: Arc<BufferPool>,
-    reports: Vec<EntryReport>,
-    /// Directories of the zips that this thread has open.
-    zips: HashMap<PathBuf, ZipArchive<BufReader<File>>>,
-    /// Bytes of nested zips that this thread holds.
-    pub(super) held: usize,
-    /// The entry being read is one too many.
-    over: bool,
 }
 
 impl StreamReader<'_> {
@@ -323,7 +227,7 @@ impl StreamReader<'_> {
                 let why = format!("{kind} archives are not read; unpack it first");
                 self.report(&place.path, filling.total, None, vec![why]);
             }
-            Some(container) if containers::is_compression(container) => {
+            Some(container) if container.is_compression() => {
                 self.compressed(place, container, filling);
             }
             Some(Container::Tar) => self.tar(place, filling),
@@ -504,7 +408,7 @@ fn is_long_archive(mut file: &File) -> bool {
     }
     let mut head = [0; 16];
     let known =
-        file.read_exact(&mut head).is_ok() && archive::detect(&head).is_some_and(containers::is_compression);
+        file.read_exact(&mut head).is_ok() && archive::detect(&head).is_some_and(Container::is_compression);
     file.rewind().is_ok() && known
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::{BLOCK_BYTES, Buffer};
 use super::limits::Limits;
-use super::reader::Progress;
+use super::progress::Progress;
 
 /// A stream being read into a buffer, with what went wrong on the way.
 pub(super) struct Filling<'a> {

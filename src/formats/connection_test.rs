@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::shared::line;
+use super::shared::sections;
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::bytes::pattern::{named, pattern, search};
@@ -425,8 +426,8 @@ impl InputFormat for ConnectionTest {
         let looked_up =
             FOUND.iter().any(|words| has(words)) || (has("Server:") && has("Name:") && has("Address"));
         if !(looked_up || tools.iter().any(|tool| has(tool)))
-            || super::text::prompted(head.bytes)
-            || super::text::mixed(head.bytes)
+            || sections::prompted(head.bytes)
+            || sections::mixed(head.bytes)
         {
             return 0;
         }

@@ -2,7 +2,8 @@
 //! guide does by hand. Without its command a number says nothing (FORMATS §4.1).
 
 use super::shared::line;
-use super::{Head, InputFormat, Piece, text};
+use super::shared::sections;
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::text::lossy;
 use crate::facts::{Count, Counted, Facts, Place};
@@ -20,8 +21,9 @@ impl InputFormat for CountingCommand {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let pure =
-            head.bytes.len() < super::HEAD_BYTES && score(head.bytes, None) > 0 && !text::mixed(head.bytes);
+        let pure = head.bytes.len() < super::HEAD_BYTES
+            && score(head.bytes, None) > 0
+            && !sections::mixed(head.bytes);
         if pure { 60 } else { 0 }
     }
 

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use memchr::memmem::{self, Finder};
 
 use super::shared::line::{self, Interest};
+use super::shared::sections;
 use super::shared::unwrap::klog_time;
-use super::{Head, InputFormat, Piece, share_of_lines, text};
+use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::facts::Facts;
 
 pub(super) struct Klog;
@@ -25,7 +26,7 @@ impl InputFormat for Klog {
         // Continuation lines (stacks, readyz reports) have no header.
         let share = share_of_lines(head.bytes, 200, |line| klog_time(line).is_some());
         // A few lines of client-go may stand before what kubectl was asked for.
-        if share >= 50 && !text::short_and_mixed(head.bytes) { 90 } else { 0 }
+        if share >= 50 && !sections::short_and_mixed(head.bytes) { 90 } else { 0 }
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {

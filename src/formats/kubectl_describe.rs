@@ -3,11 +3,11 @@
 //! The text is made for people and is not versioned, so each key is optional. Roles and bindings print
 //! no namespace: they are taken only when the echoed command tells it.
 
-use super::kubectl_table::is_remark;
 use super::shared::command::{self, Kubectl};
 use super::shared::line;
 use super::shared::log_line::Surroundings;
-use super::{Head, InputFormat, Piece, text};
+use super::shared::sections::{self, begins_description, is_remark};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::facts::time::{self, When};
 use crate::facts::{
@@ -34,7 +34,7 @@ impl InputFormat for KubectlDescribe {
     fn score(&self, head: &Head<'_>) -> u8 {
         let mut lines = head.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
         let Some(first) = lines.find(|line| !line.is_empty() && !is_remark(line)) else { return 0 };
-        if !begins(first) {
+        if !begins_description(first) {
             return 0;
         }
         let known = |line: &[u8]| {
@@ -42,7 +42,7 @@ impl InputFormat for KubectlDescribe {
                 .iter()
                 .any(|key| line.starts_with(key))
         };
-        if lines.take(12).any(known) && !text::mixed(head.bytes) { 88 } else { 0 }
+        if lines.take(12).any(known) && !sections::mixed(head.bytes) { 88 } else { 0 }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
@@ -57,7 +57,7 @@ impl InputFormat for KubectlDescribe {
         let mut blocks: Vec<Described<'_>> = Vec::new();
         let mut loose = Vec::new();
         for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
-            if begins(line) {
+            if begins_description(line) {
                 blocks.push(Described::default());
             }
             let Ok(text) = std::str::from_utf8(line) else { continue };
@@ -77,13 +77,6 @@ impl InputFormat for KubectlDescribe {
         }
         blocks.len() as u64
     }
-}
-
-/// Whether a line begins a described object.
-pub(super) fn begins(line: &[u8]) -> bool {
-    line.strip_prefix(b"Name:").is_some_and(|rest| {
-        rest.first().is_some_and(u8::is_ascii_whitespace) && !rest.trim_ascii().is_empty()
-    })
 }
 
 /// Cuts before a block.

@@ -8,8 +8,9 @@ use super::shared::command::{self, Kubectl};
 use super::shared::line;
 use super::shared::log_line::Surroundings;
 use super::shared::nnc;
+use super::shared::sections::{self, is_remark};
 use super::shared::table::{TableHeader, TableRow};
-use super::{Head, InputFormat, Piece, text};
+use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Lines};
 use crate::facts::text::lossy;
 use crate::facts::{
@@ -40,7 +41,7 @@ impl InputFormat for KubectlTable {
         let first = lines.find(|line| !line.is_empty() && !is_remark(line));
         let table = first
             .is_some_and(|line| TableHeader::parse(line).is_some() || nnc::NncColumns::parse(line).is_some());
-        if table && !text::mixed(head.bytes) { 90 } else { 0 }
+        if table && !sections::mixed(head.bytes) { 90 } else { 0 }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
@@ -100,20 +101,6 @@ impl Framer for TableFramer {
     fn context(&self) -> Option<std::sync::Arc<[u8]>> {
         self.header.clone()
     }
-}
-
-/// What kubectl says beside its tables.
-pub(super) fn is_remark(line: &[u8]) -> bool {
-    [
-        &b"Warning: "[..],
-        b"No resources found",
-        b"Error from server",
-        b"error: ",
-        b"Unable to connect to the server",
-        b"The connection to the server",
-    ]
-    .iter()
-    .any(|start| line.starts_with(start))
 }
 
 struct TableReader<'a, 'p> {

@@ -14,7 +14,8 @@ use super::shared::go_encoded;
 use super::shared::json::{JsonFramer, Scanned, Scanner, fields, kind, plain_string};
 use super::shared::line;
 use super::shared::log_line::Surroundings;
-use super::{Head, InputFormat, Piece, text};
+use super::shared::sections;
+use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::bytes::json;
 use crate::facts::text::lossy;
@@ -46,7 +47,7 @@ impl InputFormat for KubernetesJson {
         }
         let has = |key: &str| keys.contains(&key.as_bytes());
         let list = has("items") || has("Items");
-        if (audit && !list) || text::mixed_after_document(json) {
+        if (audit && !list) || sections::mixed_after_document(json) {
             return 0;
         }
         let content = [

@@ -7,8 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use foldhash::{HashMap, HashMapExt};
 use sha2::{Digest, Sha256};
 
-use super::redact::TextRole;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{TextRole, Vocabulary};
 use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
 use crate::cluster::azure::AZURE_DNS;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::pseudonyms::Pseudonyms;
 use super::secrets::mask;
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{TextRole, Vocabulary};
 use crate::detectors::DETAIL_NAMES;
 use crate::diagnosis::Diagnosis;
 
@@ -38,17 +38,6 @@ impl Deref for Redacted {
     fn deref(&self) -> &Diagnosis {
         &self.diagnosis
     }
-}
-
-/// How a string is looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TextRole {
-    /// A sentence, a quotation, a name.
-    Text,
-    /// To paste: what was replaced stands in angle brackets, so that a shell refuses it.
-    Command,
-    /// An id of a finding: detector, dot, slug of what it is about.
-    Id,
 }
 
 /// Strings of the program's own, by where they stand; `*` is any index. What is not listed may be of the bundle.

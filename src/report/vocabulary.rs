@@ -9,6 +9,17 @@ use super::secrets::MASK;
 /// Shortest word that is looked for: shorter ones stand within others.
 const SHORTEST: usize = 2;
 
+/// How a string is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextRole {
+    /// A sentence, a quotation, a name.
+    Text,
+    /// To paste: what was replaced stands in angle brackets, so that a shell refuses it.
+    Command,
+    /// An id of a finding: detector, dot, slug of what it is about.
+    Id,
+}
+
 /// What to replace by what.
 #[derive(Default)]
 pub(super) struct Vocabulary {

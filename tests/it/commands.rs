@@ -480,7 +480,9 @@ fn all() -> BTreeSet<(String, String)> {
         }
     }
     let mut samples = common::folders(&common::sample("detectors"));
-    samples.iter_mut().for_each(|folder| *folder = folder.join("hit"));
+    for folder in &mut samples {
+        *folder = folder.join("hit");
+    }
     samples.extend([common::sample("bundles/contoso-shop"), common::sample("inputs")]);
     for sample in samples {
         let diagnosis = common::diagnosis(&sample);

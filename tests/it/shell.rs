@@ -2,10 +2,10 @@
 //! substitutions, `for … do … done`, here-documents.
 
 /// A simple command: its words, without quotes.
-pub type Simple = Vec<String>;
+pub(crate) type Simple = Vec<String>;
 
 /// The simple commands of a text, those of substitutions among them; what is wrong when it is no shell.
-pub fn commands(text: &str) -> Result<Vec<Simple>, String> {
+pub(crate) fn commands(text: &str) -> Result<Vec<Simple>, String> {
     let mut found = Vec::new();
     let mut current: Simple = Vec::new();
     let mut word: Option<String> = None;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::group::DenialGroup;
+use super::group::{DenialGroup, DeniedGroup};
 use crate::cluster::rbac::{Authorizer, Decision, Review, implied_groups};
 use crate::cluster::{asked_names, nameless};
 use crate::detectors::{Fix, SubjectRef, shell, slug};
@@ -190,11 +190,7 @@ pub(super) fn role_manifest(name: &str, namespace: &str, denials: &[(&DenialKey,
 }
 
 /// Proves a role that a binding in `namespace` (empty for the cluster) already names.
-pub(super) fn prove_role(
-    manifest: &str,
-    missed: &super::near_miss::DeniedGroup<'_>,
-    namespace: &str,
-) -> Option<()> {
+pub(super) fn prove_role(manifest: &str, missed: &DeniedGroup<'_>, namespace: &str) -> Option<()> {
     let miss = missed.first()?;
     let (role_namespace, role) = miss.role.as_ref()?;
     let subject = missed.group.subject();

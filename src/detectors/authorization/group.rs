@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cluster::Cluster;
+use crate::cluster::rbac::{MissStep, NearMiss};
 use crate::detectors::{Finding, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Scope, Target, time};
@@ -11,6 +12,21 @@ use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Scope, Target, t
 const QUIET: i64 = 15 * 60 * 1_000_000;
 /// How many parts the chart of denials over time has.
 const BUCKETS: usize = 48;
+
+/// What one identity was denied for one reason.
+pub(super) struct DeniedGroup<'a> {
+    pub(super) group: DenialGroup<'a>,
+    pub(super) step: MissStep,
+    /// For each denial of the group.
+    pub(super) misses: Vec<&'a NearMiss>,
+}
+
+impl<'a> DeniedGroup<'a> {
+    /// The first, which speaks for all.
+    pub(super) fn first(&self) -> Option<&'a NearMiss> {
+        self.misses.first().copied()
+    }
+}
 
 /// Everything that one identity was denied in one way.
 pub(super) struct DenialGroup<'a> {

@@ -2,27 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::group::DenialGroup;
+use super::group::{DenialGroup, DeniedGroup};
 use super::{decided, fix, repair};
 use crate::cluster::Cluster;
 use crate::cluster::rbac::{MissStep, NearMiss};
 use crate::detectors::{Confidence, Detector, Finding, Fix, Outcome, Severity};
 use crate::facts::{Identity, time};
-
-/// What one identity was denied for one reason.
-pub(super) struct DeniedGroup<'a> {
-    pub(super) group: DenialGroup<'a>,
-    pub(super) step: MissStep,
-    /// For each denial of the group.
-    pub(super) misses: Vec<&'a NearMiss>,
-}
-
-impl<'a> DeniedGroup<'a> {
-    /// The first, which speaks for all.
-    pub(super) fn first(&self) -> Option<&'a NearMiss> {
-        self.misses.first().copied()
-    }
-}
 
 /// Everything that was denied at one of these steps, by identity and step.
 fn missed<'a>(cluster: &'a Cluster, steps: &[MissStep]) -> Vec<DeniedGroup<'a>> {

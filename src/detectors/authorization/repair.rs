@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::fix;
-use super::near_miss::DeniedGroup;
+use super::group::DeniedGroup;
 use crate::cluster::rbac::{Authorizer, Decision, MissStep, NearMiss, Review, all_bindings, implied_groups};
 use crate::cluster::{Cluster, asked_names};
 use crate::detectors::{Fix, shell};

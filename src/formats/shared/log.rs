@@ -1,7 +1,7 @@
 //! Logs that are a line a record: what differs is how a line looks.
 
 use crate::facts::Facts;
-use crate::formats::{Head, InputFormat, Piece, klog, share_of_lines, text};
+use crate::formats::{Head, InputFormat, Piece, klog, share_of_lines};
 
 /// A log format that is known by the look of its lines.
 pub(in crate::formats) struct LineLog {
@@ -26,7 +26,11 @@ impl InputFormat for LineLog {
 
     fn score(&self, head: &Head<'_>) -> u8 {
         let share = share_of_lines(head.bytes, 200, self.looks);
-        if share >= self.share.max(1) && !text::short_and_mixed(head.bytes) { self.score } else { 0 }
+        if share >= self.share.max(1) && !super::sections::short_and_mixed(head.bytes) {
+            self.score
+        } else {
+            0
+        }
     }
 
     fn in_transcripts(&self) -> bool {

@@ -19,5 +19,6 @@ pub(in crate::formats) mod nnc;
 mod operation_signals;
 mod prefilter;
 pub(in crate::formats) mod rows;
+pub(in crate::formats) mod sections;
 pub(in crate::formats) mod table;
 pub(in crate::formats) mod unwrap;

@@ -1,0 +1,278 @@
+//! A text that holds several things: where each begins, by prompts and by first lines.
+
+use super::table::TableHeader;
+use crate::bytes::json::value_end;
+use crate::bytes::pattern::pattern;
+use crate::facts::text::lossy;
+
+// `root@node:/#`, `/ #`, `$`, `PS C:\>`, `user@host ~ %` before a command.
+pattern!(
+    PROMPT,
+    r"^(?:\[?(?P<user>[\w.-]+)@(?P<host>[\w.-]+)[^#$%>]{0,80}[#$%>]|(?:[~/][\w./-]*) [#$]|~?[#$%]\s|(?:PS )?[A-Z]:\\[^>]{0,120}>|PS>)\s*(?P<command>\S.*)$"
+);
+
+// Where a shell was opened on a node.
+pattern!(
+    NODE,
+    r"(?:debug (?:-\S+ )*node/|with container \S+ on node |node-shell )(?P<node>[a-z0-9][a-z0-9.-]*[a-z0-9])"
+);
+
+/// A command and its output.
+pub(in crate::formats) struct Segment {
+    pub(in crate::formats) start: usize,
+    pub(in crate::formats) end: usize,
+    /// Where the prompt begins, 0 for what comes before the first.
+    pub(in crate::formats) prompt: usize,
+    /// Lines before it.
+    pub(in crate::formats) line: u64,
+    pub(in crate::formats) command: Option<String>,
+    /// The node that the command or its banner names.
+    pub(in crate::formats) node: Option<String>,
+    /// The prompt is of a shell in a container, or the command runs something in one.
+    pub(in crate::formats) in_cluster: bool,
+}
+
+/// Whether a command runs in the cluster: its prompt is that of a container (`/ #`, `root@curl:/#`), or it goes there.
+fn runs_in_cluster(line: &str, command: &str) -> bool {
+    let container = line.starts_with("/ #") || line.starts_with("~ #") || line.starts_with("/ $");
+    let named = line.split_once(":/").is_some_and(|(before, rest)| {
+        before.starts_with("root@") && rest.trim_start_matches(|c: char| c != '#').starts_with('#')
+    });
+    let goes =
+        ["kubectl exec", "kubectl run ", "kubectl debug", "k exec", "az vmss run-command", "az aks command"]
+            .iter()
+            .any(|word| command.contains(word));
+    container || named || goes
+}
+
+/// Splits at prompts.
+pub(in crate::formats) fn segments(text: &[u8]) -> Vec<Segment> {
+    let first = Segment {
+        start: 0,
+        end: text.len(),
+        prompt: 0,
+        line: 0,
+        command: None,
+        node: None,
+        in_cluster: false,
+    };
+    let mut found = vec![first];
+    let mut at = 0;
+    for (number, raw) in (0..).zip(text.split_inclusive(|byte| *byte == b'\n')) {
+        let end = at + raw.len();
+        // A command goes on after a backslash.
+        if let Some(last) = found.last_mut().filter(|last| last.start == at && raw.len() < 1000)
+            && let Some(command) = &mut last.command
+            && command.ends_with('\\')
+        {
+            command.pop();
+            command.push_str(lossy(raw).trim());
+            (last.start, last.line) = (end, number + 1);
+            at = end;
+            continue;
+        }
+        let promising = raw.len() < 1000
+            && (memchr::memchr3(b'$', b'#', b'>', raw).is_some()
+                || memchr::memchr(b'%', raw).is_some()
+                || memchr::memmem::find(raw, b"node").is_some());
+        if promising {
+            let rendered = lossy(raw);
+            let label = rendered.trim_end();
+            let named = NODE.captures(label);
+            let named = named.and_then(|found| found.name("node")).map(|node| node.as_str().to_owned());
+            if let Some(prompt) = PROMPT.captures(label) {
+                let command = prompt.name("command").map(|command| command.as_str().to_owned());
+                let host = prompt.name("host").map(|host| host.as_str().to_owned());
+                if let Some(last) = found.last_mut() {
+                    last.end = at;
+                }
+                let host = host.filter(|host| host.contains("vmss") || host.starts_with("aks-"));
+                let in_cluster = runs_in_cluster(label, command.as_deref().unwrap_or_default());
+                found.push(Segment {
+                    in_cluster,
+                    start: end,
+                    end: text.len(),
+                    prompt: at,
+                    line: number + 1,
+                    command,
+                    node: named.or(host),
+                });
+            } else if let (Some(named), Some(last)) = (named, found.last_mut()) {
+                last.node = Some(named);
+            }
+        }
+        at = end;
+    }
+    found.retain(|segment| segment.start < segment.end || segment.node.is_some());
+    found
+}
+
+/// A part of an output that is of one kind.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::formats) struct Section {
+    pub(in crate::formats) start: usize,
+    pub(in crate::formats) end: usize,
+}
+
+/// What a section is made of, as far as its first line says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::formats) enum Begin {
+    Json,
+    Yaml,
+    Table,
+    Describe,
+    Logs,
+    /// `nslookup`: its answers begin like descriptions, with `Name:`.
+    Lookup,
+    Other,
+}
+
+fn begin(line: &[u8]) -> Begin {
+    match line.first() {
+        // `{'PodName':…` is the rest of a broken line.
+        Some(b'{') if line.get(1) != Some(&b'\'') => Begin::Json,
+        Some(b'[') => match line.get(1..).unwrap_or_default().trim_ascii().first() {
+            None | Some(b'{' | b'"' | b'[' | b']') => Begin::Json,
+            Some(_) => Begin::Other,
+        },
+        Some(b'a') if line.starts_with(b"apiVersion:") => Begin::Yaml,
+        Some(b'-') if line.starts_with(b"- apiVersion:") => Begin::Yaml,
+        Some(b'N') if begins_description(line) => Begin::Describe,
+        Some(b'=') if line.starts_with(b"==== START logs") => Begin::Logs,
+        Some(b'S') if line.starts_with(b"Server:") => Begin::Lookup,
+        Some(byte) if byte.is_ascii_uppercase() && TableHeader::parse(line.trim_ascii_end()).is_some() => {
+            Begin::Table
+        }
+        _ => Begin::Other,
+    }
+}
+
+/// Splits an output where something else begins.
+pub(in crate::formats) fn sections(text: &[u8]) -> Vec<Section> {
+    let mut found: Vec<Section> = Vec::new();
+    let (mut at, mut start, mut kind) = (0, 0, Begin::Other);
+    let mut close = |start: usize, end: usize| {
+        if !text.get(start..end).unwrap_or_default().trim_ascii().is_empty() {
+            found.push(Section { start, end });
+        }
+    };
+    while at < text.len() {
+        let rest = text.get(at..).unwrap_or_default();
+        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let line = rest.get(..length).unwrap_or_default();
+        let with_address = rest.get(length..).unwrap_or_default().starts_with(b"Address");
+        let this = match begin(line) {
+            // A header of HTTP says `Server:`, too.
+            Begin::Lookup if !with_address => Begin::Other,
+            this => this,
+        };
+        let goes_on = match kind {
+            // A described object holds anything, and ends where another thing begins.
+            Begin::Describe => matches!(this, Begin::Describe | Begin::Other | Begin::Logs | Begin::Lookup),
+            Begin::Lookup => this == Begin::Other || this == Begin::Describe && with_address,
+            // The items of a list, and the key that follows them.
+            Begin::Yaml => this == Begin::Yaml || yaml_line(line),
+            Begin::Table => this == Begin::Other && !line.trim_ascii().is_empty(),
+            Begin::Logs => this != Begin::Json,
+            Begin::Json => false,
+            Begin::Other => this == Begin::Other,
+        };
+        if !goes_on {
+            close(start, at);
+            start = at;
+            kind = this;
+        }
+        if kind == Begin::Json && start == at {
+            // One value, to its end; a value that is cut takes the rest.
+            let end = value_end(text, at).unwrap_or(text.len());
+            let rest = text.get(end..).unwrap_or_default();
+            at = end + memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+            // Documents may follow one another without anything between them.
+            if text.get(at) != Some(&b'{') {
+                close(start, at);
+                start = at;
+                kind = Begin::Other;
+            }
+            continue;
+        }
+        at += length;
+    }
+    close(start, text.len());
+    found
+}
+
+/// Whether a short text holds several things: a long one is a log, whatever stands in it.
+pub(in crate::formats) fn short_and_mixed(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', text).take(40).count() < 40 && mixed(text)
+}
+
+/// Whether a text holds a command after a prompt: what it printed is read knowing that command.
+pub(in crate::formats) fn prompted(text: &[u8]) -> bool {
+    segments(text).iter().any(|segment| segment.command.is_some())
+}
+
+/// Whether a text holds several things, or prompts: then it is no single table or description.
+pub(in crate::formats) fn mixed(text: &[u8]) -> bool {
+    if segments(text).len() > 1 {
+        return true;
+    }
+    let mut kinds: Vec<Begin> = Vec::new();
+    for section in sections(text) {
+        let lines = text.get(section.start..section.end).unwrap_or_default();
+        let first = lines.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let kind = begin(first);
+        let remarks =
+            || lines.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().is_empty() || is_remark(line));
+        if !(kind == Begin::Other && remarks() || kinds.contains(&kind)) {
+            kinds.push(kind);
+        }
+    }
+    kinds.len() > 1
+}
+
+fn yaml_line(line: &[u8]) -> bool {
+    match line.first() {
+        None | Some(b' ' | b'-' | b'#' | b'\n' | b'\r') => true,
+        Some(byte) if byte.is_ascii_lowercase() => {
+            let key = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            key.len() < line.trim_ascii_end().len() && key.iter().all(u8::is_ascii_alphanumeric)
+        }
+        Some(_) => false,
+    }
+}
+
+/// Whether a text that begins with a document goes on with tables, descriptions or prompts.
+pub(in crate::formats) fn mixed_after_document(text: &[u8]) -> bool {
+    let Some(first) = value_end(text, 0) else { return false };
+    let rest = text.get(first..).unwrap_or_default();
+    if memchr::memmem::find(rest, b"==== START logs").is_some() {
+        return false;
+    }
+    let others = |section: &Section| {
+        let lines = rest.get(section.start..section.end).unwrap_or_default();
+        let first = lines.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        matches!(begin(first), Begin::Table | Begin::Describe | Begin::Yaml)
+    };
+    segments(rest).len() > 1 || sections(rest).iter().any(others)
+}
+
+/// What kubectl says beside its tables.
+pub(in crate::formats) fn is_remark(line: &[u8]) -> bool {
+    [
+        &b"Warning: "[..],
+        b"No resources found",
+        b"Error from server",
+        b"error: ",
+        b"Unable to connect to the server",
+        b"The connection to the server",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
+}
+
+/// Whether a line begins a described object.
+pub(in crate::formats) fn begins_description(line: &[u8]) -> bool {
+    line.strip_prefix(b"Name:").is_some_and(|rest| {
+        rest.first().is_some_and(u8::is_ascii_whitespace) && !rest.trim_ascii().is_empty()
+    })
+}
