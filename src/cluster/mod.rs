@@ -113,6 +113,17 @@ impl Cluster {
     pub fn is_aks(&self) -> bool {
         !self.azure.clusters.is_empty() || has_nodes_of_aks(&self.facts)
     }
+
+    /// The nodes show that this is not AKS: another provider's id, or a distribution in the kubelet's version.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        !self.is_aks()
+            && self.facts.objects.nodes.iter().any(|(_, seen)| {
+                let id = &seen.object.spec.provider_id;
+                let version = &seen.object.status.node_info.kubelet_version;
+                !id.is_empty() && !id.starts_with("azure://")
+                    || ["k3s", "rke2", "-eks-", "-gke."].iter().any(|name| version.contains(name))
+            })
+    }
 }
 
 /// Whether nodes of the bundle are of AKS, by their names and labels.

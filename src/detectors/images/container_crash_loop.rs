@@ -1,18 +1,18 @@
-//! A container starts, ends, and starts again.
+//! A container exits and is restarted, again and again: `CrashLoopBackOff`.
 
 use std::collections::BTreeMap;
 
 use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::observed::{Observed, Wording, counted, listed};
+use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Terminated;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-crash-loop",
     chapter: Chapter::Images,
-    title: "A container ends again and again",
+    title: "Container in CrashLoopBackOff",
     guide: &["3.2"],
     needs: &[PODS],
     explains: &[
@@ -25,10 +25,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "cns-unreachable",
     ],
     doc: Doc {
-        meaning: "The program in a container ends, with an error or because its probe failed, and the kubelet starts it again, each time after a longer wait (CrashLoopBackOff). What it printed before it ended says why, mostly: a configuration that is missing, a database that is not reached, a port that is taken.",
-        decision: "A container that waits with CrashLoopBackOff, by workload. Confirmed; its last exit code and, where the bundle has its log, the last words before the end are shown. Containers that were ended for want of memory are told by that.",
-        action: "Read the output of the last start.",
-        reference: "Kubernetes: debug pods. AKS: intermittent time-outs or server issues when accessing the application.",
+        meaning: "The container exits, with an error or because its liveness or startup probe failed, and the kubelet restarts it after a growing delay of up to five minutes (CrashLoopBackOff). Common reasons: missing configuration, a dependency that cannot be reached, a port already in use.",
+        decision: "A container waiting with reason CrashLoopBackOff, grouped by workload. Confirmed. Shows the restart count and, where the pod's status has them, the last exit code, its reason and its termination message. The container's log is not read: look at `kubectl logs --previous`. OOMKilled containers are reported as container-out-of-memory instead.",
+        action: "Read the log of the previous container (kubectl logs --previous) and the pod's events.",
+        reference: "Kubernetes: Debug Pods; Pod Lifecycle, container restarts. AKS: Troubleshoot pods in CrashLoopBackOff.",
     },
     detect,
 };
@@ -40,17 +40,19 @@ struct Looping {
     last: Option<Terminated>,
 }
 
-/// What an exit code means, when it is not the program's own.
+/// What an exit code means where the shell or a signal gave it; empty where it is the program's.
 fn meaning(code: i64) -> &'static str {
     match code {
-        0 => "the program ended by itself, without an error: it is not made to stay",
-        126 => "the command can't be run (permissions)",
-        127 => "the command was not found in the image",
-        134 => "the program aborted (SIGABRT)",
-        137 => "it was killed (SIGKILL): by its liveness probe, or because it took too long to stop",
-        139 => "the program crashed (SIGSEGV)",
-        143 => "it was told to stop (SIGTERM), by its liveness probe or a roll-out",
-        _ => "the program ended with an error of its own",
+        0 => ": the main process finished without an error instead of running on",
+        126 => ": the command cannot be executed",
+        127 => ": command not found in the image",
+        134 => ": SIGABRT, the process aborted",
+        137 => {
+            ": SIGKILL, e.g. after a failed liveness probe, a stop that exceeded its grace period, or an OOM kill that the runtime did not report"
+        }
+        139 => ": SIGSEGV, segmentation fault",
+        143 => ": SIGTERM, e.g. after a failed liveness probe",
+        _ => "",
     }
 }
 
@@ -86,16 +88,12 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
         let message = if last.message.is_empty() {
             String::new()
         } else {
-            format!(" It left the words: {}", crate::evidence::excerpt(last.message.as_bytes()))
+            format!(" Termination message: {}", crate::evidence::excerpt(last.message.as_bytes()))
         };
         format!(
-            " The last time it ended with exit code {}{}: {}.{message}",
+            " Last exit code: {}{}{}.{message}",
             last.exit_code,
-            if last.reason.is_empty() || &*last.reason == "Error" {
-                String::new()
-            } else {
-                format!(" ({})", last.reason)
-            },
+            if last.reason.is_empty() { String::new() } else { format!(" ({})", last.reason) },
             meaning(last.exit_code)
         )
     });
@@ -103,17 +101,18 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
     // A row of a table does not name containers.
     let named =
         if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
+    let code =
+        looping.last.as_ref().map_or_else(String::new, |last| format!(", exit code {}", last.exit_code));
+    let restarts = super::restarts(looping.restarts, pods.len());
     let says = Wording {
         severity: if system { Severity::High } else { Severity::Medium },
         confidence: Confidence::Confirmed,
         unit: "pod",
         cause: format!(
-            "{} of {} in {namespace} ends again and again ({} restarts).{ended}",
-            named,
-            listed(pods.iter().map(String::as_str), 3),
-            looping.restarts
+            "{named} of {} in namespace {namespace} exits repeatedly: CrashLoopBackOff, {restarts}.{ended}",
+            listed(pods.iter().map(String::as_str), 3)
         ),
-        fix: "Read what it printed before it ended.".to_owned(),
+        fix: "Read the last log lines of the previous container; they usually show why it exits. The pod's events show failed probes and mounts.".to_owned(),
         commands: vec![
             format!(
                 "kubectl logs {} -n {}{} --previous",
@@ -124,15 +123,16 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
             format!("kubectl describe pod {} -n {}", shell(&first.name), shell(namespace)),
         ],
         verify: vec![format!(
-            "kubectl get pods -n {} | grep {}   # Running, RESTARTS grows no more",
+            "kubectl get pods -n {} | grep {}   # Running and ready, RESTARTS stays the same",
             shell(namespace),
             shell(owner)
         )],
     };
     let observed = looping.observed;
     let title = format!(
-        "{named} of {namespace}/{owner} ends again and again ({})",
-        counted(observed.pods.len(), "pod")
+        "{} CrashLoopBackOff ({}{restarts}{code})",
+        super::labelled(namespace, owner, container),
+        super::several(observed.pods.len())
     );
     let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, looping.restarts))

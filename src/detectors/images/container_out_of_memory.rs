@@ -1,18 +1,18 @@
-//! Containers are ended for want of memory.
+//! Containers are `OOMKilled`.
 
 use std::collections::BTreeMap;
 
 use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::observed::{self, Observed, Wording, counted, listed};
+use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-out-of-memory",
     chapter: Chapter::Images,
-    title: "A container is ended for want of memory",
+    title: "Container OOMKilled",
     guide: &["3.2"],
     needs: &[PODS],
     explains: &[
@@ -23,10 +23,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "metrics-api-unavailable",
     ],
     doc: Doc {
-        meaning: "The kernel ends a container that takes more memory than its limit (OOMKilled, exit code 137), or the largest one when the whole node runs out. It starts again, and its service stumbles each time. Exit code 137 without that reason is another killing: a probe, a stop that took too long.",
-        decision: "The reason OOMKilled in the state of a container, now or before its last restart, by workload. Confirmed. High when the container is not ready now, low when it runs again and restarted no more than twice. The kernel's own words are evidence of it.",
-        action: "Raise the limit to what the program needs, or find its leak.",
-        reference: "AKS: troubleshooting OOMKilled; Kubernetes: assign memory resources to containers.",
+        meaning: "The kernel kills a container that exceeds its memory limit, or the largest process when the node itself runs out of memory (OOMKilled, usually exit code 137). The kubelet restarts it, and its service is interrupted each time. Exit code 137 without the reason OOMKilled is another SIGKILL, such as a failed liveness probe or a stop beyond the grace period.",
+        decision: "Reason OOMKilled in a container's current or last state, grouped by workload. Confirmed. High when the container is not ready at capture, low when it is ready and restarted no more than twice, otherwise medium. The kernel's `Killed process` lines of the same node are added as evidence.",
+        action: "Raise the memory limit to peak usage, or fix the memory leak.",
+        reference: "AKS: Troubleshoot OOMKilled in AKS clusters. Kubernetes: Assign Memory Resources to Containers and Pods.",
     },
     detect,
 };
@@ -89,25 +89,27 @@ fn finding(
         (false, 0..=2) => Severity::Low,
         (false, _) => Severity::Medium,
     };
-    let now = if ended.not_ready { "it is not ready now" } else { "it runs again" };
+    let now = if ended.not_ready { " and is not ready at capture" } else { "" };
     // A row of a table does not name containers.
     let named =
         if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
+    let restarts = super::restarts(ended.restarts, pods.len());
     let says = Wording {
         severity,
         confidence: Confidence::Confirmed,
         unit: "container",
-        cause: format!("{} of {} in {namespace} was ended for want of memory (OOMKilled, exit code 137) and started again, {} times at most; {now}. Its limit is lower than what it takes, or it has a leak.", named, listed(pods.iter().map(String::as_str), 3), ended.restarts),
-        fix: "Compare the limit with what the container takes at its height. Raise it, or find the leak; programs with a heap of their own (Java, Node.js) need its size set below the limit.".to_owned(),
+        cause: format!("{named} of {} in namespace {namespace} was OOMKilled ({restarts} in total){now}. Its peak usage exceeds its memory limit (without a limit: the node's memory): the limit is too low, or the process leaks memory.", listed(pods.iter().map(String::as_str), 3)),
+        fix: "Compare the memory limit with peak usage, then raise the limit or fix the leak. A changed limit restarts the pods. Runtimes with a heap setting (Java, Node.js) need it below the limit.".to_owned(),
         commands: vec![
             format!("kubectl top pod {} -n {} --containers", shell(&first.name), shell(namespace)),
             format!("kubectl get pod {} -n {} -o jsonpath='{{.spec.containers[*].resources}}'", shell(&first.name), shell(namespace)),
         ],
-        verify: vec![format!("kubectl get pod -n {} | grep {}   # RESTARTS grows no more", shell(namespace), shell(owner))],
+        verify: vec![format!("kubectl get pods -n {} | grep {}   # Running and ready, RESTARTS stays the same", shell(namespace), shell(owner))],
     };
     let title = format!(
-        "{named} of {namespace}/{owner} is ended for want of memory ({})",
-        counted(observed.pods.len(), "pod")
+        "{} OOMKilled ({}{restarts})",
+        super::labelled(namespace, owner, container),
+        super::several(observed.pods.len())
     );
     let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, ended.restarts))

@@ -1,4 +1,4 @@
-//! There is no such image, or none for the node's platform.
+//! The registry has no such image, or none for the node's platform.
 
 use super::PULLS;
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::facts::{Key, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "image-not-found",
     chapter: Chapter::Images,
-    title: "An image does not exist",
+    title: "Image not found in the registry",
     guide: &["3.2"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready"],
     doc: Doc {
-        meaning: "The registry answers that it has no such repository or tag, or that the image has no variant for the node's platform (Windows images on Linux nodes, or arm64).",
-        decision: "': not found', 'manifest unknown' or 'no match for platform in manifest' in failed pulls, by image. Confirmed while pods wait: the registry says so itself; told as low when the pods concerned run.",
-        action: "Correct the image's name or tag, or push the image; give the pod a node selector for its platform.",
-        reference: "AKS: fail to pull images from Azure Container Registry to AKS.",
+        meaning: "The registry answers that it has no such repository or tag, or that the image has no manifest for the node's platform (a Windows image on a Linux node, amd64 only on an arm64 node). The pod stays in ErrImagePull or ImagePullBackOff.",
+        decision: "`: not found`, `manifest unknown`, `name unknown` or `no match for platform in manifest` in failed pulls, by image. Confirmed, medium. Possible and low when the pods concerned are ready, or the logs go on without it.",
+        action: "Correct the image name or tag, or push the image; give the pod a nodeSelector that matches the image's platform.",
+        reference: "AKS: Failed to pull an image from Azure Container Registry to AKS. Kubernetes: Images.",
     },
     detect,
 };
@@ -37,9 +37,9 @@ fn finding(cluster: &Cluster, detail: &str, observed: Observed) -> Option<Findin
     let passed = super::pulled_since(cluster, &observed);
     let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
     let who = listed(pods.iter().map(String::as_str), 3);
-    let wanted = if who.is_empty() { String::new() } else { format!(" {who} waits for it.") };
+    let wanted = if who.is_empty() { String::new() } else { format!(" Pods that need it: {who}.") };
     let typo = if super::registry(image).ends_with(".azureacr.io") {
-        " The registry's name is misspelt: Azure's end in azurecr.io."
+        " The registry's name is misspelled: Azure's end in azurecr.io."
     } else {
         ""
     };
@@ -49,37 +49,37 @@ fn finding(cluster: &Cluster, detail: &str, observed: Observed) -> Option<Findin
         unit: "failed pull",
         cause: if platform {
             format!(
-                "The image {image} has no variant for the platform of the node{}.{wanted}",
+                "Image {image} has no manifest for the node's platform (seen{}).{wanted}",
                 observed.when()
             )
         } else {
             format!(
-                "The registry has no image {image}{}: the repository or the tag is misspelt, was deleted, or was never pushed.{typo}{wanted}",
+                "The registry answered 'not found' for {image}{}: the repository or tag is misspelled, was deleted, or was never pushed.{typo}{wanted}",
                 observed.when()
             )
         },
         fix: if platform {
-            "Give the pod a node selector (kubernetes.io/os, kubernetes.io/arch) for nodes of its platform, or build the image for this one.".to_owned()
+            "Give the pod a nodeSelector (kubernetes.io/os, kubernetes.io/arch) that matches the image, or build the image for the node's platform.".to_owned()
         } else {
-            "Correct the image's name or tag in the workload, or push the image.".to_owned()
+            "Correct the image name or tag in the workload, or push the image. A changed image rolls out new pods.".to_owned()
         },
         commands: vec![lookup(image)],
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
     let title = if platform {
-        format!("Image {image} is not for the nodes' platform")
+        format!("Image {image}: no match for platform in manifest")
     } else {
-        format!("Image {image} does not exist")
+        format!("Image {image}: not found in the registry (ErrImagePull)")
     };
     observed.finding(&DETECTOR, image, title, says)
 }
 
-/// Asks the registry for the tags of the image, where there is a command for that; otherwise who wants the image.
+/// Lists the tags in the registry where there is a command for that; otherwise the pods that use the image.
 fn lookup(image: &str) -> String {
     if !super::registry(image).ends_with(".azurecr.io") {
         let columns = "NAMESPACE:.metadata.namespace,POD:.metadata.name,IMAGE:.spec.containers[*].image";
         return format!(
-            "kubectl get pods -A -o custom-columns={columns} | grep {}   # who asks for it",
+            "kubectl get pods -A -o custom-columns={columns} | grep {}   # the pods that use it",
             shell(image)
         );
     }

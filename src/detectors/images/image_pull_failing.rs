@@ -1,4 +1,4 @@
-//! An image can't be pulled, and the bundle does not say why.
+//! An image cannot be pulled, and the registry's error is not in the bundle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,15 @@ use crate::facts::{Key, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "image-pull-failing",
     chapter: Chapter::Images,
-    title: "An image can't be pulled, for a reason that the bundle does not tell",
+    title: "ImagePullBackOff, registry error not in the bundle",
     guide: &["3.2"],
     needs: &[PODS],
     explains: &["service-pods-not-ready"],
     doc: Doc {
-        meaning: "A container waits for its image (ErrImagePull, ImagePullBackOff, InvalidImageName). Why, stands in the pod's events, which Kubernetes keeps for an hour: the registry is not reached, does not know who pulls, or has no such image.",
-        decision: "Containers that wait for their image, by image, where no event or log of the bundle gives the registry's answer for it. Confirmed: that it can't be pulled; the reason is left open. Where the answer is there, its own cause is told instead.",
-        action: "Read the pod's events; if they are gone, delete the pod, so that it tries anew.",
-        reference: "AKS: fail to pull images from Azure Container Registry to AKS.",
+        meaning: "A container waits for its image (ErrImagePull, ImagePullBackOff, InvalidImageName, ImageInspectError). The pod's events hold the registry's error, and the API server keeps them for one hour by default: registry unreachable, 401, 403, or image not found.",
+        decision: "Containers waiting for their image, by image, where no event or log of the bundle holds an error of that pull. Confirmed that the image cannot be pulled; the reason stays open. Where the error is in the bundle, its own cause (401, 403, not found, unreachable) is reported instead.",
+        action: "Read the pod's events (kubectl describe pod): each retry writes a new one.",
+        reference: "Kubernetes: Images, ImagePullBackOff. AKS: Failed to pull an image from Azure Container Registry to AKS.",
     },
     detect,
 };
@@ -41,7 +41,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         pods.insert((&*key.namespace, &*key.pod));
         images.insert(key.detail.split(' ').next().unwrap_or_default());
     }
-    let mut found: BTreeMap<String, Observed> = BTreeMap::new();
+    let mut found: BTreeMap<String, (Observed, String)> = BTreeMap::new();
     for (key, seen) in cluster.facts.objects.pods.iter() {
         for status in statuses(&seen.object) {
             let Some(waiting) = status.state.waiting.as_ref() else { continue };
@@ -58,7 +58,10 @@ fn detect(cluster: &Cluster) -> Outcome {
             if explained {
                 continue;
             }
-            let observed = found.entry(format!("{}/{image}", key.namespace)).or_default();
+            let (observed, reason) = found.entry(format!("{}/{image}", key.namespace)).or_default();
+            if reason.is_empty() {
+                *reason = waiting.reason.to_string();
+            }
             observed.count += 1;
             observed.pods.insert(key.clone());
             observed.details.insert(image);
@@ -70,10 +73,10 @@ fn detect(cluster: &Cluster) -> Outcome {
             }));
         }
     }
-    found.into_values().filter_map(finding).collect::<Vec<_>>().into()
+    found.into_values().filter_map(|(observed, reason)| finding(observed, &reason)).collect::<Vec<_>>().into()
 }
 
-fn finding(observed: Observed) -> Option<Finding> {
+fn finding(observed: Observed, reason: &str) -> Option<Finding> {
     let image = observed.details.iter().next().cloned()?;
     let first = observed.pods.iter().next().cloned()?;
     let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
@@ -82,11 +85,10 @@ fn finding(observed: Observed) -> Option<Finding> {
         confidence: Confidence::Confirmed,
         unit: "pod",
         cause: format!(
-            "{} can't pull {image}. The registry's answer is not in the bundle: events are kept for an hour only.",
+            "{} cannot pull {image}. The error of the pull is not in the bundle: the API server keeps events for one hour by default.",
             listed(pods.iter().map(String::as_str), 3)
         ),
-        fix: "Read the pod's events. If they are gone, delete the pod: the next try writes new ones."
-            .to_owned(),
+        fix: "Read the pod's events: the kubelet retries at least every five minutes, and each failed pull writes a new event with the registry's error.".to_owned(),
         commands: vec![
             format!("kubectl describe pod {} -n {}", shell(&first.name), shell(&first.namespace)),
             format!("kubectl get events -n {} --field-selector reason=Failed", shell(&first.namespace)),
@@ -94,9 +96,13 @@ fn finding(observed: Observed) -> Option<Finding> {
         verify: vec!["kubectl get pods -A | grep -c -e ImagePull -e ErrImage   # 0".to_owned()],
     };
     let title = format!(
-        "{} can't be pulled, for {}",
-        if image == "its image" { "An image".to_owned() } else { format!("Image {image}") },
-        if pods.len() == 1 { first.label() } else { counted(pods.len(), "pod") }
+        "{}: {}, registry error not in the bundle",
+        if image == "its image" {
+            if pods.len() == 1 { first.label() } else { counted(pods.len(), "pod") }
+        } else {
+            format!("Image {image}")
+        },
+        reason
     );
     observed.finding(&DETECTOR, &format!("{} {image}", first.namespace), title, says)
 }

@@ -1,4 +1,4 @@
-//! A registry does not let the cluster's network or identity in.
+//! A registry, or something in front of it, answers image pulls with 403 Forbidden.
 
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "image-pull-forbidden",
     chapter: Chapter::Images,
-    title: "A registry forbids pulls (403)",
+    title: "Image pulls fail with 403 Forbidden",
     guide: &["4.4"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready"],
     doc: Doc {
-        meaning: "The registry is reached and lets this network in no further: its firewall allows chosen networks or its private endpoint only, and the nodes come with their public address, because the private zone of the registry is not linked to their network or because that address is not allowed.",
-        decision: "'403 Forbidden' or 'is not allowed access' in failed pulls. Confirmed while pods wait; told as passing when the pods concerned run. A 403 of a proxy or a firewall in place of the registry looks alike: its words name it.",
-        action: "Link the registry's private zone, or allow the nodes' outbound address.",
-        reference: "AKS: fail to pull images from Azure Container Registry to AKS (403).",
+        meaning: "The registry is reached and rejects the request: its network rules allow only selected networks or its private endpoint, and the nodes arrive from an IP that is not allowed, often because the private DNS zone of the registry is not linked to their virtual network. A proxy or firewall can answer 403 in the registry's place.",
+        decision: "`403 Forbidden`, `unexpected status: 403` or `is not allowed access` in failed pulls, by registry. Confirmed, high. Possible and low when the pods concerned are ready, or the logs go on without it. The client IP is named where the answer has it.",
+        action: "Link the registry's private DNS zone, or add the nodes' outbound IP to its network rules.",
+        reference: "AKS: Failed to pull an image from Azure Container Registry to AKS (403 Forbidden). Azure Container Registry: Configure public IP network rules.",
     },
     detect,
 };
@@ -42,48 +42,52 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
     let passed = pulled_since(cluster, &observed);
     let address = refused_address(&observed);
     let name = registry.split('.').next().unwrap_or(registry);
-    let from = address.as_ref().map_or_else(String::new, |ip| {
-        format!(" It names the address {ip}: the nodes come to its public door.")
-    });
     let known = address
         .as_ref()
         .and_then(|ip| ip.parse().ok())
         .is_some_and(|ip: std::net::IpAddr| cluster.azure.egress.iter().any(|item| item.ip == ip));
-    let ours = if known { " That is an outbound address of the cluster." } else { "" };
-    let rule = address.unwrap_or_else(|| "NODES_OUTBOUND_ADDRESS".to_owned());
+    let ours = if known { ", an outbound IP of the cluster" } else { "" };
+    let why = address.as_ref().map_or_else(
+        || {
+            "Registry network rules, missing rights, or a proxy or firewall on the path can answer so."
+                .to_owned()
+        },
+        |ip| format!("Its network rules do not allow client IP {ip}{ours}."),
+    );
+    let rule = address.unwrap_or_else(|| "NODES_OUTBOUND_IP".to_owned());
     let azure = registry.contains(".azurecr.");
     let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: format!(
-            "Registry {registry} answered 403 to pulls of {}{}: its network rules don't let the nodes in.{from}{ours}",
-            images_and_pods(&observed),
-            observed.when()
+            "Pulls from registry {registry} were answered with 403 Forbidden{}: {}. {why}",
+            observed.when(),
+            images_and_pods(&observed)
         ),
         fix: if azure {
-            "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' network, so that its name leads there. Otherwise allow the nodes' outbound address.".to_owned()
+            "If the registry has a private endpoint, link the zone privatelink.azurecr.io to the nodes' virtual network, so that its name resolves to it. Otherwise add the nodes' outbound IP to the registry's network rules; this admits every client behind that IP.".to_owned()
         } else {
-            "See what the registry's owner allows: addresses, networks, or the account in the pull secret. A 403 may also be the answer of a proxy or a firewall on the way.".to_owned()
+            "Check which IPs, networks and accounts the registry allows, and the account in the pull secret. A proxy or firewall on the path can also answer 403.".to_owned()
         },
         commands: if azure {
             vec![
-            format!("nslookup {registry}   # on a node: a private address, if there is a private endpoint"),
-            "az network private-dns link vnet create -g GROUP -z privatelink.azurecr.io -n aks-link -v VNET_ID -e false".to_owned(),
+            format!("nslookup {registry}   # on a node: a private IP if there is a private endpoint"),
+            "az network private-dns link vnet create -g RESOURCE_GROUP -z privatelink.azurecr.io -n aks-link -v VNET_ID -e false".to_owned(),
             format!("az acr network-rule add -n {name} --ip-address {rule}"),
         ]
         } else {
             vec![format!(
-                "curl -sv https://{}/v2/ -o /dev/null   # on a node: who answers, and with what",
+                "curl -sv https://{}/v2/ -o /dev/null   # on a node: who answers, and with which status",
                 shell(registry)
             )]
         },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
     let title = if passed {
-        format!("Registry {registry} forbade pulls for a while (403)")
+        format!("Registry {registry}: earlier image pulls failed with 403 Forbidden")
     } else {
-        format!("Registry {registry} forbids pulls from the cluster's network (403)")
+        format!("Registry {registry}: image pulls fail with 403 Forbidden")
     };
     observed.finding(&DETECTOR, registry, title, says)
 }

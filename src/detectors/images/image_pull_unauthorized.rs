@@ -1,4 +1,4 @@
-//! A registry does not know who pulls.
+//! A registry answers image pulls with 401 Unauthorized.
 
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "image-pull-unauthorized",
     chapter: Chapter::Images,
-    title: "A registry refuses to let the cluster pull (401)",
+    title: "Image pulls fail with 401 Unauthorized",
     guide: &["4.4"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready"],
     doc: Doc {
-        meaning: "The registry asks who pulls, and does not take the answer: the kubelet's identity has no AcrPull role on it, its secret is expired, or the pull secret of the pod is missing or wrong. Registries also answer 401 for a repository that does not exist, so that nobody learns which do.",
-        decision: "'401 Unauthorized', 'authentication required' or 'pull access denied' in failed pulls. Confirmed while pods wait; told as passing when the pods concerned run.",
-        action: "Attach the registry to the cluster, or correct the pull secret; check the image's name.",
-        reference: "AKS: fail to pull images from Azure Container Registry to AKS (401).",
+        meaning: "The registry does not accept the credentials: the kubelet identity has no AcrPull role on it, its secret has expired, or the pod's pull secret is missing or wrong. Registries also answer 401 for a repository that does not exist. The pods stay in ErrImagePull or ImagePullBackOff.",
+        decision: "`401 Unauthorized`, `authentication required` or `pull access denied` in failed pulls, by registry. Confirmed, high. Possible and low when the pods concerned are ready, or the logs go on without it.",
+        action: "Check the image name; attach the registry to the cluster (az aks update --attach-acr), or correct the pull secret.",
+        reference: "AKS: Failed to pull an image from Azure Container Registry to AKS (401 Unauthorized). Kubernetes: Pull an Image from a Private Registry.",
     },
     detect,
 };
@@ -39,31 +39,37 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: format!(
-            "Registry {registry} answered 401 to pulls of {}{}: it does not know who pulls, or there is no such repository.",
-            images_and_pods(&observed),
-            observed.when()
+            "Registry {registry} answered 401 Unauthorized to image pulls{}: {}. The credentials are missing, wrong or expired, or there is no such repository.",
+            observed.when(),
+            images_and_pods(&observed)
         ),
-        fix: if of_azure {
-            "Check the image's name first. Then give the kubelet's identity AcrPull on the registry; with a service principal, see whether its secret is expired.".to_owned()
+        fix: if of_azure && cluster.is_elsewhere() {
+            "Check the image name first. Then grant the identity that pulls (node identity or pull secret) AcrPull on the registry, and check whether its secret has expired.".to_owned()
+        } else if of_azure {
+            "Check the image name first. Then grant the kubelet identity AcrPull on the registry (attach-acr does; it needs role assignment rights there). With a service principal, check whether its secret has expired.".to_owned()
         } else {
-            "Check the image's name first. Then make a pull secret with valid credentials in the pod's namespace, and name it in the pod or its service account.".to_owned()
+            "Check the image name first. Then create a pull secret with valid credentials in the pod's namespace, and name it in imagePullSecrets of the pod or its service account.".to_owned()
         },
-        commands: if of_azure {
+        commands: if of_azure && cluster.is_elsewhere() {
+            vec![format!(
+                "az role assignment list --scope $(az acr show -n {name} --query id -o tsv) -o table   # who has AcrPull"
+            )]
+        } else if of_azure {
             vec![
                 format!("az aks check-acr {} --acr {registry}", aks_named(cluster)),
                 format!("az aks update {} --attach-acr {name}", aks_named(cluster)),
             ]
         } else {
             vec![format!(
-                "kubectl create secret docker-registry pull -n NAMESPACE --docker-server={registry} --docker-username=USER --docker-password=PASSWORD"
+                "kubectl create secret docker-registry pull-secret -n NAMESPACE --docker-server={registry} --docker-username=USER --docker-password=PASSWORD"
             )]
         },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
     let title = if passed {
-        format!("Registry {registry} refused pulls for a while (401)")
+        format!("Registry {registry}: earlier image pulls failed with 401 Unauthorized")
     } else {
-        format!("Registry {registry} refuses to let the cluster pull (401)")
+        format!("Registry {registry}: image pulls fail with 401 Unauthorized")
     };
     observed.finding(&DETECTOR, registry, title, says)
 }

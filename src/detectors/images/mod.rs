@@ -1,4 +1,4 @@
-//! Images can't be pulled; containers end.
+//! Failed image pulls, containers that exit.
 
 mod container_crash_loop;
 mod container_out_of_memory;
@@ -29,10 +29,10 @@ use super::Finding;
 use super::Need;
 use super::observed::{self, Observed};
 
-/// Where failed pulls are told.
+/// Where failed pulls are reported.
 const PULLS: Need = Need {
-    what: "events, or logs of kubelet and container runtime",
-    why: "they tell why an image could not be pulled",
+    what: "events, or logs of the kubelet and the container runtime",
+    why: "they hold the error of a failed image pull",
     command: "kubectl get events -A -o json > events.json",
     met: |cluster| cluster.facts.events.read > 0 || super::needs::has_node_logs(cluster),
 };
@@ -58,13 +58,13 @@ fn pulled_since(cluster: &Cluster, given: &Observed) -> bool {
     observed::all_ready(cluster, &given.pods) || cluster.is_over(given.span)
 }
 
-/// The images that lines name, and the pods that wait for them, for a sentence.
+/// The images that the lines name and the pods that pull them, for a sentence.
 fn images_and_pods(given: &Observed) -> String {
     let images =
         observed::listed(given.details.iter().map(|detail| detail.split(' ').next().unwrap_or(detail)), 3);
     let pods: Vec<String> = given.pods.iter().map(Key::label).collect();
     let pods = observed::listed(pods.iter().map(String::as_str), 3);
-    if pods.is_empty() { images } else { format!("{images}, for {pods}") }
+    if pods.is_empty() { images } else { format!("{images} (pods: {pods})") }
 }
 
 /// All containers of a pod, with those that run before the others.
@@ -79,7 +79,7 @@ fn ended_at(status: &ContainerStatus) -> Option<(i64, i64)> {
     Some((at, at))
 }
 
-/// A pod tells when its container ended last: after several restarts nobody knows when that began.
+/// A pod's status has the time of the last exit only: after several restarts the first one is unknown.
 fn with_known_start(mut finding: Finding, restarts: u32) -> Finding {
     if restarts > 1 {
         finding.first_seen = None;
@@ -87,7 +87,7 @@ fn with_known_start(mut finding: Finding, restarts: u32) -> Finding {
     finding
 }
 
-/// A container that ended, or was ended, for want of memory.
+/// A container that was `OOMKilled`.
 fn out_of_memory(state: &ContainerState) -> bool {
     state.terminated.as_ref().is_some_and(|item| &*item.reason == "OOMKilled")
 }
@@ -102,7 +102,27 @@ fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> ContainerOf {
     (key.namespace.to_string(), owner, status.name.to_string())
 }
 
-/// Adds a container to what is told of its workload.
+/// `shop/cart-5d8 container app:`, the start of a title. A row of a table does not name containers.
+fn labelled(namespace: &str, owner: &str, container: &str) -> String {
+    if container.is_empty() {
+        format!("{namespace}/{owner}:")
+    } else {
+        format!("{namespace}/{owner} container {container}:")
+    }
+}
+
+/// `3 pods, `, or nothing for a single one.
+fn several(pods: usize) -> String {
+    if pods == 1 { String::new() } else { format!("{pods} pods, ") }
+}
+
+/// `8 restarts`, of several pods `up to 8 restarts`.
+fn restarts(most: u32, pods: usize) -> String {
+    let counted = if most == 1 { "1 restart".to_owned() } else { format!("{most} restarts") };
+    if pods == 1 { counted } else { format!("up to {counted}") }
+}
+
+/// Adds a container to what is known of its workload.
 fn add(observed: &mut Observed, key: &Key, seen: &Seen<Pod>, status: &ContainerStatus, state: &str) {
     observed.count += 1;
     observed.pods.insert(key.clone());

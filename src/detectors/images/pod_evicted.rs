@@ -1,24 +1,25 @@
-//! Nodes put pods out because they ran low on something.
+//! Pods that the kubelet evicted.
 
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::observed::{Observed, Wording, counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::detectors::observed::{Observed, Wording, capital, counted, listed};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
+use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-evicted",
     chapter: Chapter::Images,
-    title: "A node put pods out",
+    title: "Pods Evicted by the kubelet",
     guide: &["3.2"],
     needs: &[PODS],
     explains: &["service-pods-not-ready"],
     doc: Doc {
-        meaning: "When a node runs low on memory, disk or process ids, its kubelet ends pods, first those that take more than they asked for. They stay as failed pods until somebody removes them; their workload makes new ones elsewhere.",
-        decision: "Failed pods with the reason Evicted, by node and resource. Confirmed. Medium when there are more than two or the node is under pressure now; low otherwise.",
-        action: "Give pods requests that fit, or the node more of what it ran out of.",
-        reference: "Kubernetes: node-pressure eviction. AKS: resource reservations.",
+        meaning: "When a node runs low on memory, disk or process IDs (MemoryPressure, DiskPressure, PIDPressure), its kubelet evicts pods, first those that use more than they request. It also evicts pods that exceed their ephemeral-storage limits. The pods stay as Failed objects; their workload creates replacements.",
+        decision: "Pods with the reason Evicted, by node and by the resource that the message names. Confirmed. Medium when there are more than two or the node has a pressure condition at capture; otherwise low.",
+        action: "Set requests and limits to real usage, or use nodes with more of that resource.",
+        reference: "Kubernetes: Node-pressure Eviction. AKS: Resource reservations for node pools.",
     },
     detect,
 };
@@ -58,31 +59,53 @@ fn finding(cluster: &Cluster, node: &str, what: &str, observed: Observed) -> Opt
             .iter()
             .any(|condition| condition.r#type.ends_with("Pressure") && &*condition.status == "True")
     });
-    let whose = if node.is_empty() { "A node".to_owned() } else { format!("Node {node}") };
-    let low = if what.is_empty() { "something".to_owned() } else { what.to_owned() };
-    let pods: Vec<String> = observed.pods.iter().map(crate::facts::Key::label).collect();
+    let whose = if node.is_empty() { "a node".to_owned() } else { format!("node {node}") };
+    let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
+    let names = listed(pods.iter().map(String::as_str), 3);
+    let message = observed.evidence.first().map_or("", |place| &*place.excerpt);
+    let why = if !what.is_empty() {
+        format!("{} was low on {what}; its kubelet evicted {names}.", capital(&whose))
+    } else if message.is_empty() {
+        format!("The kubelet of {whose} evicted {names}; its message is not in the bundle.")
+    } else {
+        format!("The kubelet of {whose} evicted {names}: {message}")
+    };
+    let mut commands = vec![format!(
+        "kubectl describe node {} | grep -A 12 -e Conditions: -e 'Allocated resources'",
+        if node.is_empty() { "NODE".to_owned() } else { shell(node) }
+    )];
+    // A StatefulSet gives a new pod the old name: only the failed pod of that name is removed.
+    commands.extend(observed.pods.iter().take(3).map(|key| {
+        format!(
+            "kubectl delete pods -n {} --field-selector status.phase=Failed,metadata.name={}   # optional: removes this evicted pod's record",
+            shell(&key.namespace),
+            shell(&key.name)
+        )
+    }));
     let says = Wording {
         severity: if pressed || observed.count > 2 { Severity::Medium } else { Severity::Low },
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("{whose} ran low on {low} and put out {}: {}.{}", counted(observed.pods.len(), "pod"), listed(pods.iter().map(String::as_str), 3), if pressed { " It is under pressure now." } else { "" }),
+        cause: format!("{why}{}", if pressed { " The node has a pressure condition at capture." } else { "" }),
         fix: match what {
-            "memory" => "Set memory requests to what pods really take, and limits; put system pods on a pool of their own.".to_owned(),
-            "ephemeral-storage" | "imagefs" | "nodefs" => "Look for logs and temporary files of pods, and for unused images; give nodes a larger OS disk.".to_owned(),
-            _ => "See what the node ran out of, and who took it.".to_owned(),
+            "memory" => "Set memory requests to real usage, and memory limits; run system pods in a separate node pool. Changed requests roll out new pods.".to_owned(),
+            "ephemeral-storage" | "imagefs" | "nodefs" => "Find the pods that write large logs or temporary files, and set ephemeral-storage requests and limits; use a node pool with a larger OS disk.".to_owned(),
+            _ => "Read the kubelet's message, then set requests and limits for the resource that it names.".to_owned(),
         },
-        commands: vec![
-            format!("kubectl describe node {} | grep -A 12 -e Conditions: -e 'Allocated resources'", if node.is_empty() { "NODE".to_owned() } else { crate::detectors::shell(node) }),
-            "kubectl delete pods -A --field-selector status.phase=Failed   # removes what is left of them".to_owned(),
-        ],
-        verify: vec!["kubectl get pods -A | grep -c Evicted   # 0, and stays so".to_owned()],
+        commands,
+        verify: vec!["kubectl get events -A --field-selector reason=Evicted   # no new ones".to_owned()],
     };
     observed.finding(
         &DETECTOR,
         &format!("{node} {what}"),
         format!(
-            "{whose} put out {} for want of {low}",
-            if pods.len() == 1 { "a pod".to_owned() } else { format!("{} pods", pods.len()) }
+            "{} Evicted: {}",
+            pods.first().filter(|_| pods.len() == 1).cloned().unwrap_or_else(|| counted(pods.len(), "pod")),
+            if what.is_empty() {
+                format!("by the kubelet of {whose}")
+            } else {
+                format!("{whose} low on {what}")
+            }
         ),
         says,
     )

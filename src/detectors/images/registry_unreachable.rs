@@ -1,4 +1,4 @@
-//! Nodes don't get a registry to answer.
+//! Nodes cannot reach a registry, or it limits their pulls.
 
 use std::collections::BTreeMap;
 
@@ -11,56 +11,68 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "registry-unreachable",
     chapter: Chapter::Images,
-    title: "A registry can't be reached",
+    title: "Registry unreachable from nodes, or pulls rate limited (429)",
     guide: &["4.4"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready", "kube-proxy-not-running", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "A pull fails before the registry has said anything: its name is not resolved, its address does not answer (a private address: peering, endpoint, route; a public one: firewall, security group), TLS is inspected on the way, or the registry lets nobody pull more for now (rate limit). When it is mcr.microsoft.com, the system's own pods can't start on new nodes.",
-        decision: "Failed pulls with a timeout, 'no such host', an x509 error, a refusal, or 'toomanyrequests', by registry and way. Confirmed while pods wait and when seen more than once; likely when seen once; told as passing when the pods concerned run.",
-        action: "Open the way to the registry: DNS, route, firewall, private endpoint.",
-        reference: "AKS: fail to pull images from Azure Container Registry to AKS; outbound network and FQDN rules.",
+        meaning: "An image pull fails before the registry serves it: its name is not resolved, its address times out or refuses (private endpoint: peering, DNS, route; public: firewall, NSG), TLS is intercepted (x509), the proxy fails, or the registry limits pulls (429 toomanyrequests). If it is mcr.microsoft.com, system pods cannot start on new nodes.",
+        decision: "Failed pulls with i/o timeout, TLS handshake timeout, no such host, an x509 or TLS error, connection refused, connection reset, no route to host, proxyconnect or toomanyrequests, by registry and error. Confirmed when seen more than once, likely when seen once. Possible and low when the pods concerned are ready, or the logs go on without it.",
+        action: "Open the path to the registry (DNS, route, firewall, private endpoint); for 429, pull with an account or from your own registry.",
+        reference: "AKS: Failed to pull an image from Azure Container Registry to AKS; Outbound network and FQDN rules. Docker Hub: Pull usage and limits.",
     },
     detect,
 };
 
-/// How a pull failed, what that means, what to do.
-const WAYS: &[(&str, &str, &str)] = &[
+/// How a pull failed, in the title's words, what that can mean, what to do.
+const WAYS: &[(&str, &str, &str, &str)] = &[
     (
         "timeout",
-        "it does not answer: packets are dropped by a firewall, a security group, a route, or a peering that is not connected",
-        "Let TCP 443 from the nodes to the registry pass (for Azure registries to their data endpoints, too); for a private endpoint, see that the networks are peered and routed.",
+        "connection timed out",
+        "Usually packets are dropped on the path: firewall, NSG, route, or a peering that is not connected.",
+        "Allow TCP 443 from the nodes to the registry (for Azure Container Registry also to its data endpoints). With a private endpoint, check that the virtual networks are peered and routed.",
     ),
     (
         "dns",
-        "its name is not resolved",
-        "See which DNS servers the nodes ask; for a private endpoint, link the zone privatelink.azurecr.io to their network.",
+        "name cannot be resolved",
+        "The nodes' DNS servers do not resolve the registry's name.",
+        "Check which DNS servers the nodes use. With a private endpoint, link the zone privatelink.azurecr.io to their virtual network.",
     ),
     (
         "tls",
-        "the certificate is not trusted: TLS is inspected on the way",
-        "Take the registry's names out of the inspection, or give the nodes the authority's certificate before they are provisioned.",
+        "TLS or x509 error",
+        "The TLS handshake fails or the certificate is not trusted: often TLS inspection by a firewall or proxy, or a private CA.",
+        "Exclude the registry's names from TLS inspection, or add the CA certificate to the nodes (AKS: custom certificate authority; it applies to new nodes).",
     ),
     (
         "refused",
-        "its address refuses connections",
-        "See whether the name leads to the right address, and whether the registry runs.",
+        "connection refused",
+        "The address that the name resolves to refuses the connection.",
+        "Check that the name resolves to the right address, and that the registry is running.",
     ),
     (
         "proxy",
-        "the proxy of the nodes is not reached, or refuses",
-        "Correct the cluster's HTTP proxy configuration, or the proxy; registries that are reached directly belong into noProxy.",
+        "proxyconnect failed",
+        "The nodes' HTTP proxy cannot be reached, or refuses the request.",
+        "Correct the cluster's HTTP proxy configuration or the proxy; list registries that are reached directly in noProxy.",
     ),
     (
         "reset",
-        "connections to it are cut: an appliance on the way does that",
-        "Take the registry's names out of the appliance's inspection.",
+        "connection reset",
+        "Connections are cut, often by a firewall or TLS-inspecting appliance on the path.",
+        "Exclude the registry's names from the appliance's inspection, or allow them there.",
     ),
-    ("no-route", "no route leads to it", "Look at the nodes' default route."),
+    (
+        "no-route",
+        "no route to host",
+        "The nodes have no route to the registry.",
+        "Check the nodes' default route and effective routes.",
+    ),
     (
         "rate-limit",
-        "it lets nobody pull more for now (rate limit)",
-        "Sign in with an account, or import the image into a registry of your own (az acr import, cache rules).",
+        "429 Too Many Requests (pull rate limit)",
+        "The registry limits the number of pulls.",
+        "Pull with an account (imagePullSecrets), or import the image into your Azure Container Registry (az acr import, cache rules).",
     ),
 ];
 
@@ -76,7 +88,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> Option<Finding> {
-    let (_, meaning, fix) = WAYS.iter().find(|(way, ..)| *way == how)?;
+    let (_, state, meaning, fix) = WAYS.iter().find(|(way, ..)| *way == how)?;
     let passed = pulled_since(cluster, &observed);
     let system = registry.contains("mcr.");
     let (severity, confidence) = match (passed, observed.count > 1) {
@@ -84,12 +96,15 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> 
         (false, true) => (Severity::High, Confidence::Confirmed),
         (false, false) => (Severity::High, Confidence::Likely),
     };
-    let matter =
-        if system { " Images of the system come from there: new nodes can't start its pods." } else { "" };
+    let matter = if system {
+        " AKS system images come from there: new nodes cannot start their system pods."
+    } else {
+        ""
+    };
     let isolated =
         cluster.azure.cluster().is_some_and(|aks| matches!(aks.outbound.as_str(), "none" | "block"));
     let hint = if isolated {
-        " The cluster is network isolated: images of the system must come from its own registry; let AKS reconcile after a change of that registry, and reimage the nodes."
+        " The cluster is network isolated: system images must come from its bootstrap registry; a change of that registry reaches existing nodes only when they are reimaged, which restarts their pods."
     } else {
         ""
     };
@@ -98,13 +113,17 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> 
         confidence,
         unit: "failed pull",
         cause: format!(
-            "Nodes could not reach registry {registry}, for pulls of {}{}: {meaning}.{matter}{hint}",
-            images_and_pods(&observed),
-            observed.when()
+            "Image pulls from registry {registry} failed{}: {}. {meaning}{matter}{hint}",
+            observed.when(),
+            images_and_pods(&observed)
         ),
-        fix: if passed { "Nothing to mend, unless it comes back.".to_owned() } else { (*fix).to_owned() },
+        fix: if passed { "No action needed unless it recurs.".to_owned() } else { (*fix).to_owned() },
         commands: if passed {
             Vec::new()
+        } else if cluster.is_elsewhere() {
+            vec![format!(
+                "nslookup {registry}; nc -vz -w 5 {registry} 443; curl -sSI https://{registry}/v2/   # on a node"
+            )]
         } else {
             vec![format!(
                 "az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nslookup {registry}; nc -vz -w 5 {registry} 443; curl -sSI https://{registry}/v2/'"
@@ -113,9 +132,9 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> 
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
     };
     let title = if passed {
-        format!("Registry {registry} could not be reached for a while")
+        format!("Registry {registry}: earlier image pulls failed, {state}")
     } else {
-        format!("Registry {registry} can't be reached: {}", meaning.split(':').next().unwrap_or(meaning))
+        format!("Registry {registry}: image pulls fail, {state}")
     };
     observed.finding(&DETECTOR, &format!("{registry} {how}"), title, says)
 }
