@@ -5,15 +5,15 @@ use crate::facts::{EventKey, Facts, Key, Pod};
 /// A reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
-    /// No node takes it; in the scheduler's words.
+    /// The scheduler finds no node for it; in the scheduler's words.
     Unscheduled(String),
-    /// On a node, and has no address: its sandbox can't be made.
+    /// On a node, and without a pod IP.
     NoAddress(String),
     /// A container waits: `CrashLoopBackOff`, `ImagePullBackOff`, …
     Waiting(String),
     /// Its node is not ready.
     NodeLost(String),
-    /// Runs, and does not pass its readiness probe; in the kubelet's words.
+    /// Runs and is not ready; the kubelet's words about its readiness probe, if there are any.
     Probe(String),
     /// It is being deleted.
     Deleting,
@@ -25,15 +25,15 @@ impl Why {
     /// In a few words.
     pub fn label(&self) -> String {
         match self {
-            Self::Unscheduled(why) if why.is_empty() => "no node takes it".to_owned(),
-            Self::Unscheduled(why) => format!("no node takes it ({why})"),
-            Self::NoAddress(why) if why.is_empty() => "it has no address yet".to_owned(),
-            Self::NoAddress(why) => format!("it has no address ({why})"),
+            Self::Unscheduled(why) if why.is_empty() => "Unschedulable".to_owned(),
+            Self::Unscheduled(why) => format!("Unschedulable ({why})"),
+            Self::NoAddress(why) if why.is_empty() => "no pod IP yet".to_owned(),
+            Self::NoAddress(why) => format!("no pod IP ({why})"),
             Self::Waiting(why) => why.clone(),
-            Self::NodeLost(node) => format!("its node {node} is not ready"),
-            Self::Probe(why) if why.is_empty() => "its readiness probe fails".to_owned(),
-            Self::Probe(why) => format!("its readiness probe fails: {why}"),
-            Self::Deleting => "it is being deleted".to_owned(),
+            Self::NodeLost(node) => format!("node {node} NotReady"),
+            Self::Probe(why) if why.is_empty() => "Running but not ready".to_owned(),
+            Self::Probe(why) => why.clone(),
+            Self::Deleting => "Terminating".to_owned(),
             Self::NotTold(phase) => format!("not ready ({phase})"),
         }
     }

@@ -1,4 +1,4 @@
-//! The cluster autoscaler can't add nodes for pods that wait.
+//! The cluster autoscaler cannot add nodes for pending pods.
 
 use std::collections::BTreeMap;
 
@@ -11,43 +11,47 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "autoscaler-refuses",
     chapter: Chapter::Nodes,
-    title: "The cluster autoscaler can't add nodes",
+    title: "Cluster autoscaler cannot scale up",
     guide: &["3.2"],
     needs: &[EVENTS],
     explains: &["pod-unschedulable"],
     doc: Doc {
-        meaning: "Pods wait for room, and the autoscaler adds no node: every pool is at its maximum, no pool would fit the pod, or Azure has no such machines in the zone, or the subscription no quota for them.",
-        decision: "Events NotTriggerScaleUp of pods that still wait, or Azure's errors on allocation and quota. Confirmed for Azure's own errors that are not over; for events likely, since the same event tells that a pool's selector does not fit. Pods that run by now are left out.",
-        action: "Raise the pool's maximum or the quota; allow other sizes or zones.",
-        reference: "AKS: use the cluster autoscaler; troubleshoot cluster autoscaler.",
+        meaning: "Pods are Pending and the cluster autoscaler adds no node: the node group has reached its maximum, no node group would fit the pod, or Azure has no capacity (AllocationFailed, ZonalAllocationFailed), no such VM size (SkuNotAvailable) or no vCPU quota (QuotaExceeded).",
+        decision: "NotTriggerScaleUp events of pods that are still Pending, or Azure's allocation and quota errors. Confirmed for Azure's errors (possible when they ended well before the logs) and for `max node group size reached`; likely for other NotTriggerScaleUp events. Pods that are ready are left out.",
+        action: "Raise the node pool's maximum or the quota; allow other VM sizes or zones.",
+        reference: "AKS: Use the cluster autoscaler in AKS; Troubleshoot cluster autoscaler. kubernetes/autoscaler: cluster-autoscaler FAQ.",
     },
     detect,
 };
 
-/// Azure's codes and what they mean.
+/// Azure's codes, what they mean, and what to do.
 const CODES: &[(&str, &str, &str)] = &[
     (
         "ZonalAllocationFailed",
-        "Azure has no such machines in that zone now",
-        "Let the pool use more zones, or another machine size.",
+        "Azure has no capacity for this VM size in the zone now",
+        "Let the node pool use more zones, or add a pool with another VM size.",
     ),
     (
         "OverconstrainedZonalAllocationRequest",
-        "no machines meet all the conditions (size, zone, accelerated networking) in that zone",
-        "Take away a condition: zone, size, proximity group.",
+        "no capacity meets all constraints (VM size, zone, accelerated networking) in the zone",
+        "Remove a constraint: zone, VM size, proximity placement group.",
     ),
     (
         "OverconstrainedAllocationRequest",
-        "no machines meet all the conditions (size, zone, accelerated networking)",
-        "Take away a condition: zone, size, proximity group.",
+        "no capacity meets all constraints (VM size, accelerated networking)",
+        "Remove a constraint: zone, VM size, proximity placement group.",
     ),
     (
         "AllocationFailed",
-        "Azure has no such machines in the region now",
-        "Use another machine size, or try later.",
+        "Azure has no capacity for this VM size in the region now",
+        "Add a node pool with another VM size, or try later.",
     ),
-    ("QuotaExceeded", "the subscription's quota of cores is used up", "Ask for more quota, or free cores."),
-    ("SkuNotAvailable", "the machine size is not offered there", "Use another machine size or region."),
+    ("QuotaExceeded", "vCPU quota of the subscription exceeded", "Request more vCPU quota, or free cores."),
+    (
+        "SkuNotAvailable",
+        "the VM size is not available in this region or zone",
+        "Add a node pool with another VM size, or in another region.",
+    ),
 ];
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -78,15 +82,18 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding> {
     let passed = cluster.is_over(observed.span);
     let known = CODES.iter().find(|(ours, ..)| *ours == code);
-    let meaning =
-        known.map_or("its groups of machines don't have the size that it set", |(_, meaning, _)| meaning);
-    let fix = known.map_or("See in the activity log why the machines were not made.", |(.., fix)| fix);
+    let meaning = known.map_or(
+        "the size of a scale set differs from the target that the autoscaler set",
+        |(_, meaning, _)| meaning,
+    );
+    let fix =
+        known.map_or("Read in the activity log why the scale set did not create the VMs.", |(.., fix)| fix);
     let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "error",
         cause: format!(
-            "Nodes could not be added{}: {meaning}{}.",
+            "Scale-up failed{}: {meaning}{}.",
             observed.when(),
             if code.is_empty() { String::new() } else { format!(" ({code})") }
         ),
@@ -96,12 +103,16 @@ fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding
             "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 1d -o table"
                 .to_owned(),
         ],
-        verify: vec!["kubectl get nodes   # the new ones are there".to_owned()],
+        verify: vec!["kubectl get nodes   # the new nodes are Ready".to_owned()],
     };
     observed.finding(
         &DETECTOR,
         if code.is_empty() { "sizes" } else { code },
-        format!("Nodes can't be added: {meaning}"),
+        format!(
+            "Scale-up {}: {meaning}{}",
+            if passed { "failed earlier" } else { "fails" },
+            if code.is_empty() { String::new() } else { format!(" ({code})") }
+        ),
         says,
     )
 }
@@ -113,33 +124,40 @@ fn of_pods(cluster: &Cluster, at_maximum: bool, given: Observed) -> Option<Findi
         confidence: if at_maximum { Confidence::Confirmed } else { Confidence::Likely },
         unit: "event",
         cause: format!(
-            "{pods} waited for room{}, and the autoscaler added no node: {}.",
+            "The cluster autoscaler did not scale up for {pods}{} (NotTriggerScaleUp): {}.",
             given.when(),
             if at_maximum {
-                "pools are at their maximum"
+                "max node group size reached"
             } else {
-                "no pool that it may grow would fit them (selector, taint, zone, size)"
+                "no node group that it may scale would fit (selector, taint, zone, VM size), or scale-up is backed off"
             }
         ),
         fix: if at_maximum {
-            "Raise the maximum of the pool, if its subnet and the quota have room.".to_owned()
+            "Raise the node pool's maximum count, if its subnet and the vCPU quota have room. More nodes cost more.".to_owned()
         } else {
-            "Compare the pod's selector, tolerations and requests with the pools; a pod that asks for more than a whole machine fits none.".to_owned()
+            "Compare the pod's nodeSelector, tolerations and requests with the node pools; a pod that requests more than an empty node's allocatable fits none.".to_owned()
         },
-        commands: vec![format!(
-            "az aks nodepool update {} --cluster-name CLUSTER --name POOL --update-cluster-autoscaler --min-count MIN --max-count MAX",
-            aks_named(cluster)
-                .replace(" -n ", " --cluster-name ")
-                .split(" --cluster-name")
-                .next()
-                .unwrap_or_default()
-        )],
-        verify: vec!["kubectl get events -A --field-selector reason=TriggeredScaleUp".to_owned()],
+        commands: if cluster.is_elsewhere() {
+            Vec::new()
+        } else {
+            vec![format!(
+                "az aks nodepool update {} --cluster-name CLUSTER --name POOL --update-cluster-autoscaler --min-count MIN --max-count MAX",
+                aks_named(cluster)
+                    .replace(" -n ", " --cluster-name ")
+                    .split(" --cluster-name")
+                    .next()
+                    .unwrap_or_default()
+            )]
+        },
+        verify: vec![
+            "kubectl get events -A --field-selector reason=TriggeredScaleUp   # an event for these pods"
+                .to_owned(),
+        ],
     };
     let title = if at_maximum {
-        format!("Pools are at their maximum, and {pods} wait for room")
+        format!("Cluster autoscaler: max node group size reached, {pods} Pending")
     } else {
-        format!("The autoscaler finds no pool for {pods} that wait for room")
+        format!("Cluster autoscaler did not scale up for {pods} (NotTriggerScaleUp)")
     };
     given.finding(&DETECTOR, if at_maximum { "maximum" } else { "pods" }, title, says)
 }

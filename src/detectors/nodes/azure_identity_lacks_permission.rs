@@ -1,4 +1,4 @@
-//! An identity of the cluster lacks a right in Azure, or can't sign in.
+//! An identity lacks a permission in Azure, or cannot sign in to Microsoft Entra ID.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "azure-identity-lacks-permission",
     chapter: Chapter::Nodes,
-    title: "An identity lacks a right in Azure, or can't sign in",
+    title: "Identity lacks an Azure permission (AuthorizationFailed), or cannot sign in",
     guide: &["4"],
     needs: &[AZURE_ERRORS],
     explains: &["load-balancer-pending", "node-not-ready", "autoscaler-refuses"],
     doc: Doc {
-        meaning: "The cluster acts in Azure with an identity of its own: it joins nodes and load balancers to subnets, attaches disks and addresses. Resources that somebody else made (a subnet, a public address, a route table) need a role for it. A service principal's secret ends after a year or two, and then nothing works at all.",
-        decision: "Azure's own words: AuthorizationFailed and LinkedAuthorizationFailed with action and scope, or an AADSTS code of the sign-in. Confirmed, since Azure names what it refused; possible when it ended long before the logs do.",
-        action: "Grant the role on the scope that is named; renew the secret.",
-        reference: "AKS: use a managed identity; update or rotate the credentials of a service principal.",
+        meaning: "The cluster calls Azure with its identity: it joins nodes and load balancers to subnets, attaches disks and public IPs. Resources outside the node resource group (subnet, public IP, route table) need a role assignment; without one Azure answers 403 AuthorizationFailed or LinkedAuthorizationFailed. A service principal's secret expires (AADSTS7000222), and then all calls fail.",
+        decision: "Azure's own answer: AuthorizationFailed or LinkedAuthorizationFailed with the action, or an AADSTS sign-in code. Confirmed; possible and low when it ended well before the logs do.",
+        action: "Assign the role on the scope in the error; renew an expired secret.",
+        reference: "AKS: Use a managed identity in AKS; Update or rotate the credentials for an AKS cluster. Azure RBAC: Troubleshoot Azure RBAC.",
     },
     detect,
 };
 
 /// What a code of the sign-in means.
 const SIGN_IN: &[(&str, &str)] = &[
-    ("AADSTS7000222", "the secret of the service principal is expired"),
-    ("AADSTS7000215", "the secret of the service principal is wrong"),
-    ("AADSTS700016", "the application does not exist in this tenant"),
-    ("AADSTS50034", "the account does not exist"),
-    ("AADSTS50076", "the account must confirm with a second factor"),
+    ("AADSTS7000222", "client secret expired"),
+    ("AADSTS7000215", "invalid client secret"),
+    ("AADSTS700016", "application not found in this tenant"),
+    ("AADSTS50034", "account does not exist"),
+    ("AADSTS50076", "multifactor authentication required"),
 ];
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -54,18 +54,16 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
     let scope =
         observed.details.iter().find_map(|detail| detail.split(' ').nth(2)).unwrap_or("SCOPE").to_owned();
     if code.starts_with("AADSTS") {
-        let meaning = SIGN_IN
-            .iter()
-            .find(|(ours, _)| *ours == code)
-            .map_or("Entra ID refused the sign-in", |(_, meaning)| meaning);
+        let meaning =
+            SIGN_IN.iter().find(|(ours, _)| *ours == code).map_or("sign-in refused", |(_, meaning)| meaning);
         let says = Wording {
             severity,
             confidence,
             unit: "error",
-            cause: format!("Entra ID answered {code}{}: {meaning}.", observed.when()),
-            fix: "Renew the secret of the service principal and give it to the cluster, or change the cluster to a managed identity, which has none.".to_owned(),
+            cause: format!("Microsoft Entra ID answered {code}{}: {meaning}.", observed.when()),
+            fix: "Create a new secret for the service principal and update the cluster with it, or switch the cluster to a managed identity, which has no secret. Both update every node pool and take time; --append keeps the old secret valid.".to_owned(),
             commands: vec![
-                "az ad app credential reset --id APP_ID".to_owned(),
+                "az ad app credential reset --id APP_ID --append".to_owned(),
                 format!("az aks update-credentials {} --reset-service-principal --service-principal APP_ID --client-secret SECRET", aks_named(cluster)),
             ],
             verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
@@ -73,27 +71,31 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
         let mut finding = observed.finding(
             &DETECTOR,
             what,
-            format!("The cluster can't sign in to Azure: {meaning} ({code})"),
+            format!("Sign-in to Microsoft Entra ID failed: {meaning} ({code})"),
             says,
         )?;
         finding.subjects.extend(aks_subject(cluster));
         return Some(finding);
     }
-    let does = if action.is_empty() { "an action that the line names".to_owned() } else { action.to_owned() };
+    let does = if action.is_empty() { "an action".to_owned() } else { action.to_owned() };
     let role = if action.contains("Microsoft.Network") { "Network Contributor" } else { "ROLE" };
     let says = Wording {
         severity,
         confidence,
         unit: "error",
-        cause: format!("Azure refused {does}{}: the identity has no role that allows it on {}.", observed.when(), if scope == "SCOPE" { "the resource that the line names" } else { &scope }),
-        fix: "Grant the identity that the line names a role with that action, on the scope that it names: for subnets, route tables and public addresses outside the node resource group that is Network Contributor. It may take some minutes to hold.".to_owned(),
+        cause: format!("Azure denied {does}{} with {code}: the identity has no role assignment that allows it on {}.", observed.when(), if scope == "SCOPE" { "the scope in the quoted error" } else { &scope }),
+        fix: "Assign the identity in the quoted error a role with that action on that scope: Network Contributor for subnets, route tables and public IPs outside the node resource group. With LinkedAuthorizationFailed, the second action and the linked scope are what is missing. A role assignment takes some minutes to apply.".to_owned(),
         commands: vec![format!("az role assignment create --assignee IDENTITY --role \"{role}\" --scope {}", shell(&scope))],
         verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
     };
     let mut finding = observed.finding(
         &DETECTOR,
         what,
-        format!("An identity may not do {does} in Azure ({code})"),
+        if action.is_empty() {
+            format!("Azure permission missing ({code})")
+        } else {
+            format!("Azure permission missing: {action} ({code})")
+        },
         says,
     )?;
     finding.subjects.extend(aks_subject(cluster));

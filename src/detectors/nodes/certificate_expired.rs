@@ -1,4 +1,4 @@
-//! Certificates are over.
+//! Expired certificates.
 
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
@@ -10,7 +10,7 @@ use crate::facts::{Failure, Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "certificate-expired",
     chapter: Chapter::Nodes,
-    title: "A certificate is expired",
+    title: "Certificate expired (x509)",
     guide: &["4", "1"],
     needs: &[TLS],
     explains: &[
@@ -22,17 +22,17 @@ pub(super) const DETECTOR: Detector = Detector {
         "tunnel-down",
     ],
     doc: Doc {
-        meaning: "Clusters' certificates end: those of clients after two years, authorities of clusters made before May 2019 too. Then kubelets, kubectl or webhooks are not trusted any more, or do not trust. A clock that is wrong looks the same.",
-        decision: "'certificate has expired or is not yet valid' towards the API server, kubelets or webhooks; a kubelet whose bootstrap certificate is over; a certificate saved with openssl whose end is before the newest time of the bundle. Confirmed for the certificate and for kubelets' own words; likely for x509 errors, which a wrong clock gives, too. Errors towards anything else outside are told as possible.",
-        action: "Rotate the cluster's certificates, then fetch kubeconfigs anew.",
-        reference: "AKS: certificate rotation; troubleshoot Node Not Ready failures with expired certificates.",
+        meaning: "Certificates expire: in AKS, cluster CAs of clusters created before May 2019 and kubelet or user client certificates after two years. Then kubelets, kubectl or webhooks fail with x509: certificate has expired or is not yet valid. A wrong clock gives the same error.",
+        decision: "`certificate has expired or is not yet valid` on connections to the API server, kubelets or webhooks; a kubelet's own line that its bootstrap client certificate is expired; a certificate saved with openssl whose notAfter is before the newest time of the bundle. Confirmed for the certificate and for kubelets' own lines (possible when the node is Ready again); likely for x509 errors, possible when they ended. Connections to anything else are possible.",
+        action: "Rotate the cluster's certificates (az aks rotate-certs, recreates all nodes), then fetch the kubeconfigs again.",
+        reference: "AKS: Certificate rotation in AKS; Node Not Ready failures caused by expired certificates. Kubernetes: Certificate Management with kubeadm.",
     },
     detect,
 };
 
 const TLS: Need = Need {
-    what: "errors of TLS in logs of nodes, pods and clients, or a certificate's dates",
-    why: "they tell which certificate is over",
+    what: "TLS errors in logs of nodes, pods and clients, or a certificate's dates",
+    why: "they show which certificate has expired",
     command: "openssl s_client -connect API_SERVER:443 </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates > certificate.txt",
     met: |cluster| {
         observed::signals(cluster, |key| (key.signal == Signal::KubeletCertificateExpired).then_some(()))
@@ -71,23 +71,24 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn of_kubelets(cluster: &Cluster, given: Observed) -> Option<Finding> {
     let nodes = listed(given.nodes.iter().map(String::as_str), 3);
     let whose = if nodes.is_empty() { "a node".to_owned() } else { format!("node {nodes}") };
-    // Said once at the start: that nothing follows in the log proves nothing, a node that reports does.
+    // Logged once at the start: silence after it proves nothing, a node that is Ready does.
     let over = observed::recovered(cluster, &given.nodes);
     let says = Wording {
         severity: if over { Severity::Low } else { Severity::Critical },
         confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
         unit: "line",
-        cause: format!("The kubelet of {whose} says that its client certificate is over{}: the API server does not take its reports any more.", given.when()),
-        fix: "Rotate the cluster's certificates; all nodes are made anew by that. Upgrading the node image alone does not renew them.".to_owned(),
-        commands: vec![format!("az aks rotate-certs {}", aks_named(cluster)), format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster))],
+        cause: format!("The kubelet of {whose} logged that its client certificate has expired{}. With an expired certificate it cannot authenticate to the API server.", given.when()),
+        fix: "Rotate the cluster's certificates. This recreates all nodes and takes up to 30 minutes of downtime; existing kubeconfigs become invalid. A node image upgrade alone does not renew them.".to_owned(),
+        commands: rotation(cluster),
         verify: vec!["kubectl get nodes   # Ready".to_owned()],
     };
     given.finding(
         &DETECTOR,
         "kubelet-client",
         format!(
-            "The kubelet's certificate on {whose} {}",
-            if over { "was expired, and the node is ready by now" } else { "is expired" }
+            "{} kubelet client certificate {}",
+            capital(&whose),
+            if over { "had expired; the node is Ready again" } else { "expired" }
         ),
         says,
     )
@@ -109,17 +110,17 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed)
         "client" => "a client's connection to the API server",
         "api-server" => "connections to the API server",
         "kubelet" => "connections to kubelets",
-        "webhook" => "connections of the API server to webhooks or aggregated APIs",
+        "webhook" => "connections from the API server to webhooks or aggregated APIs",
         _ => "connections",
     };
-    let dated = dates.map_or_else(String::new, |dates| format!(" The error says: current time {dates}."));
+    let dated = dates.map_or_else(String::new, |dates| format!(" From the error: current time {dates}."));
     let fix = match kind {
         "webhook" => {
-            "Renew the webhook's certificate (most operators do by themselves, or by cert-manager), and the authority in its configuration."
+            "Renew the webhook's serving certificate (by its operator or cert-manager) and the caBundle in its configuration."
         }
-        "other" => "Renew the certificate of that server, or correct the clock of who asks.",
+        "other" => "Renew the server's certificate, or correct the client's clock.",
         _ => {
-            "Compare the clock of who complains with the dates. If the clock is right, rotate the cluster's certificates, then fetch kubeconfigs anew."
+            "Compare the client's clock with the certificate's dates. If the clock is right, rotate the cluster's certificates (this recreates all nodes, with up to 30 minutes of downtime), then fetch the kubeconfigs again."
         }
     };
     observed.hosts.remove("");
@@ -128,7 +129,7 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed)
         confidence,
         unit: "failed attempt",
         cause: format!(
-            "{}{} failed{}, because a certificate is expired or not yet valid.{dated}",
+            "{}{} failed{}: x509, certificate has expired or is not yet valid.{dated}",
             capital(what),
             observed.reached_for_in_brackets(),
             observed.when()
@@ -136,21 +137,32 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed)
         fix: fix.to_owned(),
         commands: match kind {
             "webhook" | "other" => Vec::new(),
-            _ => vec![
-                format!("az aks rotate-certs {}", aks_named(cluster)),
-                format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster)),
-            ],
+            _ => rotation(cluster),
         },
         verify: vec![format!(
-            "openssl s_client -connect {}:443 </dev/null 2>/dev/null | openssl x509 -noout -dates",
+            "openssl s_client -connect {}:443 </dev/null 2>/dev/null | openssl x509 -noout -dates   # notAfter is in the future",
             observed.hosts.iter().next().map_or("HOST", String::as_str)
         )],
     };
-    let title = format!("A certificate is expired: {what} fail");
+    let title = format!(
+        "x509 certificate expired or not yet valid: {what} {}",
+        if kind == "client" { "fails" } else { "fail" }
+    );
     observed.finding(&DETECTOR, kind, title, says)
 }
 
-/// Certificates that somebody saved, and whose end is over at the time of the bundle.
+/// Renews the certificates of an AKS cluster, and the kubeconfig that is no longer valid after it.
+fn rotation(cluster: &Cluster) -> Vec<String> {
+    if cluster.is_elsewhere() {
+        return Vec::new();
+    }
+    vec![
+        format!("az aks rotate-certs {}   # recreates all nodes", aks_named(cluster)),
+        format!("az aks get-credentials {} --overwrite-existing", aks_named(cluster)),
+    ]
+}
+
+/// Certificates that were saved with openssl and had expired at the time of the bundle.
 fn presented_certificates(cluster: &Cluster) -> Vec<Finding> {
     let Some(now) = cluster.anchor else { return Vec::new() };
     let over = cluster.facts.nodes.certificates.iter().filter_map(|(place, certificate)| {
@@ -165,12 +177,12 @@ fn presented_certificates(cluster: &Cluster) -> Vec<Finding> {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "certificate",
-            cause: format!("The certificate of {whose} ended at {}, before the newest time of the bundle ({}).", time::show(end), time::show(now)),
-            fix: "Renew it. If it is the cluster's own, rotate the cluster's certificates, then fetch kubeconfigs anew.".to_owned(),
-            commands: vec![format!("az aks rotate-certs {}   # the cluster's own", aks_named(cluster))],
-            verify: vec!["openssl x509 -noout -dates -in CERTIFICATE".to_owned()],
+            cause: format!("The certificate of {whose} expired at {}, before the newest time in the bundle ({}).", time::show(end), time::show(now)),
+            fix: "Renew it. If it belongs to the AKS cluster, rotate the cluster's certificates (this recreates all nodes, with up to 30 minutes of downtime), then fetch the kubeconfigs again.".to_owned(),
+            commands: rotation(cluster),
+            verify: vec!["openssl x509 -noout -dates -in CERTIFICATE   # notAfter is in the future".to_owned()],
         };
-        observed.finding(&DETECTOR, &whose, format!("The certificate of {whose} ended at {}", time::show(end)), says)
+        observed.finding(&DETECTOR, &whose, format!("Certificate of {whose} expired at {}", time::show(end)), says)
     });
     findings.collect()
 }

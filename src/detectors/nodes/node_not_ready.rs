@@ -1,4 +1,4 @@
-//! Nodes are not ready, grouped by why.
+//! Nodes that are `NotReady`, grouped by why.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::facts::{Condition, Node, Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-not-ready",
     chapter: Chapter::Nodes,
-    title: "Nodes are not ready",
+    title: "Nodes NotReady",
     guide: &["4"],
     needs: &[NODES],
     explains: &[
@@ -23,10 +23,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "service-local-traffic-only",
     ],
     doc: Doc {
-        meaning: "A node that is not ready gets no new pods, and after five minutes its pods are made anew elsewhere. Its kubelet reports no more (unknown: the node, its way to the API server, or its certificate), or says itself what is wrong: the network plugin, the container runtime, memory, disk.",
-        decision: "The condition Ready of each node, grouped by the reason that it and its other conditions give. Confirmed. Critical when no node is ready or more than half are not. Nodes younger than ten minutes that say what they wait for are told as low: they start.",
-        action: "All at once: the network or the API server. Single ones: what the reason says; restart or reimage the machine.",
-        reference: "AKS: basic troubleshooting of Node Not Ready failures; node auto-repair.",
+        meaning: "A NotReady node gets no new pods, and after five minutes its pods are evicted and replaced elsewhere. Either its kubelet stopped posting node status (NodeStatusUnknown: VM or kubelet down, no path to the API server, expired certificate), or it reports the reason: NetworkPluginNotReady, PLEG is not healthy, container runtime down, MemoryPressure, DiskPressure.",
+        decision: "The Ready condition of each node, grouped by the reason that it and the other conditions give. Confirmed. Critical when more than half of several nodes are NotReady, otherwise high. Nodes created less than ten minutes before the capture that report what they wait for are low: they are starting.",
+        action: "Many nodes at once: check the network path to the API server. Single nodes: act on the reported reason.",
+        reference: "AKS: Basic troubleshooting of Node Not Ready failures; Node auto-repair. Kubernetes: Node Status.",
     },
     detect,
 };
@@ -43,17 +43,17 @@ fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
     let (kind, text) = match () {
         () if &*ready.status == "Unknown" || has("stopped posting node status") => (
             "silent",
-            "the kubelet reports no more: the machine is down, has no way to the API server, or its certificate is over",
+            "kubelet stopped posting node status: the VM or the kubelet is down, it cannot reach the API server, or its certificate expired",
         ),
         () if has("NetworkPluginNotReady") || has("cni plugin not initialized") => {
-            ("network", "the network plugin is not ready")
+            ("network", "CNI plugin not initialized: NetworkPluginNotReady")
         }
-        () if has("PLEG is not healthy") => ("runtime", "the container runtime does not keep up (PLEG)"),
-        () if has("container runtime") || has("runtime is down") => {
-            ("runtime", "the container runtime does not answer")
+        () if has("PLEG is not healthy") => {
+            ("runtime", "PLEG is not healthy: the container runtime responds too slowly")
         }
-        () if pressure.is_some() => ("pressure", "the node is short of memory, disk or process ids"),
-        () => ("other", "for a reason that the bundle does not tell"),
+        () if has("container runtime") || has("runtime is down") => ("runtime", "container runtime is down"),
+        () if pressure.is_some() => ("pressure", "MemoryPressure, DiskPressure or PIDPressure"),
+        () => ("other", "reason in the node's condition Ready"),
     };
     let words = pressure.filter(|_| kind == "pressure").map_or(message, |item| &*item.message);
     (kind, if words.is_empty() { text.to_owned() } else { format!("{text} ({words})") })
@@ -79,7 +79,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         };
         let (kind, words) = why(node, ready);
         let made = node.metadata.creation_timestamp.0;
-        // A node that starts says what it waits for; one that went silent had started.
+        // A node that starts reports what it waits for; one that went silent had started.
         let young = made.zip(cluster.anchor).is_some_and(|(made, now)| now - made < STARTING && now >= made);
         let starting = young && kind != "silent";
         let (observed, text) = groups.entry((kind, starting)).or_insert_with(|| (Observed::default(), words));
@@ -129,29 +129,31 @@ fn finding(
         given.evidence.extend(more.evidence);
     }
     let together = if down == all && all > 1 {
-        " No node of the cluster is ready: what they share is at fault, their way to the API server (network, DNS, firewall, certificate) first of all."
+        " No node in the bundle is Ready: check what they share, first their path to the API server (network, DNS, firewall, certificate)."
     } else if most {
-        " More than half of the nodes are not ready: look for what they share."
+        " More than half of the nodes are NotReady: look for what they share."
     } else {
         ""
     };
     let repair = ["NodeRebootStart", "NodeReimageStart", "NodeRedeployStart"].iter().any(|reason| {
         cluster.facts.events.of_reason(reason).any(|(key, _)| given.nodes.contains(&*key.name))
     });
-    let repaired = if repair { " AKS tries to repair: events tell of a reboot or reimage." } else { "" };
+    let repaired = if repair {
+        " AKS node auto-repair has acted: there are events of a reboot, reimage or redeploy."
+    } else {
+        ""
+    };
     let since = given.span.map_or_else(String::new, |(first, _)| format!(" since {}", time::show(first)));
     let fix = match kind {
         "silent" => {
-            "See in Azure whether the machine runs. If several went silent at once, find what they share: route, security group, firewall, DNS, certificates. Single ones: restart, then reimage the machine."
+            "Check that the VM and its kubelet run. If several nodes went silent at once, find what they share: route, NSG, firewall, DNS, certificates. For a single node, restart the kubelet; AKS node auto-repair restarts the VM after some minutes."
         }
-        "network" => {
-            "Look at the pods of the network plugin on that node, and at /etc/cni/net.d; reimage the node if they don't come up."
-        }
+        "network" => "Check the CNI plugin's pods on that node, and its configuration in /etc/cni/net.d.",
         "runtime" => {
-            "The node has more containers or disk work than it can follow: see the disk's limits, and restart containerd or the node."
+            "Check the OS disk's IOPS limit, the number of pods and the load of the node. Restarting containerd on the node helps for a while; containers keep running."
         }
-        "pressure" => "See what the node is short of; set requests and limits, or give it more.",
-        _ => "Describe the node and read its kubelet's journal.",
+        "pressure" => "Find what uses up the resource; set requests and limits, or use larger nodes.",
+        _ => "Describe the node and read its kubelet's journal (journalctl -u kubelet).",
     };
     let first = given.nodes.iter().next().cloned().unwrap_or_default();
     let says = Wording {
@@ -159,18 +161,34 @@ fn finding(
         confidence: Confidence::Confirmed,
         unit: "node",
         cause: if starting {
-            format!("{} ({names}) is younger than ten minutes and not ready yet: {why}. That is normal while a node starts.", observed::capital(&counted(count, "node")))
+            format!(
+                "{} ({names}) {} created less than ten minutes before the capture: {why}. That is normal while a node starts.",
+                counted(count, "node"),
+                if count == 1 { "was" } else { "were" }
+            )
         } else {
-            format!("{count} of {all} nodes not ready{since} ({names}): {why}.{together}{repaired}")
+            format!(
+                "{names}: {why}.{}{together}{repaired}",
+                if since.is_empty() { String::new() } else { format!(" NotReady{since}.") }
+            )
         },
         fix: fix.to_owned(),
-        commands: vec![
+        commands: if cluster.is_elsewhere() {
+            vec![format!("kubectl describe node {}", shell(&first))]
+        } else {
+            vec![
             format!("kubectl describe node {}", shell(&first)),
             "az vmss list-instances -g NODE_RESOURCE_GROUP -n VMSS --query \"[].{id:instanceId,name:osProfile.computerName,state:provisioningState}\" -o table".to_owned(),
-        ],
-        verify: vec!["kubectl get nodes   # Ready".to_owned()],
+        ]
+        },
+        verify: vec!["kubectl get nodes   # STATUS Ready".to_owned()],
     };
     let short = why.split([':', '(']).next().unwrap_or(why).trim();
-    let title = format!("{count} of {all} nodes not ready ({names}): {short}");
+    let state = if starting { "starting, NotReady" } else { "NotReady" };
+    let title = if all == 1 {
+        format!("Node {names} {state}: {short}")
+    } else {
+        format!("{count} of {all} nodes {state} ({names}): {short}")
+    };
     given.finding(&DETECTOR, if starting { "starting" } else { kind }, title, says)
 }

@@ -1,4 +1,4 @@
-//! A disruption budget lets no pod go, so nodes can't be drained.
+//! A `PodDisruptionBudget` allows no eviction, so nodes cannot be drained.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use crate::facts::{IntOrString, Key, PodDisruptionBudget, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "pdb-blocks-drain",
     chapter: Chapter::Nodes,
-    title: "A disruption budget lets no pod go",
+    title: "PodDisruptionBudget blocks drain: 0 disruptions allowed",
     guide: &["4"],
     needs: &[BUDGETS],
     explains: &[],
     doc: Doc {
-        meaning: "Before a node is upgraded or removed its pods are evicted, as far as disruption budgets allow. A budget that never allows one (minAvailable as many as there are replicas, maxUnavailable 0), or that does not now because pods are not ready, answers 429 to every eviction, and the upgrade fails after a while.",
-        decision: "Refused evictions in texts of kubectl, Azure or events: confirmed together with a budget that allows none, likely without the budgets. A budget that can never allow an eviction is told as low and likely without a failure; one that allows none for the moment, because its pods are not ready, is not accused by itself.",
-        action: "Run one replica more, or relax the budget.",
-        reference: "AKS: UnsatisfiablePDB; cluster upgrade fails with Too Many Requests. Kubernetes: specifying a disruption budget.",
+        meaning: "A node is drained before it is upgraded or removed, and evictions respect PodDisruptionBudgets. A budget that never allows one (minAvailable equal to the replicas, maxUnavailable 0), or none now because pods are not ready, answers every eviction with 429 Too Many Requests, and the upgrade fails (UnsatisfiablePDB, PodDrainFailure).",
+        decision: "Refused evictions in the output of kubectl or Azure, in logs or events: confirmed together with a budget that has 0 allowed disruptions, likely without one, possible and low when they ended. A budget that can never allow an eviction is low and likely without a failure; one that allows none only because pods are not ready is not reported by itself.",
+        action: "Run one more replica, or relax the budget during the upgrade.",
+        reference: "AKS: UnsatisfiablePDB error; Upgrade fails because of PodDrainFailure. Kubernetes: Specifying a Disruption Budget for your Application.",
     },
     detect,
 };
 
 const BUDGETS: Need = Need {
-    what: "the disruption budgets",
-    why: "they say how many pods may be missing",
+    what: "the PodDisruptionBudgets",
+    why: "they limit how many pods may be evicted",
     command: "kubectl get poddisruptionbudgets -A -o json > pdbs.json",
     met: |cluster| {
         cluster.facts.has_list("PodDisruptionBudget") || !cluster.facts.objects.disruption_budgets.is_empty()
@@ -43,14 +43,19 @@ fn never(budget: &PodDisruptionBudget) -> Option<String> {
         _ => String::new(),
     };
     if whole(&budget.spec.max_unavailable) == Some(0) || text(&budget.spec.max_unavailable) == "0%" {
-        return Some("maxUnavailable is 0".to_owned());
+        return Some("maxUnavailable: 0".to_owned());
     }
     if text(&budget.spec.min_available) == "100%" {
-        return Some("minAvailable is 100%".to_owned());
+        return Some("minAvailable: 100%".to_owned());
     }
     let expected = budget.status.expected_pods.filter(|pods| *pods > 0)?;
     let least = whole(&budget.spec.min_available)?;
-    (least >= expected).then(|| format!("minAvailable is {least}, and it counts {expected} pods"))
+    (least >= expected).then(|| {
+        format!(
+            "minAvailable: {least} of {}",
+            if expected == 1 { "1 pod".to_owned() } else { format!("{expected} pods") }
+        )
+    })
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -91,9 +96,12 @@ fn drain(
     let pods = observed::listed(given.details.iter().map(String::as_str), 3);
     let of = if pods.is_empty() { String::new() } else { format!(" of {pods}") };
     let by = if named.is_empty() {
-        " The budgets are not in the bundle, or allow evictions by now.".to_owned()
+        " No PodDisruptionBudget in the bundle has 0 allowed disruptions now.".to_owned()
     } else {
-        format!(" Budgets that allow none now: {}.", observed::listed(named.iter().map(String::as_str), 4))
+        format!(
+            " PodDisruptionBudgets with 0 allowed disruptions at capture: {}.",
+            observed::listed(named.iter().map(String::as_str), 4)
+        )
     };
     let first = none.first().map(|(key, _)| (*key).clone());
     let target = first.as_ref().map_or_else(
@@ -104,25 +112,26 @@ fn drain(
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else if none.is_empty() { Confidence::Likely } else { Confidence::Confirmed },
         unit: "refused eviction",
-        cause: format!("Evictions{of} were refused{}, because a disruption budget would be broken: the node can't be drained, and an upgrade or a scale-down waits or fails.{by}", given.when()),
-        fix: "Let the workload run one replica more than the budget asks for, or mend its pods that are not ready; else relax the budget for the time of the upgrade, and keep a copy.".to_owned(),
+        cause: format!("Evictions{of} were refused{} (429 Too Many Requests): they would violate a PodDisruptionBudget. The node cannot be drained, so an upgrade or scale-down waits or fails.{by}", given.when()),
+        fix: "Run one replica more than the budget requires, or repair its pods that are not ready. Otherwise relax the budget during the upgrade: while relaxed, one pod at a time may be evicted. Restore it from the saved copy afterwards.".to_owned(),
         commands: vec![
             "kubectl get poddisruptionbudgets -A".to_owned(),
-            format!("kubectl get pdb {target} -o yaml > pdb.yaml   # keep it"),
+            format!("kubectl get pdb {target} -o yaml > pdb.yaml   # keep it to restore the budget"),
             format!("kubectl patch pdb {target} --type merge -p '{{\"spec\":{{\"minAvailable\":null,\"maxUnavailable\":1}}}}'"),
         ],
         verify: vec!["kubectl get poddisruptionbudgets -A   # ALLOWED DISRUPTIONS is not 0".to_owned()],
     };
     let title = if passed {
-        "Evictions were refused by a disruption budget for a while".to_owned()
+        "PodDisruptionBudget refused evictions earlier".to_owned()
     } else {
         format!(
-            "A disruption budget lets no pod go{}",
+            "PodDisruptionBudget{} blocks drain: {}",
             if named.is_empty() {
                 String::new()
             } else {
-                format!(": {}", observed::listed(named.iter().map(String::as_str), 2))
-            }
+                format!(" {}", observed::listed(named.iter().map(String::as_str), 2))
+            },
+            if named.is_empty() { "evictions refused" } else { "0 disruptions allowed" }
         )
     };
     let mut finding = given.finding(&DETECTOR, "evictions", title, says)?;
@@ -139,10 +148,10 @@ fn risk(key: &Key, seen: &crate::facts::Seen<PodDisruptionBudget>, why: &str) ->
         confidence: Confidence::Likely,
         unit: "budget",
         cause: format!(
-            "The budget {} can never allow an eviction: {why}. The next upgrade of its nodes will wait for it and fail. No refused eviction is in the bundle.",
+            "PodDisruptionBudget {} allows no eviction even when all its pods are ready ({why}). A node upgrade or drain waits for it and can fail (UnsatisfiablePDB). No refused eviction is in the bundle.",
             key.label()
         ),
-        fix: "Run one replica more than the budget asks for, or let it allow one pod to be missing."
+        fix: "Run one replica more than the budget requires, or let it allow one unavailable pod: then one pod at a time may be evicted."
             .to_owned(),
         commands: vec![format!(
             "kubectl patch pdb {target} --type merge -p '{{\"spec\":{{\"minAvailable\":null,\"maxUnavailable\":1}}}}'"
@@ -152,7 +161,7 @@ fn risk(key: &Key, seen: &crate::facts::Seen<PodDisruptionBudget>, why: &str) ->
     let mut finding = observed.finding(
         &DETECTOR,
         &key.label(),
-        format!("Disruption budget {} can never let a pod go: {why}", key.label()),
+        format!("PodDisruptionBudget {}: 0 disruptions allowed ({why})", key.label()),
         says,
     )?;
     finding.subjects.push(subject("PodDisruptionBudget", key));

@@ -1,4 +1,4 @@
-//! No node takes a pod, grouped by why.
+//! Pods that the scheduler cannot place (`FailedScheduling`), grouped by why.
 
 use std::collections::BTreeMap;
 
@@ -13,62 +13,66 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-unschedulable",
     chapter: Chapter::Nodes,
-    title: "No node takes a pod",
+    title: "Pod Pending: FailedScheduling",
     guide: &["3.2"],
     needs: &[PODS],
     explains: &["service-pods-not-ready"],
     doc: Doc {
-        meaning: "The scheduler finds no node for a pod, and says for how many nodes which condition was not met: too little cpu or memory left, as many pods as a node may have, a taint, a selector that no node matches, a volume in another zone.",
-        decision: "Pending pods whose condition PodScheduled is false, or with events FailedScheduling, grouped by the conditions that the scheduler names. Confirmed. 'Too many pods' is the node's own limit (maxPods), and near to addresses running out.",
-        action: "As the condition says: requests, limits of nodes, taints, selectors, zones; or more nodes.",
-        reference: "AKS: troubleshoot pod scheduler errors. Kubernetes: assigning pods to nodes.",
+        meaning: "The scheduler finds no node for a pod (Unschedulable) and reports for how many nodes which reason applies: Insufficient cpu or memory, Too many pods, an untolerated taint, node affinity/selector, a volume in another zone, an unbound PersistentVolumeClaim.",
+        decision: "Pending pods whose condition PodScheduled is False, or with FailedScheduling events, grouped by the reasons that the scheduler names. Confirmed. `Too many pods` is the node's max pods limit.",
+        action: "Act on the reason: requests, max pods, taints, selectors, zones; or add nodes.",
+        reference: "AKS: Troubleshoot pod scheduler errors in AKS. Kubernetes: Assigning Pods to Nodes; Taints and Tolerations.",
     },
     detect,
 };
 
-/// Conditions: words of the scheduler, what they mean, what to do.
+/// The scheduler's reasons: its words, a title, what to do.
 const CONDITIONS: &[(&str, &str, &str)] = &[
     (
         "Insufficient cpu",
-        "too little cpu is left",
-        "Lower the pod's cpu request if it asks for more than it needs, or add nodes.",
+        "Insufficient cpu",
+        "Lower the pod's cpu request if it is higher than needed, or add nodes.",
     ),
     (
         "Insufficient memory",
-        "too little memory is left",
-        "Lower the pod's memory request if it asks for more than it needs, or add nodes.",
+        "Insufficient memory",
+        "Lower the pod's memory request if it is higher than needed, or add nodes.",
     ),
     (
         "Too many pods",
-        "nodes have as many pods as they may (maxPods)",
-        "Add nodes, or a pool with a higher maxPods, whose subnet has the addresses for it.",
+        "Too many pods (max pods per node reached)",
+        "Add nodes, or a node pool with a higher max pods, whose subnet has the IPs for it.",
     ),
     (
         "volume node affinity conflict",
-        "its volume is in a zone or on a node without room",
-        "Let the volume be made where the pod can run (volumeBindingMode: WaitForFirstConsumer), or add a node in that zone.",
+        "volume node affinity conflict (volume in another zone or on another node)",
+        "Create the volume where the pod can run (volumeBindingMode: WaitForFirstConsumer), or add a node in the volume's zone.",
     ),
     (
         "untolerated taint",
-        "nodes have a taint that it does not tolerate",
-        "Tolerate the taint, or take it away; taints not-ready and unreachable are those of nodes that are down.",
+        "untolerated taint",
+        "Add a toleration to the pod, or remove the taint if it is no longer needed; the taints not-ready and unreachable mark nodes that are NotReady.",
     ),
     (
         "didn't match Pod's node affinity/selector",
-        "no node has the labels that it asks for",
-        "Correct the selector, or label nodes; a pool that was scaled to zero has none.",
+        "nodeSelector/affinity matches no node",
+        "Correct the nodeSelector or affinity, or label nodes; a node pool scaled to zero has no node to match.",
     ),
     (
         "didn't match pod anti-affinity",
-        "it keeps away from pods that are on every node",
-        "Add nodes, or ask for it only as preferred.",
+        "pod anti-affinity excludes nodes",
+        "Add nodes, or make the anti-affinity preferred instead of required.",
     ),
     (
         "unbound immediate PersistentVolumeClaims",
-        "its volume claim is not bound",
-        "See why the claim is not bound: its storage class, its quota.",
+        "unbound PersistentVolumeClaim",
+        "Check why the claim is not bound: its storage class, its provisioner, its quota.",
     ),
-    ("unschedulable", "nodes are cordoned", "Uncordon nodes, or finish what cordoned them."),
+    (
+        "unschedulable",
+        "nodes cordoned (unschedulable)",
+        "Uncordon the nodes once what cordoned them is finished.",
+    ),
 ];
 
 /// The conditions that a message names, by their place in the table.
@@ -118,18 +122,21 @@ fn finding(conditions: &[usize], words: &str, observed: Observed) -> Option<Find
         confidence: Confidence::Confirmed,
         unit: "pod",
         cause: format!(
-            "No node takes {} ({}): {meaning}. The scheduler says: {}",
-            counted(observed.pods.len(), "pod"),
+            "The scheduler cannot place {} (FailedScheduling): {}",
             listed(pods.iter().map(String::as_str), 3),
             excerpt(words.as_bytes())
         ),
-        fix: if fix.is_empty() { "See what the scheduler says of each node.".to_owned() } else { fix },
+        fix: if fix.is_empty() {
+            "Read the scheduler's reason for each node in the pod's events.".to_owned()
+        } else {
+            fix
+        },
         commands: vec![
             format!("kubectl describe pod {} -n {}", shell(&first.name), shell(&first.namespace)),
             "kubectl describe nodes | grep -A 8 'Allocated resources'".to_owned(),
         ],
         verify: vec![
-            "kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned(),
+            "kubectl get pods -A --field-selector status.phase=Pending   # none of these pods".to_owned(),
         ],
     };
     let about = known.iter().map(|(words, ..)| *words).collect::<Vec<_>>().join(" ");
@@ -138,8 +145,8 @@ fn finding(conditions: &[usize], words: &str, observed: Observed) -> Option<Find
         &DETECTOR,
         &about,
         format!(
-            "No node takes {}: {}",
-            if pods.len() == 1 { format!("pod {}", first.label()) } else { counted(pods.len(), "pod") },
+            "{} Pending: FailedScheduling, {}",
+            if pods.len() == 1 { format!("Pod {}", first.label()) } else { counted(pods.len(), "pod") },
             crate::evidence::excerpt(meaning.as_bytes())
         ),
         says,

@@ -16,10 +16,10 @@ pub(super) const DETECTOR: Detector = Detector {
     needs: &[AZURE_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "Azure runs the command in a pod of namespace aks-command. That pod must find a node (Linux, with room) and start within 30 seconds, admission must let it in, and the caller needs the actions runCommand and commandResults on the cluster.",
-        decision: "Azure's codes KubernetesPerformanceError and KubernetesOperationError. Confirmed, since they mean nothing else.",
-        action: "Give the pod a node, leave namespace aks-command out of policies, grant the actions.",
-        reference: "AKS: resolve az aks command invoke failures.",
+        meaning: "AKS runs the command in a pod of namespace aks-command. The pod must be scheduled on a Linux node and start within 30 seconds, admission must allow it, and the caller needs the actions runCommand/action and commandResults/read on the cluster.",
+        decision: "The error codes KubernetesPerformanceError (the pod did not start in time) and KubernetesOperationError (a request to the API server failed). Confirmed that the command failed; the quoted error has the reason.",
+        action: "Let the pod be scheduled, exclude namespace aks-command from admission policies, grant the actions.",
+        reference: "AKS: Resolve az aks command invoke failures.",
     },
     detect,
 };
@@ -31,20 +31,20 @@ fn detect(cluster: &Cluster) -> Outcome {
     let findings = all.into_iter().filter_map(|(code, observed)| {
         let slow = code == "KubernetesPerformanceError";
         let (why, fix) = if slow {
-            ("its pod did not start within 30 seconds: no node took it, or its image came too late", "See why the pod in namespace aks-command does not start: nodes that are not ready or full, taints on all Linux nodes, the registry mcr.microsoft.com.")
+            ("its pod did not start within 30 seconds: usually not scheduled, or its image is pulled slowly", "Check why the pod in namespace aks-command does not start: nodes NotReady or full, taints on all Linux nodes, pulls from mcr.microsoft.com.")
         } else {
-            ("the API server refused what Azure asked it for, such as the pod in namespace aks-command: an admission policy or a webhook said no, or did not answer", "Read what the message says of admission; leave namespace aks-command out of Gatekeeper's and Azure Policy's constraints.")
+            ("a request to the API server failed, such as creating the pod in namespace aks-command; the quoted error has the reason", "Read the quoted error. If it names an admission policy or webhook, exclude namespace aks-command from it (Gatekeeper, Azure Policy).")
         };
         let says = Wording {
             severity: Severity::Medium,
             confidence: Confidence::Confirmed,
             unit: "error",
-            cause: format!("az aks command invoke ended with {code}{}: {why}.", observed.when()),
+            cause: format!("az aks command invoke failed with {code}{}: {why}.", observed.when()),
             fix: fix.to_owned(),
             commands: vec!["kubectl get pods,events -n aks-command".to_owned()],
-            verify: vec![format!("az aks command invoke {} --command \"kubectl get nodes\"", aks_named(cluster))],
+            verify: vec![format!("az aks command invoke {} --command \"kubectl get nodes\"   # prints the nodes", aks_named(cluster))],
         };
-        observed.finding(&DETECTOR, &code, format!("az aks command invoke fails ({code})"), says)
+        observed.finding(&DETECTOR, &code, format!("az aks command invoke failed: {code}"), says)
     });
     findings.collect::<Vec<_>>().into()
 }
