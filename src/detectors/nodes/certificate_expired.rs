@@ -77,7 +77,7 @@ fn of_kubelets(cluster: &Cluster, given: Observed) -> Option<Finding> {
         severity: if over { Severity::Low } else { Severity::Critical },
         confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
         unit: "line",
-        cause: format!("The kubelet of {whose} logged that its client certificate has expired{}. With an expired certificate it cannot authenticate to the API server.", given.when()),
+        cause: format!("The kubelet of {whose} logged{} that its client certificate has expired. With an expired certificate it cannot authenticate to the API server.", given.when()),
         fix: "Rotate the cluster's certificates. This recreates all nodes and takes up to 30 minutes of downtime; existing kubeconfigs become invalid. A node image upgrade alone does not renew them.".to_owned(),
         commands: rotation(cluster),
         verify: vec!["kubectl get nodes   # Ready".to_owned()],

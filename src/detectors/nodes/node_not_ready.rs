@@ -43,7 +43,7 @@ fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
     let (kind, text) = match () {
         () if &*ready.status == "Unknown" || has("stopped posting node status") => (
             "silent",
-            "kubelet stopped posting node status: the VM or the kubelet is down, it cannot reach the API server, or its certificate expired",
+            "Kubelet stopped posting node status: usually the VM or the kubelet is down, it cannot reach the API server, or its certificate expired",
         ),
         () if has("NetworkPluginNotReady") || has("cni plugin not initialized") => {
             ("network", "CNI plugin not initialized: NetworkPluginNotReady")
@@ -56,7 +56,18 @@ fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
         () => ("other", "reason in the node's condition Ready"),
     };
     let words = pressure.filter(|_| kind == "pressure").map_or(message, |item| &*item.message);
-    (kind, if words.is_empty() { text.to_owned() } else { format!("{text} ({words})") })
+    // The kubelet's words often begin with the same term.
+    let (head, rest) = text.split_once(": ").unwrap_or((text, ""));
+    let repeated =
+        words.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head)) && !rest.is_empty();
+    let whole = if words.is_empty() {
+        text.to_owned()
+    } else if repeated {
+        format!("{} ({rest})", words.trim_end_matches('.'))
+    } else {
+        format!("{text} ({words})")
+    };
+    (kind, whole)
 }
 
 /// How young a node may be that still starts, in microseconds.

@@ -9,7 +9,7 @@ use crate::facts::Key;
 /// Services with their selectors.
 pub(super) const SERVICES: Need = Need {
     what: "the services",
-    why: "they say which pods and ports they lead to",
+    why: "their selectors and ports are compared with the pods",
     command: "kubectl get services,endpoints,endpointslices -A -o json > services.json",
     met: |cluster| !cluster.facts.objects.services.is_empty(),
 };
@@ -17,7 +17,7 @@ pub(super) const SERVICES: Need = Need {
 /// Pods with their labels.
 pub(super) const PODS: Need = Need {
     what: "the pods with their labels",
-    why: "a selector is compared with them",
+    why: "selectors are compared with their labels",
     command: "kubectl get pods -A -o json > pods.json",
     met: |cluster| cluster.groups.all.iter().any(|group| group.labels.is_some()),
 };
@@ -27,7 +27,7 @@ pub(super) fn subject(kind: &str, key: &Key) -> SubjectRef {
     SubjectRef { kind: kind.to_owned(), namespace: key.namespace.to_string(), name: key.name.to_string() }
 }
 
-/// Where an object stands, with words of one's own on what it says.
+/// Where an object stands, with words on what it says.
 pub(super) fn at(mut places: Vec<Evidence>, words: &str) -> Option<Evidence> {
     let first = (!places.is_empty()).then(|| places.swap_remove(0))?;
     Some(Evidence { excerpt: excerpt(words.as_bytes()), ..first })
@@ -67,7 +67,7 @@ pub(super) fn named(key: &Key) -> String {
     format!("{} -n {}", shell(&key.name), shell(&key.namespace))
 }
 
-/// The commands that show where a service leads.
+/// The commands that show a service and its endpoints.
 pub(super) fn look(key: &Key) -> Vec<String> {
     vec![
         format!("kubectl describe service {}", named(key)),
@@ -82,7 +82,7 @@ pub(super) fn look(key: &Key) -> Vec<String> {
 /// The check that a service has endpoints again.
 pub(super) fn verify(key: &Key) -> Vec<String> {
     vec![format!(
-        "kubectl get endpointslices -n {} -l kubernetes.io/service-name={} -o wide   # names the pods' addresses",
+        "kubectl get endpointslices -n {} -l kubernetes.io/service-name={} -o wide   # ENDPOINTS lists the pod IPs",
         shell(&key.namespace),
         shell(&key.name)
     )]

@@ -1,4 +1,4 @@
-//! Nothing listens on a port of a container that runs.
+//! The kubelet's probe of a running container gets connection refused.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,22 +18,22 @@ use crate::facts::{EventKey, EventTally, Failure, Key, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-not-listening",
     chapter: Chapter::Service,
-    title: "A container does not listen on the port that is asked",
+    title: "Probe failed: connection refused (Unhealthy)",
     guide: &["3.4"],
     needs: &[EVENTS, PODS],
     explains: &["service-pods-not-ready", "service-target-port-undeclared"],
     doc: Doc {
-        meaning: "The kubelet's probe of a container is refused: the container's network is there, and nothing listens on the port. The application listens on another port, only on 127.0.0.1, has not started, or has died.",
-        decision: "Events 'Unhealthy' whose message says that the connection to the pod's port was refused, for pods that are still not ready. Probes that failed while a pod started, and succeeded since, are not told. A crash loop is told as such, since nothing can listen then.",
-        action: "Let the application listen on 0.0.0.0 and on the port that the probe and the service use.",
-        reference: "Kubernetes: configure probes. AKS: troubleshoot network problems, service not accessible.",
+        meaning: "The kubelet's readiness, liveness or startup probe gets `connect: connection refused`. Usually the application listens on another port, only on 127.0.0.1, or has not started listening.",
+        decision: "Unhealthy events with `connection refused` for pods that are still not ready and whose containers all run. Confirmed, high. Pods that became ready since are left out, and so are containers that wait or have exited (CrashLoopBackOff is its own cause).",
+        action: "Let the application listen on 0.0.0.0 and on the port that the probe and the Service use.",
+        reference: "Kubernetes: Configure Liveness, Readiness and Startup Probes.",
     },
     detect,
 };
 
 const EVENTS: Need = Need {
     what: "events",
-    why: "the kubelet tells there which probes failed, and how",
+    why: "the kubelet reports failed probes there (Unhealthy)",
     command: "kubectl get events -A -o json > events.json",
     met: |cluster| cluster.facts.events.read > 0,
 };
@@ -146,7 +146,7 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes
     } else {
         format!("{} pods of {owner}", refused.pods.len())
     };
-    let title = format!("{pods}: nothing listens on port {port}, the probe is refused");
+    let title = format!("{pods}: probe failed, connection refused on port {port}");
     let mut finding = Finding::new(DETECTOR.id, &format!("{owner} {port}"), title, refused.evidence)?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
@@ -164,18 +164,18 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes
     let others = if declared.is_empty() || declared.contains(&port.to_string()) {
         String::new()
     } else {
-        format!(" The containers declare {}: the probe may ask the wrong port.", declared.join(", "))
+        format!(" The containers declare {}: the probe's port may be wrong.", declared.join(", "))
     };
     finding.cause = format!(
-        "The containers run, and the kubelet's connections to port {port} are refused: the application listens on another port, on 127.0.0.1 only, or not yet.{others}"
+        "The containers run, and the kubelet's probe of port {port} gets connection refused: usually the application listens on another port, on 127.0.0.1 only, or not yet.{others}"
     );
     let name = common::named(&first);
     finding.fix = Fix {
-        text: "Look on which address and port the application listens; it must be 0.0.0.0 (or ::) and the port of the probe.".to_owned(),
-        commands: vec![format!("kubectl exec {name} -- sh -c 'ss -ltnp || netstat -ltn'"), format!("kubectl logs {name}")],
+        text: "Check on which address and port the application listens; it must be 0.0.0.0 (or ::) and the probe's port.".to_owned(),
+        commands: vec![format!("kubectl exec {name} -- sh -c 'ss -ltnp || netstat -ltn'   # the listening ports"), format!("kubectl logs {name}")],
         manifests: Vec::new(),
     };
-    finding.verify = vec![format!("kubectl get pod {name}   # READY counts all containers")];
+    finding.verify = vec![format!("kubectl get pod {name}   # READY shows all containers, e.g. 1/1")];
     Some(finding)
 }
 

@@ -1,4 +1,4 @@
-//! An ingress leads to a service that is not there, or that leads to no pod.
+//! The backend of an ingress is a service that does not exist, or that has no endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,22 +11,22 @@ use crate::facts::{Ingress, IngressBackend, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "ingress-without-backend",
     chapter: Chapter::Service,
-    title: "An ingress leads to no pod (502, 503)",
+    title: "Ingress backend has no endpoints (502/503)",
     guide: &["3"],
     needs: &[INGRESSES, SERVICES],
     explains: &[],
     doc: Doc {
-        meaning: "An ingress hands requests to services by host and path. Where the service does not exist, or has no ready pod, the ingress controller answers 502 or 503: mostly a symptom of what is wrong with the service.",
-        decision: "Each backend of an ingress is looked for among the services of its namespace, and followed to its pods. Confirmed when the service's endpoints in the bundle are empty, or the bundle lists services of that namespace and it is not among them; likely when the endpoints are inferred.",
-        action: "See what is wrong with the service; correct the name in the ingress.",
-        reference: "Kubernetes: ingress. AKS: troubleshoot connection issues to an app that's hosted in an AKS cluster.",
+        meaning: "An ingress routes requests to Services by host and path. When the Service does not exist or has no ready endpoints, the ingress controller answers 502 or 503: mostly a symptom of what is wrong with the Service.",
+        decision: "Each backend of an ingress is looked up among the Services of its namespace, and their endpoints. Confirmed when the bundle's endpoints are empty, or the bundle lists Services of that namespace and the backend is not among them; likely when the endpoints are inferred from pods.",
+        action: "Repair the Service, or correct its name in the ingress.",
+        reference: "Kubernetes: Ingress. AKS: Troubleshoot connection issues to an app hosted in an AKS cluster.",
     },
     detect,
 };
 
 const INGRESSES: Need = Need {
     what: "the ingresses",
-    why: "they lead requests from outside to services",
+    why: "they name the backend services",
     command: "kubectl get ingresses -A -o json > ingresses.json",
     met: |cluster| cluster.facts.has_list("Ingress") || !cluster.facts.objects.ingresses.is_empty(),
 };
@@ -100,24 +100,24 @@ fn finding(
     let mut given = Observed { count: ingresses.len() as u64, ..Observed::default() };
     given.show_first(common::at(
         seen.evidence("Ingress", first),
-        &format!("leads to service {}", service.name),
+        &format!("backend: service {}", service.name),
     ));
     given.evidence.extend(common::service_at(cluster, service, "no ready endpoint"));
     let names: Vec<String> = ingresses.iter().map(Key::label).collect();
-    let why = if missing { "does not exist in its namespace" } else { "has no ready pod" };
+    let why = if missing { "does not exist" } else { "has no ready endpoints" };
     let says = Wording {
         severity: Severity::High,
         confidence: if sure { Confidence::Confirmed } else { Confidence::Likely },
         unit: "ingress",
         cause: format!(
-            "Ingress {} hands requests to service {}, which {why}: clients get 502 or 503.",
+            "The backend of ingress {} is service {}, which {why}: the ingress controller usually answers 502 or 503.",
             crate::detectors::observed::listed(names.iter().map(String::as_str), 3),
             service.label()
         ),
         fix: if missing {
-            "Correct the service's name in the ingress, or make the service.".to_owned()
+            "Correct the service name in the ingress, or create the service.".to_owned()
         } else {
-            "See what is wrong with the service: its own finding says why it has no pod.".to_owned()
+            "Repair the service: its own finding, if there is one, has the reason.".to_owned()
         },
         commands: vec![
             format!("kubectl describe ingress {}", common::named(first)),
@@ -127,15 +127,16 @@ fn finding(
                 shell(&service.name)
             ),
         ],
-        verify: vec![format!(
-            "kubectl describe ingress {}   # Backends name addresses of pods",
-            common::named(first)
-        )],
+        verify: vec![format!("kubectl describe ingress {}   # Backends lists pod IPs", common::named(first))],
     };
     let mut finding = given.finding(
         &DETECTOR,
         &service.label(),
-        format!("Ingress {} leads to no pod: service {} {why}", first.label(), service.label()),
+        if missing {
+            format!("Ingress {} backend not found: service {} does not exist", first.label(), service.label())
+        } else {
+            format!("Ingress {} backend has no endpoints: service {}", first.label(), service.label())
+        },
         says,
     )?;
     finding.subjects.push(common::subject("Service", service));

@@ -1,4 +1,4 @@
-//! kube-proxy runs and can't write its rules, or the kernel has no room for connections.
+//! kube-proxy cannot sync its rules, or the kernel's connection tracking table is full.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,22 @@ use crate::facts::{Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "kube-proxy-failing",
     chapter: Chapter::Service,
-    title: "kube-proxy can't write its rules, or the connection table is full",
+    title: "kube-proxy cannot sync its rules, or conntrack table full",
     guide: &["3.6"],
     needs: &[LOGS],
     explains: &["service-rules-missing"],
     doc: Doc {
-        meaning: "kube-proxy's log says that iptables-restore or nft failed, so the node keeps old rules; or the kernel says that its table of connections is full, and drops packets of new ones.",
-        decision: "The texts 'Failed to execute iptables-restore', 'Error syncing proxy rules', 'nf_conntrack: table full, dropping packet'. Likely when seen several times; possible when seen once, since kube-proxy tries again.",
-        action: "See what iptables complains of; raise the limit of connections, or find who opens so many.",
-        reference: "AKS: configure kube-proxy; customise node configuration (netfilter).",
+        meaning: "kube-proxy's log shows that iptables-restore or nft failed, so the node keeps its previous Service rules; or the kernel logs `nf_conntrack: table full, dropping packet` and drops packets of new connections.",
+        decision: "`Failed to execute iptables-restore`, `Error syncing proxy rules`, `nf_conntrack: table full, dropping packet`, by node. Likely and high when seen more than twice; otherwise possible and low, since kube-proxy retries.",
+        action: "Act on the iptables error; raise nf_conntrack_max, or find what opens so many connections.",
+        reference: "AKS: Configure kube-proxy; Customize node configuration (netFilter). Kubernetes: Virtual IPs and Service Proxies.",
     },
     detect,
 };
 
 const LOGS: Need = Need {
     what: "logs of kube-proxy, or kernel logs of nodes",
-    why: "they say when rules can't be written",
+    why: "they hold failed syncs and conntrack errors",
     command: "kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=-1 > kube-proxy.log",
     met: |cluster| {
         let of_proxy = |name: &str| name.contains("kube-proxy");
@@ -67,17 +67,14 @@ fn detect(cluster: &Cluster) -> Outcome {
 
 fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Finding> {
     observed.evidence.truncate(EXAMPLES);
-    let whose = if node.is_empty() { "A node that is not named".to_owned() } else { format!("Node {node}") };
+    let whose = if node.is_empty() { String::new() } else { format!("Node {node}: ") };
     let full = signal == Signal::ConntrackFull;
-    let what = if full {
-        "the kernel's table of connections is full, packets are dropped"
-    } else {
-        "kube-proxy can't write its rules"
-    };
+    let what =
+        if full { "nf_conntrack: table full, dropping packet" } else { "kube-proxy fails to sync its rules" };
     let mut finding = Finding::new(
         DETECTOR.id,
         &format!("{} {node}", if full { "conntrack" } else { "rules" }),
-        format!("{whose}: {what}"),
+        format!("{whose}{what}"),
         observed.evidence,
     )?;
     (finding.severity, finding.confidence) = if observed.count > 2 {
@@ -93,19 +90,20 @@ fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Fi
             vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
     finding.cause = if full {
-        "Every connection takes a place in the kernel's table; it is full, so new connections fail until others end.".to_owned()
+        "The kernel's connection tracking table was full, so packets of new connections were dropped."
+            .to_owned()
     } else {
-        "kube-proxy could not bring its rules into the kernel: until it succeeds, services on this node lead to where they led before.".to_owned()
+        "kube-proxy could not apply its rules. Until a sync succeeds, Services on this node keep their previous endpoints.".to_owned()
     };
     finding.fix = if full {
         Fix {
-            text: "Find who opens so many connections; raise net.netfilter.nf_conntrack_max (AKS: linuxOsConfig of the node pool) if they are needed.".to_owned(),
-            commands: vec!["sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max   # on the node".to_owned()],
+            text: "Find what opens so many connections. If they are needed, raise net.netfilter.nf_conntrack_max (AKS: linuxOsConfig of a new node pool).".to_owned(),
+            commands: vec!["sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max   # on the node: count is well below max".to_owned()],
             manifests: Vec::new(),
         }
     } else {
         Fix {
-            text: "The line says what the tool complains of: a held lock is passing; a rule that is not understood, or a missing kernel module, needs a new node image or another proxy mode.".to_owned(),
+            text: "Read the quoted error: a held xtables lock passes; a rule that is not understood or a missing kernel module needs another node image or proxy mode.".to_owned(),
             commands: vec!["kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=100".to_owned()],
             manifests: Vec::new(),
         }

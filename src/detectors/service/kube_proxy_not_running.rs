@@ -1,4 +1,4 @@
-//! kube-proxy does not run on a node.
+//! kube-proxy is not running on a node.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,22 +14,22 @@ use crate::facts::{Form, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "kube-proxy-not-running",
     chapter: Chapter::Service,
-    title: "kube-proxy does not run on a node",
+    title: "kube-proxy not running on a node",
     guide: &["3.6"],
     needs: &[KUBE_PROXY, PODS],
     explains: &["service-rules-missing"],
     doc: Doc {
-        meaning: "kube-proxy writes on every node the rules by which service addresses lead to pods. Where it does not run, services keep the pods that they had when it ended, and new ones can't be reached from that node.",
-        decision: "A kube-proxy pod that is not ready, or a ready node without one while other nodes have theirs. A node that is not ready itself is told elsewhere. Clusters with the Cilium dataplane have no kube-proxy by design, and a bundle without any kube-proxy pod is not judged.",
-        action: "See why the pod does not run; reimage the node if it can't.",
-        reference: "AKS: configure kube-proxy. Kubernetes: debug services, is kube-proxy working.",
+        meaning: "kube-proxy writes the rules on every node that route Service IPs to pods. Where it is not running, the node keeps the last rules: new Services and endpoints cannot be reached from it.",
+        decision: "A kube-proxy pod that is not ready: confirmed. A Ready node with other kube-system pods and no kube-proxy pod while other nodes have one: likely. NotReady nodes, Windows nodes and virtual nodes are left out. Clusters with the Cilium dataplane have no kube-proxy by design, and a bundle without any kube-proxy pod is not judged.",
+        action: "Find out why the pod does not run (events, previous log); restart the DaemonSet.",
+        reference: "AKS: Configure kube-proxy. Kubernetes: Debug Services, Is kube-proxy working?",
     },
     detect,
 };
 
 const KUBE_PROXY: Need = Need {
     what: "the pods of kube-system, kube-proxy among them",
-    why: "they tell on which nodes kube-proxy runs",
+    why: "they show on which nodes kube-proxy runs",
     command: "kubectl get pods -n kube-system -o json > kube-system-pods.json",
     met: |cluster| proxies(cluster).next().is_some() || cluster.policies.engine.kind == EngineKind::Cilium,
 };
@@ -73,12 +73,13 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
         let waiting = statuses.iter().find_map(|status| status.state.waiting.as_ref());
         let state = waiting.map_or_else(|| pod.status.phase.to_string(), |item| item.reason.to_string());
+        let state = if state == "Running" { "Running but not ready".to_owned() } else { state };
         let evidence: Vec<_> = common::pod_at(cluster, key, &format!("{state}, on {}", pod.spec.node_name))
             .into_iter()
             .collect();
         findings.extend(finding(
             &pod.spec.node_name,
-            &format!("its pod {} is {state}", key.label()),
+            &format!("pod {} {state}", key.label()),
             evidence,
             Some(key),
             Confidence::Confirmed,
@@ -107,7 +108,7 @@ fn detect(cluster: &Cluster) -> Outcome {
                     .collect();
             findings.extend(finding(
                 &key.name,
-                "the bundle shows no kube-proxy pod on it, and one on other nodes",
+                "no kube-proxy pod in the bundle, other nodes have one",
                 evidence,
                 None,
                 Confidence::Likely,
@@ -125,8 +126,9 @@ fn finding(
     confidence: Confidence,
 ) -> Option<Finding> {
     evidence.truncate(EXAMPLES);
+    let state = if pod.is_some() { "not ready" } else { "not running" };
     let mut finding =
-        Finding::new(DETECTOR.id, node, format!("Node {node}: kube-proxy does not run, {why}"), evidence)?;
+        Finding::new(DETECTOR.id, node, format!("Node {node}: kube-proxy {state}, {why}"), evidence)?;
     finding.severity = Severity::High;
     finding.confidence = confidence;
     finding.unit = "node";
@@ -134,20 +136,21 @@ fn finding(
         vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     finding.subjects.extend(pod.map(|pod| common::subject("Pod", pod)));
     finding.cause = format!(
-        "On node {node} kube-proxy does not run: {why}. Services lead there to the pods of an earlier time, or nowhere."
+        "kube-proxy is {state} on node {node}: {why}. The node keeps its last Service rules, so new Services and endpoints cannot be reached from it."
     );
     let mut commands = vec![format!(
         "kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={}",
         shell(node)
     )];
     commands.extend(pod.map(|pod| format!("kubectl logs {} --previous", common::named(pod))));
+    commands.push("kubectl rollout restart daemonset kube-proxy -n kube-system".to_owned());
     finding.fix = Fix {
-        text: "The pod's events and its last output say why. If its configuration is sound, delete the pod so that it is made anew; otherwise upgrade the node image or reimage the node.".to_owned(),
+        text: "Read the pod's events and its previous log. Restarting the DaemonSet recreates kube-proxy on all nodes, one after the other; existing rules stay in place meanwhile.".to_owned(),
         commands,
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(
-        "kubectl get pods -n kube-system -l component=kube-proxy -o wide --field-selector spec.nodeName={}",
+        "kubectl get pods -n kube-system -l component=kube-proxy -o wide --field-selector spec.nodeName={}   # Running, READY 1/1",
         shell(node)
     )];
     Some(finding)

@@ -1,4 +1,4 @@
-//! A service of type `LoadBalancer` that got no address.
+//! A service of type `LoadBalancer` whose EXTERNAL-IP is pending.
 
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::facts::{EventKey, EventTally, Key, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "load-balancer-pending",
     chapter: Chapter::Service,
-    title: "A load balancer was asked for and not given",
+    title: "LoadBalancer EXTERNAL-IP <pending>",
     guide: &["3"],
     needs: &[SERVICES],
     explains: &[],
     doc: Doc {
-        meaning: "The cloud has given no address to a service of type LoadBalancer (EXTERNAL-IP <pending>): the cluster's identity may lack a right on the subnet or the public address, a quota may be used up, or an annotation may be wrong.",
-        decision: "The service has no address of a balancer. Confirmed with an event 'SyncLoadBalancerFailed' about it, whose message tells why; likely without one on a cluster on Azure; possible elsewhere, where nobody may provide balancers. Services younger than ten minutes are left alone.",
-        action: "As the event says: grant the right, raise the quota, correct the annotation.",
-        reference: "AKS: use a public Standard Load Balancer; troubleshoot SyncLoadBalancerFailed.",
+        meaning: "The cloud has assigned no external IP to a Service of type LoadBalancer: often the cluster identity lacks a permission on the subnet or public IP (LinkedAuthorizationFailed), the public IP quota is used up, the subnet is full, or an annotation is wrong.",
+        decision: "The Service has no load balancer IP and is older than ten minutes. Confirmed with a SyncLoadBalancerFailed event, whose message has the reason; likely without one on Azure; possible elsewhere, where no load balancer provider may be installed.",
+        action: "Act on the event's message: assign the role, raise the quota, correct the annotation.",
+        reference: "AKS: Use a public standard load balancer in AKS. Kubernetes: Service, type LoadBalancer. kubernetes-sigs/cloud-provider-azure: Azure LoadBalancer.",
     },
     detect,
 };
@@ -26,21 +26,24 @@ pub(super) const DETECTOR: Detector = Detector {
 const REASONS: &[(&str, &str)] = &[
     (
         "LinkedAuthorizationFailed",
-        "The cluster's identity lacks a right on a resource outside its own resource group: grant it Network Contributor on the subnet or on the resource group of the public address.",
+        "The cluster identity lacks a permission on a resource outside the node resource group: assign it Network Contributor on the subnet or on the public IP's resource group.",
     ),
     (
         "AuthorizationFailed",
-        "The cluster's identity lacks a right on the subnet or the public address: grant it Network Contributor there.",
+        "The cluster identity lacks a permission on the subnet or the public IP: assign it Network Contributor there.",
     ),
     (
         "PublicIPCountLimitReached",
-        "The subscription has no public address left in the region: delete unused ones or raise the quota.",
+        "The subscription's public IP quota in the region is used up: raise the quota, or release public IPs that are not in use.",
     ),
     (
         "PublicIPAddressCannotBeUsed",
-        "The public address that is asked for is in use, or of another region or SKU.",
+        "The requested public IP is in use, or in another region or of another SKU.",
     ),
-    ("SubnetIsFull", "The subnet has no address left for an internal load balancer."),
+    (
+        "SubnetIsFull",
+        "The subnet has no free IP for an internal load balancer: use another subnet (annotation azure-load-balancer-internal-subnet).",
+    ),
 ];
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -66,10 +69,15 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
             .nodes
             .iter()
             .any(|(_, seen)| seen.object.spec.provider_id.starts_with("azure://"));
-    let mut evidence = vec![common::service_at(cluster, key, "type LoadBalancer, without an address")?];
+    let mut evidence = vec![common::service_at(cluster, key, "type LoadBalancer, no external IP")?];
     let words = failed.and_then(|(_, tally)| tally.examples.as_slice().last());
     evidence.extend(words.cloned());
-    let title = format!("Service {} waits for a load balancer", key.label());
+    let known = words.and_then(|words| REASONS.iter().find(|(text, _)| words.excerpt.contains(text)));
+    let title = format!(
+        "Service {}: LoadBalancer EXTERNAL-IP <pending>{}",
+        key.label(),
+        known.map_or_else(String::new, |(code, _)| format!(", {code}"))
+    );
     let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     (finding.severity, finding.confidence) = match (failed, on_azure) {
         (Some(_), _) => (Severity::High, Confidence::Confirmed),
@@ -83,21 +91,20 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
         finding.unit = "failure";
         finding.seen(tally.span.resolve(cluster.anchor));
     }
-    let age = since.map_or_else(String::new, |since| format!(" since {}", time::show(since)));
+    let age = since.map_or_else(String::new, |since| format!(", created at {},", time::show(since)));
     let why = words.map_or_else(
-        || "No event says why.".to_owned(),
-        |words| format!("The cloud says: {}", words.excerpt),
+        || "No SyncLoadBalancerFailed event is in the bundle.".to_owned(),
+        |words| format!("SyncLoadBalancerFailed: {}", words.excerpt),
     );
-    finding.cause = format!("The service has asked for a load balancer{age} and has none. {why}");
-    let known = words.and_then(|words| REASONS.iter().find(|(text, _)| words.excerpt.contains(text)));
-    let text = known.map_or("The events of the service name what the cloud refused; without events, check that a cloud controller runs and that annotations of the service name existing resources.", |(_, fix)| fix);
+    finding.cause = format!("The service{age} has no external IP. {why}");
+    let text = known.map_or("Read the events of the service for the cloud's error. Without events, check that a cloud controller runs, and that the service's annotations name existing resources.", |(_, fix)| fix);
     finding.fix = Fix {
         text: text.to_owned(),
         commands: vec![format!("kubectl describe service {}", common::named(key))],
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(
-        "kubectl get service {} -n {}   # EXTERNAL-IP is an address",
+        "kubectl get service {} -n {}   # EXTERNAL-IP shows an IP",
         shell(&key.name),
         shell(&key.namespace)
     )];

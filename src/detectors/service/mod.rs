@@ -1,4 +1,4 @@
-//! A service can't be reached: selectors, pods, ports, kube-proxy, policies, routes.
+//! A service cannot be reached: selectors, pods, ports, kube-proxy, network policies, routes.
 
 mod common;
 mod container_not_listening;

@@ -1,4 +1,4 @@
-//! The security group of the nodes' subnet does not let requests to a load balancer in.
+//! The NSG of the nodes' subnet denies traffic to a load balancer.
 
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
@@ -11,15 +11,15 @@ use crate::facts::{Failure, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "nsg-blocks-load-balancer",
     chapter: Chapter::Service,
-    title: "A security group keeps requests from a load balancer",
+    title: "NSG denies load balancer traffic",
     guide: &["3"],
     needs: &[SECURITY_GROUPS, SERVICES],
     explains: &[],
     doc: Doc {
-        meaning: "For a service of type LoadBalancer AKS opens the port in the security group that it keeps at the nodes' interfaces. A group of one's own at the subnet is never changed by AKS: without a rule there, requests from outside time out, while those from within the network work.",
-        decision: "The rules of groups at the nodes' subnet are evaluated for the service's ports from the Internet. Told when none lets it pass. Confirmed when a connection to the service's address timed out in the bundle; likely otherwise. Services with source ranges and internal load balancers are not judged.",
-        action: "Allow the port in the subnet's group.",
-        reference: "AKS: a custom network security group blocks traffic.",
+        meaning: "For a Service of type LoadBalancer, AKS opens the port in the NSG that it manages in the node resource group. A custom NSG on the nodes' subnet is not changed by AKS: without an allow rule there, connections from the Internet time out, while those from within the virtual network work.",
+        decision: "The rules of NSGs on the nodes' subnet are evaluated for the Service's public IP and ports, with the Internet as source. Reported when none allows it. Confirmed when a connection to that IP timed out in the bundle; otherwise likely. Services with loadBalancerSourceRanges and internal load balancers are not judged.",
+        action: "Allow the port in the subnet's NSG.",
+        reference: "AKS: A custom network security group blocks traffic. Azure Load Balancer and NSG: Filter network traffic.",
     },
     detect,
 };
@@ -57,11 +57,11 @@ fn detect(cluster: &Cluster) -> Outcome {
             if let (Some((port, protocol, rule)), Some(place)) = (blocked.first(), &group.place) {
                 let why = match rule {
                     Some(rule) => format!("its rule {rule} denies it"),
-                    None => "no rule of it lets it in".to_owned(),
+                    None => "no rule allows it".to_owned(),
                 };
                 let evidence = at(
                     place,
-                    &format!("security group {}", group.name),
+                    &format!("NSG {}", group.name),
                     &format!("{protocol} {port} from the Internet: {why}"),
                 );
                 findings.extend(finding(cluster, key, ip, *port, protocol, &group.name, &why, evidence));
@@ -100,15 +100,15 @@ fn finding(
         severity: Severity::High,
         confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if confirmed { "failed attempt" } else { "service" },
-        cause: format!("Requests from outside to {} ({ip} port {port}) meet security group {group} at the nodes' subnet, and {why}. AKS changes only the group that it keeps at the interfaces.{failures}", key.label()),
-        fix: "Allow the port in the subnet's group; it must let in the Internet (or the clients' ranges) to the service's address.".to_owned(),
-        commands: vec![format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-{port} --priority 200 --direction Inbound --access Allow --protocol {} --source-address-prefixes Internet --destination-address-prefixes {ip} --destination-port-ranges {port}", crate::detectors::shell(group), if protocol == "udp" { "Udp" } else { "Tcp" })],
-        verify: vec![format!("curl -v --connect-timeout 5 http://{ip}:{port}/   # from outside")],
+        cause: format!("Traffic from the Internet to {} ({ip} port {port}) is filtered by NSG {group} on the nodes' subnet, and {why}. AKS manages only the NSG in the node resource group, not this one.{failures}", key.label()),
+        fix: "Allow the port in the subnet's NSG, at a free priority below the denying rule. The command opens the port to the Internet; use the clients' ranges as source to open less.".to_owned(),
+        commands: vec![format!("az network nsg rule create -g RESOURCE_GROUP --nsg-name {} -n allow-{port} --priority 200 --direction Inbound --access Allow --protocol {} --source-address-prefixes Internet --destination-address-prefixes {ip} --destination-port-ranges {port}", crate::detectors::shell(group), if protocol == "udp" { "Udp" } else { "Tcp" })],
+        verify: vec![format!("curl -v --connect-timeout 5 http://{ip}:{port}/   # from a client: connects")],
     };
     let mut finding = observed.finding(
         &DETECTOR,
         &key.label(),
-        format!("Security group {group} keeps requests from service {} ({ip} port {port})", key.label()),
+        format!("NSG {group} denies load balancer traffic to service {} ({ip} port {port})", key.label()),
         says,
     )?;
     finding.subjects.push(common::subject("Service", key));

@@ -1,4 +1,4 @@
-//! A security group drops DNS between nodes.
+//! An NSG denies DNS between nodes.
 
 use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
@@ -11,15 +11,15 @@ use crate::facts::{Failure, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "nsg-blocks-node-pools",
     chapter: Chapter::Service,
-    title: "A security group drops traffic between node pools",
+    title: "NSG denies traffic between nodes (DNS, port 53)",
     guide: &["3.5"],
     needs: &[SECURITY_GROUPS],
     explains: &["pods-cannot-reach-dns", "service-pods-not-ready"],
     doc: Doc {
-        meaning: "Pods of one node talk to pods of another: to CoreDNS on port 53 first of all. A security group of one's own that denies traffic within the network, so that nothing but what was thought of passes, takes DNS from the pools where no CoreDNS pod runs, and services from everybody whose pods are elsewhere.",
-        decision: "The rules of the nodes' groups are evaluated for UDP and TCP 53 within the network. Told when a rule denies the whole of it. Confirmed when pods get no answer from DNS in the bundle; likely otherwise. The kubelet's port is a cause of its own.",
+        meaning: "Pods reach CoreDNS on other nodes on port 53. A custom NSG rule that denies traffic within the virtual network cuts nodes without a CoreDNS pod off DNS, and usually also Services from pods on other nodes.",
+        decision: "The rules of the nodes' NSGs are evaluated for UDP and TCP 53 within the virtual network. Reported when a rule denies it. Confirmed and critical when DNS queries of pods get no answer in the bundle; otherwise likely. The kubelet's port 10250 is its own cause.",
         action: "Allow traffic within the nodes' subnets.",
-        reference: "AKS: traffic between node pools is blocked by a custom network security group.",
+        reference: "AKS: Traffic between node pools is blocked by a custom network security group.",
     },
     detect,
 };
@@ -47,7 +47,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         let mut given = failing.unwrap_or_else(|| Observed { count: 1, ..Observed::default() });
         given.show_first([at(
             place,
-            &format!("security group {}, rule {}", group.name, rule.name),
+            &format!("NSG {}, rule {}", group.name, rule.name),
             &format!(
                 "priority {}, {}, Deny, {protocol} 53",
                 rule.priority,
@@ -55,20 +55,20 @@ fn detect(cluster: &Cluster) -> Outcome {
             ),
         )]);
         let failures = if confirmed {
-            format!(" Look-ups of pods get no answer{}.", given.when())
+            format!(" DNS queries of pods got no answer{}.", given.when())
         } else {
-            " No failed look-up is in the bundle.".to_owned()
+            " No failed DNS query is in the bundle.".to_owned()
         };
         let says = Wording {
             severity: if confirmed { Severity::Critical } else { Severity::High },
             confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
-            unit: if confirmed { "failed look-up" } else { "rule" },
-            cause: format!("Rule {} (priority {}) of security group {} denies DNS ({}) within the network: pods whose node has no CoreDNS pod get no answer.{failures}", rule.name, rule.priority, group.name, protocol.to_uppercase()),
-            fix: "Allow all traffic within the nodes' subnets by a rule with a lower number: AKS needs it between its nodes.".to_owned(),
-            commands: vec![format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-nodes --priority 105 --direction {} --access Allow --protocol '*' --source-address-prefixes NODE_SUBNETS --destination-address-prefixes NODE_SUBNETS --destination-port-ranges '*'", crate::detectors::shell(&group.name), if rule.inbound { "Inbound" } else { "Outbound" })],
-            verify: vec!["kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default".to_owned()],
+            unit: if confirmed { "failed DNS query" } else { "rule" },
+            cause: format!("Rule {} (priority {}) of NSG {} denies DNS ({} 53) within the virtual network: pods on nodes without a CoreDNS pod cannot reach CoreDNS.{failures}", rule.name, rule.priority, group.name, protocol.to_uppercase()),
+            fix: "Allow traffic within the nodes' subnets (and the pod CIDR, if pods keep their IPs on the network) in a rule with a lower priority number: AKS needs it between its nodes.".to_owned(),
+            commands: vec![format!("az network nsg rule create -g RESOURCE_GROUP --nsg-name {} -n allow-nodes --priority 105 --direction {} --access Allow --protocol '*' --source-address-prefixes NODE_SUBNETS --destination-address-prefixes NODE_SUBNETS --destination-port-ranges '*'", crate::detectors::shell(&group.name), if rule.inbound { "Inbound" } else { "Outbound" })],
+            verify: vec!["kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup kubernetes.default   # prints the Service IP".to_owned()],
         };
-        let title = format!("Security group {}: rule {} drops DNS between nodes", group.name, rule.name);
+        let title = format!("NSG {}: rule {} denies DNS (port 53) between nodes", group.name, rule.name);
         findings.extend(given.finding(&DETECTOR, &format!("{} {}", group.name, rule.name), title, says).map(
             |mut finding| {
                 finding.subjects.push(observed::subject("Service", &Key::new("kube-system", "kube-dns")));

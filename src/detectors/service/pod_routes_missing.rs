@@ -1,4 +1,4 @@
-//! The route table of a kubenet cluster does not lead a node's pods to the node.
+//! The route table of a kubenet cluster has no route, or a wrong one, to a node's podCIDR.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,28 +16,28 @@ use crate::facts::{AzureKind, AzureResource, Place};
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-routes-missing",
     chapter: Chapter::Service,
-    title: "The route table does not lead to the pods of a node",
+    title: "Route to node podCIDR missing (kubenet route table)",
     guide: &["3.5"],
     needs: &[ROUTES, NODES],
     explains: &[],
     doc: Doc {
-        meaning: "With kubenet, Azure's route table has one route per node: its range of pod addresses, by way of the node's address. Where a route is missing or leads to another address, pods of other nodes can't reach the pods of that node; on the same node everything works.",
-        decision: "The node's podCIDR is compared with the routes of the table that holds routes of other nodes. Confirmed when the table has routes of other nodes and none, or a wrong next hop, for this one. Tables without any route of a node are not of kubenet, and not judged.",
-        action: "Let AKS write its routes anew.",
-        reference: "AKS: use kubenet networking; bring your own subnet and route table.",
+        meaning: "With kubenet, the route table has one route per node: the node's podCIDR with the node's IP as next hop. Where a route is missing or has another next hop, pods on other nodes cannot reach the pods of that node; on the same node everything works.",
+        decision: "Each node's podCIDR is compared with the routes of a table that holds routes to other nodes' podCIDRs. Confirmed when this node's route is missing or its next hop differs from the node's IP. Tables without any such route are not judged.",
+        action: "Let AKS reconcile its routes (az aks update).",
+        reference: "AKS: Use kubenet networking with your own IP address ranges; Bring your own subnet and route table with kubenet.",
     },
     detect,
 };
 
 const ROUTES: Need = Need {
     what: "the route tables (kubenet clusters only)",
-    why: "they lead pod addresses to nodes",
+    why: "they hold the routes to the nodes' podCIDRs",
     command: "az network route-table list -o json > route-tables.json",
     met: |cluster| cluster.facts.azure.of(AzureKind::RouteTable).next().is_some(),
 };
 
 const NODES: Need = Need {
-    what: "the nodes, with their pod ranges",
+    what: "the nodes, with their podCIDRs",
     why: "each needs a route",
     command: "kubectl get nodes -o json > nodes.json",
     met: |cluster| cluster.facts.objects.nodes.iter().any(|(_, seen)| !seen.object.spec.pod_cidr.is_empty()),
@@ -85,15 +85,18 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
         for node in &nodes {
             let why = match by_range.get(&node.range) {
-                None => format!("it has no route for {}", node.range),
+                None => format!("no route to podCIDR {}", node.range),
                 Some(route) => {
                     let hop = route.nexthopipaddress.as_deref().and_then(|hop| hop.parse::<IpAddr>().ok());
                     match (hop, node.address) {
                         (Some(hop), Some(current)) if hop != current => {
-                            format!("its route for {} leads to {hop}, and the node has {current}", node.range)
+                            format!(
+                                "route to podCIDR {} has next hop {hop}, node IP is {current}",
+                                node.range
+                            )
                         }
                         (None, Some(_)) if !route.nexthoptype.eq_ignore_ascii_case("VirtualAppliance") => {
-                            format!("its route for {} leads to {}", node.range, route.nexthoptype)
+                            format!("route to podCIDR {} has next hop type {}", node.range, route.nexthoptype)
                         }
                         _ => continue,
                     }
@@ -112,7 +115,7 @@ fn finding(place: &Place, table: &AzureResource, node: &Node<'_>, why: &str) -> 
         pointer: Some(format!("route table {}", table.name).into()),
         excerpt: excerpt(why.as_bytes()),
     };
-    let title = format!("Node {}: route table {} does not lead to its pods, {why}", node.name, table.name);
+    let title = format!("Node {}: {why} (route table {})", node.name, table.name);
     let mut finding = Finding::new(DETECTOR.id, node.name, title, vec![evidence])?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
@@ -122,16 +125,16 @@ fn finding(place: &Place, table: &AzureResource, node: &Node<'_>, why: &str) -> 
     finding.detail("pod_range", node.range.to_string());
     finding.detail("route_table", &table.name);
     finding.cause = format!(
-        "Pods of other nodes reach those of {} ({}) by route table {}; {why}.",
-        node.name, node.range, table.name
+        "With kubenet, pods on other nodes reach those on {} by a route to its podCIDR. Route table {}: {why}.",
+        node.name, table.name
     );
     finding.fix = Fix {
-        text: "Let AKS reconcile its routes; check that the table is associated with the node subnet, and that nobody else writes it. Never delete routes of AKS by hand.".to_owned(),
+        text: "Let AKS reconcile its routes with az aks update (it changes nothing else). Check that the table is associated with the node subnet, and that no other automation writes it.".to_owned(),
         commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER".to_owned(), format!("az network route-table route list -g NODE_RESOURCE_GROUP --route-table-name {} -o table", crate::detectors::shell(&table.name))],
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(
-        "az network route-table route list -g NODE_RESOURCE_GROUP --route-table-name {} --query \"[?addressPrefix=='{}']\"",
+        "az network route-table route list -g NODE_RESOURCE_GROUP --route-table-name {} --query \"[?addressPrefix=='{}']\"   # nextHopIpAddress is the node's IP",
         crate::detectors::shell(&table.name),
         node.range
     )];

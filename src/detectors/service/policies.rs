@@ -17,7 +17,7 @@ use super::common;
 /// Network policies.
 pub(super) const POLICIES: Need = Need {
     what: "the network policies, with the labels of namespaces",
-    why: "they are evaluated",
+    why: "their rules are evaluated",
     command: "kubectl get networkpolicies,namespaces -A -o json > policies.json",
     met: |cluster| cluster.facts.has_list("NetworkPolicy") || cluster.policies.iter().len() > 0,
 };
@@ -26,7 +26,7 @@ pub(super) const POLICIES: Need = Need {
 pub(super) fn sure(cluster: &Cluster) -> &'static str {
     match cluster.policies.engine.kind {
         EngineKind::Unknown => {
-            "The bundle does not tell which engine enforces policies: they were read to the letter."
+            "The bundle does not show which network policy engine runs; the policies were evaluated as the Kubernetes API defines them."
         }
         _ => "",
     }
@@ -91,6 +91,13 @@ pub(super) fn blocked<'a>(cluster: &'a Cluster, to: &[(End<'a>, Socket)]) -> Vec
 /// The ways to a service as ends and sockets.
 pub(super) fn ways(backends: Vec<Backend<'_>>) -> Vec<(End<'_>, Socket)> {
     backends.into_iter().map(|backend| (backend.end, backend.socket)).collect()
+}
+
+/// `NetworkPolicy shop/deny`, `NetworkPolicies a/b, c/d and 2 more`.
+pub(super) fn titled(keys: &[Key]) -> String {
+    let kind = if keys.len() == 1 { "NetworkPolicy" } else { "NetworkPolicies" };
+    let names: Vec<String> = keys.iter().map(Key::label).collect();
+    format!("{kind} {}", crate::detectors::observed::listed(names.iter().map(String::as_str), 2))
 }
 
 /// Names of policies.

@@ -1,10 +1,11 @@
-//! Network policies keep pods from the API server.
+//! Network policies block egress to the API server.
 
 use super::common::{self, PODS};
 use super::policies::{self, Blocked, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{End, Peer, Socket};
 use crate::cluster::reach::Resolver;
+use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::Key;
@@ -12,15 +13,15 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-blocks-api-server",
     chapter: Chapter::Service,
-    title: "Network policies keep pods from the API server",
+    title: "NetworkPolicy blocks egress to the API server",
     guide: &["3.7", "4.2"],
     needs: &[POLICIES, PODS],
     explains: &["pod-cannot-reach-api-server"],
     doc: Doc {
-        meaning: "A policy isolates the pods for egress, and no rule lets them reach the API server. Operators, controllers and everything that watches objects then fails with timeouts to the address of the kubernetes service.",
-        decision: "A connection to each address of the endpoints of default/kubernetes (policies see these, not the service's address) is evaluated. Told when none is allowed. Confirmed when failing connections of these pods to it are in the bundle; likely when they have a service account of their own; possible and low when a rule opens a wide range and takes the API server's address out of it. Otherwise nothing is told, since most applications never talk to the API server.",
-        action: "Allow egress to the API server's address and port: the policy below was evaluated against the bundle.",
-        reference: "Kubernetes: network policies. AKS: the annotation kubernetes.azure.com/set-kube-service-host-fqdn and egress rules.",
+        meaning: "A policy isolates the pods for egress, and no rule lets them reach the API server. Operators, controllers and everything else that watches objects then fail with i/o timeout to the kubernetes Service IP (dial tcp 10.0.0.1:443).",
+        decision: "A connection to each endpoint of default/kubernetes (policies apply to these, not to the Service IP) is evaluated; reported when none is allowed. Confirmed when failed connections of these pods to it are in the bundle; likely when they run as a service account other than default; possible and low when a rule allows a wide ipBlock and excludes the API server's address. Otherwise not reported, since most applications never call the API server.",
+        action: "Allow egress to the API server's address and port: the policy in the finding was evaluated against the bundle.",
+        reference: "Kubernetes: Network Policies. AKS: Outbound network and FQDN rules, annotation kubernetes.azure.com/set-kube-service-host-fqdn.",
     },
     detect,
 };
@@ -104,8 +105,9 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     evidence.extend(common::pod_at(cluster, first, "isolated"));
     let pods = blocked.pods();
     let title = format!(
-        "{pods} {} can't reach the API server: {policies} does not allow it",
-        if pods == 1 { "pod" } else { "pods" }
+        "{}: egress to the API server blocked by {}",
+        counted(pods, "pod"),
+        policies::titled(&blocked.policies)
     );
     let mut finding = Finding::new(DETECTOR.id, &policies, title, evidence)?;
     (finding.severity, finding.confidence) = match (failing.is_empty(), needs) {
@@ -119,12 +121,13 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
     finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
     let matter = if failing.is_empty() && !needs {
-        " A rule opens a wide range and takes the address of the API server out of it. Whether the pods need it the bundle does not say."
+        " A rule allows a wide ipBlock and excludes the API server's address (except). Whether the pods need the API server is unknown."
     } else {
         ""
     };
     finding.cause = format!(
-        "{policies} isolates these pods; a connection to the API server ({} port {}) was evaluated and is denied.{matter} {}",
+        "{}: no rule allows egress of these pods to the API server; a connection to {} port {} was evaluated and is denied.{matter} {}",
+        policies::titled(&blocked.policies),
         api.label(),
         socket.port,
         policies::sure(cluster)
@@ -134,10 +137,10 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     finding.fix = Fix {
         text: match &opening {
             Some(_) => format!(
-                "If they need the API server, add the policy below; it was evaluated, and lets {} reach it. The address may change when the cluster is stopped and started.",
+                "If they need the API server, apply the policy below; by evaluation it lets {} reach it, and nothing else. The address may change when the cluster is stopped and started.",
                 from.label()
             ),
-            None => "Add a rule that allows the API server's address and port.".to_owned(),
+            None => "Add an egress rule that allows the API server's address and port.".to_owned(),
         },
         commands: vec![
             "kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes".to_owned(),
@@ -145,7 +148,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
         manifests: opening.map(|opening| opening.manifests).unwrap_or_default(),
     };
     finding.verify = vec![format!(
-        "kubectl exec {} -- sh -c 'curl -sk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version'",
+        "kubectl exec {} -- sh -c 'curl -sk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/version'   # prints the version",
         common::named(first)
     )];
     Some(finding)

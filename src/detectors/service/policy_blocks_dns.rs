@@ -1,4 +1,4 @@
-//! Network policies keep pods from the DNS service.
+//! Network policies block DNS.
 
 use super::common;
 use super::common::PODS;
@@ -6,6 +6,7 @@ use super::policies::{self, Blocked, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{End, Protocol, Socket};
 use crate::cluster::reach::Resolver;
+use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Key, Labels, PodSpec};
@@ -13,15 +14,15 @@ use crate::facts::{Key, Labels, PodSpec};
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-blocks-dns",
     chapter: Chapter::Service,
-    title: "Network policies keep pods from resolving names",
+    title: "NetworkPolicy blocks DNS egress (port 53)",
     guide: &["3.7"],
     needs: &[POLICIES, PODS],
     explains: &["coredns-upstream-failing", "pods-cannot-reach-dns"],
     doc: Doc {
-        meaning: "A policy isolates the pods for egress, and no rule lets them reach the DNS pods on port 53. Every name they look up times out, so whatever they call by name seems to be down. A default-deny without a rule for DNS is the usual way to this.",
-        decision: "For each set of pods with the same labels, a connection to each DNS pod of the cluster (or, where the bundle has none, to a pod with the usual labels k8s-app=kube-dns in kube-system) on UDP and TCP 53 is evaluated. Told when none is allowed. Likely; confirmed when failing look-ups of these pods are in the bundle. Where no engine enforces policies, nothing is told.",
-        action: "Allow egress to the DNS pods on UDP and TCP 53: the policy below was evaluated against the bundle.",
-        reference: "Kubernetes: network policies. AKS: secure traffic between pods.",
+        meaning: "A policy isolates the pods, and no rule lets them reach the DNS pods on port 53. Every DNS query times out, so whatever they call by name seems to be down. Usually a default-deny egress policy without a rule for DNS.",
+        decision: "For each set of pods with the same labels, a connection on UDP 53 to each DNS pod of the cluster (or, where the bundle has none, to a pod with the labels k8s-app=kube-dns in kube-system) is evaluated; reported when none is allowed. Confirmed when failed DNS queries of these pods are in the bundle; otherwise likely. Not reported where no network policy engine runs.",
+        action: "Allow egress to the DNS pods on UDP and TCP 53: the policy in the finding was evaluated against the bundle.",
+        reference: "Kubernetes: Network Policies. AKS: Secure traffic between pods by using network policies.",
     },
     detect,
 };
@@ -60,7 +61,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     blocked.iter().filter_map(|item| finding(cluster, item, ends.first()?, port)).collect::<Vec<_>>().into()
 }
 
-/// Look-ups of these pods that failed.
+/// DNS queries of these pods that failed.
 fn failing(cluster: &Cluster, blocked: &Blocked<'_>) -> Vec<Evidence> {
     let speakers = cluster.facts.attempts.map.iter().filter(|(key, _)| key.failure.of_dns());
     let mut found = Vec::new();
@@ -93,8 +94,9 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     evidence.extend(common::pod_at(cluster, first, "isolated"));
     let pods = blocked.pods();
     let title = format!(
-        "{pods} {} can't resolve names: {policies} allows no DNS",
-        if pods == 1 { "pod" } else { "pods" }
+        "{}: DNS (port {port}) blocked by {}",
+        counted(pods, "pod"),
+        policies::titled(&blocked.policies)
     );
     let mut finding = Finding::new(DETECTOR.id, &policies, title, evidence)?;
     finding.severity = Severity::High;
@@ -106,8 +108,14 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
     finding.detail("pods", blocked.keys().take(50).map(Key::label).collect::<Vec<_>>());
     finding.cause = format!(
-        "{policies} isolates these pods, and no rule lets them reach the DNS pods on port {port}: a connection to {} was evaluated and is denied. Look-ups time out. {}",
+        "{}: no rule lets these pods reach the DNS pods on port {port}; a connection to {} was evaluated and is denied. {} {}",
+        policies::titled(&blocked.policies),
         dns.label(),
+        if failing.is_empty() {
+            "DNS queries time out where the policies are enforced."
+        } else {
+            "DNS queries of these pods fail in the bundle."
+        },
         policies::sure(cluster)
     );
     let from = blocked.groups.first().and_then(|group| policies::one_of(cluster, group))?;
@@ -116,7 +124,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     let more = blocked.groups.len().saturating_sub(1);
     let rest = if more > 0 {
         format!(
-            " It is for one of {} kinds of pods: an empty podSelector takes all of the namespace.",
+            " It is for one of {} sets of pods: an empty podSelector selects all pods of the namespace.",
             more + 1
         )
     } else {
@@ -125,13 +133,16 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     finding.fix = Fix {
         text: match &opening {
             Some(_) => {
-                format!("Add the policy below; it was evaluated, and lets {} reach DNS.{rest}", from.label())
+                format!("Apply the policy below; by evaluation it lets {} reach DNS.{rest}", from.label())
             }
-            None => "Add a rule that allows UDP and TCP 53 to the DNS pods.".to_owned(),
+            None => "Add an egress rule that allows UDP and TCP 53 to the DNS pods.".to_owned(),
         },
         commands: Vec::new(),
         manifests: opening.map(|opening| opening.manifests).unwrap_or_default(),
     };
-    finding.verify = vec![format!("kubectl exec {} -- nslookup kubernetes.default", common::named(first))];
+    finding.verify = vec![format!(
+        "kubectl exec {} -- nslookup kubernetes.default   # prints the Service IP",
+        common::named(first)
+    )];
     Some(finding)
 }

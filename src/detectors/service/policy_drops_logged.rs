@@ -1,4 +1,4 @@
-//! Calico or Cilium logged packets that a policy dropped.
+//! Calico or Cilium logged packets that a network policy dropped.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +14,22 @@ use crate::facts::{Key, Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-drops-logged",
     chapter: Chapter::Service,
-    title: "The network policy engine logged packets that it dropped",
+    title: "Packets dropped by network policy (Calico, Cilium)",
     guide: &["3.8"],
     needs: &[LOGS],
     explains: &[],
     doc: Doc {
-        meaning: "Calico writes 'calico-packet' lines to the kernel's log for packets that a Log rule meets, Cilium's monitor and Hubble write 'Policy denied DROPPED'. Each names source, destination and port of traffic that a policy dropped.",
-        decision: "The addresses are looked up among the pods, and the connection is evaluated by the network policies of the bundle. Confirmed when the evaluation denies it, too: then the policy is named. Likely otherwise: a Calico or Cilium policy that is not of networking.k8s.io, or one that has changed, dropped it.",
-        action: "If the traffic is meant to pass, add the policy below; otherwise stop the client.",
-        reference: "Calico: log and trace policy. AKS: secure traffic between pods.",
+        meaning: "Calico writes `calico-packet` lines to the kernel log for packets that match a Log rule; Cilium's monitor and Hubble print `Policy denied DROPPED`. Each line has source, destination and port of dropped traffic.",
+        decision: "The addresses are looked up among the pods, and the connection is evaluated against the NetworkPolicies in the bundle. Confirmed when the evaluation denies it too: then the policy is named. Otherwise likely: a Calico or Cilium policy, or one that has changed since, dropped it.",
+        action: "If the traffic should be allowed, apply the policy in the finding; otherwise stop the client.",
+        reference: "Calico: Policy rules, Log action. Cilium: Hubble observe, policy verdicts. AKS: Secure traffic between pods by using network policies.",
     },
     detect,
 };
 
 const LOGS: Need = Need {
     what: "kernel logs of nodes (Calico), or output of cilium monitor or hubble observe",
-    why: "the engine writes there what it drops",
+    why: "the engine logs dropped packets there",
     command: "kubectl debug node/NODE -it --image=mcr.microsoft.com/azure-cli -- chroot /host journalctl -k --since -1h | grep calico-packet > calico-packet.log",
     met: |cluster| cluster.facts.signals.map.iter().any(|(key, _)| key.signal == Signal::PolicyDropped),
 };
@@ -83,7 +83,7 @@ fn end<'a>(resolver: &Resolver<'a>, text: &str) -> Option<End<'a>> {
     }
 }
 
-/// What an end is part of, so that copies are told together.
+/// What an end is part of, so that replicas are reported together.
 fn owner(cluster: &Cluster, end: Option<&End<'_>>, text: &str) -> String {
     let Some(End::Pod(pod)) = end else { return text.to_owned() };
     let seen = cluster.facts.objects.pods.get(&pod.key.namespace, &pod.key.name);
@@ -120,8 +120,7 @@ fn finding(
     dropped.evidence.extend(
         by.iter().take(2).filter_map(|key| policies::policy_at(cluster, key, "no rule of it allows this")),
     );
-    let title =
-        format!("Dropped by policy: {source} to {target} on {protocol} {port}, {} times", dropped.count);
+    let title = format!("Packets dropped by network policy: {source} to {target}, {protocol} {port}");
     let mut finding =
         Finding::new(DETECTOR.id, &format!("{source} {target} {protocol} {port}"), title, dropped.evidence)?;
     finding.severity = Severity::High;
@@ -140,17 +139,17 @@ fn finding(
     finding.detail("port", port);
     finding.cause = if denied {
         format!(
-            "{} isolates, and no rule of it allows {source} to reach {target} on {protocol} {port}; the engine's log shows the packets that it dropped.",
-            policies::names(&by)
+            "{}: no rule allows {source} to reach {target} on {protocol} {port}, and the network policy engine logged the dropped packets.",
+            policies::titled(&by)
         )
     } else {
         let why = if ends.0.is_none() || ends.1.is_none() {
-            "not all of its ends are pods of the bundle"
+            "not both ends are pods in the bundle"
         } else {
-            "the network policies of the bundle do not deny it"
+            "the NetworkPolicies in the bundle do not deny it"
         };
         format!(
-            "The engine's log shows the dropped packets. Which policy it was can't be told: {why}. A Calico or Cilium policy of the cluster, or a policy that was changed since, may be it."
+            "The network policy engine logged the dropped packets. Which policy dropped them is unknown: {why}. It can be a Calico or Cilium policy, or one that has changed since."
         )
     };
     let opening = match (&ends.0, &ends.1, socket) {
@@ -159,10 +158,10 @@ fn finding(
     };
     finding.fix = Fix {
         text: if opening.is_some() {
-            "If this traffic is meant to pass, add the policy below; it was evaluated against the bundle."
+            "If this traffic should be allowed, apply the policy below; it was evaluated against the bundle."
                 .to_owned()
         } else {
-            "Find the policy that drops it: list those of all kinds that select the two ends.".to_owned()
+            "Find the policy: list NetworkPolicies and the Calico policies (Cilium: ciliumnetworkpolicies) that select the two ends.".to_owned()
         },
         commands: if opening.is_some() {
             Vec::new()

@@ -1,4 +1,4 @@
-//! Network policies are there, and nothing enforces them.
+//! There are network policies, and no engine enforces them.
 
 use super::common;
 use super::policies::{self, POLICIES};
@@ -10,22 +10,22 @@ use crate::facts::AzureKind;
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-engine-missing",
     chapter: Chapter::Service,
-    title: "There are network policies, and no engine enforces them",
+    title: "NetworkPolicy not enforced (network policy: none)",
     guide: &["3.7"],
     needs: &[POLICIES, ENGINE],
     explains: &[],
     doc: Doc {
-        meaning: "NetworkPolicy objects are accepted by every cluster, and do nothing without an engine. Whoever relies on them is not protected; and whoever looks for the cause of a timeout need not look at them.",
-        decision: "The cluster's networkPolicy is empty or 'none' and its dataplane is not Cilium (az aks show), and no daemon of an engine is among the pods: confirmed. Without az aks show, likely, when the pods of kube-system are there and none is of an engine.",
-        action: "Enable an engine, if the policies are meant to protect; it will enforce all of them at once.",
-        reference: "AKS: secure traffic between pods by using network policies.",
+        meaning: "Every cluster accepts NetworkPolicy objects; without a network policy engine they have no effect. Workloads that rely on them are not protected, and they are not the cause of a timeout.",
+        decision: "networkProfile.networkPolicy is empty or none and the dataplane is not Cilium (az aks show), and the pods show no engine's DaemonSet: confirmed. Likely without az aks show, when the kube-system pods are in the bundle and none belongs to an engine.",
+        action: "Enable an engine (Cilium, Azure, Calico) if the policies should protect; it reimages the nodes and enforces all policies at once.",
+        reference: "AKS: Secure traffic between pods by using network policies.",
     },
     detect,
 };
 
 const ENGINE: Need = Need {
     what: "the cluster as Azure describes it, or the pods of kube-system",
-    why: "one of them tells which engine enforces policies",
+    why: "either shows which engine enforces policies",
     command: "az aks show -g RESOURCE_GROUP -n CLUSTER -o json > aks.json",
     met: |cluster| cluster.policies.engine.kind != EngineKind::Unknown,
 };
@@ -43,8 +43,8 @@ fn detect(cluster: &Cluster) -> Outcome {
         .filter_map(|policy| policies::policy_at(cluster, &policy.key, "not enforced"))
         .collect();
     let title = format!(
-        "{count} network {} enforced by nothing",
-        if count == 1 { "policy is" } else { "policies are" }
+        "{count} {} not enforced: no network policy engine",
+        if count == 1 { "NetworkPolicy" } else { "NetworkPolicies" }
     );
     let finding = Finding::new(DETECTOR.id, "cluster", title, evidence).map(|mut finding| {
         finding.severity = Severity::Medium;
@@ -52,13 +52,13 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.count = count as u64;
         finding.unit = "policy";
         finding.subjects = cluster.policies.iter().take(50).map(|policy| common::subject("NetworkPolicy", &policy.key)).collect();
-        finding.cause = format!("No engine runs ({}): the policies do nothing, neither good nor bad.", cluster.policies.engine.from);
+        finding.cause = format!("The cluster has no network policy engine ({}): the policies neither protect nor block anything.", cluster.policies.engine.from);
         finding.fix = Fix {
-            text: "If they are meant to protect, enable an engine; try them with `kubetriage reach` first, since all are enforced at once.".to_owned(),
+            text: "If they should protect, enable an engine. This reimages all node pools at the same time, and all policies are enforced at once: evaluate them with `kubetriage reach` first.".to_owned(),
             commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER --network-policy azure   # or calico, cilium".to_owned()],
             manifests: Vec::new(),
         };
-        finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile.networkPolicy".to_owned()];
+        finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile.networkPolicy   # not none".to_owned()];
         finding
     });
     finding.into_iter().collect::<Vec<_>>().into()

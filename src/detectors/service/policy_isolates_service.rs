@@ -1,4 +1,4 @@
-//! Network policies let nobody reach a service.
+//! Network policies deny all ingress to a service.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-isolates-service",
     chapter: Chapter::Service,
-    title: "Network policies let nobody reach a service",
+    title: "NetworkPolicy denies all ingress to a Service",
     guide: &["3.7"],
     needs: &[POLICIES, SERVICES, PODS],
     explains: &["ingress-without-backend", "policy-drops-logged"],
     doc: Doc {
-        meaning: "All pods of a service are isolated for ingress, and the policies that isolate them let nobody in: there is no rule at all (default-deny without an allow), or every rule names pods or namespaces that do not exist. Clients time out.",
-        decision: "For each service with ready pods: the policies that select its pods for ingress, and for each of their rules whether it means anybody. Ranges of addresses and rules without a peer count as somebody. Likely: it is evaluated, and a service may be meant for nobody. Services of other namespaces' kubelets and of nodes are not affected by policies.",
-        action: "Allow the clients of the service: the policy for a client is proved by `kubetriage reach`.",
-        reference: "Kubernetes: network policies. AKS: secure traffic between pods.",
+        meaning: "All ready pods of a Service are isolated for ingress, and the policies allow no peer: they have no ingress rule (default deny without an allow), or every rule selects pods or namespaces that do not exist. Connections from pods time out.",
+        decision: "For each Service with ready pods: the policies that select its pods for ingress, and whether any peer of their rules matches. ipBlocks and rules without peers count as a match. Likely: the result of an evaluation, and a Service may be meant for no client. The kubelet's and the node's own traffic is not affected by policies.",
+        action: "Allow the Service's clients: `kubetriage reach` prints an evaluated policy.",
+        reference: "Kubernetes: Network Policies, default policies. AKS: Secure traffic between pods by using network policies.",
     },
     detect,
 };
@@ -53,7 +53,7 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
     let mut evidence: Vec<_> = isolating
         .iter()
         .take(3)
-        .filter_map(|policy| policies::policy_at(cluster, policy, "lets nobody in"))
+        .filter_map(|policy| policies::policy_at(cluster, policy, "allows no ingress"))
         .collect();
     evidence.extend(services.iter().take(5).filter_map(|(key, _)| {
         common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))
@@ -62,8 +62,9 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
     let named: Vec<String> = services.iter().take(4).map(|(key, _)| key.label()).collect();
     let rest = services.len().saturating_sub(named.len());
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    let what = if services.len() == 1 { "service" } else { "services" };
-    let title = format!("Nobody can reach {what} {}{more}: {policies} lets nobody in", named.join(", "));
+    let what = if services.len() == 1 { "Service" } else { "Services" };
+    let title =
+        format!("{what} {}{more}: all ingress denied by {}", named.join(", "), policies::titled(isolating));
     let mut finding = Finding::new(DETECTOR.id, &policies, title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Likely;
@@ -79,23 +80,24 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
         spec.and_then(|spec| spec.ingress.as_ref()).is_some_and(|rules| !rules.is_empty())
     };
     let why = if isolating.iter().any(has_rules) {
-        "and their rules name only pods or namespaces that do not exist"
+        "and their ingress rules match no pod or namespace in the bundle"
     } else {
-        "and no rule allows anything"
+        "without any ingress rule"
     };
     finding.cause = format!(
-        "All ready pods of {} are isolated by {policies}, {why}. Clients time out. {}",
+        "All ready pods of {} are isolated by {}, {why}. Connections from pods time out where the policies are enforced. {}",
         if services.len() == 1 { first.label() } else { format!("these {} services", services.len()) },
+        policies::titled(isolating),
         policies::sure(cluster)
     );
     let port = state.ports.first().map_or(80, |port| port.port);
     finding.fix = Fix {
-        text: "Allow the clients: for a client of the bundle, the command below prints the smallest policy that lets it pass, proved by evaluation.".to_owned(),
+        text: "Allow the clients. For a client pod in the bundle, the command prints the smallest policy that lets it connect, checked by evaluation.".to_owned(),
         commands: vec![format!("kubetriage reach BUNDLE --from NAMESPACE/CLIENT --to {}:{port}", first.label())],
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(
-        "kubectl exec -n NAMESPACE CLIENT -- nc -vz -w 5 {}.{} {port}",
+        "kubectl exec -n NAMESPACE CLIENT -- nc -vz -w 5 {}.{} {port}   # open",
         first.name, first.namespace
     )];
     Some(finding)

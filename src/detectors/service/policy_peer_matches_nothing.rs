@@ -1,4 +1,4 @@
-//! A rule of a network policy names pods or namespaces that do not exist.
+//! A rule of a network policy selects pods or namespaces that do not exist.
 
 use super::common::{self, PODS};
 use super::policies::{self, Dead, POLICIES};
@@ -11,15 +11,15 @@ use crate::facts::{LabelSelector, Labels, Text};
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-peer-matches-nothing",
     chapter: Chapter::Service,
-    title: "A rule of a network policy means nobody: its labels do not exist",
+    title: "NetworkPolicy peer selector matches no pods or namespaces",
     guide: &["3.7"],
     needs: &[POLICIES, PODS],
     explains: &["policy-isolates-service", "policy-blocks-dns", "policy-blocks-api-server"],
     doc: Doc {
-        meaning: "The rule was written to let somebody pass, and its selector takes nobody: a label is misspelt, or a namespace is selected by a label that it does not have (name=… instead of kubernetes.io/metadata.name=…). The policy isolates, and the rule opens nothing.",
-        decision: "Every peer of the rule takes no pod, or no namespace, of the bundle's complete lists, and the policy does select pods. Likely when something close exists: a pod whose label is spelt nearly so, or a namespace of that name. Otherwise possible: the peer may be deployed later.",
+        meaning: "A rule should allow a peer, and its selector matches nothing: a label is misspelled, or a namespace is selected by a label that it does not have (name=… instead of kubernetes.io/metadata.name=…). The policy isolates its pods, and the rule allows nothing.",
+        decision: "Every peer of the rule matches no pod or no namespace of the bundle's complete lists, and the policy selects pods. Likely and high when something similar exists: a pod whose label is spelled almost the same, or a namespace of that name. Otherwise possible and low: the peer is perhaps not deployed yet.",
         action: "Correct the selector.",
-        reference: "Kubernetes: network policies, targeting a namespace by its name.",
+        reference: "Kubernetes: Network Policies, targeting a Namespace by its name. Popeye: code 1201.",
     },
     detect,
 };
@@ -51,7 +51,7 @@ fn meant(cluster: &Cluster, dead: &Dead) -> Option<(String, String)> {
             let (key, value) = selector.match_labels.iter().next()?;
             if cluster.facts.objects.namespaces.get("", value).is_some() {
                 return Some((
-                    format!("namespace {value} exists, and has no label {key}={value}"),
+                    format!("namespace {value} exists, but without the label {key}={value}"),
                     format!("kubernetes.io/metadata.name: {value}"),
                 ));
             }
@@ -93,8 +93,12 @@ fn finding(
     dead: &[Dead],
 ) -> Option<Finding> {
     let rendered = |item: &Dead| match item {
-        Dead::Namespaces(selector) => format!("no namespace has {}", selector::selector_text(selector)),
-        Dead::Pods(selector, _) => format!("no pod has {}", selector::selector_text(selector)),
+        Dead::Namespaces(selector) => {
+            format!("namespaceSelector {} matches no namespace", selector::selector_text(selector))
+        }
+        Dead::Pods(selector, _) => {
+            format!("podSelector {} matches no pod", selector::selector_text(selector))
+        }
     };
     let words: Vec<String> = dead.iter().map(rendered).collect();
     let key = &policy.key;
@@ -107,14 +111,9 @@ fn finding(
     let spec = policy.spec.as_ref()?;
     let pods: Vec<_> =
         cluster.groups.selected(&key.namespace, &spec.selects).flat_map(|group| &group.pods).collect();
-    evidence.extend(pods.first().and_then(|pod| common::pod_at(cluster, pod, "isolated by the policy")));
-    let title = format!(
-        "NetworkPolicy {}: its {} rule {} means nobody, {}",
-        key.label(),
-        direction.name(),
-        at + 1,
-        words.join("; ")
-    );
+    evidence.extend(pods.first().and_then(|pod| common::pod_at(cluster, pod, "selected by the policy")));
+    let title =
+        format!("NetworkPolicy {} {} rule {}: {}", key.label(), direction.name(), at + 1, words.join("; "));
     let mut finding = Finding::new(
         DETECTOR.id,
         &format!("{} {} {}", key.label(), direction.name(), at + 1),
@@ -132,12 +131,12 @@ fn finding(
     finding.subjects.extend(pods.iter().take(50).map(|pod| common::subject("Pod", pod)));
     finding.detail("selectors", &words);
     let instead = meant.as_ref().map_or_else(
-        || "Nothing close to it exists: what it names may not be deployed.".to_owned(),
+        || "Nothing similar exists: what it selects is perhaps not deployed.".to_owned(),
         |(words, _)| format!("Probably meant: {words}."),
     );
     finding.cause = format!(
-        "The policy isolates {} pods for {}, and this rule, which was to let somebody pass, takes nobody: {}. {instead}",
-        pods.len(),
+        "The policy isolates {} for {}, and this rule allows no peer: {}. {instead}",
+        crate::detectors::observed::counted(pods.len(), "pod"),
         direction.name(),
         words.join("; ")
     );
@@ -145,14 +144,19 @@ fn finding(
     finding.fix = Fix {
         text: match &meant {
             Some((_, label)) => {
-                format!("In {} rule {}, write the label that exists: {label}.", direction.name(), at + 1)
+                format!(
+                    "In {} rule {}, use the existing label: {label}. The rule then allows the peers that have it.",
+                    direction.name(),
+                    at + 1
+                )
             }
-            None => "Correct the selector, or deploy what it names.".to_owned(),
+            None => "Correct the selector, or deploy what it selects.".to_owned(),
         },
         commands: vec![edit, "kubectl get namespaces --show-labels".to_owned()],
         manifests: Vec::new(),
     };
-    finding.verify =
-        vec!["kubetriage reach NEW_BUNDLE --from NAMESPACE/CLIENT --to NAMESPACE/POD:PORT".to_owned()];
+    finding.verify = vec![
+        "kubetriage reach NEW_BUNDLE --from NAMESPACE/CLIENT --to NAMESPACE/POD:PORT   # allowed".to_owned(),
+    ];
     Some(finding)
 }

@@ -9,20 +9,20 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-selects-nothing",
     chapter: Chapter::Service,
-    title: "A network policy selects no pod, and has no effect",
+    title: "NetworkPolicy podSelector matches no pods",
     guide: &["3.7"],
     needs: &[POLICIES, PODS],
     explains: &[],
     doc: Doc {
-        meaning: "The policy's podSelector takes no pod of its namespace. It neither protects nor blocks anything: perhaps a label is misspelt, perhaps the pods are not there at the moment.",
-        decision: "The bundle lists the pods of the namespace, or of all namespaces, and none of this one has the labels. Told as information.",
-        action: "Correct the selector, or delete the policy if it is a leftover.",
-        reference: "Kubernetes: network policies.",
+        meaning: "The policy's podSelector matches no pod of its namespace, so it neither protects nor blocks anything: a misspelled label, or pods that do not exist at the moment.",
+        decision: "The bundle lists the pods of the namespace, or of all namespaces, and none of this one has the labels. Info.",
+        action: "Correct the podSelector, or remove the policy if it is a leftover.",
+        reference: "Kubernetes: Network Policies. Popeye: code 1200.",
     },
     detect,
 };
 
-/// Whether the bundle shows the pods of a namespace, as far as it tells.
+/// Whether the bundle shows the pods of a namespace.
 fn listed(cluster: &Cluster, namespace: &str) -> bool {
     let several =
         || cluster.groups.all.windows(2).any(|pair| matches!(pair, [a, b] if a.namespace != b.namespace));
@@ -46,10 +46,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         else {
             continue;
         };
-        let title = format!(
-            "NetworkPolicy {} has no effect: no pod of its namespace has {wanted}",
-            policy.key.label()
-        );
+        let title = format!("NetworkPolicy {}: podSelector matches no pods ({wanted})", policy.key.label());
         let Some(mut finding) = Finding::new(DETECTOR.id, &policy.key.label(), title, vec![evidence]) else {
             continue;
         };
@@ -57,13 +54,16 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.confidence = Confidence::Confirmed;
         finding.unit = "policy";
         finding.subjects = vec![common::subject("NetworkPolicy", &policy.key)];
-        finding.cause = format!("The policy is for pods with {wanted}, and namespace {namespace} has none.");
+        finding.cause = format!("No pod in namespace {namespace} has {wanted}, so the policy has no effect.");
         finding.fix = Fix {
-            text: "Correct the selector, or delete the policy if it is a leftover.".to_owned(),
+            text: "Correct the podSelector, or remove the policy if it is a leftover.".to_owned(),
             commands: vec![format!("kubectl get pods -n {} --show-labels", shell(namespace))],
             manifests: Vec::new(),
         };
-        finding.verify = vec![format!("kubectl describe networkpolicy {}", common::named(&policy.key))];
+        finding.verify = vec![format!(
+            "kubectl describe networkpolicy {}   # PodSelector has labels that pods have",
+            common::named(&policy.key)
+        )];
         findings.push(finding);
     }
     findings.into()

@@ -8,14 +8,14 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-endpoints-stale",
     chapter: Chapter::Service,
-    title: "The endpoints of a service are not those of its pods",
+    title: "Stale endpoints",
     guide: &["3"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend"],
     doc: Doc {
-        meaning: "The endpoints of a service should be the addresses of its ready pods. Here they are others, or none: the controller that writes them does not run or is far behind, or somebody else writes them.",
-        decision: "The endpoints that should exist are built again from selector and pods. Told only when the published ones have no address in common with them, and all ready pods have been ready for more than ten minutes: pods and endpoints are collected one after the other. Likely.",
-        action: "Look at kube-controller-manager, and at who writes the EndpointSlice.",
+        meaning: "The endpoints of a Service should be the IPs of its ready pods. Here they are others, or none: the EndpointSlice controller does not run or is far behind, or something else writes them.",
+        decision: "The endpoints that should exist are computed from selector and pods. Reported only when the published ones share no address with them, and all ready pods have been ready for more than ten minutes, since pods and endpoints are collected one after the other. Likely.",
+        action: "Check kube-controller-manager, and what writes the EndpointSlice.",
         reference: "Kubernetes: EndpointSlices, management.",
     },
     detect,
@@ -29,8 +29,8 @@ fn detect(cluster: &Cluster) -> Outcome {
             if text.is_empty() { "none".to_owned() } else { text.join(", ") }
         };
         let mut evidence: Vec<_> = common::endpoints_at(cluster, state, &format!("addresses: {}", list(published))).into_iter().collect();
-        evidence.extend(state.ready.first().and_then(|pod| common::pod_at(cluster, pod, &format!("ready, with an address of {}", list(ready)))));
-        let title = format!("Service {}: its endpoints ({}) are none of its {} ready pods", key.label(), list(published), state.ready.len());
+        evidence.extend(state.ready.first().and_then(|pod| common::pod_at(cluster, pod, &format!("ready, pod IP {}", list(ready)))));
+        let title = format!("Service {}: stale endpoints ({}), ready pods have {}", key.label(), list(published), list(ready));
         let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::High;
         finding.confidence = Confidence::Likely;
@@ -38,9 +38,9 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.subjects = vec![common::subject("Service", key)];
         finding.detail("published", published.iter().take(20).collect::<Vec<_>>());
         finding.detail("ready", ready.iter().take(20).collect::<Vec<_>>());
-        finding.cause = format!("The ready pods have {}, and the endpoints are {}.", list(ready), list(published));
+        finding.cause = format!("The published endpoints are {}, and the ready pods have {}: none is shared, although all of the pods have been ready for more than ten minutes.", list(published), list(ready));
         finding.fix = Fix {
-            text: "Look at who writes the EndpointSlice (label endpointslice.kubernetes.io/managed-by) and at its age; a slice that the controller manages is written anew when it is deleted.".to_owned(),
+            text: "Check what writes the EndpointSlice (label endpointslice.kubernetes.io/managed-by), and on self-managed clusters the log of kube-controller-manager.".to_owned(),
             commands: common::look(key),
             manifests: Vec::new(),
         };

@@ -1,4 +1,4 @@
-//! An `ExternalName` service that leads to something of the cluster that is not there.
+//! An `ExternalName` service that names a service of the cluster that does not exist.
 
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
@@ -8,15 +8,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-external-name-nowhere",
     chapter: Chapter::Service,
-    title: "An ExternalName service names something that does not exist in the cluster",
+    title: "ExternalName names a Service that does not exist (NXDOMAIN)",
     guide: &["3.1"],
     needs: &[SERVICES],
     explains: &[],
     doc: Doc {
-        meaning: "A service of type ExternalName is an alias in DNS. This one names a service of the cluster (….svc.cluster.local) whose namespace or service does not exist, so the name does not resolve.",
-        decision: "The name ends in .svc.cluster.local or .svc, the bundle lists namespaces or services, and the one that is named is not among them. Names outside the cluster can't be judged offline, and are not told.",
-        action: "Correct the name, or create what it names.",
-        reference: "Kubernetes: services, ExternalName.",
+        meaning: "A Service of type ExternalName is a DNS CNAME. This one names a Service of the cluster (….svc.cluster.local) whose namespace or Service does not exist, so the name does not resolve.",
+        decision: "externalName ends in .svc.cluster.local or .svc, the bundle lists namespaces or Services, and the named one is not among them. Confirmed. Names outside the cluster are not judged.",
+        action: "Correct externalName, or create the Service.",
+        reference: "Kubernetes: Service, type ExternalName.",
     },
     detect,
 };
@@ -25,7 +25,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| {
         let Fault::ExternalNameNowhere { name, missing } = fault else { return None };
         let evidence = vec![common::service_at(cluster, key, &format!("externalName: {name}"))?];
-        let title = format!("Service {} is an alias of {name}, and {missing} does not exist", key.label());
+        let title = format!("Service {}: ExternalName {name} not found, {missing} does not exist", key.label());
         let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Medium;
         finding.confidence = Confidence::Confirmed;
@@ -33,16 +33,16 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.subjects = vec![common::subject("Service", key)];
         finding.detail("external_name", name);
         finding.detail("missing", missing);
-        finding.cause = format!("The alias leads to {name}; the bundle's lists have no {missing}, so the name does not resolve.");
+        finding.cause = format!("The service is a CNAME to {name}. The bundle's lists have no {missing}, so the name does not resolve (NXDOMAIN).");
         let service = name.split('.').next().unwrap_or_default();
         let alike: Vec<String> = cluster.facts.objects.services.iter().filter(|(other, _)| *other.name == *service && *other != key).map(|(other, _)| format!("{}.{}.svc.cluster.local", other.name, other.namespace)).collect();
         let text = match alike.first() {
-            Some(other) => format!("A service of that name exists as {other}: point the alias there if it is meant."),
-            None => "Correct the name, or create what it names.".to_owned(),
+            Some(other) => format!("A service of that name exists as {other}: set externalName to it if it is meant. Clients follow when their DNS cache expires."),
+            None => "Correct externalName, or create the service that it names.".to_owned(),
         };
         let commands = alike.first().map(|other| format!("kubectl patch service {} -p {}", common::named(key), shell(&format!("{{\"spec\":{{\"externalName\":\"{other}\"}}}}"))));
         finding.fix = Fix { text, commands: commands.into_iter().collect(), manifests: Vec::new() };
-        finding.verify = vec![format!("kubectl run probe --rm -i --restart=Never -n {} --image=mcr.microsoft.com/azure-cli -- getent hosts {}", shell(&key.namespace), shell(&key.name))];
+        finding.verify = vec![format!("kubectl run probe --rm -i --restart=Never -n {} --image=mcr.microsoft.com/azure-cli -- getent hosts {}   # prints an IP", shell(&key.namespace), shell(&key.name))];
         Some(finding)
     })
     .into()

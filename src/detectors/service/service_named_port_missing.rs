@@ -9,15 +9,15 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-named-port-missing",
     chapter: Chapter::Service,
-    title: "The target port of a service is a name that its pods do not have",
+    title: "targetPort name not found on any pod",
     guide: &["3.3"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend"],
     doc: Doc {
-        meaning: "A service may name its target port. The name is looked up among the ports of each pod's containers; where no container has it, the port silently vanishes from the endpoints, and connections are refused.",
-        decision: "No selected pod has a container port of that name and protocol (containers and sidecars). Endpoints in the bundle that have the port prove the contrary, and then nothing is told.",
-        action: "Give the container port the name, or use a name or number that the container has.",
-        reference: "Kubernetes: services, port definitions.",
+        meaning: "A Service may name its targetPort. The name is looked up among the container ports of each pod; where no container has it, the port is left out of the endpoints without an error, and connections are refused.",
+        decision: "No selected pod has a container port of that name and protocol (containers and sidecars). Confirmed. Not reported when the bundle's endpoints have the port.",
+        action: "Use a name or number that the containers declare, or name the container port.",
+        reference: "Kubernetes: Service, port definitions.",
     },
     detect,
 };
@@ -31,15 +31,15 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Option<Finding> {
-    let question = format!("port {} targets the name {}", common::port_shown(port), port.target);
+    let question = format!("port {} has targetPort {}", common::port_shown(port), port.target);
     let declared = common::declared(port);
     let has = if declared.is_empty() { "no ports".to_owned() } else { declared.clone() };
     let mut evidence = vec![common::service_at(cluster, key, &question)?];
     let pod = port.unresolved.first().or(state.pods.first())?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {has}")));
-    evidence.extend(common::endpoints_at(cluster, state, "the port is not among the endpoints"));
+    evidence.extend(common::endpoints_at(cluster, state, "the port is missing in the endpoints"));
     let title = format!(
-        "Service {}: its port {} leads nowhere, no pod has a port named {}",
+        "Service {} port {}: targetPort \"{}\" not found on any pod",
         key.label(),
         port.port,
         port.target
@@ -52,7 +52,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Opt
     finding.detail("target", &port.target);
     finding.detail("declared", &declared);
     finding.cause = format!(
-        "The service sends port {} to the container port named {}, and the containers of its pods declare {has}. The port is left out of the endpoints.",
+        "Port {} has targetPort \"{}\", and the containers of the selected pods declare {has}. Kubernetes leaves the port out of the endpoints.",
         port.port, port.target
     );
     // The only port of the protocol is the one that is meant.
@@ -60,7 +60,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Opt
     let only = meant.next().filter(|_| meant.next().is_none());
     let mut fix = Fix {
         text:
-            "Use a name that the containers have, or give the container port this name in the pod template."
+            "Use a port name that the containers declare, or give the container port this name in the pod template (rolls out new pods)."
                 .to_owned(),
         ..Fix::default()
     };
@@ -72,7 +72,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Opt
             port.protocol.name()
         );
         fix.text = format!(
-            "Point the port at {target}, the only {} port that the containers declare; or rename the container port.",
+            "Set targetPort to {target}, the only {} port that the containers declare; or name the container port as the service expects.",
             port.protocol.name()
         );
         fix.commands = vec![format!("kubectl patch service {} -p {}", common::named(key), shell(&patch))];

@@ -1,10 +1,11 @@
-//! Pods are selected, and none is ready.
+//! A service selects pods, and none is ready.
 
 use std::collections::BTreeMap;
 
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, State, Unready, Why};
+use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::evidence::EXAMPLES;
 use crate::facts::Key;
@@ -12,7 +13,7 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-pods-not-ready",
     chapter: Chapter::Service,
-    title: "None of the pods behind a service is ready",
+    title: "Service has no ready endpoints: 0/N pods ready",
     guide: &["3.2"],
     needs: &[SERVICES, PODS],
     explains: &[
@@ -22,10 +23,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "pods-cannot-reach-dns",
     ],
     doc: Doc {
-        meaning: "The selector takes pods, and none of them is ready, so the service has no endpoints that get traffic. Why they are not ready is the cause: a crash, an image, the scheduler, a missing address, a lost node, or a readiness probe that fails.",
-        decision: "For each selected pod: its phase, its conditions, what its containers wait for, its node, and the events about it. Pods that were deleted or have ended are left out, and a service that publishes pods that are not ready is not told.",
-        action: "Mend the reason that most of the pods have.",
-        reference: "Kubernetes: debug services, debug pods. AKS: troubleshoot network problems.",
+        meaning: "The selector matches pods, and none of them is ready, so the Service has no ready endpoints and connections to it fail. The cause is why the pods are not ready: CrashLoopBackOff, ImagePullBackOff, Unschedulable, no pod IP, a NotReady node, or a failing readiness probe.",
+        decision: "For each selected pod: its phase, conditions, waiting reasons, node, and events. Confirmed, high. Completed pods are left out, and so are Services that publish not-ready addresses. Without a condition or event that names the reason, a Running pod is reported as not ready only.",
+        action: "Fix the reason that most of the pods have.",
+        reference: "Kubernetes: Debug Services; Debug Pods. AKS: Troubleshoot connection issues to an app hosted in an AKS cluster.",
     },
     detect,
 };
@@ -55,8 +56,11 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
         .collect();
     evidence.extend(common::endpoints_at(cluster, state, "no ready address"));
     let count = unready.len();
-    let pods = if count == 1 { "its pod is not".to_owned() } else { format!("none of its {count} pods is") };
-    let title = format!("Service {} has no ready pod: {pods} ready ({})", key.label(), words.join(", "));
+    let title = format!(
+        "Service {} has no ready endpoints: 0/{count} pods ready ({})",
+        key.label(),
+        words.join(", ")
+    );
     let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = Confidence::Confirmed;
@@ -72,7 +76,8 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     finding.detail("why", kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
     let first = kinds.first().and_then(|(_, pods)| pods.first())?;
     finding.cause = format!(
-        "The selector takes {count} pods, and none is ready, so the service leads nowhere. {}: {}.",
+        "The selector matches {}, none ready, so the service has no endpoint to send traffic to. {}: {}.",
+        counted(count, "pod"),
         first.pod.label(),
         first.why.label()
     );
@@ -81,9 +86,17 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     Some(finding)
 }
 
-/// `2 fail their readiness probe`, `3 in CrashLoopBackOff`.
-fn phrase(kind: &str) -> String {
-    if kind.contains(' ') { kind.to_owned() } else { format!("in {kind}") }
+/// A kind of reason in kubectl's words: `CrashLoopBackOff`, `Terminating`.
+fn phrase(kind: &str) -> &str {
+    match kind {
+        "can't be scheduled" => "Pending, Unschedulable",
+        "have no address" => "without a pod IP",
+        "are on a node that is not ready" => "on a NotReady node",
+        "fail their readiness probe" => "Running, not ready",
+        "are being deleted" => "Terminating",
+        "are not ready" => "not ready",
+        _ => kind,
+    }
 }
 
 fn fix(item: &Unready) -> Fix {
@@ -91,21 +104,20 @@ fn fix(item: &Unready) -> Fix {
     let describe = format!("kubectl describe pod {pod}");
     let (text, commands) = match &item.why {
         Why::Waiting(why) if why.starts_with("CrashLoop") || why.contains("exit code") => (
-            "The container starts and ends again: its last output says why.",
+            "The container exits repeatedly: read the log of the previous container.",
             vec![format!("kubectl logs {pod} --previous"), describe],
         ),
-        Why::Waiting(why) if why.contains("Image") => {
-            ("The image can't be pulled: check its name and tag, and the right to pull it.", vec![describe])
-        }
-        Why::Waiting(_) => {
-            ("The container can't be started: the message names what is missing.", vec![describe])
-        }
+        Why::Waiting(why) if why.contains("Image") => (
+            "The image cannot be pulled: check its name and tag, the credentials and the path to the registry.",
+            vec![describe],
+        ),
+        Why::Waiting(_) => ("The container cannot start: the message names the reason.", vec![describe]),
         Why::Unscheduled(_) => (
-            "The scheduler finds no node: the message counts why. Lower the requests, correct selectors and tolerations, or add nodes.",
+            "The scheduler finds no node (FailedScheduling): the message counts the reasons. Lower the requests, correct nodeSelectors and tolerations, or add nodes.",
             vec![describe, "kubectl describe nodes | grep -A8 'Allocated resources'".to_owned()],
         ),
         Why::NoAddress(_) => (
-            "The pod gets no sandbox or no address: see the chapter on addresses.",
+            "The pod has no sandbox or no IP yet: read its FailedCreatePodSandBox events.",
             vec![
                 describe,
                 format!(
@@ -115,15 +127,15 @@ fn fix(item: &Unready) -> Fix {
             ],
         ),
         Why::NodeLost(node) => (
-            "The node is lost: bring it back, or let the pods be moved.",
+            "The node is NotReady: repair it; the pods are replaced on other nodes after five minutes if their controller can.",
             vec![format!("kubectl describe node {}", shell(node))],
         ),
         Why::Probe(_) => (
-            "The container runs, and its readiness probe fails: check that the application listens on the probe's port and answers its path, and that the probe is patient enough.",
+            "The container runs and is not ready: check that the application listens on the readiness probe's port and answers its path, and the probe's initialDelaySeconds, timeoutSeconds and failureThreshold.",
             vec![describe, format!("kubectl logs {pod}")],
         ),
         Why::Deleting | Why::NotTold(_) => {
-            ("Look at the pods: their events say what they wait for.", vec![describe])
+            ("Read the pods' events: they show what the pods wait for.", vec![describe])
         }
     };
     Fix { text: text.to_owned(), commands, manifests: Vec::new() }

@@ -10,15 +10,15 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-protocol-mismatch",
     chapter: Chapter::Service,
-    title: "The port of a service has another protocol than its pods declare",
+    title: "Service and container port protocol mismatch",
     guide: &["3.3"],
     needs: &[SERVICES, PODS],
     explains: &[],
     doc: Doc {
-        meaning: "The service forwards one protocol (say UDP), and the containers declare the same port for another (TCP). Endpoints exist, and packets arrive where nothing listens for them.",
-        decision: "The target port is declared by the selected pods for another protocol, and not for the service's. Likely, not confirmed: what containers declare is documentation, and a process may listen for both. For a port by name it is confirmed: the name must have the protocol.",
-        action: "Set the protocol that the application speaks.",
-        reference: "Kubernetes: services, protocols.",
+        meaning: "The Service forwards one protocol (UDP), and the containers declare the same port for another (TCP). Endpoints exist, and packets arrive where usually nothing listens for them.",
+        decision: "The targetPort is declared by the selected pods for another protocol, and not for the Service's. Likely, since container ports are informational and a process may listen on both; confirmed for a named targetPort, which must have the protocol.",
+        action: "Set the protocol that the application uses.",
+        reference: "Kubernetes: Protocols for Services.",
     },
     detect,
 };
@@ -42,12 +42,12 @@ fn finding(
     let mut evidence = vec![common::service_at(
         cluster,
         key,
-        &format!("port {} targets {}/{ours}", common::port_shown(port), port.target),
+        &format!("port {} has targetPort {}/{ours}", common::port_shown(port), port.target),
     )?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {}", common::declared(port))));
     let title = format!(
-        "Service {}: port {} is {ours}, and its pods declare {} for {other}",
+        "Service {} port {}: protocol mismatch, {ours}, pods declare {}/{other}",
         key.label(),
         port.port,
         port.target
@@ -60,7 +60,7 @@ fn finding(
     finding.detail("service_protocol", ours);
     finding.detail("container_protocol", other);
     finding.cause = format!(
-        "The service forwards {ours} to port {} of its pods, whose containers declare that port for {other} only: clients that speak {other} find no such port on the service.",
+        "The service forwards {ours} to port {} of its pods, whose containers declare that port for {other} only.",
         port.target
     );
     let patch = format!(
@@ -69,7 +69,7 @@ fn finding(
     );
     finding.fix = Fix {
         text: format!(
-            "If the application speaks {other}, set the protocol of the service's port to {other}."
+            "If the application speaks {other}, set the protocol of the service's port to {other}; clients that use {ours} then lose the port."
         ),
         commands: vec![format!(
             "kubectl patch service {} --type=json -p {}",
@@ -78,7 +78,8 @@ fn finding(
         )],
         manifests: Vec::new(),
     };
-    finding.verify = common::look(key);
+    finding.verify =
+        vec![format!("kubectl get service {}   # PORT(S) shows {}/{other}", common::named(key), port.port)];
     Some(finding)
 }
 

@@ -1,4 +1,4 @@
-//! A node's packet filter has no rules for services that have endpoints.
+//! A node's iptables or nftables have no rules for services that have endpoints.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
 };
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, PacketFilter};
@@ -14,22 +14,22 @@ use crate::facts::{Key, PacketFilter};
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-rules-missing",
     chapter: Chapter::Service,
-    title: "A node has no rules for services that have endpoints",
+    title: "iptables service rules missing on a node; kube-proxy not synced",
     guide: &["3.6"],
     needs: &[FILTERS, SERVICES],
     explains: &[],
     doc: Doc {
-        meaning: "kube-proxy writes for each service a rule that leads its address to its pods. The node's packet filter has the rules of some services and not of others, or none: kube-proxy does not run there, is far behind, or something flushed the tables.",
-        decision: "The node's iptables-save or nft listing has kube-proxy's table; services with a cluster address and ready endpoints that are not in it are named. Likely, because services and rules are collected one after the other; told only for services that are older than ten minutes, or when many are missing. Clusters with the Cilium dataplane have none by design.",
-        action: "See whether kube-proxy runs on the node, and restart it.",
-        reference: "Kubernetes: debug services, is kube-proxy writing rules.",
+        meaning: "kube-proxy writes rules on each node that route Service IPs to pods. The node's iptables or nftables have the rules of some Services and not of others, or none: kube-proxy does not run there, has not synced, or something flushed the tables.",
+        decision: "The node's iptables-save or nft listing has kube-proxy's chains; Services with a cluster IP and published endpoints that are not in it are named. Likely, since Services and rules are collected one after the other. Clusters with the Cilium dataplane have no such rules by design.",
+        action: "Read kube-proxy's log on the node, and restart kube-proxy.",
+        reference: "Kubernetes: Debug Services, Is kube-proxy writing iptables rules?",
     },
     detect,
 };
 
 const FILTERS: Need = Need {
-    what: "the packet filter of a node",
-    why: "it shows the rules that kube-proxy wrote",
+    what: "iptables-save or nft list ruleset of a node",
+    why: "it shows the Service rules that kube-proxy wrote",
     command: "kubectl debug node/NODE -i --image=mcr.microsoft.com/azure-cli -- chroot /host iptables-save > iptables-save-NODE.txt",
     met: |cluster| {
         cluster.facts.nodes.packet_filters.iter().any(|(_, filter)| &*filter.tool != "iptables -L")
@@ -88,10 +88,10 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
         return None;
     }
     let node = filter.node.as_deref().unwrap_or_default();
-    let whose = if node.is_empty() { format!("The node of {source}") } else { format!("Node {node}") };
+    let whose = if node.is_empty() { format!("Node of {source}") } else { format!("Node {node}") };
     let some: Vec<String> = missing.iter().take(5).map(|key| key.label()).collect();
     let title = format!(
-        "{whose}: no rules for {} of {} services that have endpoints ({})",
+        "{whose}: service rules missing for {} of {} services with endpoints ({})",
         missing.len(),
         wanted.len(),
         some.join(", ")
@@ -115,22 +115,27 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
     finding.subjects.extend(missing.iter().take(50).map(|key| common::subject("Service", key)));
     finding.detail("missing", missing.iter().take(100).map(|key| key.label()).collect::<Vec<_>>());
     finding.cause = if none {
-        "kube-proxy's chains are there and lead no service anywhere: it has written nothing, or the tables were flushed.".to_owned()
+        "kube-proxy's chains exist without rules for any service: kube-proxy has not synced, or the tables were flushed.".to_owned()
     } else {
         format!(
-            "The rules of {found} services are there, and those of {} are not: kube-proxy is behind on this node, or something removes rules.",
-            missing.len()
+            "The node has rules for {found} of {} services with endpoints: kube-proxy has not synced the others, or something removed their rules.",
+            wanted.len()
         )
     };
     finding.fix = Fix {
-        text: "Look at kube-proxy's log on this node and restart its pod: it writes all rules anew."
-            .to_owned(),
+        text: "Read kube-proxy's log on this node. A restart writes all rules again; it restarts kube-proxy on all nodes, one after the other, and existing rules stay in place meanwhile.".to_owned(),
         commands: vec![
-            "kubectl delete pod -n kube-system -l component=kube-proxy --field-selector spec.nodeName=NODE"
-                .to_owned(),
+            "kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=100".to_owned(),
+            "kubectl rollout restart daemonset kube-proxy -n kube-system".to_owned(),
         ],
         manifests: Vec::new(),
     };
-    finding.verify = vec!["iptables-save -t nat | grep -c 'cluster IP'   # on the node".to_owned()];
+    finding.verify = missing
+        .first()
+        .map(|key| {
+            format!("iptables-save -t nat | grep {}   # on the node: prints its rules", shell(&key.label()))
+        })
+        .into_iter()
+        .collect();
     Some(finding)
 }

@@ -8,15 +8,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-scaled-to-zero",
     chapter: Chapter::Service,
-    title: "The workload behind a service is scaled to zero",
+    title: "Service has no endpoints: workload scaled to 0 replicas",
     guide: &["3.2"],
     needs: &[SERVICES, PODS],
     explains: &[],
     doc: Doc {
-        meaning: "The selector is right, and the workload whose pods it takes has zero replicas: somebody, or an autoscaler, wanted it so. The service has no endpoints while it lasts.",
-        decision: "A Deployment or StatefulSet of the namespace whose pod template has the selector's labels and whose replicas are 0. Told as information: it is a choice, not a fault.",
+        meaning: "The selector is right, and the workload whose pods it selects has 0 replicas, set by someone or by an autoscaler. Until it is scaled up, the Service has no endpoints.",
+        decision: "A Deployment or StatefulSet of the namespace whose pod template has the selector's labels and whose replicas are 0. Info: a choice, not a fault.",
         action: "Scale it up if it should run.",
-        reference: "Kubernetes: scaling a Deployment.",
+        reference: "Kubernetes: Deployments, scaling a Deployment.",
     },
     detect,
 };
@@ -27,17 +27,17 @@ fn detect(cluster: &Cluster) -> Outcome {
         let mut evidence =
             vec![common::service_at(cluster, key, &format!("selector: {}", common::selector(cluster, key)))?];
         evidence.extend(common::endpoints_at(cluster, state, "no address"));
-        let title = format!("Service {} has no pods: {workload} is scaled to zero", key.label());
+        let title = format!("Service {} has no endpoints: {workload} scaled to 0 replicas", key.label());
         let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Info;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";
         finding.subjects = vec![common::subject("Service", key)];
-        finding.cause = format!("{workload} makes the pods of this service and has 0 replicas.");
+        finding.cause = format!("{workload} creates the pods that this service selects, and has 0 replicas.");
         let name = workload.rsplit('/').next().unwrap_or_default();
         let kind = workload.split(' ').next().unwrap_or_default().to_ascii_lowercase();
         finding.fix = Fix {
-            text: "If it should run, scale it up; if an autoscaler did it, look at its lower limit."
+            text: "If it should run, scale it up. If an autoscaler (HPA, KEDA) scaled it down, check its minimum."
                 .to_owned(),
             commands: vec![format!(
                 "kubectl scale {kind} {} -n {} --replicas=1",

@@ -1,23 +1,24 @@
-//! The selector of a service takes no pod.
+//! The selector of a service matches no pods.
 
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, Nearest, State};
+use crate::detectors::observed;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-selector-matches-nothing",
     chapter: Chapter::Service,
-    title: "The selector of a service matches no pod",
+    title: "Service has no endpoints: selector matches no pods",
     guide: &["3.1"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend", "admission-webhook-failing"],
     doc: Doc {
-        meaning: "A service sends its traffic to the pods of its own namespace that have every label of its selector. None has, so the service has no endpoints: connections to it are refused at once.",
-        decision: "The selector is compared with the labels of all pods of the namespace that are in the bundle. Confirmed when the endpoints in the bundle are empty, too; likely when the bundle has no endpoints. The nearest pods, pods of other namespaces, and workloads that have the label themselves but do not give it to their pods are named. Scaled to zero is told apart.",
-        action: "Make the selector and the labels of the pod template agree. The fix is evaluated against the bundle's pods.",
-        reference: "Kubernetes: debug services. AKS: troubleshoot network problems, service not accessible.",
+        meaning: "A Service sends traffic to the pods of its own namespace that have every label of its selector. None has, so the Service has no endpoints, and connections to it fail.",
+        decision: "The selector is compared with the labels of all pods of the namespace in the bundle. Confirmed when the bundle's endpoints are empty too; likely when it has none. The finding names the nearest pods, pods of other namespaces, and workloads that have the labels themselves but not in their pod template. Scaled to 0 replicas is its own cause.",
+        action: "Make the selector and the pod template's labels match. The change in the finding was evaluated against the bundle's pods.",
+        reference: "Kubernetes: Debug Services. Popeye: code 1100.",
     },
     detect,
 };
@@ -40,7 +41,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
         let labels = crate::cluster::selector::pairs(group.labels.as_ref()?);
         common::pod_at(cluster, pod, &format!("labels: {labels}"))
     }));
-    let title = format!("Service {} leads to no pod: none has the labels {selector}", key.label());
+    let title = format!("Service {} has no endpoints: selector matches no pods ({selector})", key.label());
     let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence =
@@ -50,9 +51,9 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
     finding.detail("selector", &selector);
     let (why, fix, commands) = reason(cluster, key, nearest);
     finding.cause = format!(
-        "No pod of namespace {} has all labels of the selector ({selector}), so the service has no endpoints{}. {why}",
+        "No pod in namespace {} has all labels of the selector ({selector}), so the service has no endpoints{}. {why}",
         key.namespace,
-        if common::endpoints_empty(state) { ", as its endpoints in the bundle show" } else { "" }
+        if common::endpoints_empty(state) { " (confirmed by the bundle's endpoints)" } else { "" }
     );
     if let Some(near) = near {
         let differs = near.differs.iter().map(
@@ -70,11 +71,9 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
 /// Why it matches nothing, what to do, and how.
 fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, Vec<String>) {
     if let Some(workload) = &nearest.no_pods_of {
-        let why = format!(
-            "{workload} makes pods with these labels, and there are none: look at why it has no pods."
-        );
+        let why = format!("The pod template of {workload} has these labels, but it has no pods.");
         let fix = format!(
-            "The selector is right. Find out why {workload} has no pods: its events name quota, admission or a missing service account."
+            "The selector is right. Find out why {workload} has no pods: its events show quota, admission or service account errors (FailedCreate)."
         );
         return (
             why,
@@ -84,10 +83,10 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
     }
     if let Some(workload) = &nearest.on_workload {
         let why = format!(
-            "{workload} has the labels itself, but does not give them to its pods: a selector sees pods only."
+            "{workload} itself has the labels, but its pod template does not: selectors match pods only."
         );
         let fix = format!(
-            "Add the labels to the pod template of {workload} (spec.template.metadata.labels), or take them out of the selector."
+            "Add the labels to the pod template of {workload} (spec.template.metadata.labels; rolls out new pods), or remove them from the selector."
         );
         let labels = missing(nearest);
         let pairs: Vec<String> =
@@ -103,15 +102,16 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
         return (why, fix, if labels.is_empty() { Vec::new() } else { vec![command] });
     }
     if let Some((namespace, count)) = nearest.elsewhere.first() {
-        let pods = if *count == 1 { "one pod has".to_owned() } else { format!("{count} pods have") };
-        let why =
-            format!("In namespace {namespace} {pods} them: a service sees pods of its own namespace only.");
+        let pods = if *count == 1 { "1 pod has".to_owned() } else { format!("{count} pods have") };
+        let why = format!(
+            "In namespace {namespace}, {pods} them: a service selects pods of its own namespace only."
+        );
         let fix = format!(
-            "Create the service in namespace {namespace}, where its pods are, and let clients use {}.{namespace}.svc; or move the pods.",
+            "Create the service in namespace {namespace}, where the pods are, and let clients use {}.{namespace}.svc; or deploy the pods in the service's namespace.",
             key.name
         );
         let command = format!(
-            "kubectl get service {} -o yaml > service.yaml   # then change its namespace to {}, and apply it",
+            "kubectl get service {} -o yaml > service.yaml   # then set metadata.namespace to {}, and apply it",
             common::named(key),
             shell(namespace)
         );
@@ -119,8 +119,8 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
     }
     let Some(near) = &nearest.near else {
         return (
-            "No pod of the namespace is near it: the workload may never have been created.".to_owned(),
-            "Create the workload, or delete the service if it is a leftover.".to_owned(),
+            "No pod in the namespace has similar labels: perhaps the workload was never created.".to_owned(),
+            "Create the workload, or remove the service if it is a leftover.".to_owned(),
             common::look(key),
         );
     };
@@ -128,13 +128,13 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
         .differs
         .iter()
         .map(|(name, wanted, found)| match found {
-            Some(found) => format!("{name} is {found} there, and the selector asks for {wanted}"),
-            None => format!("they have no label {name} (the selector asks for {wanted})"),
+            Some(found) => format!("label {name} is {found}, the selector has {wanted}"),
+            None => format!("no label {name}, the selector has {name}={wanted}"),
         })
         .collect();
     let pods = near.pods.first().map_or_else(String::new, Key::label);
     let why = format!(
-        "The nearest: {} {pods}: {}.",
+        "Nearest match: {} {pods}: {}.",
         if near.count == 1 { "pod".to_owned() } else { format!("{} pods such as", near.count) },
         differs.join("; ")
     );
@@ -150,7 +150,8 @@ fn reason(cluster: &Cluster, key: &Key, nearest: &Nearest) -> (String, String, V
     let proved = takes_after(cluster, key, near);
     let fix = if proved > 0 {
         format!(
-            "Correct the selector, if these are the pods that are meant: with the change below it takes {proved} of the bundle's pods (proved by evaluation)."
+            "If these pods are meant, correct the selector: by evaluation it then matches {} of the bundle. Traffic goes to them at once.",
+            observed::counted(proved, "pod")
         )
     } else {
         "Make the selector and the labels of the pod template agree.".to_owned()
@@ -164,7 +165,7 @@ fn missing(nearest: &Nearest) -> Vec<(String, String)> {
     differs.map(|(name, wanted, _)| (name.clone(), wanted.clone())).collect()
 }
 
-/// How many pods the selector takes once it is changed.
+/// How many pods the selector matches once it is changed.
 fn takes_after(cluster: &Cluster, key: &Key, near: &crate::cluster::service::Near) -> usize {
     let Some(seen) = cluster.facts.objects.services.get(&key.namespace, &key.name) else { return 0 };
     let changed = seen.object.spec.selector.iter().filter_map(|(name, value)| {

@@ -1,4 +1,4 @@
-//! The target port of a service is not among those that its pods declare.
+//! The targetPort of a service is not among the ports that its pods declare.
 
 use super::common::{self, PODS, SERVICES};
 use super::container_not_listening::Refusals;
@@ -10,15 +10,15 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-target-port-undeclared",
     chapter: Chapter::Service,
-    title: "The target port of a service is not a port that its pods declare",
+    title: "targetPort not declared by the pods",
     guide: &["3.3"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend"],
     doc: Doc {
-        meaning: "The service sends its traffic to a port that the pods' containers do not declare, although they declare others. What containers declare is documentation: the port may well be open. When it is not, connections are refused.",
-        decision: "Only when something agrees with the suspicion, since what containers declare proves nothing. Suspected: the pods declare exactly one port, a probe of a ready pod shows that this is the one that answers, and the service leads to another. Likely: a connection to the target port of these pods was refused. A pod that declares nothing, or several ports, and a port that a probe asks, are not accused.",
-        action: "Find out on which port the application listens, and set the target port to it.",
-        reference: "Kubernetes: debug services. AKS: troubleshoot network problems, service not accessible.",
+        meaning: "The Service sends traffic to a port that the pods' containers do not declare, although they declare others. Container ports are informational: the port may still be open. If it is not, connections are refused.",
+        decision: "Possible: the pods declare exactly one port, a probe of a ready pod uses it, and the Service's targetPort is another. Likely: a connection to the targetPort of these pods was refused. Pods that declare no port or several are reported only with a refused connection, and never for a port that a probe uses.",
+        action: "Check on which port the application listens, and set targetPort to it.",
+        reference: "Kubernetes: Debug Services.",
     },
     detect,
 };
@@ -53,7 +53,7 @@ fn finding(
     let mut evidence = vec![common::service_at(
         cluster,
         key,
-        &format!("port {} targets {}", common::port_shown(port), port.target),
+        &format!("port {} has targetPort {}", common::port_shown(port), port.target),
     )?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {declared}")));
@@ -64,7 +64,7 @@ fn finding(
         return None;
     }
     let title = format!(
-        "Service {}: its port {} leads to {} of its pods, which declare {declared}",
+        "Service {} port {}: targetPort {} not declared by its pods ({declared})",
         key.label(),
         port.port,
         port.target
@@ -80,16 +80,16 @@ fn finding(
     finding.detail("target", &port.target);
     finding.detail("declared", &declared);
     let agrees = if refused.is_empty() {
-        "The kubelet's probe of that port is answered, so the application listens there. Nothing in the bundle says that connections to the other port fail: it is a suspicion, since an application may listen on more ports than its pod declares."
+        "A ready pod's probe uses the declared port, so the application listens there. No failed connection to targetPort is in the bundle, and an application can listen on ports that its pod does not declare."
     } else {
-        "Connections to that port of these pods were refused: nothing listens there."
+        "Connections to targetPort on these pods were refused."
     };
     finding.cause = format!(
-        "The service sends port {} to port {} of its pods; their containers declare {declared}. {agrees}",
+        "Port {} of the service has targetPort {}; the pods' containers declare {declared}. {agrees}",
         port.port, port.target
     );
     let mut commands = vec![format!(
-        "kubectl exec {} -- sh -c 'ss -ltnp || netstat -ltn'   # on which port does it listen?",
+        "kubectl exec {} -- sh -c 'ss -ltnp || netstat -ltn'   # the listening ports",
         common::named(pod)
     )];
     let mut meant = port.declared.iter().filter(|(_, protocol, _)| *protocol == port.protocol);
@@ -102,14 +102,13 @@ fn finding(
         commands.push(format!("kubectl patch service {} -p {}", common::named(key), shell(&patch)));
     }
     finding.fix = Fix {
-        text:
-            "Check on which port the application listens; if it is the declared one, point the service at it."
-                .to_owned(),
+        text: "Check on which port the application listens; if it is the declared one, set targetPort to it."
+            .to_owned(),
         commands,
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(
-        "kubectl run probe --rm -i --restart=Never -n {} --image=mcr.microsoft.com/azure-cli -- curl -sv telnet://{}:{} --max-time 5",
+        "kubectl run probe --rm -i --restart=Never -n {} --image=mcr.microsoft.com/azure-cli -- curl -sv telnet://{}:{} --max-time 5   # Connected",
         shell(&key.namespace),
         shell(&key.name),
         port.port

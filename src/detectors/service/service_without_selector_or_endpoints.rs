@@ -1,4 +1,4 @@
-//! A service without a selector for which nobody made endpoints.
+//! A service without a selector and without an `EndpointSlice`.
 
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
@@ -8,22 +8,22 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, O
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-without-selector-or-endpoints",
     chapter: Chapter::Service,
-    title: "A service has neither a selector nor endpoints",
+    title: "Service without selector has no EndpointSlice",
     guide: &["3.1"],
     needs: &[SERVICES, ENDPOINTS],
     explains: &["ingress-without-backend"],
     doc: Doc {
-        meaning: "A service without a selector gets no endpoints by itself: somebody, or a controller, must write an EndpointSlice for it. Without one it leads nowhere.",
-        decision: "The service has no selector and is no ExternalName, the bundle has the endpoints of its namespace, and there is none for it. Services whose endpoints are made by hand are healthy, and not told.",
-        action: "Write the EndpointSlice, or give the service a selector.",
-        reference: "Kubernetes: services without selectors.",
+        meaning: "A Service without a selector gets no endpoints automatically: someone, or a controller, must create an EndpointSlice for it. Without one, connections to it fail.",
+        decision: "The Service has no selector and is not ExternalName, the bundle has the endpoints of its namespace, and none for it. Confirmed. Services with manually created endpoints are healthy.",
+        action: "Create the EndpointSlice, or give the Service a selector.",
+        reference: "Kubernetes: Service, services without selectors.",
     },
     detect,
 };
 
 const ENDPOINTS: Need = Need {
     what: "the endpoints of services",
-    why: "those of a service without a selector are made by hand, and can't be inferred",
+    why: "those of a service without a selector cannot be inferred",
     command: "kubectl get endpoints,endpointslices -A -o json > endpoints.json",
     met: |cluster| cluster.facts.has_list("Endpoints") || cluster.facts.has_list("EndpointSlice"),
 };
@@ -32,13 +32,13 @@ fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| {
         let Fault::NoSelectorNoEndpoints = fault else { return None };
         let evidence = vec![common::service_at(cluster, key, "no selector")?];
-        let title = format!("Service {} has no selector, and nobody made endpoints for it", key.label());
+        let title = format!("Service {} has no endpoints: no selector and no EndpointSlice", key.label());
         let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Medium;
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";
         finding.subjects = vec![common::subject("Service", key)];
-        finding.cause = "Without a selector, Kubernetes makes no endpoints; the bundle has the endpoints of this namespace, and none is of this service.".to_owned();
+        finding.cause = "Kubernetes creates no endpoints for a service without a selector; the bundle has the endpoints of this namespace, and none for this service.".to_owned();
         let seen = cluster.facts.objects.services.get(&key.namespace, &key.name)?;
         let port = seen.object.spec.ports.first();
         let (name, number) = port.map_or_else(|| (String::new(), 80), |port| (port.name.to_string(), port.port));
@@ -48,7 +48,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             quoted(&format!("{}-1", key.name)), quoted(&key.namespace), quoted(&key.name), quoted(&name)
         );
         finding.fix = Fix {
-            text: "If it leads out of the cluster, write its EndpointSlice with the address of the target; if it leads to pods, give it a selector.".to_owned(),
+            text: "If the target is outside the cluster, create an EndpointSlice with its address; if the targets are pods, give the service a selector.".to_owned(),
             commands: vec![format!("kubectl get pods -n {} --show-labels", shell(&key.namespace))],
             manifests: vec![manifest],
         };
