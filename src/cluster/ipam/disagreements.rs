@@ -22,7 +22,7 @@ pub(super) fn find(context: &Context<'_>, all: &[NodeIpam]) -> Vec<Disagreement>
             && differ(pool.allocated(), endpoints.allocated())
         {
             say(format!(
-                "azure-vnet-ipam.json has {} addresses in use, azure-vnet.json {} endpoints: an address in use without an endpoint was not given back",
+                "azure-vnet-ipam.json has {} addresses in use, azure-vnet.json {} endpoints: an IP in use without an endpoint was not released",
                 pool.allocated(),
                 endpoints.allocated()
             ));
@@ -42,9 +42,7 @@ pub(super) fn find(context: &Context<'_>, all: &[NodeIpam]) -> Vec<Disagreement>
             && lease.kind != "overlay"
             && differ(capacity, allocated)
         {
-            say(format!(
-                "the NodeNetworkConfig gives {allocated} addresses, azure-cns has {capacity} in its pool"
-            ));
+            say(format!("the NodeNetworkConfig has {allocated} IPs, azure-cns has {capacity} in its pool"));
         }
         if let Some(books) =
             of_node.iter().find(|books| books.newer_pods > 0 && !books.counted && books.lease.is_none())
@@ -57,7 +55,7 @@ pub(super) fn find(context: &Context<'_>, all: &[NodeIpam]) -> Vec<Disagreement>
         }
         if let Some(books) = of_node.iter().find(|books| mismatched(books)) {
             say(format!(
-                "of {} live pods only {} have an address in {}: it is of another time or another node",
+                "of {} running pods only {} have an IP in {}: it is of another time or another node",
                 books.pods,
                 books.matched,
                 books.ipam.label()
@@ -78,7 +76,7 @@ pub(super) fn find(context: &Context<'_>, all: &[NodeIpam]) -> Vec<Disagreement>
         {
             found.push(Disagreement {
                 node: key.name.to_string(),
-                what: format!("its NodeNetworkConfig counts {counted} addresses and names {named}"),
+                what: format!("its NodeNetworkConfig counts {counted} IPs and lists {named}"),
             });
         }
     }

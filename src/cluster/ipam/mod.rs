@@ -225,7 +225,7 @@ pub struct NodeIpam {
     pub sandboxes: usize,
     /// Live pods of the node with an address of their own.
     pub pods: usize,
-    /// Of these, running ones: what the guide's command counts.
+    /// Of these, running ones: what the Azure Architecture Center's command counts.
     pub running: usize,
     /// Of the live ones, those whose address is in the books.
     pub matched: usize,

@@ -1,8 +1,8 @@
 //! The ranges of a cluster: subnets of nodes and pods, pod and service ranges; what each must hold at the
 //! autoscaler's maximum, what it has, and what overlaps.
 //!
-//! Needs per node (IPAM §Subnet arithmetic): Azure CNI of the node subnet takes one address and one for each
-//! pod that the node may run, for every node and every surge node; a pod subnet gives batches of 16; overlay
+//! Needs per node (AKS: Plan IP addressing for your cluster): Azure CNI of the node subnet takes one address and
+//! one for each pod that the node may run, for every node and every surge node; a pod subnet gives batches of 16; overlay
 //! and kubenet give each node a /24 of the pod range.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ impl Role {
         match self {
             Self::Nodes => "nodes",
             Self::Pods => "pods",
-            Self::PodRange => "pods, a part for each node",
+            Self::PodRange => "pod CIDR, a block per node",
             Self::Services => "services",
             Self::Network => "virtual network",
             Self::Peer => "peered network",
@@ -305,18 +305,13 @@ impl Subnets {
         match services.iter().find(|range| range.contains(&dns)) {
             None => {
                 let ranges: Vec<String> = services.iter().map(ToString::to_string).collect();
-                self.dns_misplaced = Some((
-                    format!(
-                        "the DNS service's address {dns} is not in the service range {}",
-                        ranges.join(", ")
-                    ),
-                    at(),
-                ));
+                self.dns_misplaced =
+                    Some((format!("dnsServiceIP {dns} is outside serviceCidr {}", ranges.join(", ")), at()));
             }
             Some(range) if range.hosts().next() == Some(dns) || range.network() == dns => {
                 self.dns_misplaced = Some((
                     format!(
-                        "the DNS service's address {dns} is the first of the service range {range}: that one is the API server's"
+                        "dnsServiceIP {dns} is the first address of serviceCidr {range}, which the kubernetes service uses"
                     ),
                     at(),
                 ));
@@ -394,7 +389,7 @@ impl Subnets {
                 now: None,
                 most: None,
                 arithmetic: format!(
-                    "{nodes} node{} lease{} {leased} addresses",
+                    "{nodes} node{} hold{} {leased} IPs",
                     if nodes == 1 { "" } else { "s" },
                     if nodes == 1 { "s" } else { "" }
                 ),
@@ -434,7 +429,7 @@ impl Subnets {
                 };
                 for range in peer.ranges() {
                     outer.push((
-                        format!("network peered as {}", peering.name),
+                        format!("network of peering {}", peering.name),
                         range,
                         evidence(place, "virtualNetworkPeerings", &range.to_string()),
                     ));

@@ -29,10 +29,9 @@ impl Why {
             Self::Unscheduled(why) => format!("Unschedulable ({why})"),
             Self::NoAddress(why) if why.is_empty() => "no pod IP yet".to_owned(),
             Self::NoAddress(why) => format!("no pod IP ({why})"),
-            Self::Waiting(why) => why.clone(),
             Self::NodeLost(node) => format!("node {node} NotReady"),
             Self::Probe(why) if why.is_empty() => "Running but not ready".to_owned(),
-            Self::Probe(why) => why.clone(),
+            Self::Waiting(why) | Self::Probe(why) => why.clone(),
             Self::Deleting => "Terminating".to_owned(),
             Self::NotTold(phase) => format!("not ready ({phase})"),
         }

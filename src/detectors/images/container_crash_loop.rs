@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "The container exits, with an error or because its liveness or startup probe failed, and the kubelet restarts it after a growing delay of up to five minutes (CrashLoopBackOff). Common reasons: missing configuration, a dependency that cannot be reached, a port already in use.",
-        decision: "A container waiting with reason CrashLoopBackOff, grouped by workload. Confirmed. Shows the restart count and, where the pod's status has them, the last exit code, its reason and its termination message. The container's log is not read: look at `kubectl logs --previous`. OOMKilled containers are reported as container-out-of-memory instead.",
+        decision: "A container waiting with reason CrashLoopBackOff, grouped by workload. Confirmed. Shows the restart count and, where the pod's status has them, the last exit code, its reason and the end of its termination message. The container's log is not read: look at `kubectl logs --previous`. OOMKilled containers are reported as container-out-of-memory instead.",
         action: "Read the log of the previous container (kubectl logs --previous) and the pod's events.",
         reference: "Kubernetes: Debug Pods; Pod Lifecycle, container restarts. AKS: Troubleshoot pods in CrashLoopBackOff.",
     },
@@ -54,6 +54,17 @@ fn meaning(code: i64) -> &'static str {
         143 => ": SIGTERM, e.g. after a failed liveness probe",
         _ => "",
     }
+}
+
+/// The end of a termination message: it holds the last lines of the log, and the reason is in the last of them.
+fn ending(message: &str) -> String {
+    const MOST: usize = 300;
+    let whole = message.trim();
+    let skipped = whole.chars().count().saturating_sub(MOST);
+    let end: String = whole.chars().skip(skipped).collect();
+    let from_a_line = end.split_once('\n').filter(|_| skipped > 0).map_or(&*end, |(_, lines)| lines);
+    let cut = if skipped > 0 { "…" } else { "" };
+    format!("{cut}{}", crate::evidence::excerpt(from_a_line.as_bytes()))
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -88,7 +99,7 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
         let message = if last.message.is_empty() {
             String::new()
         } else {
-            format!(" Termination message: {}", crate::evidence::excerpt(last.message.as_bytes()))
+            format!(" The termination message ends with: {}", ending(&last.message))
         };
         format!(
             " Last exit code: {}{}{}.{message}",

@@ -1,4 +1,4 @@
-//! Ranges that must be apart have addresses in common.
+//! IP ranges overlap that must not.
 
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
@@ -8,20 +8,20 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "cidr-overlap",
     chapter: Chapter::IpAllocation,
-    title: "Ranges of pods, services and networks overlap",
+    title: "CIDR overlap: pod, service and virtual network ranges",
     guide: &["2", "3.5"],
     needs: &[common::AZURE],
     explains: &[],
     doc: Doc {
-        meaning: "The ranges of pods and services, the virtual network with its peers, and the ranges of single nodes must be apart. Where they overlap, traffic for one goes to the other, or Azure refuses the operation.",
-        decision: "Computed from `az aks show`, the virtual networks and their peerings, and the podCIDRs of the nodes; and Azure's own words (ServiceCidrOverlapExistingSubnetsCidr, NetworkProfileCIDROverlapVNET, DNSServiceIPOutOfServiceCIDR). The DNS service's address must lie in the service range and must not be its first.",
-        action: "Change or remove the range that is easier to change: peerings and subnets can, the cluster's service range can't.",
-        reference: "AKS: plan IP addresses; troubleshooting ServiceCidrOverlapExistingSubnetsCidr.",
+        meaning: "podCidr, serviceCidr, the virtual network with its peered networks, and the podCIDRs of nodes must not overlap. Where they do, traffic for one goes to the other, or Azure rejects the operation.",
+        decision: "Computed from az aks show, the virtual networks and their peerings, and the nodes' podCIDRs; and Azure's errors (ServiceCidrOverlapExistingSubnetsCidr, NetworkProfileCIDROverlapVNET, DNSServiceIPOutOfServiceCIDR). dnsServiceIP must be inside serviceCidr and must not be its first address. Confirmed.",
+        action: "Change or remove the subnet or peering that overlaps; the cluster's serviceCidr cannot be changed.",
+        reference: "AKS: Plan IP addressing for your cluster; Troubleshoot the ServiceCidrOverlapExistingSubnetsCidr error code.",
     },
     detect,
 };
 
-/// Overlaps that are told one by one.
+/// How many overlaps have a finding each.
 const MOST: usize = 20;
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -38,29 +38,28 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
         finding.cause = format!(
-            "{} is {}, {} is {}: traffic for the addresses that they share goes to one of them only.",
+            "{} is {} and {} is {}: traffic to the IPs that they share reaches only one of them.",
             a.0, a.1, b.0, b.1
         );
         finding.fix = fix();
-        finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile".to_owned()];
+        finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile   # its CIDRs overlap with no network".to_owned()];
         findings.push(finding);
     }
     if let Some((why, evidence)) = &subnets.dns_misplaced
-        && let Some(mut finding) =
-            Finding::new(DETECTOR.id, "dns", format!("Misplaced: {why}"), evidence.clone())
+        && let Some(mut finding) = Finding::new(DETECTOR.id, "dns", why.clone(), evidence.clone())
     {
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
-        finding.cause = format!("The cluster can't resolve names: {why}.");
+        finding.cause = format!("Cluster DNS cannot work with this setting: {why}.");
         finding.fix = fix();
         findings.push(finding);
     }
     for (key, tally) in observed_refusals(cluster, Signal::CidrOverlap) {
         let ranges = key.detail.replace(' ', " and ");
         let title = if ranges.is_empty() {
-            "Azure refused a range: it overlaps, or the DNS address is outside".to_owned()
+            "Azure rejected an IP range: it overlaps, or dnsServiceIP is outside serviceCidr".to_owned()
         } else {
-            format!("Azure refused a range: {ranges} overlap")
+            format!("Azure rejected an IP range: {ranges} overlap")
         };
         let Some(mut finding) = Finding::new(
             DETECTOR.id,
@@ -75,7 +74,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.count = tally.count();
         finding.seen(tally.span.resolve(cluster.anchor));
         finding.cause =
-            "Azure itself says that the ranges don't fit together; the message names them.".to_owned();
+            "Azure rejected the operation because IP ranges overlap or do not fit together; the quoted message has them.".to_owned();
         finding.fix = fix();
         findings.push(finding);
     }
@@ -84,9 +83,9 @@ fn detect(cluster: &Cluster) -> Outcome {
 
 fn fix() -> Fix {
     Fix {
-        text: "Remove or change the subnet or the peering that overlaps. If the cluster's own service or pod range must give way, make the cluster anew with other ranges: they can't be changed (an overlay's pod range can only grow).".to_owned(),
+        text: "Change or remove the subnet or the peering that overlaps; removing a peering cuts the traffic over it. serviceCidr and podCidr of an existing cluster cannot be changed (an overlay's podCidr can only grow): that needs a new cluster.".to_owned(),
         commands: vec![
-            "az network vnet list --query '[].{name:name,prefixes:addressSpace.addressPrefixes,peerings:virtualNetworkPeerings[].name}'".to_owned(),
+            "az network vnet list --query '[].{name:name,prefixes:addressSpace.addressPrefixes,peerings:virtualNetworkPeerings[].name}'   # all ranges".to_owned(),
         ],
         manifests: Vec::new(),
     }

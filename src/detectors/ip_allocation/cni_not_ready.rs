@@ -1,4 +1,4 @@
-//! The container runtime of a node has no network plugin.
+//! The container runtime of a node has no CNI plugin.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +11,27 @@ use crate::facts::{Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "cni-not-ready",
     chapter: Chapter::IpAllocation,
-    title: "The network plugin of a node is not ready",
+    title: "CNI plugin not initialized (NetworkPluginNotReady)",
     guide: &["2", "3.5"],
     needs: &[NODES],
     explains: &["sandbox-failed-otherwise", "node-not-ready", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "The container runtime finds no CNI configuration or no CNI binary ('cni plugin not initialized', 'no networks found in /etc/cni/net.d', 'failed to find plugin … in path'), so the node is NotReady or its pods get no network. Every node says so in its first minute.",
-        decision: "Confirmed when the node's Ready condition says so in the bundle, or when logs repeat it for more than ten minutes. What ended earlier is how a node starts, and is not told.",
-        action: "Look at the pods that install the CNI (azure-cns, azure-npm, cilium, calico-node) and at the node's provisioning; reimage the node.",
-        reference: "AKS: troubleshoot NotReady nodes. CSE exit code 41.",
+        meaning: "The container runtime finds no CNI configuration or binary (`cni plugin not initialized`, `no networks found in /etc/cni/net.d`, `failed to find plugin … in path`), so the node is NotReady or its pods get no network. Every node reports this in its first minute.",
+        decision: "Confirmed when the node's Ready condition reports it; likely when logs repeat it for more than ten minutes up to their end; possible when the lines have no time and not all nodes are Ready. Nodes that are Ready by now are left out.",
+        action: "Check the pods that install the CNI plugin (azure-cns, cilium, calico-node) and the node's provisioning log.",
+        reference: "AKS: Basic troubleshooting of Node Not Ready failures. Kubernetes: Network Plugins; Troubleshooting CNI plugin-related errors.",
     },
     detect,
 };
 
 const NODES: crate::detectors::Need = crate::detectors::Need {
     what: "the nodes, or logs of their kubelets",
-    why: "a node tells there whether its network plugin is ready",
+    why: "they show whether the CNI plugin is ready",
     command: "kubectl get nodes -o json > nodes.json",
     met: |cluster| !cluster.facts.objects.nodes.is_empty() || cluster.logs_end.is_some(),
 };
 
-/// A node that starts says it for a while.
+/// A node that starts reports it for a while.
 const START_MINUTES: i64 = 10;
 
 /// What a node says: times, first and last, where, and that it is so at the end.
@@ -110,7 +110,7 @@ fn finding(cluster: &Cluster, node: &str, mut message: Said) -> Option<Finding> 
     let mut finding = Finding::new(
         DETECTOR.id,
         node,
-        format!("{}: the network plugin is not ready", on_node(node)),
+        format!("{}: CNI plugin not initialized (NetworkPluginNotReady)", on_node(node)),
         message.evidence,
     )?;
     finding.severity = if confidence == Confidence::Possible { Severity::Medium } else { Severity::Critical };
@@ -125,18 +125,18 @@ fn finding(cluster: &Cluster, node: &str, mut message: Said) -> Option<Finding> 
         format!(" between {} and {}", time::show(first), time::show(last))
     });
     finding.cause = format!(
-        "The container runtime found no CNI configuration or binary{when}{}. What puts it there (the node's provisioning, azure-cns, cilium or calico-node) did not run or failed.",
-        if message.now { ", and the node is not ready for it" } else { "" }
+        "The container runtime found no CNI configuration or binary{when}{}. What installs it (node provisioning, azure-cns, cilium or calico-node) has not run or has failed.",
+        if message.now { ", and the node is NotReady because of it" } else { "" }
     );
     let name = node_word(node);
     finding.fix = Fix {
-        text: "Find out which pod installs the CNI on the node and why it does not run; if the node's provisioning failed, reimage it.".to_owned(),
+        text: "Find the pod that installs the CNI plugin on the node, and why it does not run. If it runs on other nodes, check the node's provisioning log.".to_owned(),
         commands: vec![
             format!("kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={name}"),
             format!("kubectl debug node/{name} -it --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la /etc/cni/net.d /opt/cni/bin; tail -50 /var/log/azure/cluster-provision.log'"),
         ],
         manifests: Vec::new(),
     };
-    finding.verify = vec![format!("kubectl get node {name}   # Ready")];
+    finding.verify = vec![format!("kubectl get node {name}   # STATUS Ready")];
     Some(finding)
 }

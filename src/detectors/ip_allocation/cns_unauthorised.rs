@@ -1,4 +1,4 @@
-//! Azure CNS may not take addresses of the pod subnet.
+//! The cluster identity has no permission on the pod subnet.
 
 use super::common::{self, about_node, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
@@ -8,22 +8,22 @@ use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity};
 pub(super) const DETECTOR: Detector = Detector {
     id: "cns-unauthorised",
     chapter: Chapter::IpAllocation,
-    title: "The cluster may not take addresses of the pod subnet",
+    title: "Cluster identity lacks subnets/join/action (NCUpdateUnauthorizedError)",
     guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["pod-ip-exhausted", "cns-waiting", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "The cluster's identity has lost its right to join machines or pods to the subnet, so Azure refuses new addresses (NCUpdateUnauthorizedError).",
-        decision: "CNS says so in its refusals, or a NodeNetworkConfig has a network container of that status.",
-        action: "Give the cluster's identity the role Network Contributor on the subnet again.",
-        reference: "AKS: Azure CNI, identity and network permissions. Azure/azure-container-networking: NodeNetworkConfig status.",
+        meaning: "The cluster identity has no permission on the pod subnet any more, so Azure allocates no more pod IPs to its nodes (NCUpdateUnauthorizedError). New pods stay in ContainerCreating on nodes without a spare IP.",
+        decision: "CNS reports NCUpdateUnauthorizedError in refusals, or a NodeNetworkConfig has a network container with that status. Confirmed, critical.",
+        action: "Assign the role Network Contributor on the pod subnet to the cluster identity again.",
+        reference: "AKS: Configure Azure CNI networking, identity and network permissions. Azure/azure-container-networking: crd/nodenetworkconfig.",
     },
     detect,
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let mut findings = per_node(cluster, Reason::Unauthorised, &DETECTOR, "no right on the pod subnet", node);
-    // A config that tells the status before any pod was refused.
+    let mut findings = per_node(cluster, Reason::Unauthorised, &DETECTOR, "NCUpdateUnauthorizedError", node);
+    // A NodeNetworkConfig that has the status before any pod was refused.
     let observed: std::collections::BTreeSet<&str> = cluster
         .ledger
         .exhaustions
@@ -49,15 +49,16 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
-    let title = format!("{}: Azure refuses addresses of the pod subnet, no permission", on_node(&found.node));
+    let title =
+        format!("{}: NCUpdateUnauthorizedError, no permission on the pod subnet", on_node(&found.node));
     let mut finding = about_node(&DETECTOR, found, books, title, Vec::new())?;
     finding.severity = Severity::Critical;
     finding.cause = format!(
-        "The lease of addresses could not be extended: the cluster's identity has no right to join the subnet (NCUpdateUnauthorizedError).{}",
+        "Azure allocates no more pod IPs to the node (NCUpdateUnauthorizedError): the cluster identity lacks a permission on the subnet, usually Microsoft.Network/virtualNetworks/subnets/join/action.{}",
         refused_words(&found.refused)
     );
     finding.fix = Fix {
-        text: "Assign the role Network Contributor on the subnet to the identity of the cluster's control plane.".to_owned(),
+        text: "Assign the role Network Contributor on the pod subnet to the cluster's control plane identity. It takes some minutes to apply.".to_owned(),
         commands: vec![
             "az aks show -g RESOURCE_GROUP -n CLUSTER --query identity".to_owned(),
             "az role assignment create --role 'Network Contributor' --assignee PRINCIPAL_ID --scope POD_SUBNET_ID".to_owned(),

@@ -1,4 +1,4 @@
-//! Azure CNS does not answer on its node.
+//! Azure CNS does not answer on its node's port 10090.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::facts::{Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "cns-unreachable",
     chapter: Chapter::IpAllocation,
-    title: "Azure CNS does not answer on its node",
+    title: "azure-cns not answering (localhost:10090)",
     guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
     explains: &[
@@ -21,10 +21,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "coredns-unhealthy",
     ],
     doc: Doc {
-        meaning: "The CNI plugin asks Azure CNS on the node itself (port 10090) for every address. When CNS does not run or is still starting, no pod with an address of its own starts on the node.",
-        decision: "Refused or timed-out connections to 127.0.0.1:10090 or localhost:10090 in events or logs. Confirmed when they go on for more than five minutes, or when the azure-cns pod of the node is not ready; a short burst is what every node shows at its start, and is told as such.",
-        action: "Look at the azure-cns pod of the node and its log; reimage the node if it can't start.",
-        reference: "Azure/azure-container-networking: CNS.",
+        meaning: "The CNI plugin requests every pod IP from Azure CNS on the node itself (127.0.0.1:10090). While CNS does not run or is still starting, no pod with its own IP starts on the node (FailedCreatePodSandBox, connection refused).",
+        decision: "Refused or timed-out connections to 127.0.0.1:10090 or localhost:10090 in events or logs. Confirmed and critical when they last more than five minutes, or when the node's azure-cns pod is not ready; a short burst is what every node shows at its start: possible and low.",
+        action: "Check the azure-cns pod of the node: its events and its log.",
+        reference: "Azure/azure-container-networking: cns.",
     },
     detect,
 };
@@ -54,7 +54,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         let passed = broken.is_none() && !long;
         evidence.extend(broken.iter().map(|(_, place)| place.clone()));
         evidence.truncate(EXAMPLES);
-        let title = format!("{}: azure-cns {}", on_node(&node), if passed { "did not answer for a moment" } else { "does not answer" });
+        let title = format!("{}: azure-cns {}", on_node(&node), if passed { "did not answer on port 10090 for a short time" } else { "not answering on port 10090" });
         let mut finding = Finding::new(DETECTOR.id, &node, title, evidence)?;
         finding.severity = if passed { Severity::Low } else { Severity::Critical };
         finding.confidence = if broken.is_some() || long { Confidence::Confirmed } else { Confidence::Possible };
@@ -66,23 +66,28 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
         let when = span.map_or_else(String::new, |(first, last)| format!(", between {} and {}", time::show(first), time::show(last)));
         finding.cause = match &broken {
-            Some((why, _)) => format!("Connections to port 10090 of the node failed {count} times{when}; {why}."),
-            None if long => format!("Connections to port 10090 of the node failed {count} times{when}: longer than a start takes."),
-            None => format!("Connections to port 10090 of the node failed {count} times{when}. Every node shows this while it starts; nothing says that it lasted."),
+            Some((why, _)) => format!("Connections to azure-cns on port 10090 of the node failed {}{when}; {why}.", times(count)),
+            None if long => format!("Connections to azure-cns on port 10090 of the node failed {}{when}: longer than a node start takes.", times(count)),
+            None => format!("Connections to azure-cns on port 10090 of the node failed {}{when}. Every node shows this while it starts, and the bundle has no sign that it lasted.", times(count)),
         };
         let name = node_word(&node);
         finding.fix = Fix {
-            text: if passed { "Nothing to mend, unless it comes back.".to_owned() } else { "Look why azure-cns does not run on the node; restart it, and reimage the node if that does not help.".to_owned() },
+            text: if passed { "No action needed unless it recurs.".to_owned() } else { "Find out why azure-cns does not run on the node: the events and the log of its pod. Running pods are not affected; new pods get no IP meanwhile.".to_owned() },
             commands: vec![
                 format!("kubectl get pods -n kube-system -l k8s-app=azure-cns -o wide --field-selector spec.nodeName={name}"),
-                format!("kubectl logs -n kube-system -l k8s-app=azure-cns --tail=100   # of the pod on {name}"),
+                format!("kubectl logs -n kube-system -l k8s-app=azure-cns --prefix --tail=100   # read the pod on {name}"),
             ],
             manifests: Vec::new(),
         };
-        finding.verify = vec![format!("curl -s localhost:10090/debug/ipaddresses -d '{{\"IPConfigStateFilter\":[\"Assigned\"]}}'   # on {name}: it answers")];
+        finding.verify = vec![format!("curl -s localhost:10090/debug/ipaddresses -d '{{\"IPConfigStateFilter\":[\"Assigned\"]}}'   # on {name}: prints JSON")];
         Some(finding)
     });
     findings.collect::<Vec<_>>().into()
+}
+
+/// `once`, `12 times`.
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Nodes whose azure-cns pod is there and does not run, with what is wrong with it.
@@ -99,7 +104,7 @@ fn broken_pods(cluster: &Cluster) -> BTreeMap<&str, (String, Evidence)> {
             .iter()
             .find_map(|container_status| container_status.state.waiting.as_ref())
         {
-            Some(waiting) => format!("pod {} waits: {}", key.label(), waiting.reason),
+            Some(waiting) => format!("pod {} is in {}", key.label(), waiting.reason),
             None if not_ready => format!("pod {} is not ready", key.label()),
             None => return None,
         };

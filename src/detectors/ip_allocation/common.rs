@@ -8,10 +8,10 @@ use crate::detectors::{Detector, Finding, Need, SubjectRef, shell};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
 
-/// The address books of nodes.
+/// The IPAM state of nodes.
 pub(super) const BOOKS: Need = Need {
-    what: "an IPAM store or its listing, per node",
-    why: "it names every address that is reserved on the node",
+    what: "the IPAM state of each node (store or its listing)",
+    why: "it lists every pod IP allocated on the node",
     command: "kubectl get nnc -n kube-system -o json > nnc.json   # Azure CNI with dynamic addresses\nfor node in $(kubectl get nodes -o name); do kubectl debug $node -i --image=mcr.microsoft.com/azure-cli -- chroot /host sh -c 'ls -la --full-time /var/lib/cni/networks/*/; cat /var/run/azure-vnet-ipam.json; curl -s localhost:10090/debug/ipaddresses -d \"{\\\"IPConfigStateFilter\\\":[\\\"Assigned\\\",\\\"Available\\\"]}\"; crictl pods -o json' > ipam-${node#node/}.txt; done",
     met: |cluster| !cluster.ledger.books.is_empty(),
 };
@@ -19,20 +19,20 @@ pub(super) const BOOKS: Need = Need {
 /// The pods.
 pub(super) const PODS: Need = Need {
     what: "the pods of all namespaces",
-    why: "an address is leaked when no live pod of its node holds it",
+    why: "an IP is leaked when no running pod on its node has it",
     command: "kubectl get pods -A -o json > pods.json",
     met: |cluster| {
         !cluster.facts.objects.pods.is_empty() || cluster.ledger.books.iter().any(|books| books.pods_known)
     },
 };
 
-/// Formats of logs in which kubelet or the network plugin would tell a refusal.
+/// Formats of logs in which the kubelet or the CNI plugin reports a refused address.
 const OF_NODES: &[&str] = &["journal", "journal-json", "klog", "go-log"];
 
-/// Where refusals would be told.
+/// Where refused addresses are reported.
 pub(super) const REFUSALS: Need = Need {
-    what: "events, or logs of kubelet and CNI",
-    why: "they tell when a pod is refused an address, and why",
+    what: "events, or logs of the kubelet and the CNI plugin",
+    why: "they show when a pod was refused an address, and why",
     command: "kubectl get events -A -o json > events.json",
     met: |cluster| {
         cluster.facts.events.read > 0
@@ -49,12 +49,12 @@ pub(super) const REFUSALS: Need = Need {
 /// The cluster as Azure describes it.
 pub(super) const AZURE: Need = Need {
     what: "the cluster and its subnets, as Azure describes them",
-    why: "the arithmetic of addresses needs node pools, their maximum, and the ranges",
+    why: "node pools, their maximum count and the IP ranges are needed to calculate capacity",
     command: "az aks show -g RESOURCE_GROUP -n CLUSTER -o json > aks.json\naz network vnet list -o json > vnets.json",
     met: |cluster| cluster.ledger.subnets.described || !cluster.ledger.subnets.all.is_empty(),
 };
 
-/// Findings about nodes that are told one by one; what is beyond is told in one.
+/// Nodes that have a finding each; the others share one.
 const ONE_BY_ONE: usize = 20;
 /// How many addresses a finding names; the rest is counted.
 pub(super) const NAMED: usize = 250;
@@ -99,9 +99,7 @@ pub(super) fn per_node(
             finding.confidence = rest.iter().map(|found| found.sure).min().unwrap_or(sample.confidence);
             finding.count = rest.len() as u64;
             finding.unit = "node";
-            finding.cause = format!(
-                "The same as on the {ONE_BY_ONE} nodes above, which are the worst; less so on these."
-            );
+            finding.cause = format!("Same as on the {ONE_BY_ONE} nodes above, which are the worst.");
             "As on the nodes above.".clone_into(&mut finding.fix.text);
             finding.detail("nodes", &nodes);
             findings.push(finding);
@@ -157,11 +155,11 @@ pub(super) fn subjects(node: &str, refused: &AddressRefusals) -> Vec<SubjectRef>
 /// `node x`, or what there is instead.
 pub(super) fn on_node(node: &str) -> String {
     if let Some(pool) = node.strip_prefix("(no node, pool ").and_then(|of| of.strip_suffix(')')) {
-        return format!("Pool {pool}");
+        return format!("IP pool {pool}");
     }
     match node.strip_prefix("(unknown node of ").and_then(|of| of.strip_suffix(')')) {
-        Some(of) => format!("A node of {of}"),
-        None if node.is_empty() || node.starts_with('(') => "A node that is not named".to_owned(),
+        Some(of) => format!("Unidentified node of {of}"),
+        None if node.is_empty() || node.starts_with('(') => "Unidentified node".to_owned(),
         None => format!("Node {node}"),
     }
 }

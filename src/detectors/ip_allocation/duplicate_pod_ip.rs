@@ -1,27 +1,29 @@
-//! One address with two owners.
+//! One pod IP with two owners.
 
 use super::common::{self, some};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Duplicate, DuplicateKind};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef, shell,
+};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "duplicate-pod-ip",
     chapter: Chapter::IpAllocation,
-    title: "One address has two owners",
+    title: "Duplicate pod IP",
     guide: &["2", "3.5"],
     needs: &[common::PODS],
     explains: &[],
     doc: Doc {
-        meaning: "Two pods have the same address, so each gets a part of the other's traffic: connections are reset or answered by the wrong program. It happens after a CNS restart or when releases and reservations are done out of order.",
-        decision: "Two running pods tell the same address, neither uses its node's network, neither is being deleted and both nodes are ready: confirmed from the objects themselves, possible from tables, which don't tell whether a pod uses its node's network. Or a CNI's state file names two sandboxes for an address; or azure-cns's endpoint state gives an address to a pod while its pool calls it available, so that the next pod will get it, too.",
-        action: "Delete one of the two pods, so that it gets another address; restart azure-cns on the node; upgrade the node image and report the bug.",
+        meaning: "Two pods have the same IP, so each gets a part of the other's traffic: connections are reset, or the wrong application answers. It happens after a CNS restart, or when IPs are released and assigned out of order.",
+        decision: "Two running pods have the same IP, neither uses hostNetwork, neither is being deleted and both nodes are Ready: confirmed from objects, possible from tables, which do not show hostNetwork. A CNI state file with two sandboxes for an IP, or an IP that azure-cns assigns to a pod and has as Available in its pool: likely.",
+        action: "Recreate one of the two pods, so that it gets another IP; report the bug if it recurs.",
         reference: "Azure/azure-container-networking issues 181 and 4497.",
     },
     detect,
 };
 
-/// Duplicates that are told one by one.
+/// How many duplicates have a finding each.
 const MOST: usize = 20;
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -32,7 +34,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     {
         let rest: Vec<String> = all.iter().skip(MOST).map(|item| item.ip.to_string()).collect();
         last.detail("more_duplicates", &rest);
-        last.cause += &format!(" There are {} more such addresses: {}.", rest.len(), some(rest.iter()));
+        last.cause += &format!(" {} more duplicate IPs: {}.", rest.len(), some(rest.iter()));
     }
     findings.into()
 }
@@ -41,9 +43,9 @@ fn finding(item: &Duplicate) -> Option<Finding> {
     let owners = item.owners.join(" and ");
     let title = match item.kind {
         DuplicateKind::OwnedAndFree => {
-            format!("Address {} belongs to {owners} and is given out as free", item.ip)
+            format!("Duplicate pod IP {}: assigned to {owners}, and Available in azure-cns", item.ip)
         }
-        _ => format!("Address {} belongs to {owners}", item.ip),
+        _ => format!("Duplicate pod IP {}: {owners}", item.ip),
     };
     let mut finding =
         Finding::new(DETECTOR.id, &format!("{} {owners}", item.ip), title, item.evidence.clone())?;
@@ -69,28 +71,38 @@ fn finding(item: &Duplicate) -> Option<Finding> {
     let on = if item.nodes.is_empty() { String::new() } else { format!(" on {}", item.nodes.join(" and ")) };
     finding.cause = match item.kind {
         DuplicateKind::Pods => {
-            format!("Both pods{on} run with the address {}. The IPAM gave it out twice.", item.ip)
+            format!("Both pods{on} run with IP {}: IPAM assigned it twice.", item.ip)
         }
         DuplicateKind::Rows => format!(
-            "Both rows{on} show the address {}. If both pods use their own network, the IPAM gave it out twice; tables don't tell.",
+            "Both rows{on} have IP {}. If neither pod uses hostNetwork, IPAM assigned it twice; the table does not show hostNetwork.",
             item.ip
         ),
         DuplicateKind::Sandboxes => format!(
-            "The CNI's state{on} names {} sandboxes for {}: either an old one was not removed, or the address was given out twice.",
+            "The CNI plugin's state{on} has {} sandboxes for {}: either an old one was not removed, or the IP was assigned twice.",
             item.owners.len(),
             item.ip
         ),
         DuplicateKind::OwnedAndFree => format!(
-            "azure-cns's endpoint state{on} says that {owners} has {}, and its pool calls the address available: the next pod gets it, too.",
+            "The endpoint state of azure-cns{on} assigns {} to {owners}, and its pool has the IP as Available: the next pod can get it too.",
             item.ip
         ),
     };
     let pod = item.owners.first().and_then(|owner| owner.split_once('/'));
     finding.fix = Fix {
-        text: "Delete one of the owners, so that it gets another address, and restart azure-cns on the node where that is the IPAM. Upgrade the node image; if it comes back, report it with this evidence.".to_owned(),
-        commands: pod.map(|(namespace, name)| format!("kubectl delete pod -n {} {}", crate::detectors::shell(namespace), crate::detectors::shell(name))).into_iter().collect(),
+        text: "Recreate one of the pods, so that it gets another IP: its controller starts a replacement, a bare pod must be created again from its manifest. If it recurs, report it to the CNI plugin's maintainers (AKS: Microsoft support) with this evidence.".to_owned(),
+        commands: pod
+            .map(|(namespace, name)| (shell(namespace), shell(name)))
+            .map(|(namespace, name)| {
+                [
+                    format!("kubectl get pod -n {namespace} {name} -o yaml > {name}.yaml   # keep it: a bare pod is not recreated"),
+                    format!("kubectl delete pod -n {namespace} {name}   # this pod only"),
+                ]
+            })
+            .into_iter()
+            .flatten()
+            .collect(),
         manifests: Vec::new(),
     };
-    finding.verify = vec!["kubectl get pods -A -o json | jq -r '.items[] | select(.spec.hostNetwork != true and .status.phase == \"Running\") | .status.podIP' | sort | uniq -d   # nothing".to_owned()];
+    finding.verify = vec!["kubectl get pods -A -o json | jq -r '.items[] | select(.spec.hostNetwork != true and .status.phase == \"Running\") | .status.podIP' | sort | uniq -d   # prints nothing".to_owned()];
     Some(finding)
 }

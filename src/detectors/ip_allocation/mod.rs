@@ -1,4 +1,4 @@
-//! Pods that can't get an address.
+//! Pods that cannot get an IP address.
 
 mod cidr_overlap;
 mod cni_not_ready;

@@ -1,4 +1,4 @@
-//! Azure has no room for machines in the node subnet.
+//! The node subnet has no free IPs for new nodes.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ type SubnetFailures = (u64, Option<(i64, i64)>, Vec<Evidence>, String);
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-subnet-full",
     chapter: Chapter::IpAllocation,
-    title: "The subnet of the nodes is full",
+    title: "Node subnet full (SubnetIsFull)",
     guide: &["2"],
     needs: &[common::AZURE],
     explains: &[],
     doc: Doc {
-        meaning: "A new node, or the extra node of an upgrade, finds no address in its subnet (SubnetIsFull). With classic Azure CNI each node needs one address and one for each pod that it may run.",
-        decision: "The text SubnetIsFull or 'does not have enough capacity for … IP addresses', in provisioning errors, autoscaler logs, activity logs or tickets. Where the cluster and its subnets are described, the sum is shown: what the node pools take now and at their maximum, surge included, against what the subnet has, and how many nodes still fit.",
-        action: "Scale down to free addresses for the upgrade; then a node pool on a larger subnet.",
-        reference: "AKS troubleshooting: SubnetIsFull error code during an upgrade.",
+        meaning: "A new node, or the surge node of an upgrade, finds no free IP in its subnet (SubnetIsFull). With Azure CNI in the node subnet, each node needs one IP plus one per pod that it can run (max pods).",
+        decision: "`SubnetIsFull` or `does not have enough capacity for … IP addresses` in provisioning errors, autoscaler logs, activity logs or tickets. Confirmed. Where the node pools and subnets are in the bundle, the calculation is shown: IPs needed now and at maximum scale with surge, usable IPs, and how many more nodes fit.",
+        action: "Scale a node pool down to free IPs for the upgrade; then add a node pool in a larger subnet.",
+        reference: "AKS: Troubleshoot the SubnetIsFull error code.",
     },
     detect,
 };
@@ -61,11 +61,11 @@ fn finding(
     });
     evidence.extend(known.iter().flat_map(|item| item.evidence.iter().cloned()));
     evidence.truncate(6);
-    let label = if name.is_empty() { "The node subnet".to_owned() } else { format!("Subnet {short}") };
+    let label = if name.is_empty() { "Node subnet".to_owned() } else { format!("Subnet {short}") };
     let wanted = detail.split(' ').nth(2).filter(|count| !count.is_empty());
     let title = match wanted {
-        Some(wanted) => format!("{label} is full: no room for {wanted} more addresses"),
-        None => format!("{label} is full"),
+        Some(wanted) => format!("{label} full (SubnetIsFull): no room for {wanted} more IPs"),
+        None => format!("{label} full (SubnetIsFull)"),
     };
     let mut finding = Finding::new(DETECTOR.id, name, title, evidence)?;
     finding.severity = Severity::High;
@@ -73,14 +73,19 @@ fn finding(
     finding.count = count;
     finding.seen(span);
     let sum = known.map_or_else(
-        || " The cluster's description is not in the bundle, so the sum can't be shown.".to_owned(),
+        || {
+            " The cluster's node pools and subnets are not in the bundle, so the required IPs are unknown."
+                .to_owned()
+        },
         |known| arithmetic(known, &mut finding),
     );
-    finding.cause = format!("Azure refused addresses for machines: the subnet has none left for them.{sum}");
+    finding.cause = format!(
+        "Azure could not allocate IPs for new nodes: the subnet does not have enough free ones.{sum}"
+    );
     finding.fix = Fix {
-        text: "To finish an upgrade, scale a pool down first: that frees its addresses. For good, add a node pool on a larger subnet, make it a system pool, and move over; the subnet of a node pool can't be changed.".to_owned(),
+        text: "To finish an upgrade, scale a node pool down first: that frees its IPs and evicts the pods of the removed nodes. For good, add a node pool in a larger subnet and move the workloads there; the subnet of a node pool cannot be changed.".to_owned(),
         commands: vec![
-            "az aks nodepool scale -g RESOURCE_GROUP --cluster-name CLUSTER --name POOL --node-count COUNT   # fewer, for now".to_owned(),
+            "az aks nodepool scale -g RESOURCE_GROUP --cluster-name CLUSTER --name POOL --node-count COUNT   # fewer nodes, at least 1 for system pools".to_owned(),
             "az aks nodepool add -g RESOURCE_GROUP --cluster-name CLUSTER --name NEWPOOL --mode System --vnet-subnet-id LARGER_SUBNET_ID".to_owned(),
         ],
         manifests: Vec::new(),

@@ -1,4 +1,4 @@
-//! A node gets no range of pod addresses.
+//! A node gets no podCIDR.
 
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
@@ -10,15 +10,15 @@ use crate::facts::{Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cidr-exhausted",
     chapter: Chapter::IpAllocation,
-    title: "No part of the pod range is left for new nodes",
+    title: "Pod CIDR exhausted (CIDRNotAvailable)",
     guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["cni-not-ready", "pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "With overlay and kubenet each node gets its own part (a /24) of the cluster's pod range. When all parts are given out, a new node gets none (CIDRNotAvailable) and can't run pods with addresses of their own.",
-        decision: "An event or log says CIDRNotAvailable. Together with the pod range of `az aks show` and the nodes' podCIDRs the arithmetic is shown.",
-        action: "Enlarge the pod range (overlay can grow it), or remove nodes that are not needed.",
-        reference: "AKS: Azure CNI Overlay, expand the pod CIDR.",
+        meaning: "With Azure CNI Overlay and kubenet, each node gets its own podCIDR (a /24) of the cluster's pod CIDR. When all are allocated, a new node gets none (CIDRNotAvailable) and cannot run pods with their own IP.",
+        decision: "`CIDRNotAvailable` in events or logs. Confirmed, critical. With the pod CIDR of az aks show and the nodes' podCIDRs the calculation is shown.",
+        action: "Expand the pod CIDR (Azure CNI Overlay), or remove nodes that are not needed.",
+        reference: "AKS: Azure CNI Overlay, expand pod CIDR space. kubernetes/kubernetes: pkg/controller/nodeipam.",
     },
     detect,
 };
@@ -46,9 +46,9 @@ fn detect(cluster: &Cluster) -> Outcome {
     evidence.dedup();
     evidence.truncate(6);
     let title = match nodes.as_slice() {
-        [] => "No pod range is left for new nodes".to_owned(),
-        [item] => format!("Node {item} got no range of pod addresses"),
-        all => format!("{} nodes got no range of pod addresses", all.len()),
+        [] => "Pod CIDR exhausted: CIDRNotAvailable for new nodes".to_owned(),
+        [item] => format!("Node {item} got no podCIDR: CIDRNotAvailable (pod CIDR exhausted)"),
+        all => format!("{} nodes got no podCIDR: CIDRNotAvailable (pod CIDR exhausted)", all.len()),
     };
     let Some(mut finding) =
         Finding::new(DETECTOR.id, nodes.first().map_or("cluster", String::as_str), title, evidence)
@@ -71,17 +71,27 @@ fn detect(cluster: &Cluster) -> Outcome {
     let sum = range.map_or_else(String::new, |range| {
         finding.detail("pod_range", range.range.to_string());
         format!(
-            " The range {} has room for {} nodes with a /24 each; {given} nodes of the bundle have one.",
+            " The pod CIDR {} has room for {} nodes with a /24 each; {given} nodes in the bundle have a podCIDR.",
             range.range,
             range.usable / 256
         )
     });
-    finding.cause = format!("The controller had no part of the cluster's pod range left.{sum}");
+    finding.cause = format!(
+        "The controller could not allocate a podCIDR: no part of the cluster's pod CIDR was left.{sum}"
+    );
     finding.fix = Fix {
-        text: "With overlay, enlarge the pod range: the new one must contain the old. With kubenet it can't be changed: remove nodes, or move to a new cluster with Azure CNI Overlay and a larger range.".to_owned(),
-        commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER --pod-cidr LARGER_RANGE   # overlay".to_owned()],
+        text: if cluster.is_elsewhere() {
+            "Remove nodes that are not needed: their podCIDRs become free. For more nodes, give kube-controller-manager a larger --cluster-cidr, or a second one.".to_owned()
+        } else {
+            "With Azure CNI Overlay, expand the pod CIDR: the new range must contain the old one. With kubenet it cannot be changed: remove nodes that are not needed, or create a cluster with Azure CNI Overlay and a larger range.".to_owned()
+        },
+        commands: if cluster.is_elsewhere() {
+            Vec::new()
+        } else {
+            vec!["az aks update -g RESOURCE_GROUP -n CLUSTER --pod-cidr LARGER_RANGE   # Azure CNI Overlay only".to_owned()]
+        },
         manifests: Vec::new(),
     };
-    finding.verify = vec!["kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR   # every node has one".to_owned()];
+    finding.verify = vec!["kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDR:.spec.podCIDR   # every node has a PODCIDR".to_owned()];
     vec![finding].into()
 }

@@ -1,4 +1,4 @@
-//! Pods are refused an address, and the bundle does not say why.
+//! Pods are refused an IP address, and the reason is not in the bundle.
 
 use super::common::{self, about_node, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
@@ -9,41 +9,41 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-exhausted",
     chapter: Chapter::IpAllocation,
-    title: "Pods are refused an address, and the reason is not in the bundle",
+    title: "No free IP address for pods, reason not in the bundle",
     guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "The network plugin had no address left for a pod ('Failed to allocate address', 'No available addresses', 'no IP addresses available in range set', 'No IPs available in pools'), so the pod stays in ContainerCreating. Whether addresses leaked, pods come and go too fast, or the node is simply full can't be told without the node's books.",
-        decision: "Refusals of any wording and version, in events, describe output, logs of kubelet, CNI and CNS, or Container Insights, on a node for which no other detector of this chapter found the reason. One finding for each node. That pods were refused is confirmed; why is not known.",
-        action: "Collect the node's books (see what to ask for) and run the report again: it then names the leaked addresses or shows that the node is full.",
+        meaning: "The CNI plugin had no free IP for a pod (`Failed to allocate address`, `No available addresses`, `no IP addresses available in range set`, `No IPs available in pools`), so the pod stays in ContainerCreating (FailedCreatePodSandBox). Whether IPs leaked, pods churn, or the node's capacity is reached cannot be decided without the node's IPAM state.",
+        decision: "Refusals in events, describe output, logs of the kubelet, CNI and CNS, or Container Insights, on a node for which no other cause of this chapter was found. One finding per node. Confirmed that pods were refused; the reason is unknown.",
+        action: "Collect the node's IPAM state (see what to ask for) and run the report again: it then names leaked IPs, or shows that the node is full.",
         reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address.",
     },
     detect,
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    per_node(cluster, Reason::NotTold, &DETECTOR, "pods are refused an address", node).into()
+    per_node(cluster, Reason::NotTold, &DETECTOR, "no free IP address for pods", node).into()
 }
 
 fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let pods = match found.refused.pods.len() {
-        0 => "pods are".to_owned(),
-        1 => format!("pod {} is", found.refused.pods.first()?),
-        many => format!("{many} pods are"),
+        0 => "pods".to_owned(),
+        1 => format!("pod {}", found.refused.pods.first()?),
+        many => format!("{many} pods"),
     };
-    let title = format!("{}: {pods} refused an address", on_node(&found.node));
+    let title = format!("{}: no free IP address for {pods}", on_node(&found.node));
     let mut finding = about_node(&DETECTOR, found, books, title, Vec::new())?;
     finding.severity = Severity::High;
     let signal = found.refused.signals.keys().next().copied();
     let who = match signal {
-        Some(Signal::RangeSetFull) => "The node's host-local store has no free address in its range",
+        Some(Signal::RangeSetFull) => "host-local has no free IP in the node's range",
         Some(Signal::NoAvailableAddresses) => {
-            "Azure CNI has no free address in the node's pool; the limit is the node's own, however many are free in the subnet"
+            "Azure CNI has no free IP in the node's pool, whatever is free in the subnet"
         }
-        Some(Signal::CalicoFull) => "Calico has no free address in its pools or in the node's blocks",
-        Some(Signal::WhereaboutsFull) => "whereabouts has no free address in the range of the extra network",
-        _ => "The network plugin has no free address",
+        Some(Signal::CalicoFull) => "Calico has no free IP in its pools or in the node's blocks",
+        Some(Signal::WhereaboutsFull) => "whereabouts has no free IP in the range of the additional network",
+        _ => "The CNI plugin has no free IP",
     };
     let range = if found.refused.ranges.is_empty() {
         String::new()
@@ -54,18 +54,18 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
         String::new,
         |books| {
             format!(
-                " The books show {} addresses reserved{}.",
+                " The IPAM state has {} addresses reserved{}.",
                 books.allocated(),
                 books.capacity().map_or_else(String::new, |capacity| format!(" of {capacity}"))
             )
         },
     );
     finding.cause = format!(
-        "{who}{range}.{}{numbers} Three things look like this: addresses that were not given back (a plugin bug), pods that come and go too fast, or simply as many pods as the node may have. The node's books together with its pods decide it.",
+        "{who}{range}.{}{numbers} Possible reasons: leaked IPs (a plugin bug), pod churn, or the node's pod IP capacity is reached. The node's IPAM state together with its pods shows which.",
         refused_words(&found.refused)
     );
     finding.fix = Fix {
-        text: "To get the pods running now: delete them, so that they are placed on another node, or add a node. To find the reason, collect the node's books and its pods.".to_owned(),
+        text: "To get the pods running now, cordon the node or add a node, then restart their workloads (kubectl rollout restart), so that they start on another node. To find the reason, collect the IPAM state and the pods, and run the report again.".to_owned(),
         commands: vec![
             common::BOOKS.command.to_owned(),
             common::PODS.command.to_owned(),

@@ -1,8 +1,9 @@
-//! Addresses that stay reserved after their pods are gone.
+//! Pod IPs that stay allocated after their pods are gone.
 
 use super::common::{self, about_node, node_word, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, Ipam, MOST_PODS, NodeIpam, Reason};
+use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::evidence::{Confidence, EXAMPLES};
 use crate::facts::time;
@@ -10,21 +11,23 @@ use crate::facts::time;
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-leak",
     chapter: Chapter::IpAllocation,
-    title: "Addresses stay reserved after their pods are gone",
+    title: "Leaked pod IPs (IPAM)",
     guide: &["2.1", "2.2"],
     needs: &[common::BOOKS, common::PODS],
     explains: &["pod-ip-exhausted", "pod-ip-pool-full", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "The network plugin reserves an address for each pod and gives it back when the pod goes. When it is not given back, the node's books fill up with addresses that nobody uses, until new pods stay in ContainerCreating with 'no IP addresses available in range set', 'No available addresses' or 'not enough IPs available'.",
-        decision: "Per node: every address that a source reserves (host-local files or their listing, azure-vnet-ipam.json, azure-vnet.json, Azure CNS, Calico's blocks, CiliumNode, whereabouts) against the live pods of that node with an address of their own (not hostNetwork, not Succeeded or Failed), against tunnels, load balancers and nodes, and against the sandboxes that crictl lists. What nobody holds is an orphan. Orphans younger than 15 minutes are left out where the source has useful times; five older ones, or three whose sandbox the runtime does not know, are a fact; where ages are unknown the difference must be larger than pods in the making explain. Books and pods of different times lower the confidence, and bare numbers are never more than likely. A NodeNetworkConfig leases in batches, so a pool larger than the pods is normal: a leak is suspected when the node also refuses pods, or when someone counted by hand. Orphans of short lives, or whose sandboxes have merely ended, are 'pod-ip-churn' instead. The guide's own sentence has it the wrong way round: a leak is far more addresses than pods.",
-        action: "Drain the node, then reimage or replace it: that empties the books. On kubenet, stale files may also be deleted while the node is drained; with Azure CNS, restart azure-cns first; with Calico, release what `calicoctl ipam check` reports. Upgrade the node image: leaks of old plugin versions are fixed there. If orphans come back, the plugin has a bug: open a ticket with this report.",
+        meaning: "The CNI plugin allocates an IP for each pod and releases it when the pod is deleted. When it does not, the node's IPAM state fills up with IPs that no pod uses, until new pods stay in ContainerCreating with `no IP addresses available in range set`, `No available addresses` or `not enough IPs available`.",
+        decision: "Per node: every IP that a source has allocated (host-local files or their listing, azure-vnet-ipam.json, azure-vnet.json, Azure CNS, Calico blocks, CiliumNode, whereabouts) is compared with the node's pods that have their own IP (not hostNetwork, not Succeeded or Failed), with tunnels, load balancers and nodes, and with the sandboxes that crictl lists. IPs without an owner count as leaked, except those younger than 15 minutes where the source has useful times. Five older ones, or three whose sandbox the runtime does not know, are enough; where ages are unknown, the difference must exceed what starting pods explain. Sources and pods of different times lower the confidence, and counted numbers are at most likely. A NodeNetworkConfig allocates in batches, so a pool larger than the pods is normal: a leak is suspected when the node also refuses pods, or when someone counted by hand. IPs of short-lived pods, or with sandboxes that are merely stopped, are pod-ip-churn instead.",
+        action: "Cordon the node; then clear its IPAM state: host-local and azure-vnet with the node (drain and replace), Azure CNS and Cilium by a restart of the agent, Calico with calicoctl ipam release, whereabouts with its reconciler. If leaked IPs return, report the bug.",
         reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address. containernetworking/plugins: host-local. Azure/azure-container-networking. Calico: calicoctl ipam check.",
     },
     detect,
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let mut findings = per_node(cluster, Reason::Leak, &DETECTOR, "addresses stay reserved", node);
+    let mut findings = per_node(cluster, Reason::Leak, &DETECTOR, "leaked pod IPs", |found, books| {
+        node(cluster, found, books)
+    });
     findings.extend(calico(cluster));
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
     Outcome { findings, undecided, ..Outcome::default() }
@@ -42,14 +45,14 @@ pub(super) fn undecided(cluster: &Cluster) -> Option<String> {
     }
     let foreign = books.iter().any(|books| books.lease.as_ref().is_some_and(|lease| lease.foreign > 0));
     let why = if foreign {
-        "the pods' addresses are not of the subnet that the NodeNetworkConfigs name, so the two can't be compared"
+        "the pods' IPs are not in the subnet of the NodeNetworkConfigs, so they cannot be compared"
     } else {
-        "no node has both its addresses and all its pods in the bundle"
+        "no node has both its IPAM state and all its pods in the bundle"
     };
     Some(why.to_owned())
 }
 
-fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
+fn node(cluster: &Cluster, found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let books = books?;
     let orphans: Vec<_> = books.leaked().collect();
     let (count, of) = match &books.lease {
@@ -61,11 +64,11 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let who = on_node(&books.node);
     let title = match (of, books.pods_known) {
         (Some(of), true) if books.lease.is_some() => {
-            format!("{who}: {count} of {of} allocated addresses have no pod")
+            format!("{who}: {count} of {of} allocated pod IPs have no running pod")
         }
-        (Some(of), true) => format!("{who}: {count} of {of} reserved pod addresses belong to no live pod"),
-        _ if !orphans.is_empty() => format!("{who}: {count} reserved pod addresses belong to no sandbox"),
-        _ => format!("{who}: {count} addresses reserved, more than a node may have pods"),
+        (Some(of), true) => format!("{who}: {count} of {of} pod IPs leaked (allocated, no running pod)"),
+        _ if !orphans.is_empty() => format!("{who}: {count} pod IPs leaked (allocated, no sandbox)"),
+        _ => format!("{who}: {count} addresses reserved, more than max pods"),
     };
     let places = orphans.iter().take(EXAMPLES).map(|orphan| orphan.evidence()).collect();
     let mut finding = about_node(&DETECTOR, found, Some(books), title, places)?;
@@ -77,7 +80,7 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
         finding.seen(Some(span));
     }
     finding.cause = cause(found, books, count, &times);
-    finding.fix = fix(books);
+    finding.fix = fix(books, cluster.is_elsewhere());
     finding.verify = verify(books);
     Some(finding)
 }
@@ -98,86 +101,82 @@ pub(super) fn severity(found: &Exhaustion, books: &NodeIpam, count: u64) -> Seve
 pub(super) fn ages(books: &NodeIpam, times: &[i64]) -> String {
     match (books.aged, times.iter().min(), times.iter().max()) {
         (true, Some(first), Some(last)) if first == last => {
-            format!(" It was reserved at {}.", time::show(*first))
+            format!(" Reserved at {}.", time::show(*first))
         }
         (true, Some(first), Some(last)) => {
-            format!(" They were reserved between {} and {}.", time::show(*first), time::show(*last))
+            format!(" Reserved between {} and {}.", time::show(*first), time::show(*last))
         }
         _ if books.counted || books.lease.is_some() => String::new(),
-        _ => " The source does not tell since when.".to_owned(),
+        _ => " When they were reserved is unknown.".to_owned(),
     }
 }
 
 fn cause(found: &Exhaustion, books: &NodeIpam, count: u64, times: &[i64]) -> String {
     let refused = refused_words(&found.refused);
     if let Some(lease) = &books.lease {
-        let hand = if books.counted { " (counted by hand)" } else { "" };
+        let hand = if books.counted { " (numbers counted by hand)" } else { "" };
         let spare = format!(
-            "Azure CNS keeps up to {} spare addresses, so the numbers alone prove nothing.",
+            "Azure CNS keeps up to {} spare IPs, so the numbers alone prove no leak.",
             lease.normal_spare
         );
         let observed = if found.refused.count > 0 {
-            "It refuses pods nevertheless, so addresses must be assigned to pods that are gone.".to_owned()
+            "It refuses pods nevertheless, so IPs are assigned to pods that are gone.".to_owned()
         } else {
             spare
         };
         return format!(
-            "The node has {} addresses, and {} live pods hold one{hand}: {count} are free or leaked. {observed}{refused} Which ones are leaked is in the books of azure-cns (curl localhost:10090/debug/ipaddresses on the node).",
+            "The node has {} allocated IPs and {} with an IP{hand}: {count} are spare or leaked. {observed}{refused} The IPAM state of azure-cns shows which (curl localhost:10090/debug/ipaddresses on the node).",
             lease.allocated.unwrap_or(0),
-            books.pods
+            counted(books.pods, "running pod")
         );
     }
     if !books.pods_known && books.orphans.is_empty() {
         let most = books.max_pods.unwrap_or(MOST_PODS);
         return format!(
-            "The books hold {} addresses for {} sandboxes; the node may run {most} pods at most. The pods are not in the bundle, so the leaked addresses can't be told from the others.{refused}",
+            "The IPAM state has {} addresses reserved for {} sandboxes; the node can run at most {most} pods. The pods are not in the bundle, so which ones leaked is unknown.{refused}",
             books.allocated(),
             books.sandboxes
         );
     }
-    let by_hand = if books.counted {
-        " These are numbers that someone counted: the leaked addresses are not known by name."
-    } else {
-        ""
-    };
-    let runtime = if books.runtime_known { " crictl lists no sandbox for them that runs." } else { "" };
+    let by_hand = if books.counted { " These are counted numbers: which IPs leaked is unknown." } else { "" };
+    let runtime = if books.runtime_known { " crictl lists no running sandbox for them." } else { "" };
     let waiting = if books.waiting_pods.is_empty() {
         String::new()
     } else {
         format!(
-            " Waiting for an address: {}{}.",
+            " Pods waiting for an IP: {}{}.",
             books.waiting_pods.join(", "),
             if books.waiting > books.waiting_pods.len() { ", …" } else { "" }
         )
     };
     let why = if books.aged || books.runtime_known {
-        "The network plugin fails to release addresses on deletion."
+        "The CNI plugin does not release IPs when pods are deleted."
     } else {
-        "Nothing points to short-lived pods, so the network plugin most likely fails to release addresses on deletion."
+        "Nothing points to short-lived pods, so most likely the CNI plugin does not release IPs when pods are deleted."
     };
     let later = if books.newer_pods > 0 {
-        " The books were taken before the pods were listed, so some may have been given back since."
+        " The IPAM state was collected before the pods were listed, so some IPs may have been released since."
     } else {
         ""
     };
     format!(
-        "{} has {} addresses reserved for pods on this node, and {count} were not given back: the node has {} live pods with an address of their own.{by_hand}{}{runtime}{refused}{waiting}{later} {why}",
+        "{}: {} addresses reserved for {} (without hostNetwork), {count} not released.{by_hand}{}{runtime}{refused}{waiting}{later} {why}",
         books.ipam.label(),
         books.allocated(),
-        books.pods,
+        counted(books.pods, "running pod"),
         ages(books, times),
     )
 }
 
-fn fix(books: &NodeIpam) -> Fix {
+fn fix(books: &NodeIpam, elsewhere: bool) -> Fix {
     let name = node_word(&books.node);
     let mut commands = Vec::new();
     let text = match books.ipam {
         Ipam::NodeNetworkConfig | Ipam::CnsPool | Ipam::CnsEndpoints => {
             commands.push(format!(
-                "kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}"
+                "kubectl delete pod -n kube-system -l k8s-app=azure-cns --field-selector spec.nodeName={name}   # restarts azure-cns on this node"
             ));
-            "Restart azure-cns on the node: it rebuilds its books from the running pods. If the gap stays, drain and reimage the node, and send this report to Microsoft support."
+            "Restart azure-cns on the node: it rebuilds its IPAM state from the running pods. Its DaemonSet recreates the pod; new pods get no IP for some seconds. If the gap stays, open a Microsoft support ticket with this report."
         }
         Ipam::Calico => {
             commands.extend([
@@ -186,35 +185,42 @@ fn fix(books: &NodeIpam) -> Fix {
                 "calicoctl ipam release --from-report=ipam-report.json".to_owned(),
                 "calicoctl datastore migrate unlock".to_owned(),
             ]);
-            "Release the leaked addresses with calicoctl, with the datastore locked, so that none that is just being given out is freed. Then update Calico: its controllers clean up by themselves."
+            "Release the leaked IPs with calicoctl while the datastore is locked, so that no IP in use is released; no pod gets an IP until it is unlocked. calico-kube-controllers of current Calico versions does this by itself."
         }
         Ipam::Whereabouts => {
             commands.push(
                 "kubectl create job -n kube-system --from=cronjob/ip-reconciler ip-reconciler-now".to_owned(),
             );
-            "Let whereabouts' reconciler remove reservations without pods, and check that its schedule runs."
+            "Run whereabouts' ip-reconciler, which removes reservations without pods, and check that its schedule runs."
         }
         Ipam::Cilium => {
             commands.push(format!(
-                "kubectl delete pod -n kube-system -l k8s-app=cilium --field-selector spec.nodeName={name}"
+                "kubectl delete pod -n kube-system -l k8s-app=cilium --field-selector spec.nodeName={name}   # restarts the agent on this node"
             ));
-            "Restart the Cilium agent on the node: it gives back addresses of endpoints that are gone."
+            "Restart the Cilium agent on the node: it releases IPs of endpoints that are gone. Existing connections continue; new pods get no IP and policies do not change until it runs again."
+        }
+        Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet if elsewhere => {
+            "Cordon the node, so that new pods start on other nodes. To clear its IPAM state, drain it (this evicts its pods, and emptyDir data is lost) and remove the reservations of the leaked IPs on the drained node, or replace it."
         }
         Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet => {
-            "Replace the node: drain it, delete its machine, and scale the pool back. The books go with the machine. If orphans return, send this report to Microsoft support: that is a plugin bug."
+            "Cordon the node, so that new pods start on other nodes. Its IPAM state is cleared only with the node: drain it (this evicts its pods, and emptyDir data is lost), delete its VM, and scale the pool back. If leaked IPs return, it is a plugin bug: open a Microsoft support ticket with this report."
         }
     };
     let mut text = text.to_owned();
     if matches!(books.ipam, Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet) {
         commands.extend([
             format!("kubectl cordon {name}"),
-            format!("kubectl drain {name} --ignore-daemonsets --delete-emptydir-data"),
-            format!("az aks nodepool delete-machines -g RESOURCE_GROUP --cluster-name CLUSTER --nodepool-name POOL --machine-names {name}"),
+            format!("kubectl drain {name} --ignore-daemonsets --delete-emptydir-data   # evicts its pods"),
+        ]);
+    }
+    if matches!(books.ipam, Ipam::HostLocal | Ipam::AzureVnetIpam | Ipam::AzureVnet) && !elsewhere {
+        commands.extend([
+            format!("az aks nodepool delete-machines -g RESOURCE_GROUP --cluster-name CLUSTER --nodepool-name POOL --machine-names {name}   # deletes the VM"),
             "az aks nodepool scale -g RESOURCE_GROUP --cluster-name CLUSTER --name POOL --node-count COUNT   # as many as before".to_owned(),
         ]);
     }
-    if books.ipam == Ipam::HostLocal {
-        text.push_str(" kubenet support ends on 31 March 2028: plan the move to Azure CNI Overlay.");
+    if books.ipam == Ipam::HostLocal && !elsewhere {
+        text.push_str(" kubenet is retired on 31 March 2028: plan the move to Azure CNI Overlay.");
     }
     Fix { text, commands, manifests: Vec::new() }
 }
@@ -264,7 +270,7 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             |words: &str| vec![crate::evidence::Evidence::line(&place.source, place.line, words.as_bytes())];
         let leaked = report.not_in_use.unwrap_or(0).max(report.leaked.len() as u64);
         if leaked > 0 {
-            let title = format!("Calico: {leaked} addresses are allocated and not in use");
+            let title = format!("Calico: {leaked} leaked IPs (allocated, not in use)");
             let words = format!("Found {leaked} IPs that are allocated in IPAM but not actually in use.");
             let Some(mut finding) =
                 Finding::new(DETECTOR.id, "calicoctl ipam check", title, evidence(&words))
@@ -287,10 +293,10 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
                     .collect::<Vec<_>>(),
             );
             finding.cause = format!(
-                "calicoctl's own check found {leaked} addresses that its blocks record and no workload or node uses{}. It takes IPv6 tunnel addresses for leaks, so a few of them may be harmless.",
+                "calicoctl ipam check found {leaked} IPs that are allocated in IPAM and not used by a workload or node{}. It also counts IPv6 tunnel addresses, so a few can be harmless.",
                 report.allocations.map_or_else(String::new, |all| format!(", of {all} allocations"))
             );
-            finding.fix = fix(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
+            finding.fix = fix(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() }, false);
             finding.verify = verify(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
             findings.push(finding);
         }
@@ -302,11 +308,11 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
                 continue;
             }
             let title = format!(
-                "Calico pool {}: {} of {} addresses in use{}",
+                "Calico IP pool {}: {} of {} IPs in use{}",
                 row.range,
                 row.used,
                 row.total,
-                if pods_known { format!(", for {live} live pods") } else { String::new() }
+                if pods_known { format!(", {live} running pods") } else { String::new() }
             );
             let words = format!("IP Pool {} total {} in use {}", row.range, row.total, row.used);
             let Some(mut finding) =
@@ -323,16 +329,16 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             finding.detail("capacity", row.total);
             finding.cause = if beyond {
                 format!(
-                    "The pool has {} addresses in use and the cluster has {live} live pods: most of them belong to pods that are gone.",
+                    "The pool has {} IPs in use, and the cluster has {live} running pods with their own IP: most of the IPs belong to pods that are gone.",
                     row.used
                 )
             } else {
                 format!(
-                    "The pool is nearly used up and pods are refused: either it is too small for the pods, which are not in the bundle, or addresses were not given back. {} addresses are more than most clusters have pods.",
+                    "The pool is nearly exhausted ({} IPs in use) and pods are refused: either it is too small for the pods, which are not in the bundle, or IPs leaked.",
                     row.used
                 )
             };
-            finding.fix = fix(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
+            finding.fix = fix(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() }, false);
             finding.verify = verify(&NodeIpam { ipam: Ipam::Calico, ..NodeIpam::default() });
             findings.push(finding);
         }

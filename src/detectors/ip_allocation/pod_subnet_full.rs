@@ -1,4 +1,4 @@
-//! The subnet of the pods has no address left.
+//! The pod subnet has no free IPs.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use crate::facts::time;
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-subnet-full",
     chapter: Chapter::IpAllocation,
-    title: "The pod subnet is full",
+    title: "Pod subnet full (NCUpdateSubnetFullError)",
     guide: &["2", "2.1"],
     needs: &[common::REFUSALS],
     explains: &["pod-ip-exhausted", "cns-waiting", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "With dynamic Azure CNI each node leases addresses of the pod subnet in batches of 16. When the subnet has none left, the lease is not extended (NCUpdateSubnetFullError) and pods on nodes whose pool is used up stay in ContainerCreating.",
-        decision: "CNS says so in its refusals ('NC Status: NCUpdateSubnetFullError'), or a NodeNetworkConfig has a network container of that status. One finding for each subnet.",
-        action: "Add a larger pod subnet with a new node pool and move the workloads there, or free addresses by fewer nodes: each keeps a batch. The subnet of a node pool can't be changed, and a subnet in use can't grow if its neighbours are taken.",
-        reference: "AKS: Azure CNI with dynamic IP allocation. Azure/azure-container-networking: NodeNetworkConfig status.",
+        meaning: "With Azure CNI and dynamic IP allocation, each node gets IPs of the pod subnet in batches of 16. When the subnet has none left, the NodeNetworkConfig gets no more (NCUpdateSubnetFullError), and pods on nodes without a spare IP stay in ContainerCreating.",
+        decision: "CNS reports `NC Status: NCUpdateSubnetFullError` in refusals, or a NodeNetworkConfig has a network container with that status. Confirmed. One finding per subnet.",
+        action: "Add a larger pod subnet with a new node pool and move the workloads there, or free IPs with fewer nodes. The subnet of a node pool cannot be changed.",
+        reference: "AKS: Azure CNI with dynamic IP allocation. Azure/azure-container-networking: crd/nodenetworkconfig.",
     },
     detect,
 };
 
-/// Nodes that refuse pods, nodes whose config tells the status, and where.
+/// Nodes that refuse pods, nodes whose `NodeNetworkConfig` has the status, and where.
 type Refusing<'a> = (Vec<&'a Exhaustion>, Vec<&'a str>, Vec<Evidence>);
 
 fn detect(cluster: &Cluster) -> Outcome {
     let ledger = &cluster.ledger;
-    // By subnet: what each node refused, and configs that only tell their status.
+    // By subnet: what each node refused, and configs that only have the status.
     let mut by_subnet: BTreeMap<String, Refusing<'_>> = BTreeMap::new();
     let mut only = None;
     for books in &ledger.books {
@@ -72,14 +72,14 @@ fn finding(
         refusing.iter().flat_map(|found| found.refused.evidence.iter().take(2)).cloned().collect();
     evidence.extend(places);
     evidence.truncate(EXAMPLES + 2);
-    let name =
-        if subnet.is_empty() { "The pod subnet".to_owned() } else { format!("The pod subnet {subnet}") };
+    let name = if subnet.is_empty() { "Pod subnet".to_owned() } else { format!("Pod subnet {subnet}") };
     let on = match nodes.as_slice() {
         [] => String::new(),
-        [item] => format!(": node {item} gets no more addresses"),
-        all => format!(": {} nodes get no more addresses", all.len()),
+        [item] => format!(" on node {item}"),
+        all => format!(" on {} nodes", all.len()),
     };
-    let mut finding = Finding::new(DETECTOR.id, subnet, format!("{name} is full{on}"), evidence)?;
+    let mut finding =
+        Finding::new(DETECTOR.id, subnet, format!("{name} full: NCUpdateSubnetFullError{on}"), evidence)?;
     finding.confidence = Confidence::Confirmed;
     finding.severity = if refusing.is_empty() { Severity::High } else { Severity::Critical };
     let mut refused = AddressRefusals::default();
@@ -103,20 +103,20 @@ fn finding(
     let known = cluster.ledger.subnets.all.iter().find(|item| item.range.to_string() == subnet);
     let numbers = known.map_or_else(String::new, |item| {
         format!(
-            " It has {} usable addresses{}.",
+            " The subnet has {} usable IPs{}.",
             item.usable,
             item.used.map_or_else(String::new, |used| format!(
-                ", and the nodes of this bundle lease {used} of them; other clusters may use it, too"
+                ", and the nodes in the bundle hold {used} of them; other clusters may use it too"
             ))
         )
     });
     let on_nodes = if nodes.is_empty() { String::new() } else { format!(" on {}", some(nodes.iter())) };
     finding.cause = format!(
-        "Azure could not extend the lease of addresses{on_nodes} (NCUpdateSubnetFullError).{numbers}{}",
+        "Azure allocates no more pod IPs{on_nodes}: subnet full (NCUpdateSubnetFullError).{numbers}{}",
         refused_words(&refused)
     );
     finding.fix = Fix {
-        text: "Make a larger pod subnet, add a node pool that uses it, move the workloads, and delete the old pool. Until then, fewer nodes free addresses: each node keeps at least 16.".to_owned(),
+        text: "Create a larger pod subnet and a node pool that uses it, and move the workloads there. Until then, fewer nodes free IPs, since each node holds at least 16; scaling down evicts the pods of the removed nodes.".to_owned(),
         commands: vec![
             "az network vnet subnet create -g RESOURCE_GROUP --vnet-name VNET -n NEWPODSUBNET --address-prefixes RANGE".to_owned(),
             "az aks nodepool add -g RESOURCE_GROUP --cluster-name CLUSTER -n NEWPOOL --vnet-subnet-id NODE_SUBNET_ID --pod-subnet-id NEWPODSUBNET_ID".to_owned(),

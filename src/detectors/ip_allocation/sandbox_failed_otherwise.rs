@@ -1,4 +1,4 @@
-//! Sandboxes that could not be made, for another reason than addresses.
+//! Pod sandboxes that could not be created, for another reason than a missing IP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -15,20 +15,20 @@ use crate::facts::{Signal, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "sandbox-failed-otherwise",
     chapter: Chapter::IpAllocation,
-    title: "Pods get no sandbox, and addresses are not the reason",
+    title: "FailedCreatePodSandBox: no known IPAM error",
     guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
     explains: &["service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
-        meaning: "'Failed to create pod sandbox' has many reasons: the network plugin may lack a right or a connection, a volume or an image may be missing, the runtime may time out. They look like missing addresses at first sight and need another cure.",
-        decision: "Events FailedCreatePodSandBox whose message has none of the texts of missing addresses, grouped by what they say. Kept apart from the refusals of this chapter. A pod that runs by now is not told. Logs of the kubelet that tell a known reason count where no event does, as likely, unless their node is ready by now.",
-        action: "As the message says: see the cause.",
-        reference: "Kubernetes: debug pods. Calico: troubleshooting, connection is unauthorized.",
+        meaning: "`Failed to create pod sandbox` has many reasons: the CNI plugin lacks a permission or a connection, its agent (calico-node, cilium) does not run, the pause image cannot be pulled, or the container runtime times out. The pods stay in ContainerCreating as with a missing IP, and need another fix.",
+        decision: "FailedCreatePodSandBox events whose message has none of the texts of missing IPs, grouped by their error. Confirmed for a known error, likely for others. Pods that have an IP by now are left out. Kubelet logs with a known error count where no event has it: likely, unless their node is Ready by now.",
+        action: "Act on the error in the message.",
+        reference: "Kubernetes: Debug Pods; Troubleshooting CNI plugin-related errors. Calico: Troubleshooting, connection is unauthorized.",
     },
     detect,
 };
 
-/// Texts of missing addresses: those are told elsewhere.
+/// Texts of missing addresses: those are other causes.
 const OF_ADDRESSES: &[&str] = &[
     "no IP addresses available",
     "o available address",
@@ -51,48 +51,48 @@ fn is_of_addresses(text: &str) -> bool {
 const REASONS: &[(&str, &str, &str)] = &[
     (
         "connection is unauthorized",
-        "the Calico plugin's token is not accepted by the API server",
-        "Restart calico-node on the node, so that it writes a new token for the plugin (/etc/cni/net.d/calico-kubeconfig); check the node's clock.",
+        "Calico CNI: connection is unauthorized",
+        "The API server rejects the Calico plugin's token. Restart calico-node on the node, so that it writes a new one (/etc/cni/net.d/calico-kubeconfig), and check the node's clock.",
     ),
     (
         "error getting ClusterInformation",
-        "the Calico plugin can't read its configuration from the API server",
-        "Check that the node reaches the API server, and restart calico-node on it.",
+        "Calico CNI: error getting ClusterInformation",
+        "The Calico plugin cannot read its configuration from the API server. Check that the node reaches the API server, then restart calico-node on it.",
     ),
     (
         "stat /var/lib/calico/nodename",
         "calico-node has not started on the node",
-        "Look at the calico-node pod of the node.",
+        "Check the calico-node pod of the node: its events and its log.",
     ),
     (
         "unable to connect to Cilium daemon",
-        "the Cilium agent does not run on the node",
-        "Look at the cilium pod of the node.",
+        "unable to connect to Cilium daemon",
+        "The Cilium agent is not running on the node. Check the cilium pod of the node: its events and its log.",
     ),
     (
         "i/o timeout",
-        "the network plugin could not reach the API server",
-        "Check the node's way to the API server: firewall, routes, DNS.",
+        "i/o timeout",
+        "The message names the address that timed out, often the API server. Check the node's path to it: firewall, routes, DNS.",
     ),
     (
         "connection refused",
-        "something that the network plugin needs does not listen",
-        "The message names the address: look at what should listen there.",
+        "connection refused",
+        "The message names the address: check what should listen there.",
     ),
     (
         "context deadline exceeded",
-        "the container runtime was too slow",
-        "Look at the load and the disk of the node, and at containerd's log.",
+        "context deadline exceeded",
+        "The container runtime or the CNI plugin took too long. Check the load and disk latency of the node, and containerd's log.",
     ),
     (
         "failed to get sandbox image",
-        "the image of the sandbox could not be pulled",
-        "Check that the node reaches mcr.microsoft.com.",
+        "failed to get sandbox image (pause)",
+        "Check that the node reaches the registry of the pause image (AKS: mcr.microsoft.com).",
     ),
     (
         "name is reserved for",
-        "an earlier attempt still holds the sandbox's name: the runtime was too slow",
-        "It heals by itself mostly; otherwise restart containerd on the node.",
+        "sandbox name is reserved for an earlier attempt",
+        "The container runtime is slow. It usually recovers; otherwise restart containerd on the node: its containers keep running.",
     ),
 ];
 
@@ -155,7 +155,7 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);
         let node = cluster.facts.objects.nodes.get("", &key.node);
         let ready = |item: &crate::facts::Condition| &*item.r#type == "Ready" && &*item.status == "True";
-        // A pod that runs by now, or a node that is ready by now, got over it.
+        // A pod that runs by now, or a node that is Ready by now, has recovered.
         if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some())
             || node.is_some_and(|node| node.object.status.conditions.iter().any(ready))
         {
@@ -178,6 +178,25 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
     }
 }
 
+/// The error in an event's message, without the runtime's and the plugin's words before it.
+fn error_of(message: &str) -> &str {
+    let after = |text: &'static str| message.split_once(text).map(|(_, rest)| rest);
+    let error = after("failed (add): ").or_else(|| after("failed (delete): ")).or_else(|| after("desc = "));
+    error.unwrap_or(message).trim()
+}
+
+/// What of an error fits into a title.
+fn shortened(error: &str) -> String {
+    const MOST: usize = 60;
+    let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+    if error.chars().count() <= MOST {
+        error
+    } else {
+        let start: String = error.chars().take(MOST).collect();
+        format!("{}…", start.trim_end())
+    }
+}
+
 fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
     let reason = REASONS.get(kind);
     let pods = if group.pods.is_empty() {
@@ -187,11 +206,12 @@ fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
     } else {
         format!("{} pods", group.pods.len())
     };
-    let what = reason.map_or("for a reason of its own", |(_, words, _)| words);
+    let what = reason.map_or_else(|| error_of(&group.message), |(_, words, _)| words);
     group.evidence.truncate(EXAMPLES);
     let title = match reason {
-        Some(_) => format!("{pods}: no sandbox, {what}"),
-        None => format!("{pods}: no sandbox, and not for want of an address"),
+        Some(_) => format!("{pods}: FailedCreatePodSandBox, {what}"),
+        None if what.is_empty() => format!("{pods}: FailedCreatePodSandBox"),
+        None => format!("{pods}: FailedCreatePodSandBox, {}", shortened(what)),
     };
     let mut finding =
         Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;
@@ -221,16 +241,18 @@ fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
         format!(", between {} and {}", time::show(first), time::show(last))
     });
     finding.cause = format!(
-        "{} could not be set up or torn down{on} {} times{when}: {what}. Nothing says that an address was missing.",
-        if group.pods.is_empty() { pods } else { some(group.pods.iter()) },
-        finding.count
+        "The sandbox of {} could not be {}{on} {}{when}: {}.",
+        if group.pods.is_empty() { pods.to_lowercase() } else { some(group.pods.iter()) },
+        if group.of_logs { "created or removed" } else { "created" },
+        if finding.count == 1 { "once".to_owned() } else { format!("{} times", finding.count) },
+        if what.is_empty() { "see the quoted event" } else { what.trim_end_matches('.') }
     );
     finding.fix = Fix {
-        text: reason.map_or_else(|| "The message names what failed: start there, with the kubelet's and the runtime's log of the node.".to_owned(), |(.., fix)| (*fix).to_owned()),
+        text: reason.map_or_else(|| "Start with the quoted error; the log of the kubelet and of the container runtime on the node has more.".to_owned(), |(.., fix)| (*fix).to_owned()),
         commands: vec!["kubectl get events -A --field-selector reason=FailedCreatePodSandBox".to_owned()],
         manifests: Vec::new(),
     };
     finding.verify =
-        vec!["kubectl get pods -A --field-selector status.phase=Pending   # none of these".to_owned()];
+        vec!["kubectl get pods -A --field-selector status.phase=Pending   # none of these pods".to_owned()];
     Some(finding)
 }

@@ -1,4 +1,4 @@
-//! A subnet belongs to another service.
+//! A subnet is delegated to another service.
 
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
@@ -8,32 +8,32 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "subnet-delegated",
     chapter: Chapter::IpAllocation,
-    title: "The subnet is delegated to another service",
+    title: "Subnet is delegated to another service (SubnetIsDelegated)",
     guide: &["2"],
     needs: &[common::AZURE],
     explains: &[],
     doc: Doc {
-        meaning: "A subnet that is delegated to a service can only be used by that service: a node pool can't be put there (SubnetIsDelegated).",
-        decision: "Azure's own words, in errors of provisioning or of a ticket.",
-        action: "Use another subnet, or remove the delegation if nothing needs it.",
-        reference: "AKS troubleshooting: SubnetIsDelegated error code.",
+        meaning: "A subnet that is delegated to a service can only be used by that service: a node pool cannot be placed in it (SubnetIsDelegated).",
+        decision: "Azure's error in provisioning output or a ticket. Confirmed.",
+        action: "Use another subnet, or remove the delegation if no service uses it.",
+        reference: "AKS: Troubleshoot the SubnetIsDelegated error code.",
     },
     detect,
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
     let findings = observed_refusals(cluster, Signal::SubnetDelegated).filter_map(|(_, tally)| {
-        let mut finding = Finding::new(DETECTOR.id, "subnet", "Azure refused a subnet: it is delegated to another service".to_owned(), tally.examples.as_slice().to_vec())?;
+        let mut finding = Finding::new(DETECTOR.id, "subnet", "Subnet is delegated to another service (SubnetIsDelegated)".to_owned(), tally.examples.as_slice().to_vec())?;
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
         finding.count = tally.count();
         finding.seen(tally.span.resolve(cluster.anchor));
-        finding.cause = "The subnet was given to another service by a delegation, so machines of the cluster can't be put there.".to_owned();
+        finding.cause = "Azure rejected the subnet for a node pool: it is delegated to another service.".to_owned();
         finding.fix = Fix {
-            text: "Use another subnet for the node pool, or remove the delegation if no service uses it.".to_owned(),
+            text: "Use another subnet for the node pool. Remove the delegation only if no service uses the subnet.".to_owned(),
             commands: vec![
                 "az network vnet subnet show -g RESOURCE_GROUP --vnet-name VNET -n SUBNET --query delegations".to_owned(),
-                "az network vnet subnet update -g RESOURCE_GROUP --vnet-name VNET -n SUBNET --remove delegations".to_owned(),
+                "az network vnet subnet update -g RESOURCE_GROUP --vnet-name VNET -n SUBNET --remove delegations   # only if no service uses it".to_owned(),
             ],
             manifests: Vec::new(),
         };

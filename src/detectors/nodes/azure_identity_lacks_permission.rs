@@ -46,6 +46,14 @@ fn detect(cluster: &Cluster) -> Outcome {
         .into()
 }
 
+/// The check that AKS can act in Azure again.
+fn reconciled(cluster: &Cluster) -> Vec<String> {
+    if cluster.is_elsewhere() {
+        return Vec::new();
+    }
+    vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))]
+}
+
 fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding> {
     let (code, action) = what.split_once(' ').unwrap_or((what, ""));
     let passed = cluster.is_over(observed.span);
@@ -62,11 +70,13 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
             unit: "error",
             cause: format!("Microsoft Entra ID answered {code}{}: {meaning}.", observed.when()),
             fix: "Create a new secret for the service principal and update the cluster with it, or switch the cluster to a managed identity, which has no secret. Both update every node pool and take time; --append keeps the old secret valid.".to_owned(),
-            commands: vec![
+            commands: if cluster.is_elsewhere() {
+                vec!["az ad app credential reset --id APP_ID --append".to_owned()]
+            } else { vec![
                 "az ad app credential reset --id APP_ID --append".to_owned(),
                 format!("az aks update-credentials {} --reset-service-principal --service-principal APP_ID --client-secret SECRET", aks_named(cluster)),
-            ],
-            verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
+            ] },
+            verify: reconciled(cluster),
         };
         let mut finding = observed.finding(
             &DETECTOR,
@@ -83,18 +93,22 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
         severity,
         confidence,
         unit: "error",
-        cause: format!("Azure denied {does}{} with {code}: the identity has no role assignment that allows it on {}.", observed.when(), if scope == "SCOPE" { "the scope in the quoted error" } else { &scope }),
-        fix: "Assign the identity in the quoted error a role with that action on that scope: Network Contributor for subnets, route tables and public IPs outside the node resource group. With LinkedAuthorizationFailed, the second action and the linked scope are what is missing. A role assignment takes some minutes to apply.".to_owned(),
+        cause: if code.starts_with("Linked") {
+            format!("Azure denied {does}{} with {code}: the identity lacks a permission on a linked scope; the quoted error has both.", observed.when())
+        } else {
+            format!("Azure denied {does}{} with {code}: the identity has no role assignment that allows it on {}.", observed.when(), if scope == "SCOPE" { "the scope in the quoted error" } else { &scope })
+        },
+        fix: "Assign the identity in the quoted error a role with that action on that scope: Network Contributor for subnets, route tables and public IPs outside the node resource group. With LinkedAuthorizationFailed, that is the second action, on the linked scope. A role assignment takes some minutes to apply.".to_owned(),
         commands: vec![format!("az role assignment create --assignee IDENTITY --role \"{role}\" --scope {}", shell(&scope))],
-        verify: vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))],
+        verify: reconciled(cluster),
     };
     let mut finding = observed.finding(
         &DETECTOR,
         what,
         if action.is_empty() {
-            format!("Azure permission missing ({code})")
+            format!("Azure denied a request: permission missing ({code})")
         } else {
-            format!("Azure permission missing: {action} ({code})")
+            format!("Azure denied {action} ({code})")
         },
         says,
     )?;

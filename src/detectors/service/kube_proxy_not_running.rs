@@ -79,7 +79,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             .collect();
         findings.extend(finding(
             &pod.spec.node_name,
-            &format!("pod {} {state}", key.label()),
+            &format!("pod {} {state}", key.name),
             evidence,
             Some(key),
             Confidence::Confirmed,
@@ -136,7 +136,7 @@ fn finding(
         vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     finding.subjects.extend(pod.map(|pod| common::subject("Pod", pod)));
     finding.cause = format!(
-        "kube-proxy is {state} on node {node}: {why}. The node keeps its last Service rules, so new Services and endpoints cannot be reached from it."
+        "kube-proxy is {state} on node {node}: {why}. Until it runs, the node keeps its last Service rules, and new Services and endpoints can be unreachable from it."
     );
     let mut commands = vec![format!(
         "kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={}",

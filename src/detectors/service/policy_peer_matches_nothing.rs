@@ -101,6 +101,10 @@ fn finding(
         }
     };
     let words: Vec<String> = dead.iter().map(rendered).collect();
+    let brief = |item: &Dead| match item {
+        Dead::Namespaces(selector) => format!("no namespaces ({})", selector::selector_text(selector)),
+        Dead::Pods(selector, _) => format!("no pods ({})", selector::selector_text(selector)),
+    };
     let key = &policy.key;
     let mut evidence = vec![policies::policy_at(
         cluster,
@@ -112,8 +116,13 @@ fn finding(
     let pods: Vec<_> =
         cluster.groups.selected(&key.namespace, &spec.selects).flat_map(|group| &group.pods).collect();
     evidence.extend(pods.first().and_then(|pod| common::pod_at(cluster, pod, "selected by the policy")));
-    let title =
-        format!("NetworkPolicy {} {} rule {}: {}", key.label(), direction.name(), at + 1, words.join("; "));
+    let title = format!(
+        "NetworkPolicy {} {} rule {} matches {}",
+        key.label(),
+        direction.name(),
+        at + 1,
+        dead.iter().map(brief).collect::<Vec<_>>().join(", ")
+    );
     let mut finding = Finding::new(
         DETECTOR.id,
         &format!("{} {} {}", key.label(), direction.name(), at + 1),

@@ -25,7 +25,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     common::each(cluster, |key, _, fault| {
         let Fault::ExternalNameNowhere { name, missing } = fault else { return None };
         let evidence = vec![common::service_at(cluster, key, &format!("externalName: {name}"))?];
-        let title = format!("Service {}: ExternalName {name} not found, {missing} does not exist", key.label());
+        let title = format!("Service {}: ExternalName {name}, {missing} does not exist", key.label());
         let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
         finding.severity = Severity::Medium;
         finding.confidence = Confidence::Confirmed;
