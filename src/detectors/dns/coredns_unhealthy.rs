@@ -1,4 +1,4 @@
-//! CoreDNS does not run, or can't read its configuration.
+//! CoreDNS pods are not ready, or CoreDNS can't load its Corefile.
 
 use crate::cluster::Cluster;
 use crate::cluster::service::why_not_ready;
@@ -11,7 +11,7 @@ use crate::facts::{Key, Pod, Seen, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "coredns-unhealthy",
     chapter: Chapter::Dns,
-    title: "CoreDNS does not run, or can't read its configuration",
+    title: "CoreDNS not ready, or its Corefile is broken",
     guide: &["4.5"],
     needs: &[PODS],
     explains: &[
@@ -22,10 +22,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "container-crash-loop",
     ],
     doc: Doc {
-        meaning: "CoreDNS answers all look-ups of pods. When its pods are not ready, names are not resolved at all or by chance; a fault in the config map coredns-custom takes all of them down at the next restart, and a loop (CoreDNS asks a server that asks CoreDNS) ends them.",
-        decision: "CoreDNS pods of kube-system that are not ready: confirmed, critical when none is ready. Its own words about a loop, about an error in the Corefile, or that the API server refuses it: confirmed when a pod is down, too, likely otherwise. Keys of coredns-custom that don't end in .server or .override are not read at all: told as confirmed, since AKS imports no others.",
-        action: "Correct the config map and restart the deployment.",
-        reference: "AKS: customise CoreDNS; troubleshoot DNS resolution problems.",
+        meaning: "CoreDNS answers the DNS queries of pods. While none of its pods is ready, no pod resolves a name through the Service kube-dns; while some are not, the others take the load. An error in ConfigMap coredns-custom puts every CoreDNS pod in CrashLoopBackOff at its next restart ('Error during parsing'); so does a forwarding loop ('Loop … detected for zone'), where CoreDNS forwards to a server that forwards back.",
+        decision: "Pods of kube-system with the label k8s-app=kube-dns (or named coredns-…) that are not ready: confirmed, and critical when none is ready. CoreDNS log lines about a loop, a Corefile error, or 401 Unauthorized from the API server: confirmed when a CoreDNS pod is not ready as well, likely otherwise, possible when they ended long before the logs do. Keys of coredns-custom that do not end in .server or .override: confirmed, because the Corefile imports no others.",
+        action: "Correct ConfigMap coredns-custom, then restart the deployment (kubectl rollout restart).",
+        reference: "learn.microsoft.com: Customize CoreDNS with AKS; Troubleshoot DNS resolution failures in AKS. coredns.io/plugins/loop.",
     },
     detect,
 };
@@ -72,22 +72,32 @@ fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why
         severity: if whole { Severity::Critical } else { Severity::High },
         confidence: Confidence::Confirmed,
         unit: "pod",
-        cause: format!("{} of {all} CoreDNS pods {} not ready; {}: {}.{}", down.len(), if down.len() == 1 { "is" } else { "are" }, key.name, why.label(), if whole { " No pod of the cluster resolves names." } else { " The others answer for all, which may be too much for them." }),
-        fix: "Read the pod's last output. If it complains of its configuration, correct coredns-custom; then restart the deployment.".to_owned(),
+        cause: format!(
+            "CoreDNS has {} of {all} pods ready; {}: {}.{}",
+            all - down.len(),
+            key.name,
+            why.label(),
+            if whole {
+                " With no ready pod, DNS queries to the Service kube-dns fail."
+            } else {
+                " The ready pods take all DNS queries."
+            }
+        ),
+        fix: "Read the last log lines of the pod. If they name an error in the Corefile, correct ConfigMap coredns-custom; then restart the deployment (a rolling restart: ready pods keep answering).".to_owned(),
         commands: vec![
             format!("kubectl logs {} -n kube-system --previous", shell(&key.name)),
             "kubectl get configmap coredns-custom -n kube-system -o yaml".to_owned(),
             "kubectl rollout restart deployment coredns -n kube-system".to_owned(),
         ],
-        verify: vec!["kubectl get pods -n kube-system -l k8s-app=kube-dns   # all ready".to_owned()],
+        verify: vec!["kubectl get pods -n kube-system -l k8s-app=kube-dns   # READY 1/1 on every line".to_owned()],
     };
     // The kubelet's whole error is in the cause.
     let text = why.label();
     let brief = text.split(" (").next().unwrap_or(&text);
     let title = if whole {
-        format!("CoreDNS is down: none of its {all} pods is ready, {brief}")
+        format!("CoreDNS 0/{all} pods ready: {brief}")
     } else {
-        format!("{} of {all} CoreDNS pods not ready: {brief}", down.len())
+        format!("CoreDNS {}/{all} pods ready: {brief}", all - down.len())
     };
     let mut finding = observed.finding(&DETECTOR, "pods", title, says)?;
     finding.detail("why", down.iter().map(|(.., why)| why.kind()).collect::<std::collections::BTreeSet<_>>());
@@ -100,21 +110,21 @@ fn told_itself(cluster: &Cluster, signal: Signal, observed: Observed, down: bool
     let (about, title, why, fix) = match signal {
         Signal::DnsLoop => (
             "loop",
-            "CoreDNS asks itself, and ends",
-            "the server to which it forwards sends the question back to it: the node's resolv.conf names a local stub (127.0.0.53), or a custom server forwards to the cluster's DNS",
-            "Forward to servers outside the cluster: correct `forward` in coredns-custom, or the kubelet's resolv.conf.",
+            "CoreDNS forwarding loop detected: it exits",
+            "the server it forwards to sends the query back to it. Usual reasons: resolv.conf names a local stub (127.0.0.53), or a custom DNS server forwards to the cluster's DNS",
+            "Forward to servers outside the cluster: correct `forward` in ConfigMap coredns-custom, the kubelet's `resolvConf`, or the forwarder of the custom DNS server.",
         ),
         Signal::CorefileBroken => (
             "corefile",
-            "CoreDNS can't read its Corefile",
-            "the line names the place of the error; on AKS it came with coredns-custom",
-            "Correct the config map coredns-custom; each server block and each plugin may be there once.",
+            "CoreDNS cannot load its Corefile: error in the configuration",
+            "the error names the file and line. On AKS only ConfigMap coredns-custom is yours to edit",
+            "Correct ConfigMap coredns-custom: a misspelt plugin, or a zone or plugin that the default Corefile has already. Then restart CoreDNS.",
         ),
         _ => (
             "unauthorised",
-            "The API server refuses CoreDNS, which sees no services",
-            "its token is not taken: it is old, or the API server's keys were rotated",
-            "Restart CoreDNS, so that it gets a new token.",
+            "CoreDNS gets 401 Unauthorized from the API server",
+            "the API server does not accept its ServiceAccount token (expired, or its signing key was rotated), so CoreDNS gets no updates of Services",
+            "Restart CoreDNS, so that its pods get a new token.",
         ),
     };
     let says = Wording {
@@ -127,13 +137,15 @@ fn told_itself(cluster: &Cluster, signal: Signal, observed: Observed, down: bool
             Confidence::Likely
         },
         unit: "line",
-        cause: format!("CoreDNS says so itself{}: {why}.", observed.when()),
+        cause: format!("CoreDNS logged it{}: {why}.", observed.when()),
         fix: fix.to_owned(),
         commands: vec![
             "kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(),
             "kubectl rollout restart deployment coredns -n kube-system".to_owned(),
         ],
-        verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --tail=20   # no such line".to_owned()],
+        verify: vec![
+            "kubectl logs -n kube-system -l k8s-app=kube-dns --tail=20   # no such error line".to_owned(),
+        ],
     };
     observed.finding(&DETECTOR, about, title.to_owned(), says)
 }
@@ -159,15 +171,17 @@ fn unread_keys(cluster: &Cluster) -> Option<Finding> {
         severity: Severity::Medium,
         confidence: Confidence::Confirmed,
         unit: "key",
-        cause: format!("AKS imports keys of coredns-custom that end in .server or .override, and no others: {} {} without effect.", stray.join(", "), if stray.len() == 1 { "is" } else { "are" }),
-        fix: "Rename the keys: .server for server blocks of their own zones, .override for plugins of the default block; then restart CoreDNS.".to_owned(),
-        commands: vec!["kubectl edit configmap coredns-custom -n kube-system".to_owned(), "kubectl rollout restart deployment coredns -n kube-system".to_owned()],
-        verify: vec!["kubectl get configmap coredns-custom -n kube-system -o jsonpath='{.data}'".to_owned()],
+        cause: format!("The Corefile imports only keys of ConfigMap coredns-custom that end in .server or .override: {} {} no effect.", stray.join(", "), if stray.len() == 1 { "has" } else { "have" }),
+        fix: "Rename the keys: NAME.server for a server block with its own zone, NAME.override for plugins in the default server block. Then restart CoreDNS; an error in the now loaded text would stop it, so watch the rollout.".to_owned(),
+        commands: vec!["kubectl edit configmap coredns-custom -n kube-system".to_owned(),
+            "kubectl rollout restart deployment coredns -n kube-system".to_owned(),
+            "kubectl rollout status deployment coredns -n kube-system".to_owned()],
+        verify: vec!["kubectl get configmap coredns-custom -n kube-system -o jsonpath='{.data}'   # every key ends in .server or .override".to_owned()],
     };
     observed.finding(
         &DETECTOR,
         "keys",
-        format!("coredns-custom has keys that CoreDNS does not read: {}", stray.join(", ")),
+        format!("ConfigMap coredns-custom: CoreDNS ignores {}", observed::listed(stray.iter().copied(), 2)),
         says,
     )
 }

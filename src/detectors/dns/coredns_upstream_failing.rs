@@ -1,4 +1,4 @@
-//! The servers to which CoreDNS forwards don't answer.
+//! The upstream servers of CoreDNS (`forward`) time out or refuse.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "coredns-upstream-failing",
     chapter: Chapter::Dns,
-    title: "The DNS servers to which CoreDNS forwards don't answer",
+    title: "CoreDNS upstream (forward) timeouts",
     guide: &["4.5"],
     needs: &[DNS_LOGS],
     explains: &["dns-name-unknown", "registry-unreachable", "pods-cannot-reach-dns"],
     doc: Doc {
-        meaning: "CoreDNS knows the names of the cluster, and asks other servers for all else: those that the network gives to its machines, or those of coredns-custom. When one does not answer, names outside fail or come late, while names of services go on working. 168.63.129.16 is Azure's own server: when it does not answer, the node has too many connections or look-ups, or a rule drops them.",
-        decision: "Lines of CoreDNS with 'read udp … i/o timeout' or 'connection refused' towards port 53, by server. Confirmed when seen ten times and more and still at the end of the logs; likely when less; told as passing when they ended long before. Its own loop check (HINFO) and names that the node's search list makes are left out.",
-        action: "Make the server reachable on UDP and TCP 53 from the nodes' subnet, or take it out of the list.",
-        reference: "AKS: troubleshoot DNS resolution problems; customise CoreDNS.",
+        meaning: "CoreDNS resolves names of the cluster itself and forwards all other queries to upstream servers: the DNS servers of the virtual network (through /etc/resolv.conf), or those of ConfigMap coredns-custom. When one times out, external names fail or are slow, while names of Services (cluster.local) still resolve. 168.63.129.16 is Azure DNS: common reasons for its timeouts are too many DNS queries or connections of one node, or a rule that drops them.",
+        decision: "CoreDNS log lines with 'read udp …:53: i/o timeout' or 'connection refused', by upstream server. Confirmed when there are ten or more up to the end of the logs; likely when fewer; reported as low when they ended long before. The loop check of CoreDNS itself (HINFO) and names made by the node's search list do not count.",
+        action: "Make the DNS server reachable on UDP and TCP 53 from the node subnet, or take it out of the list.",
+        reference: "learn.microsoft.com: Troubleshoot DNS resolution failures in AKS; Customize CoreDNS with AKS. coredns.io/plugins/forward.",
     },
     detect,
 };
@@ -29,7 +29,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let mut by_server: BTreeMap<String, Observed> = BTreeMap::new();
     for item in cluster.unreached.iter().filter(|item| item.who == Who::Dns && item.failure.of_dns()) {
         let servers = if item.resolvers.is_empty() { vec![String::new()] } else { item.resolvers.clone() };
-        // Attempts are kept together by who and how: all their servers are told as one.
+        // Attempts are kept together by who and how: all their servers go into one finding.
         by_server.entry(servers.join(", ")).or_default().add_attempt(item);
     }
     by_server
@@ -60,34 +60,37 @@ fn finding(cluster: &Cluster, servers: &str, mut observed: Observed) -> Option<F
         (false, false) => (Severity::Medium, Confidence::Likely),
     };
     let text = if servers.is_empty() { "an upstream server".to_owned() } else { servers.replace(":53", "") };
+    let refused = observed.evidence.iter().any(|line| line.excerpt.contains("refused"))
+        && !observed.evidence.iter().any(|line| line.excerpt.contains("timeout"));
+    let how = if refused { "connection refused" } else { "timeouts" };
     let names = listed(observed.hosts.iter().map(String::as_str), 3);
-    let question = if names.is_empty() { String::new() } else { format!(" It was asked for {names}.") };
+    let question = if names.is_empty() { String::new() } else { format!(" Queries for: {names}.") };
     let why = if azure {
-        "168.63.129.16 is Azure's own server, at every machine: the node opens too many connections or look-ups at a time, or a rule drops UDP 53"
+        "168.63.129.16 is Azure DNS: the node may send it too many DNS queries or open too many connections, or a rule drops port 53"
     } else {
-        "the server is down, or UDP 53 from the nodes' subnet to it is dropped by a firewall, a security group or a missing peering"
+        "the server may be down, or port 53 from the node subnet to it blocked (firewall, NSG, missing peering or route)"
     };
     let says = Wording {
         severity,
         confidence,
-        unit: "failed look-up",
+        unit: "failed DNS query",
         cause: if passed {
             format!(
-                "CoreDNS got no answer from {text}{}, and later logs show no more of it.{question}",
+                "DNS queries that CoreDNS forwarded to {text} failed{}; the later logs show no more of these errors.{question}",
                 observed.when()
             )
         } else {
             format!(
-                "CoreDNS gets no answer from {text}{}: {why}. Names outside the cluster fail or come late; names of services work.{question}",
+                "DNS queries that CoreDNS forwards to {text} fail{}: {why}. External names fail or are slow; names of Services do not depend on it.{question}",
                 observed.when()
             )
         },
         fix: if passed {
-            "Nothing to mend, unless it comes back.".to_owned()
+            "No action needed unless it comes back.".to_owned()
         } else if azure {
-            "Look at the load of the nodes where CoreDNS runs, scale CoreDNS out, and spread it; node-local caching (LocalDNS) takes look-ups off it.".to_owned()
+            "Check CPU, network and SNAT load of the nodes that run CoreDNS. Spread CoreDNS over more nodes, and cache on the node (LocalDNS): Azure DNS limits the queries per node.".to_owned()
         } else {
-            "Let UDP and TCP 53 from the nodes' subnet to the server pass, and see that it runs. If it is not needed, take it out of the network's list, and restart CoreDNS.".to_owned()
+            "Check that the server runs, and allow UDP and TCP 53 to it from the node subnet. If it is not needed, remove it from the DNS servers of the virtual network; nodes take the new list when they restart or renew DHCP, CoreDNS after `kubectl rollout restart`.".to_owned()
         },
         commands: if passed {
             Vec::new()
@@ -102,14 +105,14 @@ fn finding(cluster: &Cluster, servers: &str, mut observed: Observed) -> Option<F
             ]
         },
         verify: vec![
-            "kubectl logs -n kube-system -l k8s-app=kube-dns --since=10m | grep -c 'i/o timeout'   # 0"
+            "kubectl logs -n kube-system -l k8s-app=kube-dns --since=10m --tail=-1 | grep -c 'i/o timeout'   # 0"
                 .to_owned(),
         ],
     };
     let title = if passed {
-        format!("CoreDNS got no answer from {text} for a while")
+        format!("CoreDNS upstream (forward) {how}, ended: {text}")
     } else {
-        format!("CoreDNS gets no answer from its upstream server {text}")
+        format!("CoreDNS upstream (forward) {how}: {text}")
     };
     observed.finding(&DETECTOR, &text, title, says)
 }

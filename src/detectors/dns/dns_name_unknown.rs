@@ -1,4 +1,4 @@
-//! A name does not exist where it is asked.
+//! NXDOMAIN: the DNS server that was asked has no such name.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::facts::{Failure, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "dns-name-unknown",
     chapter: Chapter::Dns,
-    title: "A name that a program asks for does not exist",
+    title: "NXDOMAIN: a name does not exist",
     guide: &["4.5", "3"],
     needs: &[POD_LOGS],
     explains: &["container-crash-loop", "service-pods-not-ready"],
     doc: Doc {
-        meaning: "DNS answers, and says that there is no such name: a service is misspelt or in another namespace, a private endpoint's zone is not linked to the cluster's network, or the name is gone.",
-        decision: "'No such host' in logs of pods, by name. Names of services of the cluster are compared with the services of the bundle: confirmed when there is no such service, or one of that name in another namespace. Names of privatelink zones: likely, since the zone's link is missing. Other names: possible. Expansions that the search list makes of a name (x.default.svc.cluster.local for an outside name) are harmless and left out.",
-        action: "Correct the name, or link the zone.",
-        reference: "Kubernetes: DNS for services and pods. AKS: private endpoints and private DNS zones.",
+        meaning: "DNS answered NXDOMAIN ('no such host', 'Name or service not known', 'getaddrinfo ENOTFOUND'): there is no such name on the server that was asked. Usual reasons: a Service name that is misspelt or in another namespace; a privatelink name whose private DNS zone has no virtual network link; a name that only a custom DNS server knows.",
+        decision: "NXDOMAIN answers in logs of pods, by name. Names under svc.cluster.local are compared with the Services of the bundle: confirmed when the bundle lists Services and has no such one, likely without that list. Names in privatelink zones: likely. Other names: possible. Names that the search list makes of an external name (www.example.com.shop.svc.cluster.local, ndots:5) are normal and do not count.",
+        action: "Correct the name, create the Service, link the private DNS zone, or forward the zone in coredns-custom.",
+        reference: "kubernetes.io: DNS for Services and Pods. learn.microsoft.com: Azure Private Endpoint private DNS zone values; Troubleshoot DNS resolution failures in AKS.",
     },
     detect,
 };
@@ -85,10 +85,10 @@ fn finding(
                     Severity::Low,
                     Confidence::Possible,
                     format!(
-                        "DNS said that {name} does not exist{}, and the bundle has that service: it was made later, or the name is of a pod that was not ready (headless services).",
+                        "DNS answered NXDOMAIN for {name}{}, and the bundle has that Service: it may be newer than the queries, or headless with no ready pod at that time.",
                         observed.when()
                     ),
-                    "Nothing to mend if it works by now.".to_owned(),
+                    "No action needed if the name resolves now.".to_owned(),
                     vec![format!("kubectl get service {} -n {}", shell(&service), shell(&namespace))],
                 )
             } else {
@@ -96,18 +96,22 @@ fn finding(
                 let hint = if elsewhere.is_empty() {
                     String::new()
                 } else {
-                    format!(" There is a service {service} in namespace {}.", elsewhere.join(", "))
+                    format!(" Service {service} exists in namespace {}.", listed(elsewhere.iter().copied(), 3))
                 };
                 subjects.push(subject("Service", &Key::new(&*namespace, &*service)));
-                let confidence = if known { Confidence::Confirmed } else { Confidence::Likely };
+                let (confidence, list) = if known {
+                    (Confidence::Confirmed, "the bundle has no such Service")
+                } else {
+                    (Confidence::Likely, "the bundle has no list of Services to compare with")
+                };
                 (
                     Severity::Medium,
                     confidence,
                     format!(
-                        "Programs ask for the service {service} in namespace {namespace}{}, and there is none.{hint}",
+                        "DNS answered NXDOMAIN for Service {service} in namespace {namespace}{}; {list}.{hint}",
                         observed.when()
                     ),
-                    "Correct the name in the program's configuration, or make the service.".to_owned(),
+                    "Correct the Service name or namespace in the application's configuration, or create the Service.".to_owned(),
                     vec![format!("kubectl get services -A | grep -w {}", shell(&service))],
                 )
             }
@@ -116,11 +120,12 @@ fn finding(
             Severity::High,
             Confidence::Likely,
             format!(
-                "Programs ask for {name}{}, a name of a private endpoint, and it does not exist where they ask: its private DNS zone is not linked to the cluster's network, or the DNS servers of the network don't forward to 168.63.129.16.",
+                "DNS answered NXDOMAIN for the private endpoint name {name}{}. Usual reasons: its private DNS zone has no virtual network link to the cluster's VNet, or no record for it, or a custom DNS server does not forward the zone to 168.63.129.16.",
                 observed.when()
             ),
-            "Link the private zone to the cluster's network (or to that of its DNS servers).".to_owned(),
+            "Check the record and the virtual network links of the private DNS zone. If the link is missing, link the zone to the cluster's VNet (with custom DNS: to the VNet of the DNS servers, and forward the zone to 168.63.129.16). The link makes every name of that zone in the VNet resolve privately.".to_owned(),
             vec![
+                "az network private-dns link vnet list -g GROUP -z ZONE -o table".to_owned(),
                 "az network private-dns link vnet create -g GROUP -z ZONE -n aks-link -v VNET_ID -e false"
                     .to_owned(),
             ],
@@ -129,10 +134,10 @@ fn finding(
             Severity::Low,
             Confidence::Possible,
             format!(
-                "Programs ask for {name}{}, and DNS says that there is no such name: it is misspelt or gone, or only other DNS servers know it.",
+                "DNS answered NXDOMAIN for {name}{}: it may be misspelt or gone, or known to other DNS servers only.",
                 observed.when()
             ),
-            "Ask another DNS server for the name; correct it, or forward its zone in coredns-custom."
+            "Query another DNS server for the name. Then correct the name, or forward its zone in ConfigMap coredns-custom."
                 .to_owned(),
             vec![format!(
                 "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup {}",
@@ -144,12 +149,12 @@ fn finding(
         if passed { (Severity::Low, Confidence::Possible) } else { (severity, confidence) };
     let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
     let who = listed(pods.iter().map(String::as_str), 2);
-    let by = if who.is_empty() { String::new() } else { format!(", asked for by {who}") };
+    let by = if who.is_empty() { String::new() } else { format!(" Queried by: {who}.") };
     let says = Wording {
         severity,
         confidence,
-        unit: "failed look-up",
-        cause,
+        unit: "failed DNS query",
+        cause: cause + &by,
         fix,
         commands,
         verify: vec![format!(
@@ -157,8 +162,7 @@ fn finding(
             shell(name)
         )],
     };
-    let mut finding =
-        observed.finding(&DETECTOR, name, format!("The name {name} does not exist{by}"), says)?;
+    let mut finding = observed.finding(&DETECTOR, name, format!("NXDOMAIN: {name} does not exist"), says)?;
     finding.subjects.extend(subjects);
     Some(finding)
 }
@@ -168,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_services_are_told_from_what_the_search_list_makes() {
+    fn names_of_services_differ_from_what_the_search_list_makes() {
         assert_eq!(of_service("cart.shop.svc.cluster.local"), Some(("cart".into(), "shop".into())));
         assert_eq!(of_service("www.example.com"), None);
         assert!(is_expansion("www.example.com.shop.svc.cluster.local"));

@@ -1,4 +1,4 @@
-//! DNS servers that know different names stand in one list.
+//! Azure DNS and custom DNS servers are mixed in one list.
 
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, at};
@@ -12,15 +12,15 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "dns-servers-mixed",
     chapter: Chapter::Dns,
-    title: "Azure's DNS server and others stand in one list",
+    title: "Azure DNS and custom DNS servers mixed",
     guide: &["4.5"],
     needs: &[NETWORKS],
     explains: &["dns-name-unknown", "node-cannot-resolve-api-server"],
     doc: Doc {
-        meaning: "Servers in one list must know the same names. Azure's server does not know those of a company's own, and the company's may not know private zones of Azure. CoreDNS asks one of the list at random, and a 'no such name' of one is final: the same name works and fails by turns in pods, while on the node, which asks them in order, it always works.",
-        decision: "The list of the virtual network, of a node's resolv.conf, or of a `forward` line holds 168.63.129.16 and another server. Confirmed when look-ups in the bundle end with 'no such host'; likely otherwise, since it is the configuration alone.",
-        action: "Keep one's own servers in the list only, and let them forward to Azure's.",
-        reference: "AKS: troubleshoot DNS resolution failures from inside the pod but not from the worker node.",
+        meaning: "DNS servers in one list must resolve the same names. Azure DNS (168.63.129.16) does not know the zones of a custom DNS server, and the custom server may not know Azure private DNS zones. CoreDNS picks one of the list at random, and an NXDOMAIN of that one is final: the same name resolves intermittently in pods, while the node, which asks the servers in order, can resolve it every time.",
+        decision: "The DNS servers of the virtual network, of a resolv.conf, or of a Corefile `forward` line are 168.63.129.16 and at least one other server. Confirmed when the bundle also has NXDOMAIN answers ('no such host'); likely when there is the configuration alone.",
+        action: "List only the custom DNS servers, and let them forward to 168.63.129.16.",
+        reference: "learn.microsoft.com: Troubleshoot DNS resolution failures from inside the pod but not from the worker node. coredns.io/plugins/forward (policy random).",
     },
     detect,
 };
@@ -73,32 +73,27 @@ fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Fi
     let mut observed = failing.unwrap_or_else(|| Observed { count: 1, ..Observed::default() });
     observed.show_first(places.into_iter().map(|(evidence, _)| evidence).take(3));
     let failures = if confirmed {
-        format!(" Look-ups end so{}{}.", observed.reached_for_in_brackets(), observed.when())
+        format!(" DNS queries ended with NXDOMAIN{}{}.", observed.reached_for_in_brackets(), observed.when())
     } else {
         String::new()
     };
     let says = Wording {
         severity: if confirmed { Severity::High } else { Severity::Medium },
         confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
-        unit: if confirmed { "failed look-up" } else { "list" },
+        unit: if confirmed { "failed DNS query" } else { "list" },
         cause: format!(
-            "The list of DNS servers is {servers}: Azure's own and others. CoreDNS asks one of them at random, so a name that only one of them knows is found by turns.{failures}"
+            "The DNS servers are {servers}: Azure DNS and others in one list. CoreDNS picks one at random, so a name that only one of them knows resolves intermittently.{failures}"
         ),
         fix: format!(
-            "Take {AZURE_DNS} out of the list, and let the other servers forward what they don't know to it. Then restart the nodes' network and CoreDNS, which keep the old list."
+            "Remove {AZURE_DNS} from the list, and let the custom DNS servers forward to it what they do not resolve (only a server in an Azure VNet can). The change applies to every VM of the VNet. Nodes keep the old list until they restart or renew DHCP; restart CoreDNS after that."
         ),
         commands: vec![
-            "az network vnet update -g GROUP -n VNET --dns-servers OWN_SERVER_1 OWN_SERVER_2".to_owned(),
+            "az network vnet update -g GROUP -n VNET --dns-servers CUSTOM_DNS_1 CUSTOM_DNS_2".to_owned(),
             "kubectl rollout restart deployment coredns -n kube-system".to_owned(),
         ],
         verify: vec![
             "for i in 1 2 3 4 5 6; do nslookup NAME; done   # in a pod: the same answer each time".to_owned(),
         ],
     };
-    observed.finding(
-        &DETECTOR,
-        "servers",
-        format!("DNS servers that know different names stand in one list: {servers}"),
-        says,
-    )
+    observed.finding(&DETECTOR, "servers", format!("Azure DNS and custom DNS servers mixed: {servers}"), says)
 }

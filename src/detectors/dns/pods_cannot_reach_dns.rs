@@ -1,4 +1,4 @@
-//! Pods get no answer from the cluster's DNS.
+//! DNS queries of pods time out.
 
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{What, Who};
@@ -10,15 +10,15 @@ use crate::facts::{Failure, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "pods-cannot-reach-dns",
     chapter: Chapter::Dns,
-    title: "Pods get no answer from the cluster's DNS",
+    title: "DNS queries of pods fail (timeout, EAI_AGAIN, SERVFAIL)",
     guide: &["4.5"],
     needs: &[POD_LOGS],
     explains: &["container-crash-loop", "service-pods-not-ready"],
     doc: Doc {
-        meaning: "A pod asks the service kube-dns for every name. Without an answer ('i/o timeout', 'Temporary failure in name resolution', EAI_AGAIN) it can't reach anything by name. CoreDNS may be down, a network policy or a security group between node pools may drop port 53, or the rules of one node may be broken.",
-        decision: "Look-ups of pods that ended without an answer. Confirmed when they are seen five times and more, go on to the end of the logs, and no pod concerned is ready; likely when several; told as passing when the pods are ready or the look-ups ended. 'No such host' is an answer, and told elsewhere.",
-        action: "See whether it is all pods, those of a node or those of a namespace; then CoreDNS, the node, or the policies.",
-        reference: "AKS: troubleshoot DNS resolution problems; traffic between node pools is blocked by a custom network security group.",
+        meaning: "Pods send DNS queries to the Service kube-dns. Without an answer ('i/o timeout', 'Temporary failure in name resolution', EAI_AGAIN, SERVFAIL) they cannot connect to anything by name. Usual reasons: CoreDNS is not ready; a NetworkPolicy, or an NSG between the subnets of node pools, blocks port 53; service rules of one node are missing (kube-proxy).",
+        decision: "DNS queries in logs of pods that failed without an address and without NXDOMAIN. Confirmed when there are five or more and none of the pods is ready; likely when there are several; reported as low when the pods are ready or the errors ended long before the logs do. NXDOMAIN ('no such host') is an answer: see dns-name-unknown.",
+        action: "Find out which pods fail: all (CoreDNS), those of one node (kube-proxy, CNI), of one node pool (NSG), or of one namespace (NetworkPolicy).",
+        reference: "learn.microsoft.com: Troubleshoot DNS resolution failures in AKS; Traffic between node pools is blocked by a custom network security group. kubernetes.io: Debugging DNS Resolution.",
     },
     detect,
 };
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
 fn detect(cluster: &Cluster) -> Outcome {
     let given = observed::attempts(cluster, |attempt| {
         let pod = matches!(attempt.who, Who::Pod(_) | Who::Unknown);
-        // Names that end with an answer of the wrong kind, and look-ups of the API server, are told elsewhere.
+        // NXDOMAIN answers, and queries for the API server, belong to other causes.
         (pod && attempt.failure == Failure::ResolverFailed && attempt.what != What::ApiServer).then_some(())
     })
     .remove(&());
@@ -48,10 +48,11 @@ fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {
     let node = observed::common_node(cluster, &given.pods).filter(|_| given.pods.len() > 1);
     let names: Vec<String> = given.pods.iter().map(Key::label).collect();
     let who = match given.pods.len() {
-        0 => "Programs in the cluster".to_owned(),
-        1 => format!("Pod {}", names.first()?),
+        0 => "unidentified client".to_owned(),
+        1 => format!("pod {}", names.first()?),
         n => counted(n, "pod"),
     };
+    let client = if given.pods.len() > 1 { "Clients" } else { "Client" };
     let (severity, confidence) = match (passed, given.count >= 5 && broken, given.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::High, Confidence::Confirmed),
@@ -59,9 +60,9 @@ fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {
         _ => (Severity::Medium, Confidence::Possible),
     };
     let question = listed(given.resolvers.iter().map(String::as_str), 2);
-    let of = if question.is_empty() { String::new() } else { format!(" of {question}") };
+    let of = if question.is_empty() { String::new() } else { format!(" to {question}") };
     let on = node.as_ref().map_or_else(String::new, |node| {
-        format!(" All of them are on node {node}: look at its kube-proxy and its network first.")
+        format!(" All these pods are on node {node}: check kube-proxy and the network of that node first.")
     });
     let which = if given.pods.len() > 1 {
         format!(" ({})", listed(names.iter().map(String::as_str), 3))
@@ -84,37 +85,41 @@ fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {
     let says = Wording {
         severity,
         confidence,
-        unit: "failed look-up",
+        unit: "failed DNS query",
         cause: if passed {
             format!(
-                "{who}{which} got no answer{of} to look-ups{}{}, and did again: {}.",
+                "DNS queries{of} failed{}{}. {client}: {who}{which}. Since then {}.",
                 given.reached_for_in_brackets(),
                 given.when(),
-                if ready { "the pods are ready" } else { "later logs show no more of it" }
+                if ready { "these pods are ready" } else { "the logs show no more of these errors" }
             )
         } else {
             format!(
-                "{who}{which} get no answer{of} to look-ups{}{}.{on}",
+                "DNS queries{of} fail{}{}. {client}: {who}{which}.{on}",
                 given.reached_for_in_brackets(),
                 given.when()
             )
         },
         fix: if passed {
-            "Nothing to mend, unless it comes back.".to_owned()
+            "No action needed unless it comes back.".to_owned()
         } else {
-            "See first whether CoreDNS is ready and the service kube-dns has endpoints. If only some pods fail: those of one node pool, a security group drops port 53 between subnets; those of one namespace, a network policy does; those of one node, its rules are broken.".to_owned()
+            "Check first that CoreDNS is ready and the Service kube-dns has endpoints. If only some pods fail, find what they share: one node pool (an NSG may block port 53 between subnets), one namespace (a NetworkPolicy may block DNS egress), one node (its kube-proxy or CNI).".to_owned()
         },
         commands: if passed {
             Vec::new()
         } else {
-            vec![sample.clone(), "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide; kubectl get endpoints kube-dns -n kube-system".to_owned()]
+            vec![
+                sample.clone(),
+                "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide".to_owned(),
+                "kubectl get endpointslices -n kube-system -l kubernetes.io/service-name=kube-dns".to_owned(),
+            ]
         },
         verify: vec![format!("{sample}   # an address")],
     };
     let title = if passed {
-        format!("{who} got no answer from DNS for a while")
+        format!("DNS queries failed (timeout or SERVFAIL), ended: {who}")
     } else {
-        format!("{who} get no answer from DNS")
+        format!("DNS queries fail (timeout or SERVFAIL): {who}")
     };
     let mut finding = given.finding(&DETECTOR, if passed { "passing" } else { "pods" }, title, says)?;
     finding.subjects.extend(node.as_deref().map(node_subject));
