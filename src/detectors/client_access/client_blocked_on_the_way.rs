@@ -3,21 +3,21 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::observed::Wording;
+use crate::detectors::observed::{Wording, capital};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-blocked-on-the-way",
     chapter: Chapter::ClientAccess,
-    title: "Something between the client and the API server drops connections",
+    title: "Client blocked on the way to a public API server (timeout)",
     guide: &["1"],
     needs: &[CLIENT_ERRORS, AKS],
     explains: &[],
     doc: Doc {
-        meaning: "The client gets no answer from a public API server that takes connections from it: a firewall, a proxy or a VPN on the client's side drops them, or a client certificate of the network is asked for on the way.",
-        decision: "A client timed out or found no route, and the description of the cluster rules out the cluster's own causes: it is public, runs, and has no authorised ranges, or the client's address is within one. Likely, since what drops them is not in the bundle.",
-        action: "Try from another network; let outgoing TCP 443 to the API server's name pass.",
-        reference: "AKS: basic troubleshooting of cluster connection issues with the API server; TCP time-outs when kubectl or other third-party tools connect.",
+        meaning: "The client's connections time out ('i/o timeout', 'no route to host') although the API server is public and would accept its address. Usual reasons: a firewall, proxy or VPN on the client's side blocks outbound TCP 443, or the kubeconfig names another cluster.",
+        decision: "A client timed out or had no route, and `az aks show` rules out the cluster's own causes: it is public, not stopped, and has no authorized IP ranges, or a public address of the client is within one. Likely at most, because what drops the packets is not in the bundle.",
+        action: "Try from another network, such as Azure Cloud Shell; allow outbound TCP 443 to the API server's FQDN.",
+        reference: "learn.microsoft.com: Basic troubleshooting of cluster connection issues with the API server; TCP time-outs when kubectl or other third-party tools connect to the API server.",
     },
     detect,
 };
@@ -37,14 +37,14 @@ fn detect(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     };
     let why = if inside {
-        "the client's address is within its authorised ranges"
+        "the client's address is within its authorized IP ranges"
     } else {
-        "it has no authorised ranges"
+        "it has no authorized IP ranges"
     };
     observed.show_first(aks.evidence("apiServerAccessProfile", why));
     let private = observed.hosts.iter().any(|host| host.parse().is_ok_and(crate::cluster::azure::is_private));
     let stale = if private {
-        " The client used a private address: its kubeconfig may be of another cluster."
+        " The client used a private IP address: its kubeconfig may be of another cluster."
     } else {
         ""
     };
@@ -53,8 +53,8 @@ fn detect(cluster: &Cluster) -> Outcome {
         severity: Severity::High,
         confidence: Confidence::Likely,
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} were not answered, although {} is public and {why}: what drops them lies between, on the client's side.{stale}", observed.reached_for_in_brackets(), observed.when(), aks.label()),
-        fix: "Try from another network, such as Azure Cloud Shell. If it works there, let the client's firewall, proxy or VPN pass outgoing TCP 443 to the API server's name.".to_owned(),
+        cause: format!("A client's connections to the API server{}{} timed out or found no route. {} is public and {why}, so a firewall, proxy or VPN between the client and Azure is the likely reason.{stale}", observed.reached_for_in_brackets(), observed.when(), capital(&aks.label())),
+        fix: "Try from another network, such as Azure Cloud Shell. If that works, allow outbound TCP 443 to the API server's FQDN in the firewall, proxy or VPN of the client.".to_owned(),
         commands: vec![format!("curl -vk --connect-timeout 10 https://{host}/version"), format!("nslookup {host}")],
         verify: common::verify(),
     };
@@ -62,7 +62,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .finding(
             &DETECTOR,
             "client",
-            "A client gets no answer from a public API server that lets it in".to_owned(),
+            "Client timeout to a public API server that accepts its address".to_owned(),
             says,
         )
         .into_iter()

@@ -1,4 +1,4 @@
-//! The API server does not take the client's credentials, or the client can't get any.
+//! 401 Unauthorized: the API server does not accept the client's credentials, or the client cannot get any.
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
@@ -9,15 +9,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-credentials-refused",
     chapter: Chapter::ClientAccess,
-    title: "A client's credentials are missing, expired or not taken",
+    title: "401 Unauthorized: client credentials missing, expired or not accepted",
     guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "The API server is reached, and does not know who asks: the certificate or token in the kubeconfig is old (clusters' certificates are rotated), local accounts were switched off, or the plugin that fetches a token (kubelogin) is missing or was refused by Entra ID.",
-        decision: "The words 'You must be logged in to the server' and 'asked for the client to provide credentials' (401), or an error of the credential plugin. Confirmed for the plugin, whose error is its own; likely for a 401.",
-        action: "Fetch the kubeconfig anew; install kubelogin and sign in.",
-        reference: "AKS: use kubelogin; manage local accounts; certificate rotation.",
+        meaning: "The API server was reached and answered 401 Unauthorized: it does not accept the certificate or token. Usual reasons: it has expired, the cluster's certificates were rotated, or local accounts were disabled. Or the credential plugin (kubelogin) is not installed or was refused by Microsoft Entra ID, so kubectl sends no request at all.",
+        decision: "'You must be logged in to the server (Unauthorized)', 'the server has asked for the client to provide credentials' (401), or an error of the credential plugin ('getting credentials: exec'). Confirmed for a plugin error, and for a 401 of a cluster with local accounts disabled; otherwise likely.",
+        action: "Get the kubeconfig again (az aks get-credentials); install kubelogin and sign in.",
+        reference: "learn.microsoft.com: Use kubelogin to authenticate users in AKS; Manage local accounts with AKS-managed Microsoft Entra integration; Certificate rotation in AKS.",
     },
     detect,
 };
@@ -35,18 +35,18 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<Finding> {
     let aks = cluster.azure.cluster();
     let named = aks_named(cluster);
-    let verify = vec!["kubectl auth whoami   # names you".to_owned()];
+    let verify = vec!["kubectl auth whoami   # prints your user name".to_owned()];
     if signal == Signal::CredentialPlugin {
         let message = listed(observed.details.iter().map(String::as_str), 2);
         let missing = message.contains("not found");
         let (fix, commands) = if missing {
             (
-                "Install kubelogin where kubectl runs, and let the kubeconfig use it.",
+                "Install kubelogin where kubectl runs, and convert the kubeconfig to use it. The commands change this machine's kubectl, kubelogin and kubeconfig, nothing in the cluster.",
                 vec!["az aks install-cli".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()],
             )
         } else {
             (
-                "Sign in again; the error of Entra ID names what it refused (an account, a policy, an expired secret).",
+                "Sign in again. The error of Microsoft Entra ID names what it refused (an account, a Conditional Access policy, an expired secret).",
                 vec!["az login".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()],
             )
         };
@@ -55,7 +55,7 @@ fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<
             confidence: Confidence::Confirmed,
             unit: "failed attempt",
             cause: format!(
-                "kubectl could not get a token{}: the credential plugin failed ({message}). The API server was not asked.",
+                "kubectl could not get a token{}: the credential plugin failed ({message}). No request reached the API server.",
                 observed.when()
             ),
             fix: fix.to_owned(),
@@ -63,9 +63,9 @@ fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<
             verify,
         };
         let title = if missing {
-            "kubectl has no credential plugin (kubelogin)"
+            "kubectl credential plugin not found (kubelogin)"
         } else {
-            "A client's credential plugin can't get a token"
+            "kubectl credential plugin failed: no token"
         };
         return observed.finding(&DETECTOR, "plugin", title.to_owned(), says);
     }
@@ -74,29 +74,29 @@ fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<
         observed.show_first(aks.evidence("disableLocalAccounts", "true"));
     }
     let why = if local.is_some() {
-        "local accounts are switched off, so the certificate of an old kubeconfig is not taken"
+        "local accounts are disabled, so a client certificate of an older kubeconfig is not accepted"
     } else {
-        "the certificate or token in the kubeconfig is expired, was rotated, or is of another cluster"
+        "usual reasons are an expired certificate or token, rotated cluster certificates, or a kubeconfig of another cluster"
     };
     let says = Wording {
         severity: Severity::High,
         confidence: if local.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
         cause: format!(
-            "The API server was reached{} and answered 401: it does not know who asks; {why}.",
+            "The API server was reached{} and answered 401 Unauthorized: {why}.",
             observed.when()
         ),
-        fix: "Fetch the kubeconfig of the cluster anew, and sign in.".to_owned(),
+        fix: "Get the kubeconfig of the cluster again, and sign in. --overwrite-existing replaces the entry of this cluster in the local kubeconfig.".to_owned(),
         commands: vec![
             format!("az aks get-credentials {named} --overwrite-existing"),
-            "kubelogin convert-kubeconfig -l azurecli   # clusters with Entra ID".to_owned(),
+            "kubelogin convert-kubeconfig -l azurecli   # clusters with Microsoft Entra ID".to_owned(),
         ],
         verify,
     };
     observed.finding(
         &DETECTOR,
         "unauthorized",
-        "The API server does not take a client's credentials (401)".to_owned(),
+        "401 Unauthorized: API server does not accept the client's credentials".to_owned(),
         says,
     )
 }

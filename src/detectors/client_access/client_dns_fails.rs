@@ -1,4 +1,4 @@
-//! The client's DNS server does not know the API server's name.
+//! The client cannot resolve the FQDN of the API server.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-dns-fails",
     chapter: Chapter::ClientAccess,
-    title: "The client can't resolve the API server's name",
+    title: "Client cannot resolve the API server FQDN (no such host)",
     guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "The client's DNS server says that the API server's name does not exist, or does not answer. The name may be of a cluster that was deleted, made anew or stopped; or the server (a home router, a company's resolver) can't resolve names of Azure.",
-        decision: "A client's 'no such host', 'server misbehaving' or timeout of a look-up for the API server. Confirmed when the cluster's description has another name than the client used; otherwise likely. Names of private clusters, and clusters that are stopped, are told by their own causes.",
-        action: "Compare the name with the cluster's, fetch a new kubeconfig, or ask another DNS server.",
-        reference: "AKS: basic troubleshooting of cluster connection issues with the API server.",
+        meaning: "The client's DNS server answers NXDOMAIN ('no such host') for the API server's FQDN, or gives no usable answer. The FQDN may be of a cluster that was deleted, recreated or stopped, or the DNS server (home router, company resolver) does not resolve Azure names.",
+        decision: "A client's 'no such host', 'server misbehaving' or DNS timeout for the API server. Confirmed when `az aks show` has another FQDN than the client used; otherwise likely. Private and stopped clusters are causes of their own.",
+        action: "Compare the FQDN with that of the cluster, get the kubeconfig again, or use another DNS server.",
+        reference: "learn.microsoft.com: Basic troubleshooting of cluster connection issues with the API server.",
     },
     detect,
 };
@@ -44,18 +44,25 @@ fn finding(cluster: &Cluster, mut observed: Observed) -> Option<Finding> {
     } else {
         format!("The client's DNS server {server}")
     };
-    let message = if unknown { "says that the name does not exist" } else { "does not answer" };
+    let message = if unknown { "answers NXDOMAIN (no such host)" } else { "gives no usable answer" };
     let (cause, fix) = match stale {
         Some(aks) => {
             observed.show_first(aks.evidence("fqdn", &aks.fqdn));
             (
-                format!("The client asks for {hosts}, and the API server of {} is {}: the kubeconfig is of another cluster, or of this one before it was made anew.", aks.label(), aks.fqdn),
-                "Fetch the kubeconfig of the cluster anew.".to_owned(),
+                format!(
+                    "The client resolves {hosts}, and the FQDN of {} is {}: the kubeconfig is of another cluster, or of this one before it was recreated.",
+                    aks.label(),
+                    aks.fqdn
+                ),
+                "Get the kubeconfig of the cluster again; --overwrite-existing replaces its entry in the local kubeconfig.".to_owned(),
             )
         }
         None => (
-            format!("{question} {message}: {hosts}{}. If other DNS servers know it, that server can't resolve names of Azure; if none does, the cluster was deleted, made anew or stopped.", observed.when()),
-            "Ask a public DNS server for the name. If it knows it, let the client use another DNS server; otherwise see whether the cluster runs, and fetch its kubeconfig anew.".to_owned(),
+            format!(
+                "{question} {message} for {hosts}{}. If other DNS servers resolve it, that server does not resolve Azure names; if none does, the cluster may have been deleted, recreated or stopped.",
+                observed.when()
+            ),
+            "Query a public DNS server for the FQDN. If that resolves, let the client use another DNS server; otherwise check that the cluster exists and runs, and get its kubeconfig again.".to_owned(),
         ),
     };
     let host = observed.hosts.iter().next().cloned().unwrap_or_default();
@@ -76,7 +83,11 @@ fn finding(cluster: &Cluster, mut observed: Observed) -> Option<Finding> {
     observed.finding(
         &DETECTOR,
         "client",
-        format!("A client can't resolve the API server's name {hosts}"),
+        if unknown {
+            format!("Client cannot resolve API server (no such host): {hosts}")
+        } else {
+            format!("Client cannot resolve API server: {hosts}")
+        },
         says,
     )
 }

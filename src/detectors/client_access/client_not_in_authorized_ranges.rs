@@ -1,4 +1,4 @@
-//! The client's address is not among the ranges that may reach the API server.
+//! The client's public address is not in the API server's authorized IP ranges.
 
 use std::net::IpAddr;
 
@@ -12,15 +12,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-not-in-authorized-ranges",
     chapter: Chapter::ClientAccess,
-    title: "The client is not in the API server's authorised IP ranges",
+    title: "Client IP not in the API server's authorized IP ranges",
     guide: &["1", "1.1"],
     needs: &[CLIENT_ERRORS, AKS],
     explains: &["client-blocked-on-the-way", "client-connection-cut"],
     doc: Doc {
-        meaning: "The API server drops every connection from an address outside its authorised ranges: kubectl waits and says 'i/o timeout' (Windows: 'connectex: A connection attempt failed …'). The address that counts is the public one behind which the client stands, of its NAT, proxy or VPN, not the one of its own interface; home and mobile connections change it.",
-        decision: "The client's public address (given with --client-ip, or answered by a service such as ifconfig.me in the bundle) is compared with every range of `az aks show`. Confirmed when it is in none and the client timed out; likely when it is in none and no failure is in the bundle, or when ranges are on, the client timed out, and its address is not known; possible when a client timed out and the cluster's configuration is not in the bundle. An address within a range is never accused.",
-        action: "Add the client's public address to the ranges, the existing ones included: the option replaces the whole list. It takes up to two minutes.",
-        reference: "AKS: secure access to the API server using authorised IP address ranges; client IP address can't access the API server.",
+        meaning: "Connections from an address outside the authorized IP ranges of the API server are dropped: kubectl ends with 'i/o timeout' (Windows: 'connectex: A connection attempt failed …'). The address that counts is the public one of the client's NAT, proxy or VPN, not that of its own interface; home, mobile and build agent addresses change.",
+        decision: "The client's public address (given with --client-ip, or answered by a service such as ifconfig.me in the bundle) is compared with every authorized IP range of `az aks show`. Confirmed when it is in none and the client timed out, or when the ranges are 0.0.0.0/32 alone; likely when it is in none and the bundle has no failure, or when there are ranges, the client timed out, and its address is unknown; possible when a client timed out and the cluster's configuration is not in the bundle. An address within a range rules this cause out.",
+        action: "Add the client's public address to the authorized IP ranges and name the existing ones too: the option replaces the whole list. The change can take up to two minutes.",
+        reference: "learn.microsoft.com: Secure access to the API server using authorized IP address ranges in AKS; Client IP address can't access the API server.",
     },
     detect,
 };
@@ -33,11 +33,13 @@ fn detect(cluster: &Cluster) -> Outcome {
         return timeouts.filter(|_| unknown).and_then(unexplained).into_iter().collect::<Vec<_>>().into();
     };
     if aks.private {
-        return ruled_out("the cluster is private: authorised ranges don't hold for it".to_owned());
+        return ruled_out(
+            "the cluster is private: authorized IP ranges do not apply to its private endpoint".to_owned(),
+        );
     }
     if aks.ranges.is_empty() {
         return ruled_out(format!(
-            "{} has no authorised ranges: its API server takes connections from everywhere",
+            "{} has no authorized IP ranges: its API server accepts connections from any address",
             aks.label()
         ));
     }
@@ -47,7 +49,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     if let (Some(tag), None) = (tagged, known.iter().find(|item| aks.allows(item.ip).is_some())) {
         return Outcome {
             undecided: Some(format!(
-                "the authorised ranges hold {tag}, whose addresses are not in the bundle"
+                "the authorized IP ranges contain {tag}, whose addresses are not in the bundle"
             )),
             ..Outcome::default()
         };
@@ -70,14 +72,14 @@ fn detect(cluster: &Cluster) -> Outcome {
     if let Some(inside) = public.first() {
         let range = aks.allows(inside.ip).unwrap_or_default();
         return ruled_out(format!(
-            "the client's address {} is within the authorised range {range}",
+            "the client's address {} is within the authorized IP range {range}",
             inside.ip
         ));
     }
     match timeouts {
         Some(observed) => address_unknown(aks, observed, known.first(), &common::earlier(cluster)).into_iter().collect::<Vec<_>>().into(),
         None => Outcome {
-            undecided: Some("authorised ranges are on, and the client's public address is not in the bundle: give it with --client-ip".to_owned()),
+            undecided: Some("the cluster has authorized IP ranges, and the client's public address is not in the bundle: pass it with --client-ip".to_owned()),
             ..Outcome::default()
         },
     }
@@ -113,29 +115,26 @@ fn out_of_range(aks: &AksCluster, client: &ClientAddress, mut observed: Observed
         .flatten(),
     );
     let ranges = listed(aks.ranges.iter().map(String::as_str), 6);
-    let only = if aks.only_itself() { " (0.0.0.0/32 lets nobody in but the cluster itself)" } else { "" };
-    let timed_out = if failed {
-        format!(" Its connections{} were not answered.", observed.when())
-    } else {
-        String::new()
-    };
+    let only = if aks.only_itself() { " (0.0.0.0/32 allows no client)" } else { "" };
+    let timed_out =
+        if failed { format!(" A client's connections timed out{}.", observed.when()) } else { String::new() };
     let single = if client.ip.is_ipv4() { format!("{}/32", client.ip) } else { client.ip.to_string() };
     let says = Wording {
         severity: if failed { Severity::High } else { Severity::Medium },
         confidence: if failed { Confidence::Confirmed } else { Confidence::Likely },
         unit: if failed { "failed attempt" } else { "address" },
         cause: format!(
-            "The API server of {} may be reached from {ranges}{only}, and the client's address {} is in none of them: its packets are dropped.{timed_out}",
+            "The authorized IP ranges of {} are {ranges}{only}. The client's public address {} is in none of them, so its connections are dropped.{timed_out}",
             aks.label(),
             client.ip
         ),
         fix: format!(
-            "Add {single} to the ranges; the command keeps those that are there. Ask the network's administrators first whether the address is fixed: behind a NAT or VPN, add the range of its public addresses."
+            "Add {single} to the authorized IP ranges; the command keeps the existing ones. It opens the API server to everyone behind that address. Ask the network administrators whether the address is static: behind a NAT or VPN, add the range of its public addresses."
         ),
         commands: vec![update(aks, &single)],
         verify: common::verify(),
     };
-    let title = format!("Client {} is not in the authorised IP ranges of {}", client.ip, aks.label());
+    let title = format!("Client IP {} not in the authorized IP ranges of {}", client.ip, aks.label());
     Some(finish(observed.finding(&DETECTOR, &client.ip.to_string(), title, says)?, aks))
 }
 
@@ -146,14 +145,16 @@ fn address_unknown(
     earlier: &[IpAddr],
 ) -> Option<Finding> {
     observed.show_first(aks.evidence("apiServerAccessProfile.authorizedIpRanges", &aks.ranges.join(", ")));
-    let but = private.map_or_else(String::new, |item| format!(" The address {} is a private one: the API server sees the public address behind which it stands.", item.ip));
+    let but = private.map_or_else(String::new, |item| {
+        format!(" {} is a private address: the API server sees the public address of its NAT.", item.ip)
+    });
     let outside: Vec<String> =
         earlier.iter().filter(|ip| aks.allows(**ip).is_none()).map(ToString::to_string).collect();
     let before = if outside.is_empty() {
         String::new()
     } else {
         format!(
-            " Audit events show kubectl earlier from {}, which no range holds now.",
+            " Audit events show earlier kubectl requests from {}, which is in none of the ranges now.",
             listed(outside.iter().map(String::as_str), 3)
         )
     };
@@ -163,34 +164,34 @@ fn address_unknown(
         severity: Severity::High,
         confidence: if sure { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("A client's connections{} to the API server{} were not answered, and {} takes connections only from {ranges}. The client's public address is not in the bundle.{but}{before}", observed.reached_for_in_brackets(), observed.when(), aks.label()),
-        fix: "Find the public address of the client, and add it to the ranges if it is in none: the command keeps those that are there. With it, kubetriage decides this: kubetriage report … --client-ip ADDRESS.".to_owned(),
+        cause: format!("A client's connections to the API server{}{} timed out, and {} accepts connections only from its authorized IP ranges {ranges}. The client's public address is not in the bundle.{but}{before}", observed.reached_for_in_brackets(), observed.when(), aks.label()),
+        fix: "Get the public address of the client, and add it if it is in none of the ranges; the command keeps the existing ones. `kubetriage report … --client-ip ADDRESS` then decides this cause.".to_owned(),
         commands: vec!["curl -s https://ifconfig.me   # on the client".to_owned(), update(aks, "CLIENT_ADDRESS/32")],
         verify: common::verify(),
     };
     let title =
-        format!("A client can't reach the API server of {}, which has authorised IP ranges", aks.label());
+        format!("Client timeout: API server of {} has authorized IP ranges, client IP unknown", aks.label());
     Some(finish(observed.finding(&DETECTOR, "unknown client", title, says)?, aks))
 }
 
-/// Timeouts alone: the first cause of the guide, and not the only one.
+/// Timeouts alone: the most common cause, and not the only one.
 fn unexplained(observed: Observed) -> Option<Finding> {
     let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Possible,
         unit: "failed attempt",
         cause: format!(
-            "A client's connections{} to the API server{} were not answered: they are dropped on the way. The most common reason is that authorised IP ranges are on and the client's public address is in none of them (it may have changed: build agents and home connections do); others are a private cluster, or a firewall between. The cluster's configuration, which would tell, is not in the bundle.",
+            "A client's connections to the API server{}{} timed out. Most common reason: the client's public address is not in the authorized IP ranges (addresses of build agents and home connections change). Others: a private cluster, or a firewall in between. The cluster's configuration (`az aks show`), which would decide it, is not in the bundle.",
             observed.reached_for_in_brackets(),
             observed.when()
         ),
-        fix: "Show the authorised ranges and the client's public address, and compare them.".to_owned(),
+        fix: "Compare the authorized IP ranges with the client's public address.".to_owned(),
         commands: vec![
             "az aks show -g RESOURCE_GROUP -n CLUSTER --query apiServerAccessProfile".to_owned(),
             "curl -s https://ifconfig.me   # on the client".to_owned(),
         ],
         verify: common::verify(),
     };
-    let title = "A client can't reach the API server: connections time out".to_owned();
+    let title = "Client cannot reach the API server: connection timeout".to_owned();
     observed.finding(&DETECTOR, "timeout", title, says)
 }

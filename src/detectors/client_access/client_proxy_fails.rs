@@ -10,15 +10,15 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-proxy-fails",
     chapter: Chapter::ClientAccess,
-    title: "A client does not get past its proxy",
+    title: "Client proxy fails (proxyconnect)",
     guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "The client's environment (HTTPS_PROXY) or kubeconfig names a proxy, and kubectl can't connect to that proxy, or it refuses. The API server was not asked: its ranges and its state don't matter yet.",
-        decision: "A client's error with the word 'proxyconnect', which names the proxy's own address. Confirmed, since it says nothing else.",
-        action: "Correct the proxy's address, or reach the API server without it.",
-        reference: "AKS: TCP time-outs when kubectl or other third-party tools connect to the API server. Kubernetes: kubeconfig, proxy-url.",
+        meaning: "The client's environment (HTTPS_PROXY) or kubeconfig (proxy-url) names a proxy, and kubectl cannot connect through it. No request reached the API server, so its state and its authorized IP ranges do not matter yet.",
+        decision: "A client's error with 'proxyconnect', which names the address of the proxy. Confirmed: the text has no other meaning.",
+        action: "Correct the proxy address, or bypass the proxy for the API server (NO_PROXY).",
+        reference: "learn.microsoft.com: TCP time-outs when kubectl or other third-party tools connect to the API server. kubernetes.io: kubeconfig, proxy-url.",
     },
     detect,
 };
@@ -32,19 +32,25 @@ fn detect(cluster: &Cluster) -> Outcome {
         confidence: Confidence::Confirmed,
         unit: "failed attempt",
         cause: format!(
-            "kubectl should go by a proxy{}{}, and does not get past it. The API server was not asked.",
+            "kubectl is configured to use a proxy{}, and connecting through it failed{}. No request reached the API server.",
             observed.reached_for_in_brackets(),
             observed.when()
         ),
-        fix: "See which proxy the environment and the kubeconfig name, and whether it runs; name the API server in NO_PROXY if it is reached without.".to_owned(),
+        fix: "Check which proxy the environment and the kubeconfig name, and that it runs. If the API server can be reached without it, add its FQDN to NO_PROXY.".to_owned(),
         commands: vec![
-            "env | grep -i _proxy; kubectl config view --minify | grep proxy-url".to_owned(),
+            "env | grep -i _proxy".to_owned(),
+            "kubectl config view --minify | grep proxy-url".to_owned(),
             "NO_PROXY=.azmk8s.io kubectl get nodes".to_owned(),
         ],
         verify: common::verify(),
     };
     observed
-        .finding(&DETECTOR, "client", "A client does not get past its proxy".to_owned(), says)
+        .finding(
+            &DETECTOR,
+            "client",
+            "Client proxy fails (proxyconnect): no connection through the proxy".to_owned(),
+            says,
+        )
         .into_iter()
         .collect::<Vec<_>>()
         .into()

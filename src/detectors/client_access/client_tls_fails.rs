@@ -1,4 +1,4 @@
-//! A client reaches something, and its certificate is not that of the API server.
+//! The client's TLS handshake with the API server fails: x509 errors, TLS versions.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -11,15 +11,15 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-tls-fails",
     chapter: Chapter::ClientAccess,
-    title: "The certificate that a client meets is not that of the API server",
+    title: "x509 or TLS error of a client: unknown authority, wrong host, TLS version",
     guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "Something answers on the API server's address with a certificate that the client does not trust, or that names another host: a proxy that inspects TLS, a kubeconfig from before the certificates were rotated, or an address of another cluster. A client or a server that is too old finds no TLS version in common.",
-        decision: "A client's x509 or TLS error for the API server. Confirmed when a certificate saved with openssl shows an issuer that is no Kubernetes authority; otherwise likely. Expired certificates are a cause of their own.",
-        action: "Take the API server's name out of the inspection; fetch the kubeconfig anew; update the client.",
-        reference: "AKS: TLS: client offered only unsupported versions; certificate rotation.",
+        meaning: "The server that answers presents a certificate that the client does not trust (x509: certificate signed by unknown authority) or that is for another host (x509: certificate is valid for …). Usual reasons: TLS interception by a proxy, a kubeconfig from before a certificate rotation, or an address of another cluster. With a client or proxy that is too old, both sides have no TLS version in common.",
+        decision: "A client's x509 or TLS error for the API server. Confirmed when a certificate saved with openssl has an issuer that is no Kubernetes CA; otherwise likely. Expired certificates are a cause of their own (certificate-expired).",
+        action: "Exclude the API server's FQDN from TLS interception; get the kubeconfig again; update the client.",
+        reference: "learn.microsoft.com: Troubleshoot 'tls: client offered only unsupported versions'; Certificate rotation in AKS.",
     },
     detect,
 };
@@ -35,7 +35,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, failure: Failure, mut observed: Observed) -> Option<Finding> {
-    // An authority of a cluster calls itself `ca` or `kubernetes`; a company's proxy does not.
+    // The CA of a cluster calls itself `ca` or `kubernetes`; a company's proxy does not.
     let inspected = cluster.facts.nodes.certificates.iter().find(|(_, certificate)| {
         let ours = certificate
             .issuer
@@ -57,25 +57,28 @@ fn finding(cluster: &Cluster, failure: Failure, mut observed: Observed) -> Optio
     let (about, title, why, fix) = match failure {
         Failure::TlsWrongName => (
             "name",
-            "The certificate that a client meets is of another host",
-            "it names another host: the kubeconfig has an old address or name, or a proxy answers in the API server's place",
-            "Fetch the kubeconfig anew, and use the name in it, not an address.",
+            "x509: certificate is for another host than the API server",
+            "the certificate is valid for another host. Usual reasons: an old address or name in the kubeconfig, or a proxy that answers instead of the API server",
+            "Get the kubeconfig again, and connect to the FQDN in it, not to an IP address.",
         ),
         Failure::TlsVersion => (
             "version",
-            "A client and the API server find no TLS version in common",
-            "one side offers only TLS versions that the other does not take: AKS asks for TLS 1.2 at least",
-            "Update the client, or let it use TLS 1.2; look for a proxy that answers with an old version.",
+            "TLS version not supported: client and server have none in common",
+            "one side offers only TLS versions that the other does not support; AKS requires TLS 1.2 or later",
+            "Update the client, or enable TLS 1.2 in it; check for a proxy that offers an old version.",
         ),
         _ => (
             "authority",
-            "The certificate that a client meets is of an authority that it does not trust",
-            "a proxy on the way inspects TLS and shows a certificate of its own, or the kubeconfig is from before the cluster's certificates were rotated",
-            "See who issued the certificate. A company's authority: take *.hcp.REGION.azmk8s.io out of the inspection. The cluster's own: fetch the kubeconfig anew.",
+            "x509: certificate signed by unknown authority (client to API server)",
+            "the client does not trust the issuer of the certificate. Usual reasons: TLS interception by a proxy, or a kubeconfig from before a certificate rotation",
+            "Check the issuer of the certificate. If it is the company's CA, exclude *.hcp.REGION.azmk8s.io from TLS interception; if it is the cluster's CA, get the kubeconfig again (--overwrite-existing replaces its entry).",
         ),
     };
     let issuer = inspected.map_or_else(String::new, |(_, item)| {
-        format!(" It was issued by {}: TLS is inspected on the way.", item.issuer)
+        format!(
+            " The issuer of the certificate is {}, no Kubernetes CA: TLS interception on the way.",
+            item.issuer
+        )
     });
     let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
     let named = aks_named(cluster);
@@ -84,7 +87,7 @@ fn finding(cluster: &Cluster, failure: Failure, mut observed: Observed) -> Optio
         confidence: if inspected.is_some() { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
         cause: format!(
-            "A client reached {}{}, and gave up at the certificate: {why}.{issuer}",
+            "A client reached {}{}, and its TLS handshake failed: {why}.{issuer}",
             observed.reached_for_or("the API server's address"),
             observed.when()
         ),

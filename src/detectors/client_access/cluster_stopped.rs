@@ -1,4 +1,4 @@
-//! The cluster is stopped, or its last operation failed.
+//! The cluster is stopped, its last operation failed, or its API server refuses connections.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -12,7 +12,7 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "cluster-stopped",
     chapter: Chapter::ClientAccess,
-    title: "The cluster is stopped, or its API server refuses connections",
+    title: "Cluster stopped or failed (power state, provisioning state), or connection refused",
     guide: &["1"],
     needs: &[AKS],
     explains: &[
@@ -24,10 +24,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-not-ready",
     ],
     doc: Doc {
-        meaning: "A stopped cluster has no API server: its name disappears from DNS, or connections are refused. After a failed operation it may run in part. After a start its address may be another one than before.",
-        decision: "Confirmed when the cluster's power state is Stopped. Likely when its last operation failed and a client was refused. Possible when a client was refused by the API server and the cluster is not described: it may just start.",
-        action: "Start the cluster; let a failed operation be repeated.",
-        reference: "AKS: stop and start a cluster; basic troubleshooting of cluster connection issues with the API server.",
+        meaning: "A stopped cluster (power state Stopped) has no running API server: its FQDN does not resolve ('no such host'), or connections are refused or time out. After a failed operation (provisioning state Failed) the cluster may work in part. After a start the API server may have another IP address.",
+        decision: "Confirmed when powerState.code is Stopped. With provisioning state Failed or Canceled: likely when a client also got 'connection refused', possible otherwise. Possible when a client got 'connection refused' from the API server and neither state is in the bundle: it may be starting.",
+        action: "Start the cluster (az aks start); repeat a failed operation.",
+        reference: "learn.microsoft.com: Stop and start an AKS cluster; Basic troubleshooting of cluster connection issues with the API server.",
     },
     detect,
 };
@@ -59,7 +59,11 @@ fn stopped(cluster: &Cluster, aks: &AksCluster) -> Option<Finding> {
     let mut given = observed::attempts(cluster, any).remove(&()).unwrap_or_default();
     given.show_first(aks.evidence("powerState.code", &aks.power));
     let failed = if given.count > 0 {
-        format!(" {}{} failed for that.", observed::counted(given.count as usize, "connection"), given.when())
+        format!(
+            " The bundle has {}{}.",
+            observed::counted(given.count as usize, "failed connection"),
+            given.when()
+        )
     } else {
         String::new()
     };
@@ -68,12 +72,24 @@ fn stopped(cluster: &Cluster, aks: &AksCluster) -> Option<Finding> {
         severity: Severity::Critical,
         confidence: Confidence::Confirmed,
         unit,
-        cause: format!("{} is stopped: there is no API server, its name is not in DNS, and nodes are not there either.{failed}", capital(&aks.label())),
-        fix: "Start the cluster. Its API server may get another address: flush DNS caches, and mend firewall rules that name the old one.".to_owned(),
+        cause: format!(
+            "The power state of {} is {}: its API server and its nodes do not run.{failed}",
+            aks.label(),
+            aks.power
+        ),
+        fix: "Start the cluster, unless it was stopped on purpose (it costs money while it runs). Its API server may get another IP address: flush DNS caches, and update firewall rules that name the old one.".to_owned(),
         commands: vec![format!("az aks start {}", aks.named())],
         verify: vec![format!("az aks show {} --query powerState.code   # Running", aks.named())],
     };
-    about(aks, given.finding(&DETECTOR, &aks.name, format!("{} is stopped", capital(&aks.label())), says))
+    about(
+        aks,
+        given.finding(
+            &DETECTOR,
+            &aks.name,
+            format!("{} is stopped (power state {})", capital(&aks.label()), aks.power),
+            says,
+        ),
+    )
 }
 
 fn failed(aks: &AksCluster, refused: Option<Observed>) -> Option<Finding> {
@@ -85,17 +101,17 @@ fn failed(aks: &AksCluster, refused: Option<Observed>) -> Option<Finding> {
         confidence: if was_refused { Confidence::Likely } else { Confidence::Possible },
         unit: if was_refused { "failed attempt" } else { "cluster" },
         cause: format!(
-            "The last operation on {} ended as {}: parts of it may be missing or old until it is repeated.{}",
+            "The provisioning state of {} is {}: its last operation did not complete, and parts of the cluster may be missing or outdated.{}",
             aks.label(),
             aks.provisioning,
-            if was_refused { " Its API server refused connections." } else { "" }
+            if was_refused { " Clients got 'connection refused' from its API server." } else { "" }
         ),
-        fix: "See in the activity log why the operation failed, mend that, and let it be repeated."
+        fix: "Find the error of the operation in the activity log, fix that, then repeat the operation. `az aks update` without options reconciles the cluster to its current settings, which can restart parts of it."
             .to_owned(),
         commands: vec![
             "az monitor activity-log list -g NODE_RESOURCE_GROUP --status Failed --offset 7d -o table"
                 .to_owned(),
-            format!("az aks update {}   # without options: reconciles the cluster", aks.named()),
+            format!("az aks update {}   # asks first; without options it reconciles the cluster", aks.named()),
         ],
         verify: vec![format!("az aks show {} --query provisioningState   # Succeeded", aks.named())],
     };
@@ -104,7 +120,7 @@ fn failed(aks: &AksCluster, refused: Option<Observed>) -> Option<Finding> {
         observed.finding(
             &DETECTOR,
             &aks.name,
-            format!("The last operation on {} ended as {}", aks.label(), aks.provisioning),
+            format!("{}: provisioning state {}", capital(&aks.label()), aks.provisioning),
             says,
         ),
     )
@@ -116,11 +132,11 @@ fn only_refused(aks: Option<&AksCluster>, observed: Observed) -> Option<Finding>
         confidence: Confidence::Possible,
         unit: "failed attempt",
         cause: format!(
-            "The host{} answers, and nothing listens on the port of the API server{}. It is starting or stopped, or the kubeconfig names the wrong port.",
+            "A client's connections to the API server{}{} were refused (connection refused). Usual reasons: the API server is starting or stopped, or the kubeconfig names the wrong host or port.",
             observed.reached_for_in_brackets(),
             observed.when()
         ),
-        fix: "See whether the cluster runs, and whether the kubeconfig names it.".to_owned(),
+        fix: "Check that the cluster runs, and that the kubeconfig names this cluster.".to_owned(),
         commands: vec![
             format!(
                 "az aks show {} --query \"{{power:powerState.code,state:provisioningState,name:fqdn}}\"",
@@ -130,5 +146,10 @@ fn only_refused(aks: Option<&AksCluster>, observed: Observed) -> Option<Finding>
         ],
         verify: common::verify(),
     };
-    observed.finding(&DETECTOR, "refused", "The API server refuses a client's connections".to_owned(), says)
+    observed.finding(
+        &DETECTOR,
+        "refused",
+        "Client cannot reach the API server: connection refused".to_owned(),
+        says,
+    )
 }

@@ -1,4 +1,4 @@
-//! kubectl has no kubeconfig, and asks the machine that it runs on.
+//! kubectl has no kubeconfig, and connects to localhost:8080.
 
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
@@ -10,15 +10,15 @@ use crate::facts::{Failure, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "kubeconfig-missing",
     chapter: Chapter::ClientAccess,
-    title: "kubectl has no configuration of the cluster",
+    title: "kubectl has no kubeconfig (localhost:8080 connection refused)",
     guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "Without a kubeconfig, kubectl asks localhost:8080, where nothing listens. That happens to another user than the one who fetched it (sudo, a service, a pipeline), on a new machine, or when the variable KUBECONFIG names a file that is not there.",
-        decision: "A client's refused connection to port 8080 of its own machine, or the words 'no configuration has been provided'. The text means nothing else.",
-        action: "Fetch the kubeconfig as the user who runs kubectl.",
-        reference: "AKS: config file isn't available when connecting.",
+        meaning: "Without a kubeconfig, kubectl connects to localhost:8080 ('The connection to the server localhost:8080 was refused'). Usual reasons: kubectl runs as another user than the one who has the kubeconfig (sudo, a service, a pipeline), on a new machine, or with a KUBECONFIG that names a missing file.",
+        decision: "kubectl's refused connection to port 8080 of its own machine, or 'no configuration has been provided'. Confirmed: the text has no other meaning.",
+        action: "Get the kubeconfig (az aks get-credentials) as the user who runs kubectl.",
+        reference: "learn.microsoft.com: Config file isn't available when connecting (AKS troubleshooting).",
     },
     detect,
 };
@@ -48,19 +48,25 @@ fn detect(cluster: &Cluster) -> Outcome {
         confidence: Confidence::Confirmed,
         unit: "failed attempt",
         cause: format!(
-            "kubectl{} found no kubeconfig and asked its own machine on port 8080, where no API server is. This says nothing of the cluster.",
+            "kubectl{} found no kubeconfig, so it has no API server to connect to (its default is localhost:8080). This says nothing about the cluster.",
             observed.when()
         ),
-        fix: "Fetch the kubeconfig as the user who runs kubectl; look whether KUBECONFIG names another file."
+        fix: "Get the kubeconfig as the user who runs kubectl; check whether KUBECONFIG names another file."
             .to_owned(),
         commands: vec![
             format!("az aks get-credentials {named}"),
-            "echo $KUBECONFIG; kubectl config get-contexts".to_owned(),
+            "echo \"$KUBECONFIG\"".to_owned(),
+            "kubectl config get-contexts".to_owned(),
         ],
-        verify: vec!["kubectl config current-context   # names the cluster".to_owned()],
+        verify: vec!["kubectl config current-context   # prints the name of the cluster".to_owned()],
     };
     observed
-        .finding(&DETECTOR, "client", "kubectl runs without a kubeconfig".to_owned(), says)
+        .finding(
+            &DETECTOR,
+            "client",
+            "kubectl has no kubeconfig: no API server to connect to".to_owned(),
+            says,
+        )
         .into_iter()
         .collect::<Vec<_>>()
         .into()

@@ -9,15 +9,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "kubectl-version-skew",
     chapter: Chapter::ClientAccess,
-    title: "kubectl and the API server are too far apart",
+    title: "Unsupported kubectl version skew",
     guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {
-        meaning: "kubectl is made for API servers of its own minor version, and of one more or less. Further apart it may ask for resources that the server does not have, and its output may be wrong in parts.",
-        decision: "kubectl's own warning that the difference exceeds the supported skew.",
-        action: "Install the kubectl of the cluster's version.",
-        reference: "Kubernetes: version skew policy. AKS: az aks install-cli.",
+        meaning: "kubectl supports API servers within one minor version of its own (older or newer). Beyond that skew, commands can fail for API versions or fields that one side does not know, and output can be incomplete.",
+        decision: "kubectl's own warning 'version difference between client and server exceeds the supported minor version skew'.",
+        action: "Install a kubectl of the cluster's minor version.",
+        reference: "kubernetes.io: Version Skew Policy. learn.microsoft.com: az aks install-cli.",
     },
     detect,
 };
@@ -30,8 +30,8 @@ fn detect(cluster: &Cluster) -> Outcome {
         severity: Severity::Low,
         confidence: Confidence::Confirmed,
         unit: "warning",
-        cause: "kubectl says itself that the API server's version is further from its own than is supported: requests may fail for resources that one side does not know.".to_owned(),
-        fix: "Install the kubectl of the cluster's version.".to_owned(),
+        cause: "kubectl warns that its version difference to the API server exceeds the supported skew of one minor version: commands can fail for API versions that one side does not know.".to_owned(),
+        fix: "Install a kubectl of the cluster's minor version. This replaces the kubectl of the client machine only.".to_owned(),
         commands: vec!["az aks install-cli --client-version CLUSTER_VERSION".to_owned()],
         verify: vec!["kubectl version   # no warning".to_owned()],
     };
@@ -39,7 +39,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .finding(
             &DETECTOR,
             "client",
-            "kubectl and the API server are more than one minor version apart".to_owned(),
+            "Unsupported kubectl version skew: more than one minor version from the API server".to_owned(),
             says,
         )
         .into_iter()

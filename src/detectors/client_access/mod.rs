@@ -1,4 +1,4 @@
-//! Clients can't reach the API server: authorised ranges, private clusters, names, stopped clusters, kubeconfigs, TLS.
+//! Clients cannot reach the API server: authorized IP ranges, private clusters, DNS, stopped clusters, kubeconfigs, TLS.
 
 mod client_blocked_on_the_way;
 mod client_connection_cut;

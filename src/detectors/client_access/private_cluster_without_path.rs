@@ -1,4 +1,4 @@
-//! The cluster is private, and the client is not in a network that leads to it.
+//! The cluster is private, and the client has no network path to it.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -10,15 +10,15 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-cluster-without-path",
     chapter: Chapter::ClientAccess,
-    title: "The cluster is private, and the client has no way to it",
+    title: "Private cluster: client has no network path (VNet, peering, VPN)",
     guide: &["1", "1.2"],
     needs: &[CLIENT_ERRORS, AKS],
     explains: &["client-dns-fails", "client-connection-cut"],
     doc: Doc {
-        meaning: "The API server of a private cluster has no public address: its name is known only in a private DNS zone, and its address is of the cluster's network. A client outside that network, and outside those that are peered with it or connected by VPN or ExpressRoute, finds no such host, or times out.",
-        decision: "Confirmed when the cluster is described as private and a client found no such host or got no answer; likely when only the name that the client used is one of a private cluster (privatelink); possible when it used a private address of an API server whose cluster is not described.",
-        action: "Connect from a network that leads to the cluster, or run single commands by way of Azure.",
-        reference: "AKS: create a private cluster, options for connecting to it; az aks command invoke.",
+        meaning: "The API server of a private cluster has a private IP address, and its private FQDN resolves through a private DNS zone. A client outside the cluster's VNet, without VNet peering, VPN, ExpressRoute or a private endpoint of its own, gets 'no such host' or an i/o timeout.",
+        decision: "Confirmed when `az aks show` says that the cluster is private and a client got 'no such host', a timeout or no route; likely when only the FQDN that the client used is that of a private cluster (privatelink); possible when the client used a private IP address and the bundle does not describe the cluster.",
+        action: "Connect from a network with a path to the cluster's VNet, or use az aks command invoke.",
+        reference: "learn.microsoft.com: Create a private AKS cluster (options for connecting); Access a private AKS cluster with command invoke.",
     },
     detect,
 };
@@ -47,17 +47,22 @@ fn finding(cluster: &Cluster, described: bool, mut observed: Observed) -> Option
         observed.show_first(aks.evidence("apiServerAccessProfile.enablePrivateCluster", "true"));
     }
     let text = aks.map_or_else(|| "the cluster".to_owned(), crate::cluster::azure::AksCluster::label);
-    let how = if no_name {
-        "the name is known only in the cluster's private DNS zone, and the client's DNS server does not see it"
+    let lack = if no_name {
+        "cannot resolve its FQDN (no such host)"
     } else {
-        "the address is of the cluster's own network, and nothing leads there from the client"
+        "has no network path (timeout or no route)"
+    };
+    let how = if no_name {
+        "its private FQDN resolves only through its private DNS zone, and the client's DNS server does not resolve it"
+    } else {
+        "its API server has a private IP address, which the client cannot reach"
     };
     let known = if described {
         "is private"
     } else if by_name {
-        "is private, by the name that the client used"
+        "is private by its FQDN"
     } else {
-        "seems to be private, by the address that the client used"
+        "may be private (private IP address)"
     };
     let named = aks_named(cluster);
     let says = Wording {
@@ -65,14 +70,14 @@ fn finding(cluster: &Cluster, described: bool, mut observed: Observed) -> Option
         confidence: if described { Confidence::Confirmed } else if by_name { Confidence::Likely } else { Confidence::Possible },
         unit: "failed attempt",
         cause: format!("{} {known}: {how}. A client's attempts to reach {}{} failed.", capital(&text), observed.reached_for_or("it"), observed.when()),
-        fix: "Work from a machine that reaches the cluster's network: a virtual machine in it or in a peered network (with Azure Bastion), a VPN or ExpressRoute whose DNS forwards the private zone to 168.63.129.16, or a private endpoint in the client's network. Single commands can be run by way of Azure.".to_owned(),
+        fix: "Connect from a machine with a path to the cluster's VNet: a VM in it or in a peered VNet (with Azure Bastion), VPN or ExpressRoute with DNS that forwards the private zone to 168.63.129.16, or a private endpoint in the client's VNet. For single commands, `az aks command invoke` needs no network path; it runs them in a pod of the cluster with your rights.".to_owned(),
         commands: vec![
             format!("az aks command invoke {named} --command \"kubectl get nodes\""),
             format!("az aks show {named} --query \"{{private:privateFqdn,zone:apiServerAccessProfile.privateDnsZone}}\""),
         ],
         verify: common::verify(),
     };
-    let title = format!("{} {known}, and a client has no way to it", capital(&text));
+    let title = format!("{} {known}: client {lack}", capital(&text));
     let mut finding =
         observed.finding(&DETECTOR, aks.map_or("cluster", |aks| aks.name.as_str()), title, says)?;
     if let Some(aks) = aks {
