@@ -192,7 +192,7 @@ fn etcd_is_as_full_as_its_metrics_say() {
     let found = size("3.1e+08", &on_aks);
     assert_eq!(
         verdict(&found, "etcd-full"),
-        (VerdictKind::RuledOut, "it is not full: its database has 0.3 GiB of 8.0 GiB")
+        (VerdictKind::RuledOut, "etcd is not full: its database has 0.3 GiB of 8.0 GiB")
     );
     // Elsewhere the limit is what somebody set, and an application's own etcd is nobody's fault here.
     assert_eq!(only(&size("8.4e+09", &[]), "etcd-full").severity, Severity::Low);

@@ -1,4 +1,4 @@
-//! An admission webhook does not answer, so requests that it must see fail.
+//! Calls to an admission webhook fail ('failed calling webhook'), and with failurePolicy Fail so do the requests.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use crate::facts::{Key, Signal, Webhook};
 pub(super) const DETECTOR: Detector = Detector {
     id: "admission-webhook-failing",
     chapter: Chapter::ControlPlane,
-    title: "An admission webhook does not answer",
+    title: "Admission webhook fails (failed calling webhook)",
     guide: &["4.6"],
     needs: &[API_LOGS],
     explains: &["service-scaled-to-zero"],
     doc: Doc {
-        meaning: "The API server asks webhooks before it stores an object. When one does not answer and its failure policy is Fail, every request that it must see is refused with 'failed calling webhook': no new pods, no changes, in the worst case not even those that would bring the webhook back. That a webhook said no ('denied the request') is its decision, and no fault.",
-        decision: "The words 'failed calling webhook' of the API server, of controllers' events or of clients, by webhook. Confirmed when its service has no ready endpoint in the bundle, or when seen more than twice and still at the end; likely otherwise; told as passing when they ended long before. A policy of Ignore makes it low.",
-        action: "Bring the webhook's pods back; if that needs the webhook itself, take its configuration away for a while.",
-        reference: "AKS: troubleshoot API server and etcd problems. Kubernetes: dynamic admission control.",
+        meaning: "The API server calls admission webhooks before it stores an object. When a call fails and failurePolicy is Fail, each request that matches the webhook is rejected with 'failed calling webhook': no new pods and no changes, possibly not even those that would bring the webhook back. 'admission webhook … denied the request' is a decision of the webhook, not this fault.",
+        decision: "'failed calling webhook' in logs of the API server, in events or in client output, by webhook. Confirmed when its Service has no ready endpoint in the bundle, or when seen more than twice up to the end of the logs; likely otherwise; reported as low when the errors ended long before, or when failurePolicy is Ignore.",
+        action: "Bring the webhook's pods back; if they cannot start because of the webhook itself, set its failurePolicy to Ignore until they run.",
+        reference: "kubernetes.io: Dynamic Admission Control. learn.microsoft.com: Troubleshoot API server and etcd problems in AKS.",
     },
     detect,
 };
@@ -29,7 +29,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let all: BTreeMap<String, Observed> = observed::signals(cluster, |key| {
         (key.signal == Signal::WebhookFailing).then(|| key.detail.to_string())
     });
-    // One webhook may be told with and without its service.
+    // One webhook may be named with and without its service.
     let mut by_name: BTreeMap<String, (String, Observed)> = BTreeMap::new();
     for (detail, observed) in all {
         let (name, host) = detail.split_once(' ').unwrap_or((&detail, ""));
@@ -53,7 +53,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .into()
 }
 
-/// Whether the bundle shows that a service leads to nothing: by its published endpoints when they are there, else by the
+/// Whether the bundle shows that a service has no ready endpoint: by its published endpoints when they are there, else by the
 /// pods that it selects.
 fn has_no_endpoint(state: &State) -> bool {
     match &state.published {
@@ -62,26 +62,29 @@ fn has_no_endpoint(state: &State) -> bool {
     }
 }
 
-/// How the call failed, and what that means.
-const WAYS: &[(&str, &str)] = &[
-    ("no endpoints available", "its service has no endpoint"),
-    ("connection refused", "nothing listens where its service leads"),
+/// Words of the error, the state for the title, and what it means.
+const WAYS: &[(&str, &str, &str)] = &[
+    ("no endpoints available", "no endpoints available", "its Service has no endpoints"),
+    ("connection refused", "connection refused", "the connection to its Service was refused"),
     (
         "x509",
-        "its certificate is not the one that the configuration names: it was renewed, or is of another name",
+        "x509 certificate error",
+        "the API server does not accept its certificate: check caBundle of the configuration, the names in the certificate, and its expiry",
     ),
     (
         "deadline exceeded",
-        "it did not answer in time: its pods are overloaded, or the way from the API server to them is blocked (the tunnel, a network policy, a security group)",
+        "timeout",
+        "the call timed out (context deadline exceeded): its pods may be overloaded, or the path from the API server to them blocked (konnectivity tunnel, NetworkPolicy, NSG)",
     ),
     (
         "i/o timeout",
-        "no connection came about: a network policy, a security group, or the tunnel is in the way",
+        "i/o timeout",
+        "the connection timed out: check the konnectivity tunnel, NetworkPolicies and NSGs",
     ),
-    ("no such host", "the name of its service does not exist"),
-    ("not found", "its service does not exist"),
-    ("EOF", "it cut the connection: it restarts, or speaks no TLS"),
-    ("504", "a proxy on the way gave up"),
+    ("no such host", "no such host", "the name of its Service does not resolve"),
+    ("not found", "service not found", "its Service does not exist"),
+    ("EOF", "EOF", "the connection was closed (EOF): its pods may restart, or do not serve TLS"),
+    ("504", "504 Gateway Timeout", "a proxy on the path returned 504 Gateway Timeout"),
 ];
 
 fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Option<Finding> {
@@ -107,10 +110,10 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Op
         (_, _, true) => (Severity::High, Confidence::Confirmed),
         _ => (Severity::High, Confidence::Likely),
     };
-    let how = WAYS
+    let (state_of_call, how) = WAYS
         .iter()
-        .find(|(words, _)| given.evidence.iter().any(|item| item.excerpt.contains(words)))
-        .map_or("it did not answer", |(_, how)| how);
+        .find(|(words, ..)| given.evidence.iter().any(|item| item.excerpt.contains(words)))
+        .map_or(("call failed", "the call failed"), |(_, state, how)| (*state, *how));
     if let Some((key, seen, _)) = configured {
         let mut places = seen.evidence("webhook configuration", key);
         places.truncate(1);
@@ -119,39 +122,41 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Op
     let text = if name.is_empty() { "an admission webhook".to_owned() } else { format!("webhook {name}") };
     let behind = service.as_ref().map_or_else(String::new, |key| {
         format!(
-            " It is answered by service {}{}.",
+            " It is served by Service {}{}.",
             key.label(),
             if without { ", which has no ready endpoint in the bundle" } else { "" }
         )
     });
-    let policy = if ignored { " Its failure policy is Ignore, so requests go on without it." } else { "" };
-    let all = if given.pods.is_empty() { "" } else { " Controllers can't make pods for that." };
+    let policy = if ignored { " Its failurePolicy is Ignore, so requests are not rejected." } else { "" };
     let mut commands = Vec::new();
     if let Some(key) = &service {
-        commands.push(format!("kubectl get pods,endpoints -n {} -o wide", shell(&key.namespace)));
+        commands.push(format!("kubectl get pods,endpointslices -n {} -o wide", shell(&key.namespace)));
     }
-    commands.push("kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml > webhooks.yaml   # keep it before you change it".to_owned());
+    commands.push("kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o yaml > webhooks.yaml   # backup before any change".to_owned());
     if let Some((key, ..)) = configured {
-        commands.push(format!("kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration {}   # only if its pods can't come back otherwise", shell(&key.name)));
+        commands.push(format!(
+            "kubectl edit validatingwebhookconfiguration {}   # or mutatingwebhookconfiguration; failurePolicy: Ignore, only until its pods run",
+            shell(&key.name)
+        ));
     }
     let says = Wording {
         severity,
         confidence,
         unit: "failed request",
-        cause: format!("The API server could not ask {text}{}: {how}.{behind}{policy}{all}", given.when()),
-        fix: "Bring the webhook's pods back. If they can't start because the webhook itself must allow them, take its configuration away until they run, and leave kube-system out of it (namespaceSelector). Run it with two replicas and a disruption budget.".to_owned(),
+        cause: format!("API server calls to {text} failed{}: {how}.{behind}{policy}", given.when()),
+        fix: "Bring the webhook's pods back. If they cannot start because the webhook itself must admit them, set its failurePolicy to Ignore until they run: meanwhile objects pass unchecked. Later exclude kube-system and the webhook's own namespace (namespaceSelector), and run two replicas with a PodDisruptionBudget.".to_owned(),
         commands,
         verify: vec!["kubectl create configmap webhook-test --dry-run=server -o yaml   # no error".to_owned()],
     };
     let title = format!(
-        "{} does not answer, requests {}",
+        "{} {}: {state_of_call}",
         observed::capital(&text),
         if over {
-            "failed for a while"
+            "failed, ended"
         } else if ignored {
-            "go on without it"
+            "fails (failurePolicy Ignore)"
         } else {
-            "fail"
+            "fails"
         }
     );
     let mut finding =

@@ -1,4 +1,4 @@
-//! The API server refuses requests for their number.
+//! The API server throttles: 429 Too Many Requests.
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::API_LOGS;
@@ -9,15 +9,15 @@ use crate::facts::{Key, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-throttles",
     chapter: Chapter::ControlPlane,
-    title: "The API server refuses requests for their number (429)",
+    title: "API server throttling: 429 Too Many Requests",
     guide: &["4.6"],
     needs: &[API_LOGS],
     explains: &["client-connection-cut"],
     doc: Doc {
-        meaning: "The API server has a share of its capacity for each kind of client (priority and fairness), and answers 429 when one asks too much. After it has run out of memory several times, AKS puts a guard in its way (flow schema aks-managed-apiserver-guard), which refuses requests of clients that are not the system's. That a client waits by itself ('client-side throttling') is something else, and so is a 429 for an eviction or from Azure.",
-        decision: "The words 'the server has received too many requests' and 'please try again later', or the guard's flow schema among the objects. Confirmed with the guard; likely when seen more than ten times and still at the end of the logs; possible otherwise.",
-        action: "Find the client that asks most, and let it ask less; use the Standard tier.",
-        reference: "AKS: troubleshoot API server and etcd problems (causes 4 and 5).",
+        meaning: "API Priority and Fairness gives each class of clients a share of the API server, and answers 429 Too Many Requests beyond it. After the API server was OOM-killed repeatedly, AKS adds the FlowSchema and PriorityLevelConfiguration aks-managed-apiserver-guard, which throttle clients that are not system clients. 'client-side throttling' of a client, a 429 for an eviction (PodDisruptionBudget) and a 429 of Azure are other causes.",
+        decision: "'the server has received too many requests and has asked us to try again later', or the FlowSchema aks-managed-apiserver-guard. Confirmed with that FlowSchema; likely when there are more than ten errors up to the end of the logs; possible otherwise.",
+        action: "Find the client with the most requests and reduce them; use the Standard pricing tier.",
+        reference: "learn.microsoft.com: Troubleshoot API server and etcd problems in AKS. kubernetes.io: API Priority and Fairness.",
     },
     detect,
 };
@@ -40,7 +40,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         (false, true) => (Severity::Low, Confidence::Possible),
     };
     let by_guard = if guard.is_some() {
-        " AKS has put its guard in place, which it does after the API server ran out of memory several times: requests of the cluster's own programs are refused until it is taken away."
+        " The FlowSchema aks-managed-apiserver-guard exists: AKS adds it after the API server ran out of memory repeatedly. It throttles clients that are not system clients until it is removed."
     } else {
         ""
     };
@@ -48,30 +48,42 @@ fn detect(cluster: &Cluster) -> Outcome {
         .azure
         .cluster()
         .filter(|aks| aks.tier.eq_ignore_ascii_case("Free"))
-        .map_or("", |_| " The cluster is of the Free tier, which gets the least.");
+        .map_or("", |_| " The cluster is in the Free tier, which has the lowest API server limits.");
     let count = if refused {
-        format!("The API server answered 429 (too many requests){}.", observed.when())
+        format!("The API server answered 429 Too Many Requests{}.", observed.when())
     } else {
-        "The API server is under its guard.".to_owned()
+        "No 429 response is in the bundle.".to_owned()
     };
     let says = Wording {
         severity,
         confidence,
         unit: if refused { "refused request" } else { "guard" },
         cause: format!("{count}{by_guard}{free}"),
-        fix: "Find who asks most (lists without pages, many watches, short intervals), and let it watch instead of list, or ask in pages. Give it a flow schema of its own so that others don't suffer. When the load is down, remove the guard's two objects.".to_owned(),
+        fix: "Find the client with the most requests (LIST calls without limit, many watches, short intervals). Let it watch instead of list, or list in pages; a FlowSchema for it keeps the load off other clients. Where aks-managed-apiserver-guard exists, delete it only after the load is down: the API server can run out of memory again.".to_owned(),
         commands: vec![
             "kubectl get --raw /metrics | grep apiserver_flowcontrol_rejected_requests_total | sort -k2 -n | tail".to_owned(),
-            "kubectl delete flowschema,prioritylevelconfiguration aks-managed-apiserver-guard   # when the load is down".to_owned(),
-        ],
-        verify: vec!["kubectl get flowschemas | grep -c apiserver-guard   # 0".to_owned()],
+        ]
+        .into_iter()
+        .chain(guard.map(|_| {
+            "kubectl delete flowschema,prioritylevelconfiguration aks-managed-apiserver-guard   # only when the load is down".to_owned()
+        }))
+        .collect(),
+        verify: vec![if guard.is_some() {
+            "kubectl get flowschemas | grep -c apiserver-guard   # 0".to_owned()
+        } else {
+            "kubectl get --raw /metrics | grep apiserver_flowcontrol_rejected_requests_total   # no longer rises"
+                .to_owned()
+        }],
     };
     let title = if guard.is_some() {
-        "The API server is overloaded: AKS has put its guard in place"
+        "API server throttled: FlowSchema aks-managed-apiserver-guard is in place".to_owned()
     } else if passed {
-        "The API server refused requests for their number for a while"
+        format!(
+            "API server returned 429 Too Many Requests ({})",
+            observed::counted(usize::try_from(observed.count).unwrap_or(usize::MAX), "time")
+        )
     } else {
-        "The API server refuses requests for their number (429)"
+        "API server throttled: 429 Too Many Requests".to_owned()
     };
-    observed.finding(&DETECTOR, "api-server", title.to_owned(), says).into_iter().collect::<Vec<_>>().into()
+    observed.finding(&DETECTOR, "api-server", title, says).into_iter().collect::<Vec<_>>().into()
 }

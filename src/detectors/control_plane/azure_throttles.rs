@@ -1,4 +1,4 @@
-//! Azure refuses requests of the cluster, or about it, for their number.
+//! Azure Resource Manager or AKS throttles: 429 Too Many Requests.
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
@@ -9,15 +9,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "azure-throttles",
     chapter: Chapter::ControlPlane,
-    title: "Azure refuses requests for their number (429)",
+    title: "Azure throttling: 429 Too Many Requests (Resource Manager, AKS)",
     guide: &["4"],
     needs: &[AZURE_ERRORS],
     explains: &["autoscaler-refuses", "load-balancer-pending"],
     doc: Doc {
-        meaning: "Azure counts requests twice: the resource manager those of a subscription and region (of the cluster's controllers and of other tools), and AKS those for one cluster's definition. Past the limit both answer 429: disks are not attached, load balancers not changed, nodes not added, until less is asked.",
-        decision: "Azure's own words: Status=429 with OperationNotAllowed, HighCostGet…, SubscriptionRequestsThrottled; or SubCode: Throttled and the limit of PutManagedClusterHandler for AKS itself. Confirmed when still at the end of the logs; told as passing otherwise. A 429 of the API server or for an eviction is something else.",
-        action: "Find who asks, and let it ask less; spread clusters over subscriptions.",
-        reference: "Azure: throttling of Resource Manager requests. AKS: 429 Too Many Requests errors.",
+        meaning: "Azure Resource Manager limits the requests of a subscription and region (by the cluster's controllers and by other tools), and AKS limits the operations on one managed cluster. Beyond the limit both answer 429 Too Many Requests: disks are not attached, load balancers not updated and nodes not added until there are fewer requests.",
+        decision: "Errors of Azure: Status=429 with OperationNotAllowed, HighCostGet…, SubscriptionRequestsThrottled; for AKS itself 'SubCode: Throttled' and the limit of PutManagedClusterHandler. Confirmed when they go on to the end of the logs, reported as low when they ended long before. A 429 of the API server or for an eviction is another cause.",
+        action: "Find the caller with the most requests and reduce them; spread clusters over subscriptions.",
+        reference: "learn.microsoft.com: Throttling Resource Manager requests; Troubleshoot 429 Too Many Requests errors in AKS.",
     },
     detect,
 };
@@ -34,20 +34,20 @@ fn detect(cluster: &Cluster) -> Outcome {
             confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
             unit: "refused request",
             cause: if of_aks {
-                format!("AKS refused operations on the cluster{}: too many came in a short time, from a pipeline or a script that repeats them.", observed.when())
+                format!("AKS rejected operations on the managed cluster with 429 Too Many Requests{}: too many in a short time. A pipeline or script that repeats them is the usual reason.", observed.when())
             } else {
-                format!("Azure's resource manager refused requests of the subscription{}: disks, load balancers and nodes are changed late or not at all until it is less.", observed.when())
+                format!("Azure Resource Manager rejected requests of the subscription with 429 Too Many Requests{}: changes of disks, load balancers and nodes are delayed or fail until there are fewer requests.", observed.when())
             },
             fix: if of_aks {
-                "Let operations on one cluster follow each other with time between; don't repeat az aks update in loops.".to_owned()
+                "Run operations on one cluster one after another, with pauses; do not repeat `az aks update` in loops.".to_owned()
             } else {
-                "Find who asks most in the activity log: scanners, monitoring, other clusters. Let the cluster autoscaler scan less often; spread clusters over subscriptions or regions; keep the cluster's version current.".to_owned()
+                "Find the caller with the most operations in the activity log (it lists writes, not reads): scanners, monitoring, other clusters. Raise the scan interval of the cluster autoscaler; spread clusters over subscriptions or regions; keep the Kubernetes version current.".to_owned()
             },
             commands: vec!["az monitor activity-log list --offset 1h --query \"[].{caller:caller,operation:operationName.value}\" -o tsv | sort | uniq -c | sort -rn | head".to_owned()],
-            verify: vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query provisioningState   # answers, Succeeded".to_owned()],
+            verify: vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query provisioningState   # Succeeded".to_owned()],
         };
-        let who = if of_aks { "AKS" } else { "Azure's resource manager" };
-        let title = if passed { format!("{who} refused requests for their number for a while") } else { format!("{who} refuses requests for their number (429)") };
+        let who = if of_aks { "AKS" } else { "Azure Resource Manager" };
+        let title = if passed { format!("{who} throttling, ended: 429 Too Many Requests") } else { format!("{who} throttling: 429 Too Many Requests") };
         observed.finding(&DETECTOR, if of_aks { "aks" } else { "resource-manager" }, title, says)
     });
     findings.collect::<Vec<_>>().into()

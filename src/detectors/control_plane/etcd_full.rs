@@ -12,27 +12,27 @@ use crate::facts::{Measure, Place, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "etcd-full",
     chapter: Chapter::ControlPlane,
-    title: "etcd is full or too slow",
+    title: "etcd full (database space exceeded) or slow (request timed out)",
     guide: &["4.6"],
     needs: &[STORE],
     explains: &["api-server-throttles", "admission-webhook-failing"],
     doc: Doc {
-        meaning: "The API server keeps all objects in etcd. Past its limit (8 GB) etcd takes no more writes: nothing can be made or changed, only read and deleted. Well before, with thousands of events, Helm secrets, jobs or custom resources, it answers late.",
-        decision: "'etcdserver: mvcc: database space exceeded': confirmed. 'etcdserver: request timed out' or a changed leader: likely when seen more than five times and still at the end of the logs; told as passing otherwise. From metrics (apiserver_storage_size_bytes and its older names, apiserver_storage_objects): 95 % of the limit and more is confirmed as nearly full, 60 % as filling up, more than 2 GB as large. The limit is the 8 GiB of AKS; on other clusters it is not known, and only a large store is told.",
-        action: "Delete what is not needed; ask Azure for help if the API server answers no more.",
-        reference: "AKS: troubleshoot API server and etcd problems.",
+        meaning: "The API server stores all objects in etcd. Beyond its space quota (8 GB on AKS) etcd rejects writes with 'mvcc: database space exceeded': objects can be read and deleted, not created or changed. Well before that, with many thousands of events, Helm release secrets, jobs or custom resources, requests become slow.",
+        decision: "'etcdserver: mvcc: database space exceeded': confirmed. 'etcdserver: request timed out' or 'leader changed': likely when seen more than five times up to the end of the logs, possible otherwise. From metrics (apiserver_storage_size_bytes and its older names, apiserver_storage_objects): 95 % of the quota or more is reported as nearly full, 60 % as filling up, more than 2 GB as large. The quota is the 8 GiB of AKS; on other clusters it is not known, and only a large database is reported.",
+        action: "Delete objects that are not needed; open a support request if the API server does not respond.",
+        reference: "learn.microsoft.com: Troubleshoot API server and etcd problems in AKS. etcd.io: Maintenance, space quota.",
     },
     detect,
 };
 
 /// The limit of AKS, in bytes.
 const LIMIT: u64 = 8 << 30;
-/// From here on a store is called large, in bytes (AKS: troubleshoot API server and etcd problems).
+/// From here on a store is called large, in bytes (learn.microsoft.com: Troubleshoot API server and etcd problems in AKS).
 const LARGE: u64 = 2_000_000_000;
 
 const STORE: Need = Need {
     what: "logs or metrics of the API server, or the errors that clients got",
-    why: "they tell what the API server could not do, and how full its store is",
+    why: "they show what the API server could not do, and how full etcd is",
     command: "kubectl get --raw /metrics | grep -E '^(apiserver_storage|apiserver_resource_objects|etcd_)' > metrics.txt",
     met: |cluster| (API_LOGS.met)(cluster) || store(cluster).is_some(),
 };
@@ -49,7 +49,7 @@ struct EtcdSize {
 fn store(cluster: &Cluster) -> Option<EtcdSize> {
     let metrics = &cluster.facts.nodes.metrics;
     let of = |measure: Measure| metrics.iter().filter(move |(_, metric)| metric.measure == Some(measure));
-    // Several API servers and several members of etcd tell of the same store.
+    // Several API servers and several members of etcd report the same store.
     let largest =
         of(Measure::StoreSize).max_by_key(|(place, item)| (item.value, std::cmp::Reverse(*place)))?;
     let mut counts: BTreeMap<&str, (u64, &Place, &str)> = BTreeMap::new();
@@ -99,15 +99,15 @@ impl EtcdSize {
         self.most.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// ` Its database has …`, for the cause of another finding.
+    /// ` The etcd database has …`, for the cause of another finding.
     fn in_words(&self) -> String {
         let most =
-            if self.most.is_empty() { String::new() } else { format!(" Most numerous: {}.", self.most()) };
-        format!(" Its database has {}.{most}", self.size())
+            if self.most.is_empty() { String::new() } else { format!(" Most objects: {}.", self.most()) };
+        format!(" The etcd database has {}.{most}", self.size())
     }
 }
 
-const CLEAN_UP: &str = "Find what there is most of, and delete what is not needed: finished jobs, old Helm releases (secrets of type helm.sh/release.v1), events, leftovers of operators. Set quotas on numbers of objects.";
+const CLEAN_UP: &str = "Find the resources with the most objects, and delete those that are not needed: finished Jobs, old Helm releases (Secrets of type helm.sh/release.v1, needed for `helm rollback`), events, leftovers of operators. Deleted objects are gone: save them first. Then limit object counts with a ResourceQuota.";
 
 fn clean_up() -> Vec<String> {
     vec![
@@ -119,19 +119,19 @@ fn clean_up() -> Vec<String> {
 /// The finding of a store that is large by its metrics alone.
 fn large(store: &EtcdSize) -> Option<Finding> {
     let (severity, title) = match store.share() {
-        95.. => (Severity::Critical, format!("etcd is nearly full: {}", store.size())),
-        60.. => (Severity::Medium, format!("etcd fills up: {}", store.size())),
-        _ if store.bytes > LARGE => (Severity::Low, format!("etcd is large: {}", store.size())),
+        95.. => (Severity::Critical, format!("etcd nearly full: {}", store.size())),
+        60.. => (Severity::Medium, format!("etcd filling up: {}", store.size())),
+        _ if store.bytes > LARGE => (Severity::Low, format!("etcd database is large: {}", store.size())),
         _ => return None,
     };
     let says = Wording {
         severity,
         confidence: Confidence::Confirmed,
         unit: "measurement",
-        cause: format!("{} Past the limit nothing can be made or changed; long before, lists take long and the API server needs much memory.", store.in_words().trim_start()),
+        cause: format!("{} Beyond the quota, objects cannot be created or changed; long before that, LIST requests are slow and the API server needs more memory.", store.in_words().trim_start()),
         fix: CLEAN_UP.to_owned(),
         commands: clean_up(),
-        verify: vec!["kubectl get --raw /metrics | grep -E 'apiserver_storage_size_bytes'   # smaller, after the next defragmentation".to_owned()],
+        verify: vec!["kubectl get --raw /metrics | grep -E 'apiserver_storage_size_bytes'   # lower, after the next defragmentation".to_owned()],
     };
     let observed = Observed { count: 1, evidence: store.evidence.clone(), ..Observed::default() };
     let mut finding = observed.finding(&DETECTOR, "size", title, says)?;
@@ -166,17 +166,17 @@ fn detect(cluster: &Cluster) -> Outcome {
             unit: "error",
             cause: if full {
                 format!(
-                    "etcd's database has reached its limit{}: nothing can be made or changed in the cluster, only read and deleted.{size}",
+                    "etcd rejects writes with 'database space exceeded'{}: objects can be read and deleted, not created or changed.{size}",
                     observed.when()
                 )
             } else {
                 format!(
-                    "etcd did not answer in time{}: it has too many or too large objects, or changed its leader.{size}",
+                    "Requests to etcd timed out, or its leader changed{}. Usual reasons: too many or too large objects, or a restart of the control plane.{size}",
                     observed.when()
                 )
             },
             fix: if !full && passed {
-                "Nothing to mend, unless it comes back: upgrades and restarts of the control plane look like this.".to_owned()
+                "No action needed unless it comes back: upgrades and restarts of the control plane cause this.".to_owned()
             } else {
                 CLEAN_UP.to_owned()
             },
@@ -186,25 +186,21 @@ fn detect(cluster: &Cluster) -> Outcome {
                     .to_owned(),
             ],
         };
+        let failures = observed::counted(usize::try_from(observed.count).unwrap_or(usize::MAX), "error");
         let title = if full {
-            "etcd is full: nothing can be made or changed"
+            "etcd database space exceeded: objects cannot be created or changed".to_owned()
         } else if passed {
-            "etcd did not answer in time for a while"
+            format!("etcd timeouts or leader changes: {failures}")
         } else {
-            "etcd does not answer in time"
+            "etcd request timeouts or leader changes".to_owned()
         };
-        findings.extend(observed.finding(
-            &DETECTOR,
-            if full { "full" } else { "slow" },
-            title.to_owned(),
-            says,
-        ));
+        findings.extend(observed.finding(&DETECTOR, if full { "full" } else { "slow" }, title, says));
     }
     if !full_now {
         findings.extend(store.as_ref().and_then(large));
     }
     let ruled_out = store
         .filter(|_| findings.is_empty())
-        .map(|store| format!("it is not full: its database has {}", store.size()));
+        .map(|store| format!("etcd is not full: its database has {}", store.size()));
     Outcome { findings, ruled_out, ..Outcome::default() }
 }

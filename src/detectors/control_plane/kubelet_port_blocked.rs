@@ -12,15 +12,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, sh
 pub(super) const DETECTOR: Detector = Detector {
     id: "kubelet-port-blocked",
     chapter: Chapter::ControlPlane,
-    title: "The kubelet's port 10250 is blocked between nodes",
+    title: "kubelet port 10250 blocked (logs, exec and metrics fail)",
     guide: &["4"],
     needs: &[CLIENT_ERRORS, PODS],
     explains: &["metrics-api-unavailable"],
     doc: Doc {
-        meaning: "The agent of the tunnel, on whatever node it runs, connects to the kubelet of the node that is asked, on TCP 10250; the metrics server does the same. A security group or a firewall on the node (ufw, iptables) that drops that port makes logs and exec fail for pods of some nodes, and work for others.",
-        decision: "Failed requests to kubelets while all agents of the tunnel are ready, or a security group of the nodes whose rules deny TCP 10250 within the network. Confirmed with both; likely with the failures alone; the rule alone is a risk, told as likely. Where the agents are not in the bundle, the tunnel is suspected instead.",
-        action: "Let TCP 10250 within the nodes' subnets pass.",
-        reference: "AKS: TCP timeouts such as dial tcp <Node_IP>:10250: i/o timeout.",
+        meaning: "For kubectl logs, exec, port-forward and top, a konnectivity agent connects to TCP 10250 of the node's kubelet; metrics-server does the same. An NSG or a firewall on the node (ufw, iptables) that blocks this port makes logs and exec fail ('dial tcp NODE_IP:10250: i/o timeout') for pods of some nodes and not of others.",
+        decision: "Failed requests to kubelets while all konnectivity agents are ready, or an NSG of the nodes that denies TCP 10250 within the virtual network. Confirmed when the bundle has the NSG rule and failures; likely with failures alone, or with the rule alone (a risk). Where the agents are not in the bundle, see tunnel-down.",
+        action: "Allow TCP 10250 within the node subnets.",
+        reference: "learn.microsoft.com: TCP time-outs such as 'dial tcp <Node_IP>:10250: i/o timeout' (AKS troubleshooting).",
     },
     detect,
 };
@@ -44,7 +44,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     if let Some((group, rule, place)) = &denial {
         observed.show_first([at(
             place,
-            &format!("security group {}, rule {}", group.name, rule.name),
+            &format!("NSG {}, rule {}", group.name, rule.name),
             &format!("priority {}, Inbound, Deny, port 10250", rule.priority),
         )]);
     }
@@ -75,33 +75,41 @@ fn detect(cluster: &Cluster) -> Outcome {
         _ => (Severity::High, Confidence::Likely),
     };
     let by = denial.as_ref().map_or_else(
-        || " The tunnel's agents are ready, so it is between them and the kubelet: a security group between node pools, or a firewall on the node (ufw, iptables).".to_owned(),
-        |(group, rule, _)| format!(" Rule {} (priority {}) of security group {} denies TCP 10250 within the network.", rule.name, rule.priority, group.name),
+        || " The konnectivity agents are ready, so check the path from them to the kubelet: an NSG between node subnets, a firewall on the node (ufw, iptables), or the kubelet's serving certificate.".to_owned(),
+        |(group, rule, _)| format!(" Rule {} (priority {}) of NSG {} denies TCP 10250 within the virtual network.", rule.name, rule.priority, group.name),
     );
     let failures = if failing {
-        format!("Connections to the kubelet{to} on port 10250 failed{}.", observed.when())
+        format!("Requests to the kubelet{to} (port 10250) failed{}.", observed.when())
     } else {
-        "Connections to kubelets on port 10250 are denied; no failure is in the bundle.".to_owned()
+        "No failed request to a kubelet is in the bundle.".to_owned()
     };
     let says = Wording {
         severity,
         confidence,
         unit: if failing { "failed request" } else { "rule" },
         cause: format!("{failures}{by}"),
-        fix: "Let TCP 10250 within the nodes' subnets pass, by a rule with a lower number than the denial; on the node, switch off ufw or remove its rule. AKS does not support a firewall on nodes.".to_owned(),
+        fix: "Allow TCP 10250 within the virtual network with an NSG rule of a lower priority number than the denying rule; on the node, remove the ufw or iptables rule. AKS does not support a firewall on nodes.".to_owned(),
         commands: vec![
             format!("az network nsg rule create -g GROUP --nsg-name {} -n allow-kubelet --priority {} --direction Inbound --access Allow --protocol Tcp --destination-port-ranges 10250 --source-address-prefixes VirtualNetwork", denial.as_ref().map_or_else(|| "NSG".to_owned(), |(group, ..)| shell(&group.name)), denial.as_ref().map_or(110, |(_, rule, _)| rule.priority.saturating_sub(1).max(100))),
-            "ufw status; iptables -L INPUT -n | grep 10250   # on the node".to_owned(),
+            "ufw status   # on the node".to_owned(),
+            "iptables -L INPUT -n | grep 10250   # on the node".to_owned(),
         ],
-        verify: vec!["kubectl logs POD -n NAMESPACE --tail=1   # of a pod on that node".to_owned()],
+        verify: vec!["kubectl logs POD -n NAMESPACE --tail=1   # a pod on that node: prints a line".to_owned()],
+    };
+    let title = match &denial {
+        Some((group, rule, _)) if failing => {
+            format!("kubelet port 10250{to} blocked by NSG {} (rule {})", group.name, rule.name)
+        }
+        Some((group, rule, _)) => {
+            format!("NSG {} denies kubelet port 10250 (rule {})", group.name, rule.name)
+        }
+        None => format!("Requests to kubelet port 10250{to} fail, konnectivity-agent is ready"),
     };
     let about = if names.is_empty() { "10250".to_owned() } else { names.clone() };
     observed.details.clear();
-    let finding = observed
-        .finding(&DETECTOR, &about, format!("The kubelet's port 10250{to} is not reached"), says)
-        .map(|mut finding| {
-            finding.subjects.extend(question.iter().map(|name| node_subject(name)));
-            finding
-        });
+    let finding = observed.finding(&DETECTOR, &about, title, says).map(|mut finding| {
+        finding.subjects.extend(question.iter().map(|name| node_subject(name)));
+        finding
+    });
     finding.into_iter().collect::<Vec<_>>().into()
 }

@@ -8,22 +8,22 @@ use crate::facts::{Key, Signal};
 pub(super) const DETECTOR: Detector = Detector {
     id: "metrics-api-unavailable",
     chapter: Chapter::ControlPlane,
-    title: "The metrics API does not answer",
+    title: "Metrics API not available (metrics.k8s.io, metrics-server)",
     guide: &["4"],
     needs: &[API_SERVICES],
     explains: &[],
     doc: Doc {
-        meaning: "The metrics server answers the API metrics.k8s.io, by which kubectl top and the horizontal pod autoscaler see the load. When it is down, both stop, and every kubectl command complains of an API that it can't list, even in files that were saved.",
-        decision: "The API service of metrics.k8s.io is not available in the bundle: confirmed. Without the object, the words 'Metrics API not available', FailedDiscoveryCheck, or kubectl's complaint about metrics.k8s.io: likely; told as passing when they ended long before the logs do.",
-        action: "Look at the pods of metrics-server, and at the way from them to kubelets (TCP 10250).",
-        reference: "AKS: metrics server; Kubernetes: resource metrics pipeline.",
+        meaning: "metrics-server serves the API metrics.k8s.io for kubectl top and the HorizontalPodAutoscaler. While its APIService is not available, both fail ('Metrics API not available'), and kubectl prints 'couldn't get resource list for metrics.k8s.io/v1beta1' with other commands too.",
+        decision: "The APIService of metrics.k8s.io has condition Available=False: confirmed. Without that object, 'Metrics API not available', FailedDiscoveryCheck, or kubectl's discovery error for metrics.k8s.io: likely; reported as low when the errors ended long before the logs do.",
+        action: "Check the metrics-server pods, and that they reach kubelets on TCP 10250.",
+        reference: "kubernetes.io: Resource metrics pipeline. learn.microsoft.com: Metrics Server VPA in AKS.",
     },
     detect,
 };
 
 const API_SERVICES: Need = Need {
-    what: "the API services",
-    why: "they tell which of the cluster's APIs answer",
+    what: "the APIServices",
+    why: "they show which aggregated APIs are available",
     command: "kubectl get apiservices -o json > apiservices.json",
     met: |cluster| {
         !cluster.facts.objects.api_services.is_empty()
@@ -50,7 +50,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let mut observed = given.take().unwrap_or_default();
     let mut words = String::new();
     if let (Some((key, seen)), Some(item)) = (api, down) {
-        words = format!(" The API service says: {} {}", item.reason, item.message);
+        words = format!(" APIService {}: Available=False, {}: {}", key.name, item.reason, item.message);
         observed.show_first(seen.evidence("APIService", key).into_iter().take(1));
     }
     let passed = down.is_none() && cluster.is_over(observed.span);
@@ -58,16 +58,20 @@ fn detect(cluster: &Cluster) -> Outcome {
         severity: if passed { Severity::Low } else { Severity::Medium },
         confidence: if down.is_some() { Confidence::Confirmed } else if passed { Confidence::Possible } else { Confidence::Likely },
         unit: if observed.count > 0 { "error" } else { "API" },
-        cause: format!("The API metrics.k8s.io does not answer{}: kubectl top and the horizontal pod autoscaler see no load.{}", observed.when(), words.trim_end()),
-        fix: "See whether the pods of metrics-server run (out of memory is common on large clusters), and whether they reach kubelets on TCP 10250.".to_owned(),
+        cause: format!("The API metrics.k8s.io is not available{}: kubectl top and the HorizontalPodAutoscaler get no metrics.{}", observed.when(), words.trim_end()),
+        fix: "Check that the metrics-server pods are ready (OOMKilled is common on large clusters), and that they reach kubelets on TCP 10250.".to_owned(),
         commands: vec!["kubectl get pods -n kube-system -l k8s-app=metrics-server -o wide".to_owned(), "kubectl logs -n kube-system -l k8s-app=metrics-server --tail=50".to_owned()],
-        verify: vec!["kubectl top nodes".to_owned()],
+        verify: vec!["kubectl top nodes   # CPU and memory of each node".to_owned()],
     };
     let finding = observed
         .finding(
             &DETECTOR,
             "metrics",
-            "The metrics API does not answer: kubectl top and pod autoscaling don't work".to_owned(),
+            if passed {
+                "Metrics API was not available, ended (metrics.k8s.io)".to_owned()
+            } else {
+                "Metrics API not available (metrics.k8s.io): kubectl top and HPA have no metrics".to_owned()
+            },
             says,
         )
         .map(|mut finding| {

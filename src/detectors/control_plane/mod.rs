@@ -1,4 +1,4 @@
-//! The API server's way to the nodes, its webhooks, its load; and Azure's own limits on requests.
+//! The path from the API server to the nodes, admission webhooks, throttling, etcd; and Azure's own limits on requests.
 
 mod admission_webhook_failing;
 mod api_server_throttles;

@@ -1,4 +1,4 @@
-//! The API server has no way to the kubelets: logs and exec fail, get works.
+//! The konnectivity tunnel from the API server to the nodes is down: logs and exec fail, get works.
 
 use super::{requests_to_kubelets, tunnel_agents};
 use crate::cluster::Cluster;
@@ -10,15 +10,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "tunnel-down",
     chapter: Chapter::ControlPlane,
-    title: "The tunnel from the API server to the nodes is down",
+    title: "konnectivity tunnel down: logs and exec fail (error dialing backend)",
     guide: &["4"],
     needs: &[CLIENT_ERRORS, PODS],
     explains: &["metrics-api-unavailable", "admission-webhook-failing"],
     doc: Doc {
-        meaning: "On AKS the API server stands outside the nodes' network. Agents on the nodes (konnectivity; before it tunnelfront or aks-link) keep a connection open to it, and by that connection it asks kubelets for logs, exec, port-forward and metrics, and webhooks for their word. Without it those fail with 'error dialing backend' or 'No agent available', while kubectl get works.",
-        decision: "Such errors of clients or of the API server, or agents that are not ready. Confirmed when the errors are there and no agent is ready; likely when the errors are there and the agents are not in the bundle, or some are down. Where the agents are all ready the cause is nearer to the kubelet, and told as its port being blocked. What agents say in their own logs is not counted: they say it on healthy clusters.",
-        action: "Bring the agents back: their pods, their nodes, and their way out on TCP 443.",
-        reference: "AKS: tunnel connectivity issues; Error from server: error dialing backend: dial tcp.",
+        meaning: "On AKS the API server runs outside the node network. konnectivity-agent pods (tunnelfront or aks-link on old clusters) keep a connection open to it; through this tunnel the API server reaches kubelets (logs, exec, port-forward, top), webhooks and aggregated APIs. Without it these fail with 'error dialing backend' or 'No agent available', while kubectl get works.",
+        decision: "Such errors of clients or of the API server, or agents of which none is ready. Confirmed when there are errors and no agent is ready; likely when there are errors and some agents are not ready or none is in the bundle, or when no agent is ready and there are no errors. Where all agents are ready, see kubelet-port-blocked. Log lines of the agents themselves do not count: healthy clusters have them too.",
+        action: "Bring the konnectivity-agent pods back: their nodes, and outbound TCP 443 from them to the API server.",
+        reference: "learn.microsoft.com: Tunnel connectivity issues; Troubleshoot 'error dialing backend: dial tcp' in AKS.",
     },
     detect,
 };
@@ -60,14 +60,19 @@ fn broken(cluster: &Cluster, mut observed: Observed, agents: usize, down: &[Down
         (true, true, _) => (Severity::High, Confidence::Confirmed),
         _ => (Severity::High, Confidence::Likely),
     };
+    let prefix = down.first().map_or("", |(key, ..)| &*key.name);
+    let agent = ["tunnelfront", "aks-link"]
+        .into_iter()
+        .find(|name| prefix.starts_with(name))
+        .unwrap_or("konnectivity-agent");
     let of_agents = match (agents, down.first()) {
-        (0, _) => " The agents' pods are not in the bundle.".to_owned(),
+        (0, _) => " The konnectivity-agent pods are not in the bundle.".to_owned(),
         (n, Some((key, _, why))) => {
-            format!(" {} of {n} agents not ready; {}: {}.", down.len(), key.name, why.label())
+            format!(" {agent} has {} of {n} pods ready; {}: {}.", n - down.len(), key.name, why.label())
         }
         (n, None) => format!(
-            " The {} of the tunnel ready.",
-            if n == 1 { "agent is".to_owned() } else { format!("{n} agents are") }
+            " {} ready.",
+            if n == 1 { "The agent pod is".to_owned() } else { format!("All {n} agent pods are") }
         ),
     };
     let nodes = listed(observed.details.iter().chain(&observed.hosts).map(String::as_str), 3);
@@ -77,24 +82,28 @@ fn broken(cluster: &Cluster, mut observed: Observed, agents: usize, down: &[Down
         confidence,
         unit: if failing { "failed request" } else { "agent" },
         cause: if failing {
-            format!("Requests that the API server hands on to kubelets{to} failed{}: logs, exec and port-forward do, get works. The tunnel's agents keep the connection on which they go, from the nodes to the API server on TCP 443.{of_agents}", observed.when())
+            format!("Requests from the API server to kubelets{to} failed{} (logs, exec, port-forward or top; kubectl get does not use this path). They go through the tunnel that the agents open from the nodes to the API server on TCP 443.{of_agents}", observed.when())
         } else {
-            format!("No agent of the tunnel is ready, so logs, exec and port-forward can't work.{of_agents}")
+            format!("No agent of the tunnel is ready: without one, logs, exec and port-forward fail.{of_agents}")
         },
-        fix: "See whether the agents run and on which nodes; restart them. If they run and can't connect, their way out is blocked: TCP 443 to the API server with ALPN, by security group, route or firewall (a rule that denies the Internet to the nodes' subnet does this). Old clusters with tunnelfront or aks-link need TCP 9000 or UDP 1194, too.".to_owned(),
+        fix: "Check the agent pods and their nodes; then restart them (a rolling restart; logs and exec pause meanwhile). If they run and cannot connect, check their egress path: TCP 443 to the API server, ALPN included, through NSG, route table and firewall. Old clusters with tunnelfront or aks-link need TCP 9000 or UDP 1194 as well.".to_owned(),
         commands: vec![
-            "kubectl get pods -n kube-system -l app=konnectivity-agent -o wide".to_owned(),
+            "kubectl get pods -n kube-system -l app=konnectivity-agent -o wide   # READY, NODE".to_owned(),
             "kubectl rollout restart deployment konnectivity-agent -n kube-system".to_owned(),
         ],
-        verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --tail=1   # lines, no error".to_owned()],
+        verify: vec!["kubectl logs -n kube-system -l k8s-app=kube-dns --tail=1   # a log line, no error".to_owned()],
     };
     let title = if failing {
-        format!(
-            "The API server can't reach kubelets: {} of logs, exec or the like failed",
-            counted(observed.count as usize, "request")
-        )
+        if agents == 0 || down.is_empty() {
+            format!(
+                "API server tunnel: logs/exec to kubelets fail ({})",
+                counted(observed.count as usize, "request")
+            )
+        } else {
+            format!("{agent} {}/{agents} ready: logs/exec to kubelets fail", agents - down.len())
+        }
     } else {
-        format!("No agent of the API server's tunnel is ready ({agents})")
+        format!("{agent} 0/{agents} ready")
     };
     observed.details.clear();
     observed.finding(&DETECTOR, "tunnel", title, says)
