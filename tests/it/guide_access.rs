@@ -218,8 +218,8 @@ fn after_a_restart_the_old_address_of_the_api_server_is_told_by_whoever_still_ha
         "$ kubectl exec -n shop web-1 -- nslookup prod-1.0f.privatelink.westeurope.azmk8s.io\n{looked_up}"
     );
     for (name, text, by) in [
-        ("ticket.txt", in_a_pod.as_str(), "The DNS server 10.2.0.4"),
-        ("records.json", record, "The private DNS zone 0f.privatelink"),
+        ("ticket.txt", in_a_pod.as_str(), "According to DNS server 10.2.0.4"),
+        ("records.json", record, "According to private DNS zone 0f.privatelink"),
     ] {
         let found = diagnosed(&[("aks.json", PRIVATE), ("default.json", &objects), (name, text)]);
         let finding = only(&found, "api-server-name-stale");
@@ -306,7 +306,7 @@ fn a_proxy_is_judged_by_its_urls_its_exceptions_and_by_who_did_not_get_past_it()
     );
     let log = "Nov 23 10:00:00 aks-np1-vmss000000 kubelet[1]: E1123 10:00:00.000000 1 remote_image.go:180] \"PullImage from image service failed\" err=\"failed to pull image: failed to do request: Head \\\"https://mcr.microsoft.com/v2/x/manifests/1\\\": proxyconnect tcp: dial tcp 10.9.0.4:3128: i/o timeout\"\n";
     let found = titles(r#"{"httpProxy":"http://10.9.0.4:3128","noProxy":[".svc",".cluster.local"]}"#, log);
-    assert_eq!(found, ["confirmed Nodes don't get past the cluster's HTTP proxy"]);
+    assert_eq!(found, ["confirmed HTTP proxy of the cluster: connections of nodes fail at the proxy"]);
     // What a build server could not reach is its own proxy.
     let other = "2026-11-23T10:00:00Z ERROR fetch: proxyconnect tcp: dial tcp 10.99.9.9:8080: i/o timeout\n";
     let found = titles(r#"{"httpProxy":"http://10.9.0.4:3128","noProxy":[".svc",".cluster.local"]}"#, other);

@@ -1,4 +1,4 @@
-//! The service kubernetes, by which pods find the API server, leads nowhere.
+//! Service default/kubernetes, by which pods find the API server, has no endpoints.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::facts::Key;
 pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-endpoints-missing",
     chapter: Chapter::NodeAccess,
-    title: "The service kubernetes has no endpoints",
+    title: "Service default/kubernetes has no endpoints",
     guide: &["4.1"],
     needs: &[common::API_ENDPOINTS],
     explains: &["pod-cannot-reach-api-server"],
     doc: Doc {
-        meaning: "The API server itself keeps the endpoints of the service kubernetes in namespace default: its own addresses. Without them no pod finds the API server. The service is called kubernetes; older texts name kubernetes-internal, which does not exist on AKS, and that is no fault.",
-        decision: "Confirmed when the bundle has the service default/kubernetes, lists endpoints of namespace default, and those of kubernetes are missing or without an address.",
-        action: "On AKS let the cluster be reconciled; elsewhere look at the API server's own logs.",
-        reference: "AKS: troubleshoot network problems. Kubernetes: the kubernetes service in the default namespace.",
+        meaning: "The API server itself writes the endpoints of Service default/kubernetes: its own addresses. Without them no pod reaches the API server through KUBERNETES_SERVICE_HOST or kubernetes.default.svc. A Service kubernetes-internal does not exist on AKS; that is normal.",
+        decision: "Confirmed when the bundle has Service default/kubernetes and lists endpoints of namespace default, and those of kubernetes are missing or have no address.",
+        action: "On AKS reconcile the cluster (az aks update without options); elsewhere read the API server's log.",
+        reference: "kubernetes.io: Accessing the API from a Pod. learn.microsoft.com: Troubleshoot network problems in AKS clusters.",
     },
     detect,
 };
@@ -39,7 +39,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             published.into_iter().flat_map(|item| &item.ready).map(ToString::to_string).collect();
         return Outcome {
             ruled_out: Some(format!(
-                "default/kubernetes leads to {}; a service kubernetes-internal does not exist on AKS, and that is no fault",
+                "default/kubernetes has the endpoint {}; a Service kubernetes-internal does not exist on AKS, and that is normal",
                 addresses.join(", ")
             )),
             ..Outcome::default()
@@ -50,19 +50,23 @@ fn detect(cluster: &Cluster) -> Outcome {
         severity: Severity::Critical,
         confidence: Confidence::Confirmed,
         unit: "service",
-        cause: "The service default/kubernetes has no endpoint with an address: pods that ask it for the API server are refused or wait in vain.".to_owned(),
-        fix: "The API server writes these endpoints itself. On AKS let the cluster be reconciled, and open a ticket if that does not bring them back; elsewhere look why the API server does not write them.".to_owned(),
+        cause: "Service default/kubernetes has no endpoint with an address: connections of pods to the API server through this Service are refused or time out.".to_owned(),
+        fix: "The API server writes these endpoints itself; do not create them by hand. On AKS, reconcile the cluster (`az aks update` without options repeats its last settings), and open a support request if they do not come back. Elsewhere, the log of the API server says why it does not write them.".to_owned(),
         commands: vec![
             "kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes -o yaml".to_owned(),
-            format!("az aks update {}", crate::detectors::observed::aks_named(cluster)),
-        ],
-        verify: vec!["kubectl get endpoints kubernetes -n default   # an address".to_owned()],
+        ]
+        .into_iter()
+        .chain((cluster.is_aks() || cluster.facts.objects.nodes.is_empty()).then(|| {
+            format!("az aks update {}   # AKS: asks first, reconciles the cluster", crate::detectors::observed::aks_named(cluster))
+        }))
+        .collect(),
+        verify: vec!["kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes   # ENDPOINTS has an address".to_owned()],
     };
     let finding = given
         .finding(
             &DETECTOR,
             "kubernetes",
-            "The service default/kubernetes leads to no API server".to_owned(),
+            "Service default/kubernetes has no endpoints: pods cannot reach the API server".to_owned(),
             says,
         )
         .map(|mut finding| {

@@ -1,4 +1,4 @@
-//! The API server's name leads to another address than the API server has.
+//! The API server's FQDN resolves to another IP address than the API server has.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::facts::{AzureKind, Key};
 pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-name-stale",
     chapter: Chapter::NodeAccess,
-    title: "The API server's name leads to another address than it has",
+    title: "API server FQDN resolves to a stale IP",
     guide: &["4.1", "4.3"],
     needs: &[common::API_ENDPOINTS, ANSWERS],
     explains: &[
@@ -25,17 +25,17 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-not-ready",
     ],
     doc: Doc {
-        meaning: "Nodes and clients find the API server by its name, pods by the service kubernetes, whose endpoints the API server writes itself. On AKS both lead to the same address. After a stop and start, or when a private endpoint is made anew, the address changes: a DNS record, a cache or a hosts file that still has the old one leads nowhere.",
-        decision: "The endpoints of default/kubernetes are compared with what nslookup, dig, host or curl answered for the name of the API server, and with the records of its private DNS zone. No address in common: likely when it was asked in the cluster or the zone says it, and confirmed when attempts to reach the API server by the name or the other address were not answered; possible where nothing tells who asked, since clients of other networks may have a private endpoint and a zone of their own. A public answer beside private endpoints is not judged: API Server VNet Integration looks like that.",
-        action: "Correct the record, or clear what remembers the old address.",
-        reference: "AKS: create a private cluster; start and stop a cluster.",
+        meaning: "Nodes and clients connect to the API server's FQDN, pods to Service default/kubernetes, whose endpoints the API server writes itself. On AKS both are the same IP address. After a stop and start, or when a private endpoint is recreated, the address changes: a DNS record, DNS cache or hosts file with the old one makes connections fail.",
+        decision: "The endpoints of default/kubernetes are compared with the answers of nslookup, dig, host or curl for the API server's FQDN, and with the records of its private DNS zone. No address in common: likely when the query was made in the cluster or the record is in the zone, confirmed when connections to the FQDN or that address also failed; possible where the bundle does not say who queried, because clients of other networks can have a private endpoint and zone of their own. A public answer beside private endpoints is not judged: API Server VNet Integration looks like that.",
+        action: "Correct the DNS record, or flush the cache that has the old address.",
+        reference: "learn.microsoft.com: Create a private AKS cluster; Stop and start an AKS cluster.",
     },
     detect,
 };
 
 const ANSWERS: Need = Need {
-    what: "the address that the API server's name has in DNS",
-    why: "it must be the one that the service kubernetes leads to",
+    what: "the IP address that the API server's FQDN resolves to",
+    why: "it must be an endpoint of Service default/kubernetes",
     command: "nslookup $(az aks show -g RESOURCE_GROUP -n CLUSTER --query \"privateFqdn || fqdn\" -o tsv) > api-dns.txt\naz network private-dns record-set a list -g NODE_RESOURCE_GROUP -z ZONE -o json > api-records.json",
     met: |cluster| !answers(cluster).is_empty(),
 };
@@ -46,7 +46,7 @@ struct Answered {
     addresses: BTreeSet<IpAddr>,
     evidence: Vec<Evidence>,
     by: String,
-    /// It holds for the nodes: asked in the cluster, or told by the zone.
+    /// It holds for the nodes: asked in the cluster, or a record of the zone.
     of_cluster: bool,
     of_zone: bool,
 }
@@ -81,9 +81,9 @@ fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
         item.of_cluster |= answer.in_cluster;
         if item.by.is_empty() {
             item.by = if answer.server.is_empty() {
-                "a lookup".to_owned()
+                "a DNS query in the bundle".to_owned()
             } else {
-                format!("the DNS server {}", answer.server)
+                format!("DNS server {}", answer.server)
             };
         }
     }
@@ -106,7 +106,7 @@ fn answers(cluster: &Cluster) -> BTreeMap<(String, String), Answered> {
             let item = all.entry((name.clone(), place.source.to_string())).or_default();
             item.addresses.insert(address);
             item.evidence.push(at(place, &format!("record {}", record.name), &format!("A {address}")));
-            item.by = format!("the private DNS zone {zone}");
+            item.by = format!("private DNS zone {zone}");
             (item.of_cluster, item.of_zone) = (true, true);
         }
     }
@@ -137,7 +137,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     if clusters.len() > 1 && known_names(cluster).is_none() {
         return Outcome {
             undecided: Some(
-                "the bundle has answers for several API servers, and nothing tells which is this cluster's"
+                "the bundle has DNS answers for several API servers, and nothing says which is this cluster's"
                     .to_owned(),
             ),
             ..Outcome::default()
@@ -165,11 +165,11 @@ fn detect(cluster: &Cluster) -> Outcome {
             findings.extend(differs(cluster, &key, &published.ready, &name, &comparable, answered));
         }
     }
-    let undecided = (findings.is_empty() && same.is_empty() && other_class).then(|| "the name has a public address and the endpoints a private one, as with API Server VNet Integration".to_owned());
+    let undecided = (findings.is_empty() && same.is_empty() && other_class).then(|| "the FQDN has a public IP address and the endpoints a private one, as with API Server VNet Integration".to_owned());
     let ruled_out = (findings.is_empty() && !same.is_empty()).then(|| {
         format!(
-            "{} has the address of the service kubernetes, {}",
-            same.first().map_or("the name", String::as_str),
+            "{} resolves to the endpoint of Service default/kubernetes, {}",
+            same.first().map_or("the FQDN", String::as_str),
             address_list(&published.ready)
         )
     });
@@ -203,7 +203,7 @@ fn differs(
     shown_first.extend(common::api_endpoints_evidence(cluster, key));
     given.show_first(shown_first);
     let failures =
-        if failing { format!(" Attempts to reach it failed{}.", given.when()) } else { String::new() };
+        if failing { format!(" Connections to it failed{}.", given.when()) } else { String::new() };
     let zone = answered.of_zone;
     let says = Wording {
         severity: match (sure, failing) {
@@ -217,21 +217,28 @@ fn differs(
             (false, _) => Confidence::Possible,
         },
         unit: if failing { "failed attempt" } else { "answer" },
-        cause: format!("{} says that {name} is {}; the API server itself is at {} (endpoints of default/kubernetes). Who asks by the name asks the wrong address{}.{failures}", crate::detectors::observed::capital(&answered.by), address_list(found), address_list(ours), if sure { "" } else { ", unless a second private endpoint leads there, as for clients of other networks" }),
+        cause: format!(
+            "According to {}, {name} is {}; the endpoints of default/kubernetes, which the API server writes itself, are {}. Connections to the FQDN go to the wrong address{}.{failures}",
+            answered.by,
+            address_list(found),
+            address_list(ours),
+            if sure { "" } else { ", unless that is a second private endpoint for clients of other networks" }
+        ),
         fix: if zone {
-            "The record of the zone is old. Let AKS write it anew; in a zone that you keep yourself, correct it.".to_owned()
+            "The record in the zone is stale. `az aks update` without options reconciles the cluster and its record; correct it yourself in a zone that you maintain.".to_owned()
         } else {
-            "Find what still has the old address: a record of your own in a DNS server (forward the zone instead of copying it), a cache, a hosts file, a pinned address in an agent's configuration. If the zone itself is wrong, let AKS write it anew.".to_owned()
+            "Find what still has the old address: a static record in a custom DNS server (forward the zone instead), a DNS cache, a hosts file, an IP address in a configuration. If the private DNS zone itself is stale, `az aks update` without options reconciles it.".to_owned()
         },
         commands: vec![
-            format!("nslookup {} 168.63.129.16   # in the network: what Azure itself says", crate::detectors::shell(name)),
+            format!("nslookup {} 168.63.129.16   # in the VNet: the answer of Azure DNS", crate::detectors::shell(name)),
             "az network private-dns record-set a list -g NODE_RESOURCE_GROUP -z ZONE -o table   # private clusters".to_owned(),
-            format!("az aks update {}", aks_named(cluster)),
+            format!("az aks update {}   # asks first; reconciles the cluster", aks_named(cluster)),
         ],
         verify: vec![format!("nslookup {}   # {}", crate::detectors::shell(name), address_list(ours))],
     };
     let title = format!(
-        "The API server's name leads to {}, and the API server is at {}",
+        "API server FQDN resolves to {} {}, endpoints are {}",
+        if sure { "stale IP" } else { "another IP" },
         address_list(found),
         address_list(ours)
     );

@@ -1,4 +1,4 @@
-//! Where the API server runs as a pod of the cluster: it does not run.
+//! A kube-apiserver pod of a self-managed cluster is not ready.
 
 use crate::cluster::Cluster;
 use crate::cluster::service::why_not_ready;
@@ -9,15 +9,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, sh
 pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-pod-unhealthy",
     chapter: Chapter::NodeAccess,
-    title: "A pod of the API server is not ready (self-managed clusters)",
+    title: "kube-apiserver pod not ready (self-managed clusters)",
     guide: &["4.1", "4.6", "4.7"],
     needs: &[PODS],
     explains: &["node-cannot-reach-api-server", "pod-cannot-reach-api-server"],
     doc: Doc {
-        meaning: "Self-managed clusters and other distributions run the API server as a pod on control plane nodes. On AKS it runs in Azure's own subscription: no pod is labelled component=kube-apiserver, no service is called kubernetes-internal, and both commands of the guide find nothing. That is normal; its logs come by way of Container Insights or diagnostic settings.",
-        decision: "Confirmed when a pod labelled component=kube-apiserver, or named so in kube-system, is not ready. Where there is none, on AKS it is ruled out by design.",
-        action: "Read the pod's log and that of etcd on its node.",
-        reference: "AKS: monitor the control plane, resource logs. Kubernetes: debug clusters.",
+        meaning: "Self-managed clusters run kube-apiserver as a pod on control plane nodes. On AKS it runs in an Azure subscription of Microsoft: there is no pod with the label component=kube-apiserver and no Service kubernetes-internal, and that is normal. Its logs are available through diagnostic settings (resource logs).",
+        decision: "Confirmed when a pod with the label component=kube-apiserver, or named kube-apiserver-… in kube-system or openshift-kube-apiserver, is not ready. On AKS, where there is none, it is ruled out.",
+        action: "Read the log of the pod and of etcd on its node.",
+        reference: "kubernetes.io: Troubleshooting Clusters. learn.microsoft.com: Monitor AKS, control plane resource logs.",
     },
     detect,
 };
@@ -41,26 +41,26 @@ fn detect(cluster: &Cluster) -> Outcome {
             severity: Severity::Critical,
             confidence: Confidence::Confirmed,
             unit: "pod",
-            cause: format!("The API server's pod {} is not ready: {}.", key.label(), why.label()),
-            fix: "Read the last lines of its log, of its last start, and those of etcd on the same node."
+            cause: format!("Pod {} (kube-apiserver) is not ready: {}.", key.label(), why.label()),
+            fix: "Read its last log lines, those of its previous container, and the log of etcd on the same node."
                 .to_owned(),
             commands: vec![
                 format!("kubectl logs {} -n {} --tail 100", shell(&key.name), shell(&key.namespace)),
                 "crictl ps -a --name kube-apiserver   # on the control plane node".to_owned(),
             ],
-            verify: vec!["kubectl get --raw /readyz?verbose".to_owned()],
+            verify: vec!["kubectl get --raw '/readyz?verbose'   # readyz check passed".to_owned()],
         };
         findings.extend(observed.finding(
             &DETECTOR,
             &key.label(),
-            format!("The API server's pod {} is not ready: {}", key.name, why.label()),
+            format!("Pod {} not ready: {}", key.name, why.label()),
             says,
         ));
     }
     let by_design = !found && cluster.is_aks();
     Outcome {
         findings,
-        ruled_out: by_design.then(|| "AKS runs the API server outside the cluster: no pod component=kube-apiserver and no service kubernetes-internal exist, and that is normal".to_owned()),
-        undecided: (!found && !by_design).then(|| "no pod of the API server is in the bundle: it runs outside the cluster, or its pods were not collected".to_owned()),
+        ruled_out: by_design.then(|| "AKS runs the API server outside the cluster: there is no pod component=kube-apiserver and no Service kubernetes-internal, and that is normal".to_owned()),
+        undecided: (!found && !by_design).then(|| "no kube-apiserver pod is in the bundle: it runs outside the cluster, or its pods were not collected".to_owned()),
     }
 }

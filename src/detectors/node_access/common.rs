@@ -53,7 +53,7 @@ pub(super) fn of_nodes(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> 
     .remove(&())
 }
 
-/// Failed attempts to reach the API server from within the cluster: of nodes, pods, and programs that don't say where
+/// Failed attempts to reach the API server from within the cluster: of nodes, pods, and clients that don't say where
 /// they run. Agents of the tunnel are noisy on healthy clusters, and left out.
 pub(super) fn from_inside(cluster: &Cluster, fits: impl Fn(&Unreached) -> bool) -> Option<Observed> {
     let inside = |who: &Who| matches!(who, Who::Node(_) | Who::Pod(_) | Who::Unknown);
@@ -150,76 +150,91 @@ fn known(code: u32, name: &str, _node: &str) -> bool {
 pub(super) const CODES: &[(u32, &str, &str, &str)] = &[
     (
         28,
-        "containerd download",
-        "containerd could not be downloaded",
-        "Let the node reach packages.aks.azure.com and packages.microsoft.com.",
+        "containerd install timeout",
+        "containerd could not be installed in time",
+        "Allow the node outbound TCP 443 to packages.aks.azure.com and packages.microsoft.com.",
     ),
     (
         31,
         "K8SDownloadTimeout",
         "the Kubernetes binaries could not be downloaded",
-        "Let the node reach packages.aks.azure.com.",
+        "Allow the node outbound TCP 443 to packages.aks.azure.com.",
     ),
-    (34, "kubelet start", "the kubelet did not start", "Read the kubelet's journal on the node."),
+    (34, "kubelet start", "the kubelet did not start", "Read the journal of kubelet.service on the node."),
     (
         41,
         "CniDownloadTimeout",
-        "the CNI plugin could not be downloaded; an appliance that inspects TLS does that",
-        "Let the node reach packages.aks.azure.com without TLS inspection.",
+        "the CNI plugins could not be downloaded (blocked egress, or TLS interception)",
+        "Allow the node outbound TCP 443 to packages.aks.azure.com, without TLS interception.",
     ),
-    (50, "OutboundConnFail", "the node reaches nothing outside", ""),
-    (51, "K8SAPIServerConnFail", "the node does not reach the API server", ""),
-    (52, "K8SAPIServerDNSLookupFail", "the node can't resolve the API server's name", ""),
-    (53, "AZURE_DNS_LOOKUP_FAIL", "the node can't resolve names of Azure", ""),
-    (65, "VHDFileNotFound", "a file is missing from the node image", "Upgrade the node image of the pool."),
-    (70, "containerd start", "containerd did not start", "Read containerd's journal on the node."),
+    (50, "OutboundConnFail", "the node has no outbound connectivity", ""),
+    (51, "K8SAPIServerConnFail", "the node cannot reach the API server", ""),
+    (52, "K8SAPIServerDNSLookupFail", "the node cannot resolve the API server's FQDN", ""),
+    (53, "AZURE_DNS_LOOKUP_FAIL", "the node cannot resolve Azure names", ""),
+    (
+        65,
+        "VHDFileNotFound",
+        "a file is missing from the node image",
+        "Upgrade the node image of the pool (az aks nodepool upgrade --node-image-only): this drains and reimages its nodes one after another.",
+    ),
+    (
+        70,
+        "containerd download timeout",
+        "containerd could not be downloaded in time",
+        "Allow the node outbound TCP 443 to packages.aks.azure.com and packages.microsoft.com.",
+    ),
     (
         99,
         "apt update",
-        "apt could not fetch its lists",
-        "Let the node reach the package servers of its Linux distribution, or use the node image's own packages.",
+        "apt-get update timed out",
+        "Allow the node to reach the package repositories of its Linux distribution.",
     ),
-    (124, "VHDFileNotFound", "a file is missing from the node image", "Upgrade the node image of the pool."),
+    (
+        124,
+        "timeout",
+        "the provisioning script reached its time limit",
+        "Read the end of /var/log/azure/cluster-provision.log on the node: the last command shows what it waited for.",
+    ),
     (
         160,
         "proxy CA",
-        "the certificate authority of the HTTP proxy could not be installed",
-        "Correct trustedCa of the cluster's HTTP proxy configuration.",
+        "the CA certificate of the HTTP proxy could not be installed",
+        "Correct trustedCa in the cluster's HTTP proxy configuration.",
     ),
     (
         161,
         "proxy CA",
-        "the certificate authority of the HTTP proxy could not be installed",
-        "Correct trustedCa of the cluster's HTTP proxy configuration.",
+        "the CA certificate of the HTTP proxy could not be installed",
+        "Correct trustedCa in the cluster's HTTP proxy configuration.",
     ),
     (
         211,
         "OrasPullNetworkTimeout",
-        "the registry of a network isolated cluster does not answer",
-        "Look at the private endpoint of the bootstrap registry, and at its DNS zone.",
+        "the bootstrap registry of the network isolated cluster cannot be reached",
+        "Check the private endpoint of the bootstrap registry and its private DNS zone.",
     ),
     (
         212,
         "OrasPullUnauthorized",
-        "the registry of a network isolated cluster refuses the node",
-        "Grant the kubelet identity AcrPull on the bootstrap registry.",
+        "the bootstrap registry of the network isolated cluster returns 401 or 403",
+        "Assign the kubelet identity AcrPull on the bootstrap registry.",
     ),
     (
         215,
         "DNS health",
         "DNS does not work on the node",
-        "See which DNS servers the network gives to its machines, and whether they answer.",
+        "Check the DNS servers of the virtual network, and that they answer from the node subnet.",
     ),
-    (216, "LocalDNS", "the node-local resolver did not start", ""),
-    (217, "LocalDNS", "the node-local resolver did not start", ""),
-    (218, "LocalDNS", "the node-local resolver did not start", ""),
-    (219, "LocalDNS", "the node-local resolver did not start", ""),
+    (216, "LocalDNS", "LocalDNS did not start", ""),
+    (217, "LocalDNS", "LocalDNS did not start", ""),
+    (218, "LocalDNS", "LocalDNS did not start", ""),
+    (219, "LocalDNS", "LocalDNS did not start", ""),
 ];
 
 /// Codes that have causes of their own.
 pub(super) const WITH_A_CAUSE: &[u32] = &[50, 51, 52, 53, 216, 217, 218, 219];
 
-/// Names by which Azure tells the codes that have causes of their own.
+/// Names by which Azure reports the codes that have causes of their own.
 pub(super) fn is_named_cause(name: &str) -> bool {
     ["K8SAPIServerConnFail", "K8SAPIServerDNSLookupFail", "OutboundConnFail", "DNS_LOOKUP_FAIL"]
         .iter()

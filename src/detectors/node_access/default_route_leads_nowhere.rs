@@ -1,4 +1,4 @@
-//! The nodes' default route ends at nothing.
+//! The default route (0.0.0.0/0) of the node subnet has next hop None, an unknown appliance, or is missing.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -10,7 +10,7 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "default-route-leads-nowhere",
     chapter: Chapter::NodeAccess,
-    title: "The nodes' default route leads nowhere, or answers come back another way",
+    title: "0.0.0.0/0 next hop None or unknown appliance, or asymmetric routing",
     guide: &["4", "4.4", "3.5"],
     needs: &[ROUTES, AKS],
     explains: &[
@@ -24,10 +24,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-provisioning-failed",
     ],
     doc: Doc {
-        meaning: "The route to 0.0.0.0/0 leads all traffic of the nodes to the outside. With next hop None it is thrown away; a next hop that is no firewall any more swallows it; and where the route leads to an appliance while a public load balancer brings requests in, answers leave by another way than the requests came, and the appliance drops them.",
-        decision: "The default route of the nodes' table, or of the effective routes. None: confirmed when nodes or pods get no answer, otherwise likely. An appliance whose address is none of the firewalls in the bundle: likely with failures, possible without. No default route although the cluster leaves by a route of the user: likely. An appliance as next hop beside services with a public load balancer address: possible, as a risk.",
-        action: "Correct the next hop; for requests from outside, bring them in by the same appliance (DNAT).",
-        reference: "AKS: outbound types of egress; errors after restricting egress traffic, asymmetric routing.",
+        meaning: "The route to 0.0.0.0/0 carries all outbound traffic of the nodes. With next hop None it is dropped (blackhole); a VirtualAppliance next hop whose firewall no longer exists drops it too. With an appliance as next hop and a public load balancer for inbound requests, routing is asymmetric: responses leave through the appliance, which has not seen the request and drops them.",
+        decision: "The default route of the node subnet's route table, or of the effective routes. Next hop None: confirmed when nodes or pods get timeouts, otherwise likely. VirtualAppliance with an address that is none of the firewalls in the bundle: likely with failures, possible without. No default route although outboundType is userDefinedRouting: likely. VirtualAppliance beside Services with a public load balancer address: possible, as a risk.",
+        action: "Correct the next hop; send inbound requests through the same appliance (DNAT).",
+        reference: "learn.microsoft.com: Customize cluster egress with outbound types in AKS; Azure Firewall with AKS, asymmetric routing.",
     },
     detect,
 };
@@ -82,20 +82,16 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
     let mut observed = failing.unwrap_or_default();
     let (why, title) = match what {
         Hop::None => (
-            "throws away everything that leaves: its next hop is None".to_owned(),
-            format!("Route table {}: the default route throws everything away (next hop None)", table.name),
+            "drops all outbound traffic: the next hop of 0.0.0.0/0 is None".to_owned(),
+            format!("Route table {}: 0.0.0.0/0 is a blackhole (next hop None)", table.name),
         ),
         Hop::Stranger => (
-            format!("leads to {}, which is the address of no firewall in the bundle", hop.ip),
-            format!(
-                "Route table {}: the default route leads to {}, which is no firewall of the bundle",
-                table.name, hop.ip
-            ),
+            format!("sends 0.0.0.0/0 to {}, which is no firewall address in the bundle", hop.ip),
+            format!("Route table {}: 0.0.0.0/0 next hop {} is an unknown appliance", table.name, hop.ip),
         ),
         Hop::Missing => (
-            "has no default route, although the cluster is set to leave by one (userDefinedRouting)"
-                .to_owned(),
-            format!("Route table {} has no default route, and the cluster leaves by one", table.name),
+            "has no route to 0.0.0.0/0, although outboundType is userDefinedRouting".to_owned(),
+            format!("Route table {}: no 0.0.0.0/0 route, outboundType is userDefinedRouting", table.name),
         ),
     };
     observed.show_first([at(
@@ -110,16 +106,19 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
         (Hop::Stranger, false) => (Severity::Low, Confidence::Possible),
     };
     let failures = if confirmed {
-        format!(" Nodes or pods get no answer from the API server or outside{}.", observed.when())
+        format!(
+            " Connections of nodes or pods to the API server or to the Internet time out{}.",
+            observed.when()
+        )
     } else {
-        " No failure of this kind is in the bundle.".to_owned()
+        " No such failure is in the bundle.".to_owned()
     };
     let says = Wording {
         severity,
         confidence,
         unit: if confirmed { "failed attempt" } else { "route" },
-        cause: format!("The route table {} of the nodes {why}.{failures}", table.name),
-        fix: "Let the default route lead to the firewall's private address as it is now, and see that the firewall is there. Keep the routes that AKS wrote.".to_owned(),
+        cause: format!("Route table {} of the nodes {why}.{failures}", table.name),
+        fix: "Set the next hop of 0.0.0.0/0 to the current private IP address of the firewall, and check that the firewall runs. The change applies to every subnet with this route table. Keep the routes that AKS created.".to_owned(),
         commands: vec![
             "az network firewall show -g GROUP -n FIREWALL --query ipConfigurations[0].privateIPAddress".to_owned(),
             format!("az network route-table route {} -g GROUP --route-table-name {} -n {} --next-hop-type VirtualAppliance --next-hop-ip-address FIREWALL_ADDRESS{}", if what == Hop::Missing { "create" } else { "update" }, crate::detectors::shell(&table.name), if hop.name.is_empty() { "to-firewall".to_owned() } else { crate::detectors::shell(&hop.name) }, if what == Hop::Missing { " --address-prefix 0.0.0.0/0" } else { "" }),
@@ -131,7 +130,7 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
     Some(finding)
 }
 
-/// Requests come in by a public load balancer, and answers leave by an appliance that has not seen them.
+/// Asymmetric routing: requests through a public load balancer, responses through an appliance that has not seen them.
 fn asymmetric(cluster: &Cluster, table: &Routes, hop: &NextHop) -> Option<Finding> {
     let services = cluster.facts.objects.services.iter().filter(|(_, seen)| {
         let spec = &seen.object.spec;
@@ -156,15 +155,19 @@ fn asymmetric(cluster: &Cluster, table: &Routes, hop: &NextHop) -> Option<Findin
         severity: Severity::Low,
         confidence: Confidence::Possible,
         unit: "service",
-        cause: format!("Requests to {} come in by a public address of the load balancer, and answers leave by the default route to {}: a firewall there has not seen the request and drops the answer, unless the client's addresses have a route of their own.", crate::detectors::observed::listed(names.iter().map(String::as_str), 3), hop.ip),
-        fix: "Bring requests in by the firewall (DNAT to an internal load balancer), or add routes with next hop Internet for the firewall's public address.".to_owned(),
-        commands: vec!["kubectl annotate service NAME service.beta.kubernetes.io/azure-load-balancer-internal=true".to_owned()],
-        verify: vec!["curl -v http://ADDRESS   # from outside".to_owned()],
+        cause: format!("Requests to {} arrive through a public IP address of the load balancer, and responses leave through the default route to {}: a stateful firewall there has not seen the request and drops the response, unless a more specific route covers the client.", crate::detectors::observed::listed(names.iter().map(String::as_str), 3), hop.ip),
+        fix: "Send inbound requests through the firewall (DNAT rule to an internal load balancer), with a route of next hop Internet for the firewall's public IP address. The annotation replaces the public IP address of the Service with a private one: set up DNAT first.".to_owned(),
+        commands: vec![format!(
+            "kubectl annotate service {} -n {} service.beta.kubernetes.io/azure-load-balancer-internal=true",
+            crate::detectors::shell(&first.name),
+            crate::detectors::shell(&first.namespace)
+        )],
+        verify: vec!["curl -v http://ADDRESS   # from outside: an HTTP status".to_owned()],
     };
     let mut finding = given.finding(
         &DETECTOR,
         "asymmetric",
-        "Requests come in by a public load balancer, and answers leave by an appliance".to_owned(),
+        "Asymmetric routing: public load balancer in, VirtualAppliance route out".to_owned(),
         says,
     )?;
     finding

@@ -1,4 +1,4 @@
-//! The firewall refuses what nodes of AKS must reach.
+//! The firewall denies outbound traffic that AKS requires.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::facts::{FlowKey, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "firewall-denies-required-egress",
     chapter: Chapter::NodeAccess,
-    title: "The firewall denies what nodes must reach",
+    title: "Firewall denies AKS required outbound FQDNs or addresses",
     guide: &["4", "4.4"],
     needs: &[FIREWALL],
     explains: &[
@@ -29,10 +29,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "coredns-upstream-failing",
     ],
     doc: Doc {
-        meaning: "Where a route leads the nodes' traffic to a firewall, its rules must let pass what AKS requires: names and ports that depend on the cloud, the region and what is switched on. What is missing shows as a refused connection in the firewall's records.",
-        decision: "Each refused record is compared with the required names and ports of this cluster's cloud and configuration, with the API server's addresses (TCP 443), and with the DNS servers of its network (port 53). Those that violate a requirement are told, together, confirmed; all others (updates of applications, telemetry of desktops, md-*.blob.storage.azure.net) are ignored. Records of sources outside the cluster's networks are ignored where these are known. Rules alone, without records, are told as possible when they name hosts and leave out a required one.",
-        action: "Add the rules; Azure Firewall has a tag that holds the required names.",
-        reference: "AKS: outbound network and FQDN rules; limit network traffic with Azure Firewall.",
+        meaning: "Where egress goes through a firewall (outboundType userDefinedRouting), its rules must allow the outbound FQDNs and ports that AKS requires; they depend on the cloud, the region and the enabled features. A missing rule shows as a Deny record in the firewall log.",
+        decision: "Each Deny record is compared with the required FQDNs and ports of the cluster's cloud and configuration, with the API server's addresses (TCP 443), and with the DNS servers of its virtual network (port 53). Denied requirements are confirmed, in one finding; other denials (application updates, telemetry, md-*.blob.storage.azure.net) are ignored, as are records of sources outside the cluster's networks where these are known. Firewall rules alone, without records, are possible when they name hosts and lack a required one.",
+        action: "Add the missing rules; Azure Firewall has the FQDN tag AzureKubernetesService for them.",
+        reference: "learn.microsoft.com: Outbound network and FQDN rules for AKS clusters; Use Azure Firewall to protect AKS clusters.",
     },
     detect,
 };
@@ -40,7 +40,7 @@ pub(super) const DETECTOR: Detector = Detector {
 /// A requirement, or what stands for one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Missing {
-    /// `mcr.microsoft.com`, `the API server's address 20.1.2.3`.
+    /// `mcr.microsoft.com`, `API server address 20.1.2.3`.
     target: String,
     port: u16,
     purpose: &'static str,
@@ -94,9 +94,9 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
         cluster.azure.networks.iter().flat_map(|network| &network.dns).any(|network| network == host);
     if port == 53 && custom {
         return Some(Missing {
-            target: format!("the DNS server {ip}"),
+            target: format!("DNS server {ip}"),
             port: 53,
-            purpose: "names are resolved",
+            purpose: "DNS names resolve",
             vital: true,
         });
     }
@@ -107,9 +107,9 @@ fn violated(cluster: &Cluster, list: &[Requirement], key: &FlowKey) -> Option<Mi
         .and_then(|state| state.published.as_ref());
     if port == 443 && !udp && api.is_some_and(|api| api.ready.contains(&ip)) {
         return Some(Missing {
-            target: format!("the API server's address {ip}"),
+            target: format!("API server address {ip}"),
             port: 443,
-            purpose: "nodes and pods talk to the API server",
+            purpose: "nodes and pods reach the API server",
             vital: true,
         });
     }
@@ -185,18 +185,21 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, DeniedFlows>) -> Option<Fi
         .iter()
         .take(8)
         .map(|(count, missing)| {
-            format!("{} port {} ({count} times; by it {})", missing.target, missing.port, missing.purpose)
+            format!(
+                "{} port {} ({count} denied; needed so that {})",
+                missing.target, missing.port, missing.purpose
+            )
         })
         .collect();
     let why: Vec<&str> = all.details.iter().map(String::as_str).filter(|rule| !rule.is_empty()).collect();
     let by = if why.is_empty() {
         String::new()
     } else {
-        format!(" The records say: {}.", listed(why.into_iter(), 2))
+        format!(" Firewall log: {}.", listed(why.into_iter(), 2))
     };
     let inspected = all.details.iter().any(|rule| rule.contains("SNI TLS extension"));
     let sni = if inspected {
-        " 'SNI TLS extension was missing' means that the client named no host: a rule by name can't match it, one by address can."
+        " 'SNI TLS extension was missing' means that the client sent no host name: an application rule (FQDN) cannot match it, a network rule (IP address) can."
     } else {
         ""
     };
@@ -207,23 +210,20 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, DeniedFlows>) -> Option<Fi
             _ => Severity::Medium,
         },
         confidence: if over { Confidence::Possible } else { Confidence::Confirmed },
-        unit: "refused connection",
-        cause: format!("The firewall refused connections that AKS requires{}: {}.{by}{sni}", all.when(), observed.join("; ")),
-        fix: "Add the missing rules. Azure Firewall holds the required names in the tag AzureKubernetesService; with another appliance, add the names that were refused. Connections by address (DNS servers, the API server for pods) need network rules. Let ALPN pass, and don't inspect TLS of the API server.".to_owned(),
+        unit: "denied connection",
+        cause: format!("The firewall denied outbound connections that AKS requires{}: {}.{by}{sni}", all.when(), observed.join("; ")),
+        fix: "Add the missing rules. With Azure Firewall, the FQDN tag AzureKubernetesService covers the required FQDNs; with another appliance, add the denied ones. Connections to IP addresses (DNS servers, the API server for pods) need network rules. Allow ALPN, and exclude the API server from TLS inspection. The command adds an allow rule for the node subnet only.".to_owned(),
         commands: vec![
             "az network firewall application-rule create -g GROUP -f FIREWALL --collection-name aks --name aks-required --priority 100 --action Allow --source-addresses NODE_SUBNET --protocols http=80 https=443 --fqdn-tags AzureKubernetesService".to_owned(),
         ],
-        verify: vec!["The firewall's records show no more denials of these names; on a node: nc -vz -w 5 mcr.microsoft.com 443".to_owned()],
+        verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
     };
-    let text = listed(names.iter().map(String::as_str), 3);
+    let text = listed(names.iter().map(String::as_str), 1);
     all.hosts.clear();
     let mut finding = all.finding(
         &DETECTOR,
         "denied",
-        format!(
-            "The firewall {} what nodes must reach: {text}",
-            if over { "denied for a while" } else { "denies" }
-        ),
+        format!("Firewall {} AKS required egress: {text}", if over { "denied (ended)" } else { "denies" }),
         says,
     )?;
     finding.subjects.extend(aks_subject(cluster));
@@ -231,7 +231,7 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, DeniedFlows>) -> Option<Fi
     Some(finding)
 }
 
-/// Rules that name hosts, and leave out what is required: a risk, when the nodes leave by a firewall.
+/// Rules that name hosts, and lack a required one: a risk, when egress goes through a firewall.
 fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
     let aks =
         cluster.azure.cluster().filter(|aks| aks.outbound.eq_ignore_ascii_case("userDefinedRouting"))?;
@@ -266,12 +266,12 @@ fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
         confidence: Confidence::Possible,
         unit: "missing rule",
         cause: format!(
-            "{} leaves by a route of the user, and the rules of firewall {} in the bundle do not name {}. No refused connection is in the bundle: rules that are not in it may let them pass.",
+            "{} has outboundType userDefinedRouting, and the rules of firewall {} in the bundle do not allow {}. No denied connection is in the bundle: other rules may allow them.",
             crate::detectors::observed::capital(&aks.label()),
             first.name,
             names.join(", ")
         ),
-        fix: "Add the names, or the FQDN tag AzureKubernetesService.".to_owned(),
+        fix: "Allow these FQDNs, or the FQDN tag AzureKubernetesService.".to_owned(),
         commands: vec![
             "az network firewall policy rule-collection-group list -g GROUP --policy-name POLICY -o json"
                 .to_owned(),
@@ -282,9 +282,9 @@ fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
         &DETECTOR,
         "rules",
         format!(
-            "The rules of firewall {} leave out what nodes must reach: {}",
+            "Firewall {} has no rule for AKS required FQDNs: {}",
             first.name,
-            listed(names.into_iter(), 3)
+            listed(names.into_iter(), 1)
         ),
         says,
     )

@@ -1,4 +1,4 @@
-//! The HTTP proxy that nodes and pods are told to use: what it can't be, and what must not go through it.
+//! The HTTP proxy configuration of the cluster: unsupported settings, and what must not go through the proxy.
 
 use std::net::IpAddr;
 
@@ -27,10 +27,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-provisioning-failed",
     ],
     doc: Doc {
-        meaning: "A cluster with an HTTP proxy configuration tells its nodes and its pods to send HTTP and HTTPS to that proxy, but for a list of exceptions. What stays in the network must be among these: the API server, pods, services, and Azure's own addresses for DNS and identity. AKS adds them itself; a proxy URL or an exception that it can't use is not corrected.",
-        decision: "Read from httpProxyConfig of the cluster. Confirmed: an httpProxy whose URL is not http://, a URL with a user and a password, an exception such as *.corp.example (a star before a domain is not supported), pools of Windows nodes or availability sets (not supported), and attempts of nodes that failed at the proxy itself. Likely: attempts of pods that failed at a proxy, which may be one of their own; effectiveNoProxy, the list with what AKS adds, lacks the API server, a range of pods or services, 169.254.169.254 or 168.63.129.16. Possible: no exception for names of services, such as .svc and .cluster.local, which AKS does not add. A configuration that is switched off is not judged.",
-        action: "Correct the configuration and update the cluster: nodes are made anew with it.",
-        reference: "AKS: HTTP proxy support. Azure/AKS issues 205 and 3174 on names of services.",
+        meaning: "A cluster with an HTTP proxy configuration sends HTTP and HTTPS of nodes and pods through that proxy, except for noProxy. Traffic within the network must bypass it: the API server, pods, Services, 168.63.129.16 (Azure DNS) and 169.254.169.254 (IMDS). AKS adds these to effectiveNoProxy itself; it does not correct a proxy URL or a noProxy entry that does not work.",
+        decision: "From httpProxyConfig of the cluster. Confirmed: an httpProxy URL that is not http://, a URL with user and password, a noProxy entry such as *.corp.example (a star before a domain is not supported), node pools of Windows or of availability sets (not supported), and connections of nodes that failed at the proxy itself. Likely: connections of pods that failed at a proxy, which may be one of their own; effectiveNoProxy lacks the API server, a pod or Service CIDR, 169.254.169.254 or 168.63.129.16. Possible: no noProxy entry for names of Services (.svc, .cluster.local), which AKS does not add. A disabled configuration is not judged.",
+        action: "Correct the configuration and update the cluster (az aks update --http-proxy-config): this reimages the nodes.",
+        reference: "learn.microsoft.com: HTTP proxy support in AKS. Azure/AKS issues 205 and 3174 (names of Services).",
     },
     detect,
 };
@@ -102,26 +102,26 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
         if with_user {
             all.push(Wrong {
                 about: "user",
-                title: "The HTTP proxy wants a user and a password, which AKS does not support".to_owned(),
+                title: "HTTP proxy URL has user and password: not supported by AKS".to_owned(),
                 severity: Severity::High,
                 confidence: Confidence::Confirmed,
                 field,
                 words: format!("{host}, with a user and a password"),
-                cause: format!("{field} leads to {host} with a user and a password in its URL. AKS does not support proxies that ask for them."),
-                fix: "Let the proxy admit the nodes' addresses without a password, and take user and password out of the URL.",
+                cause: format!("{field} is {host} with user and password in its URL. AKS does not support proxy authentication with user and password."),
+                fix: "Let the proxy accept the node subnet without authentication, and remove user and password from the URL.",
             });
         }
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         if *field == "httpProxy" && !scheme.eq_ignore_ascii_case("http") {
             all.push(Wrong {
                 about: "scheme",
-                title: "The URL of the HTTP proxy does not begin with http://".to_owned(),
+                title: "httpProxy URL does not start with http://".to_owned(),
                 severity: Severity::High,
                 confidence: Confidence::Confirmed,
                 field,
                 words: if scheme.is_empty() { format!("{host}, without a scheme") } else { format!("{scheme}://{host}") },
-                cause: format!("httpProxy leads to {host} and must be a URL that begins with http://: programs of the nodes can't use it as it is."),
-                fix: "Write the URL as http://HOST:PORT. A proxy that is itself reached by TLS belongs into httpsProxy.",
+                cause: format!("httpProxy is {host} and must be a URL that starts with http://: nodes cannot use it as it is."),
+                fix: "Set the URL to http://HOST:PORT.",
             });
         }
     }
@@ -134,13 +134,13 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
     if !stars.is_empty() {
         all.push(Wrong {
             about: "star",
-            title: format!("An exception from the HTTP proxy with a star is none: {}", listed(stars.iter().copied(), 3)),
+            title: format!("noProxy entry with a wildcard has no effect: {}", listed(stars.iter().copied(), 3)),
             severity: Severity::Medium,
             confidence: Confidence::Confirmed,
             field: "noProxy",
             words: stars.join(", "),
-            cause: format!("noProxy names {}: a star before a domain is not supported, and these hosts are asked by the proxy.", listed(stars.iter().copied(), 5)),
-            fix: "Write the domain with a dot before it and without a star: .corp.example.",
+            cause: format!("noProxy has {}: a star before a domain is not supported, so requests to these hosts go through the proxy.", listed(stars.iter().copied(), 5)),
+            fix: "Write the domain with a leading dot and without the star: .corp.example.",
         });
     }
     let missing = if proxy.effective.is_empty() { Vec::new() } else { missing(aks, proxy) };
@@ -148,13 +148,13 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
         let names = listed(missing.iter().map(String::as_str), 6);
         all.push(Wrong {
             about: "exceptions",
-            title: format!("What must not go through the HTTP proxy goes through it: {names}"),
+            title: format!("noProxy lacks addresses that must bypass the HTTP proxy: {names}"),
             severity: Severity::High,
             confidence: Confidence::Likely,
             field: "effectiveNoProxy",
             words: proxy.effective.join(", "),
-            cause: format!("The list of what is asked without the proxy lacks {names}. Requests to it leave for the proxy, which can't reach the inside of the network, or must not."),
-            fix: "Add what is missing to noProxy.",
+            cause: format!("effectiveNoProxy lacks {names}. Requests to these go to the proxy, which usually cannot reach the inside of the network."),
+            fix: "Add the missing entries to noProxy.",
         });
     }
     let lists: Vec<String> = proxy.exceptions.iter().chain(&proxy.effective).cloned().collect();
@@ -165,32 +165,32 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
     if inside > 0 {
         all.push(Wrong {
             about: "services",
-            title: "Names of services are asked by the HTTP proxy".to_owned(),
+            title: "noProxy has no .svc or .cluster.local: requests to Services use the proxy".to_owned(),
             severity: Severity::Low,
             confidence: Confidence::Possible,
             field: "noProxy",
             words: if lists.is_empty() { "no exceptions".to_owned() } else { lists.join(", ") },
-            cause: "No exception covers names such as web.shop.svc and web.shop.svc.cluster.local. Pods get the proxy in their environment, and programs that ask a service by its name then ask the proxy, which does not know that name. AKS takes out ranges of addresses, which does not help names.".to_owned(),
-            fix: "Add .svc and .cluster.local to noProxy, and the short names that programs use; or keep the environment out of pods with the annotation kubernetes.azure.com/no-http-proxy-vars: \"true\".",
+            cause: "No noProxy entry covers names such as web.shop.svc and web.shop.svc.cluster.local. Pods get the proxy in their environment, so requests to a Service by name go to the proxy, which usually cannot resolve the name. AKS adds CIDRs to effectiveNoProxy, and they do not match names.".to_owned(),
+            fix: "Add .svc and .cluster.local to noProxy, and short Service names that applications use; or keep the proxy variables out of a pod with the annotation kubernetes.azure.com/no-http-proxy-vars: \"true\".",
         });
     }
     if !aks.pools_without_proxy.is_empty() {
         let pools = listed(aks.pools_without_proxy.iter().map(String::as_str), 5);
         all.push(Wrong {
             about: "pools",
-            title: format!("Node pools that don't support an HTTP proxy: {pools}"),
+            title: format!("Node pools without HTTP proxy support: {pools}"),
             severity: Severity::Medium,
             confidence: Confidence::Confirmed,
             field: "agentPoolProfiles",
             words: pools.clone(),
-            cause: format!("The cluster has an HTTP proxy, and the pools {pools} are of Windows or of an availability set: AKS does not support that, and their nodes don't use the proxy."),
-            fix: "Give these pools a way out of their own (firewall, NAT gateway), or move their pods to Linux pools.",
+            cause: format!("The cluster has an HTTP proxy configuration, and {pools} are Windows or availability set node pools: AKS does not support it there, and their nodes do not use the proxy."),
+            fix: "Give these node pools their own outbound path (firewall, NAT gateway), or move their pods to Linux node pools.",
         });
     }
     all
 }
 
-/// Nodes or pods that did not get past the proxy.
+/// Connections of nodes or pods that failed at the proxy.
 fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<Finding> {
     let hosts: Vec<&str> = proxy.urls.iter().map(|(_, url)| host_of(url).0).collect();
     let bare: Vec<&str> =
@@ -221,17 +221,22 @@ fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<
             .first()
             .and_then(|(field, url)| aks.evidence(&format!("httpProxyConfig.{field}"), host_of(url).0)),
     );
-    let who = if of_nodes { "Nodes" } else { "Pods" };
+    let who = if of_nodes { "nodes" } else { "pods" };
     let says = Wording {
         severity: if passed { Severity::Medium } else { Severity::Critical },
         confidence: if passed || !sure { Confidence::Likely } else { Confidence::Confirmed },
         unit: "failed attempt",
-        cause: format!("{who} are told to use the proxy {} and don't get past it{}{}.", listed(hosts.into_iter(), 2), observed.reached_for_in_brackets(), observed.when()),
-        fix: "See that the proxy runs, that the nodes' subnet may reach its port, and that its name is known to the DNS servers of the network.".to_owned(),
+        cause: format!("Connections of {who} through the HTTP proxy {} failed at the proxy{}{}.", listed(hosts.into_iter(), 2), observed.reached_for_in_brackets(), observed.when()),
+        fix: "Check that the proxy runs, that its port is reachable from the node subnet, and that its name resolves with the DNS servers of the virtual network.".to_owned(),
         commands: vec!["nc -vz -w 5 PROXY_HOST PROXY_PORT   # on a node".to_owned()],
         verify: vec!["curl -sI -x http://PROXY_HOST:PROXY_PORT https://mcr.microsoft.com/v2/ | head -n 1   # on a node: 200".to_owned()],
     };
-    observed.finding(&DETECTOR, "not-passed", format!("{who} don't get past the cluster's HTTP proxy"), says)
+    observed.finding(
+        &DETECTOR,
+        "not-passed",
+        format!("HTTP proxy of the cluster: connections of {who} fail at the proxy"),
+        says,
+    )
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -255,10 +260,17 @@ fn detect(cluster: &Cluster) -> Outcome {
                 confidence: wrong.confidence,
                 unit: "setting",
                 cause: wrong.cause,
-                fix: wrong.fix.to_owned(),
+                fix: if wrong.about == "pools" {
+                    wrong.fix.to_owned()
+                } else {
+                    format!(
+                        "{} Updating the HTTP proxy configuration reimages the nodes of the Linux node pools.",
+                        wrong.fix
+                    )
+                },
                 commands: vec![
                     format!(
-                        "az aks show {} --query httpProxyConfig > proxy.json   # correct the file, then",
+                        "az aks show {} --query httpProxyConfig -o json > proxy.json   # edit it, remove effectiveNoProxy",
                         aks_named(cluster)
                     ),
                     format!("az aks update {} --http-proxy-config proxy.json", aks_named(cluster)),
@@ -272,13 +284,13 @@ fn detect(cluster: &Cluster) -> Outcome {
     for finding in &mut findings {
         finding.subjects.extend(aks_subject(cluster));
     }
-    let authority = if proxy.has_authority {
-        "with its own certificate authority"
-    } else {
-        "without a certificate authority of its own"
-    };
+    let authority = if proxy.has_authority { "with a trusted CA" } else { "without a trusted CA" };
     Outcome {
-        ruled_out: findings.is_empty().then(|| format!("the HTTP proxy's URLs can be used, {authority}, and its exceptions cover what is asked within the network")),
+        ruled_out: findings.is_empty().then(|| {
+            format!(
+                "the HTTP proxy URLs are valid, {authority}, and noProxy covers what must bypass the proxy"
+            )
+        }),
         findings,
         ..Outcome::default()
     }

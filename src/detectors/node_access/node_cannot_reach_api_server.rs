@@ -1,4 +1,4 @@
-//! Nodes get no connection to the API server.
+//! Nodes cannot connect to the API server.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -10,15 +10,15 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-reach-api-server",
     chapter: Chapter::NodeAccess,
-    title: "Nodes can't reach the API server",
+    title: "Nodes cannot reach the API server (K8SAPIServerConnFail, CSE 51)",
     guide: &["4"],
     needs: &[NODE_LOGS],
     explains: &["node-not-ready", "tunnel-down", "node-provisioning-failed"],
     doc: Doc {
-        meaning: "The kubelet reports its node and its pods to the API server and fetches from there what it shall run. Without a connection a node turns NotReady after a while, and a new node is not provisioned (CSE exit code 51, K8SAPIServerConnFail). How it fails tells where: a timeout means that packets are dropped (authorised ranges, security group, route, firewall), a refusal that the API server is stopped or starting, no route a dead next hop or private endpoint, a certificate error that TLS is inspected on the way.",
-        decision: "Failed connections to the API server in the kubelet's words, in logs of nodes and of provisioning, or exit code 51. Confirmed with the exit code, or when a node concerned is not ready; likely when the failures go on to the end of the logs; told as passing, with its time span, when the nodes are ready again or the failures ended.",
-        action: "Follow the way from the node: ranges, security group, route, firewall; what of these the bundle shows to block is told as its own finding.",
-        reference: "AKS: troubleshoot the K8SAPIServerConnFail error (51); basic troubleshooting of Node Not Ready failures.",
+        meaning: "The kubelet needs the API server for node status, leases and pods. Without a connection the node becomes NotReady, and a new node fails provisioning (K8SAPIServerConnFailVMExtensionError, CSE exit code 51). The error narrows it down: i/o timeout means dropped packets (authorized IP ranges, NSG, route table, firewall); connection refused an API server that is stopped or starting; no route to host a dead next hop or private endpoint; an x509 error TLS interception or old certificates.",
+        decision: "Failed connections to the API server in kubelet and provisioning logs, or CSE exit code 51. Confirmed with the exit code, or when one of the nodes is NotReady; likely when seen more than once up to the end of the logs; reported as low when the nodes are Ready again or the errors ended long before.",
+        action: "Check the path from the node: authorized IP ranges, NSG, route table, firewall. What the bundle shows to block it is a finding of its own.",
+        reference: "learn.microsoft.com: Troubleshoot the K8SAPIServerConnFailVMExtensionError error code (51); Basic troubleshooting of Node Not Ready failures. Azure/AgentBaker: cse_helpers.sh.",
     },
     detect,
 };
@@ -27,25 +27,23 @@ pub(super) const DETECTOR: Detector = Detector {
 fn meaning(failure: Failure) -> &'static str {
     match failure {
         Failure::Timeout => {
-            "got no answer: packets are dropped on the way (authorised IP ranges without the nodes' address, a security group, a route to a dead appliance, a firewall)"
+            "i/o timeout (packets dropped: check authorized IP ranges, NSG, route table, NVA, firewall)"
         }
         Failure::Refused => {
-            "were refused: the API server is stopped, starting, or another machine answers on its address"
+            "connection refused (API server stopped or starting, or another machine has its address)"
         }
-        Failure::NoRoute => "found no route: a route leads nowhere, or the private endpoint is gone",
-        Failure::Reset => "were cut: an appliance on the way ends them, or the API server restarts",
+        Failure::NoRoute => "no route to host (check the route table and the private endpoint)",
+        Failure::Reset => "connection reset (a firewall or NVA on the path, or a restart of the API server)",
         Failure::Proxy => {
-            "did not get past a proxy: the API server's name belongs into noProxy of the cluster's HTTP proxy configuration"
+            "failed at a proxy (the API server's FQDN must be in noProxy of the HTTP proxy configuration)"
         }
         Failure::TlsTimeout => {
-            "ended in the TLS handshake: an appliance holds them up, or the API server has too much to do"
+            "TLS handshake timeout (a firewall or NVA interferes with TLS, or the API server is overloaded)"
         }
         Failure::TlsUntrusted => {
-            "met a certificate of an unknown authority: TLS is inspected on the way, or the node's certificates are old"
+            "x509: unknown authority (TLS interception, or old certificates on the node)"
         }
-        Failure::TlsWrongName => {
-            "met a certificate of another name: something else answers on the API server's address"
-        }
+        Failure::TlsWrongName => "x509: wrong host name (another server has the API server's address)",
         _ => "failed",
     }
 }
@@ -77,11 +75,15 @@ fn finding(cluster: &Cluster, given: Observed, coded: bool, passed: bool) -> Opt
     let how = ways
         .iter()
         .take(2)
-        .map(|(count, failure)| format!("{count} {}", meaning(*failure)))
+        .map(|(count, failure)| format!("{count} × {}", meaning(*failure)))
         .collect::<Vec<_>>()
         .join("; ");
     let nodes = listed(given.nodes.iter().map(String::as_str), 3);
-    let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
+    let whose = match given.nodes.len() {
+        0 => "A node".to_owned(),
+        1 => format!("Node {nodes}"),
+        _ => format!("Nodes {nodes}"),
+    };
     let lost = common::lost(cluster, &given);
     let (severity, confidence) = match (passed, coded || lost, given.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
@@ -89,8 +91,8 @@ fn finding(cluster: &Cluster, given: Observed, coded: bool, passed: bool) -> Opt
         (_, _, true) => (Severity::High, Confidence::Likely),
         _ => (Severity::Medium, Confidence::Possible),
     };
-    let code = if coded { " Provisioning ended with exit code 51: the node never joined." } else { "" };
-    let ways_shown = if how.is_empty() { String::new() } else { format!(" Of the attempts, {how}.") };
+    let code = if coded { " Provisioning (CSE) ended with exit code 51, K8SAPIServerConnFail." } else { "" };
+    let ways_shown = if how.is_empty() { String::new() } else { format!(" Errors: {how}.") };
     let host = given.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
     let says = Wording {
         severity,
@@ -98,27 +100,27 @@ fn finding(cluster: &Cluster, given: Observed, coded: bool, passed: bool) -> Opt
         unit: "failed attempt",
         cause: if passed {
             format!(
-                "{whose} could not reach the API server{}{}, and could again: {}.{ways_shown}",
+                "{whose} could not reach the API server{}{}. Since then {}.{ways_shown}",
                 given.reached_for_in_brackets(),
                 given.when(),
                 if observed::recovered(cluster, &given.nodes) {
-                    "the nodes are ready"
+                    "the nodes are Ready"
                 } else {
-                    "later logs show no more of it"
+                    "the logs show no more of these errors"
                 }
             )
         } else {
             format!(
-                "{whose} can't reach the API server{}{}.{code}{ways_shown}",
+                "{whose} cannot reach the API server{}{}.{code}{ways_shown}",
                 given.reached_for_in_brackets(),
                 given.when()
             )
         },
         fix: if passed {
-            "Nothing to mend, unless it comes back: upgrades, restarts and stops of a cluster look like this."
+            "No action needed unless it comes back: upgrades, restarts and stops of a cluster cause this."
                 .to_owned()
         } else {
-            "Try the connection from the node, then follow its way: the authorised ranges hold the nodes' outbound address; security groups and the firewall let TCP 443 to the API server pass; the default route leads to a live next hop; the private endpoint is approved.".to_owned()
+            "Test the connection from the node, then check its path: the node's outbound IP address is in the authorized IP ranges; NSGs and the firewall allow TCP 443 to the API server; the next hop of the default route is reachable; the private endpoint is approved.".to_owned()
         },
         commands: if passed {
             Vec::new()
@@ -136,9 +138,11 @@ fn finding(cluster: &Cluster, given: Observed, coded: bool, passed: bool) -> Opt
         verify: vec!["kubectl get nodes   # Ready".to_owned()],
     };
     let title = if passed {
-        format!("{whose} could not reach the API server for a while")
+        format!("{whose} could not reach the API server, ended")
+    } else if coded {
+        format!("{whose} cannot reach the API server: K8SAPIServerConnFail (CSE 51)")
     } else {
-        format!("{whose} can't reach the API server")
+        format!("{whose} cannot reach the API server")
     };
     given.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
 }

@@ -1,4 +1,4 @@
-//! Nodes can't resolve the API server's name.
+//! Nodes cannot resolve the API server's FQDN.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -10,15 +10,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-resolve-api-server",
     chapter: Chapter::NodeAccess,
-    title: "Nodes can't resolve the API server's name",
+    title: "Nodes cannot resolve the API server FQDN (K8SAPIServerDNSLookupFail, CSE 52)",
     guide: &["4", "4.5"],
     needs: &[NODE_LOGS],
     explains: &["node-not-ready", "node-cannot-reach-api-server", "tunnel-down", "node-provisioning-failed"],
     doc: Doc {
-        meaning: "The DNS servers that the network gives to its machines don't know the API server's name. With servers of one's own, they must forward names of Azure to 168.63.129.16, which answers only from within a virtual network; the private zone of a private cluster must be linked to the network of those servers. New nodes then fail with CSE exit code 52 (K8SAPIServerDNSLookupFail) or 53.",
-        decision: "Failed look-ups of the API server's name in the kubelet's words, or exit codes 52 and 53. Confirmed with the exit code, when a node concerned is not ready, or when look-ups go on to the end of the logs for three times and more; told as passing when they ended or the nodes are ready.",
-        action: "Let the DNS servers forward to 168.63.129.16, and link the private zone to their network.",
-        reference: "AKS: troubleshoot the K8SAPIServerDNSLookupFail error (52); private cluster, hub and spoke with custom DNS.",
+        meaning: "The DNS servers of the virtual network do not resolve the API server's FQDN ('no such host', DNS timeout). Custom DNS servers must forward Azure names to 168.63.129.16, which answers only from within an Azure virtual network; the private DNS zone of a private cluster must be linked to the VNet of those servers. New nodes fail provisioning with K8SAPIServerDNSLookupFailVMExtensionError (CSE exit code 52) or code 53.",
+        decision: "Failed DNS queries for the API server's FQDN in kubelet and provisioning logs, or CSE exit codes 52 and 53. Confirmed with the exit code, when one of the nodes is NotReady, or with three or more failures up to the end of the logs; reported as low when they ended long before or the nodes are Ready.",
+        action: "Add a conditional forwarder to 168.63.129.16 on the custom DNS servers, and link the private DNS zone to their VNet.",
+        reference: "learn.microsoft.com: Troubleshoot the K8SAPIServerDNSLookupFailVMExtensionError error code (52); Private AKS cluster, hub and spoke with custom DNS. Azure/AgentBaker: cse_helpers.sh.",
     },
     detect,
 };
@@ -37,7 +37,11 @@ fn detect(cluster: &Cluster) -> Outcome {
 
 fn finding(cluster: &Cluster, mut observed: Observed, coded: bool, passed: bool) -> Option<Finding> {
     let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
-    let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
+    let whose = match observed.nodes.len() {
+        0 => "A node".to_owned(),
+        1 => format!("Node {nodes}"),
+        _ => format!("Nodes {nodes}"),
+    };
     let custom = cluster.azure.networks.iter().find(|network| network.of_nodes && !network.dns.is_empty());
     let servers = custom.map(|network| network.dns.join(", ")).or_else(|| {
         let question = listed(observed.resolvers.iter().map(String::as_str), 3);
@@ -56,51 +60,53 @@ fn finding(cluster: &Cluster, mut observed: Observed, coded: bool, passed: bool)
         (false, true) => (Severity::Critical, Confidence::Confirmed),
         (false, false) => (Severity::High, Confidence::Likely),
     };
-    let question = servers.as_ref().map_or_else(String::new, |servers| format!(" They ask {servers}."));
+    let question = servers.as_ref().map_or_else(String::new, |servers| format!(" DNS servers: {servers}."));
     let ours = servers
         .as_ref()
         .is_some_and(|servers| !servers.contains(AZURE_DNS) && !servers.contains("127.0.0.53"));
     let private = observed.hosts.iter().any(|host| crate::cluster::reachability::is_private_name(host));
     let zone = if private {
-        " The name is one of a private zone: it is known where the zone is linked, and to servers that ask from there."
+        " The FQDN is in a private DNS zone: it resolves only through Azure DNS in a VNet that is linked to the zone."
     } else {
         ""
     };
     let hint = if ours {
-        " These are not Azure's own servers: they must forward names of Azure to 168.63.129.16."
+        " These are custom DNS servers: they need a conditional forwarder to 168.63.129.16."
     } else {
         ""
     };
-    let code =
-        if coded { " Provisioning ended with its exit code for this: the node never joined." } else { "" };
+    let code = if coded { " Provisioning (CSE) ended with exit code 52 or 53." } else { "" };
     let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
     let says = Wording {
         severity,
         confidence,
-        unit: "failed look-up",
+        unit: "failed DNS query",
         cause: if passed {
             format!(
-                "{whose} could not resolve {}{}, and could again.{question}",
-                observed.reached_for_or("the API server's name"),
+                "{whose} could not resolve {}{}; these errors ended.{question}",
+                observed.reached_for_or("the API server's FQDN"),
                 observed.when()
             )
         } else {
             format!(
-                "{whose} can't resolve {}{}.{code}{question}{hint}{zone}",
-                observed.reached_for_or("the API server's name"),
+                "{whose} cannot resolve {}{}.{code}{question}{hint}{zone}",
+                observed.reached_for_or("the API server's FQDN"),
                 observed.when()
             )
         },
         fix: if passed {
-            "Nothing to mend, unless it comes back.".to_owned()
+            "No action needed unless it comes back.".to_owned()
         } else {
-            "Let the DNS servers of the network forward names of Azure (for private clusters, the private zone) to 168.63.129.16; that works only for servers within a virtual network. Link the private zone to the network of the DNS servers. Then let AKS reconcile its nodes.".to_owned()
+            "Custom DNS servers: add a conditional forwarder to 168.63.129.16 for Azure names (private clusters: for the private DNS zone); that works only from a server in an Azure VNet. Link the private DNS zone to the VNet of the DNS servers. New nodes resolve the FQDN from then on; failed ones are retried by the next operation on the node pool.".to_owned()
         },
         commands: if passed {
             Vec::new()
         } else {
             vec![
-                format!("nslookup {host}; nslookup {host} {AZURE_DNS}   # on the node: both must answer"),
+                format!("nslookup {host}   # on the node"),
+                format!(
+                    "nslookup {host} {AZURE_DNS}   # on the node: Azure DNS; both must give the same address"
+                ),
                 "az network vnet show -g GROUP -n VNET --query dhcpOptions.dnsServers".to_owned(),
                 "az network private-dns link vnet list -g GROUP -z ZONE -o table   # private clusters"
                     .to_owned(),
@@ -112,9 +118,9 @@ fn finding(cluster: &Cluster, mut observed: Observed, coded: bool, passed: bool)
         ],
     };
     let title = if passed {
-        format!("{whose} could not resolve the API server's name for a while")
+        format!("{whose} could not resolve the API server FQDN, ended")
     } else {
-        format!("{whose} can't resolve the API server's name")
+        format!("{whose} cannot resolve the API server FQDN{}", if coded { " (CSE 52 or 53)" } else { "" })
     };
     observed.finding(&DETECTOR, if passed { "passing" } else { "nodes" }, title, says)
 }

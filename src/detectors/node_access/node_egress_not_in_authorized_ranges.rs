@@ -1,4 +1,4 @@
-//! The addresses by which nodes leave are not among the ranges that may reach the API server.
+//! The nodes' outbound IP addresses are not in the API server's authorized IP ranges.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -9,7 +9,7 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-egress-not-in-authorized-ranges",
     chapter: Chapter::NodeAccess,
-    title: "The nodes' outbound address is not in the API server's authorised IP ranges",
+    title: "Node outbound IP not in the API server's authorized IP ranges",
     guide: &["4", "4.3"],
     needs: &[AKS, EGRESS],
     explains: &[
@@ -20,10 +20,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-provisioning-failed",
     ],
     doc: Doc {
-        meaning: "Nodes of a public cluster reach the API server by its public address, so the address by which they leave (of the load balancer, a NAT gateway, or the firewall to which their route leads) must be among the authorised ranges. Otherwise they are shut out like any other client.",
-        decision: "The public addresses that the cluster's load balancer or NAT gateway uses, or that a service answered to a pod or node, are compared with every range. Confirmed when one is in none and nodes or pods get no answer from the API server; likely without such failures where nodes leave by a route of the user or a NAT gateway; possible, as a risk, where they leave by the cluster's own load balancer.",
-        action: "Add the outbound addresses to the ranges, the existing ones included.",
-        reference: "AKS: secure access to the API server using authorised IP address ranges; troubleshoot network problems, nodes can't reach the API server.",
+        meaning: "Nodes of a public cluster connect to the API server's public endpoint, so their outbound IP address (of the load balancer, NAT gateway, or firewall) must be in the authorized IP ranges. Otherwise their connections are dropped like those of any other client.",
+        decision: "The public IP addresses of the cluster's load balancer or NAT gateway, or those that an echo service (ifconfig.me) returned to a pod or node, are compared with every authorized IP range. Confirmed when one is in none and nodes get timeouts from the API server, or pods do and outboundType is not loadBalancer; likely without failures where outboundType is userDefinedRouting or a NAT gateway, or with failures of pods alone behind the load balancer; possible, as a risk, with the cluster's own load balancer.",
+        action: "Add the outbound IP addresses to the authorized IP ranges, and keep the existing ones.",
+        reference: "learn.microsoft.com: Secure access to the API server using authorized IP address ranges in AKS; Troubleshoot network problems in AKS clusters.",
     },
     detect,
 };
@@ -32,9 +32,9 @@ fn detect(cluster: &Cluster) -> Outcome {
     let Some(aks) = cluster.azure.cluster().filter(|aks| !aks.private && !aks.ranges.is_empty()) else {
         let why = cluster.azure.cluster().map(|aks| {
             if aks.private {
-                "the cluster is private: authorised ranges don't hold for it"
+                "the cluster is private: authorized IP ranges do not apply to its private endpoint"
             } else {
-                "the API server takes connections from everywhere"
+                "there are no authorized IP ranges: the API server accepts connections from any address"
             }
         });
         return Outcome { ruled_out: why.map(ToOwned::to_owned), ..Outcome::default() };
@@ -53,7 +53,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let confirmed = failing.is_some();
     let mut observed = failing.unwrap_or_default();
     let by_appliance = !aks.outbound.is_empty() && !aks.outbound.eq_ignore_ascii_case("loadBalancer");
-    // Azure may let the address of the cluster's own load balancer in unsaid: nodes that fail show that it does not.
+    // AKS may allow the address of the cluster's own load balancer implicitly: nodes that fail show that it does not.
     let of_nodes = common::of_nodes(cluster, |of_node| !of_node.ended && !of_node.failure.of_dns()).is_some()
         || common::codes(cluster, |code, _| code == 51).is_some_and(|code| !cluster.is_over(code.span));
     let (severity, confidence) = match (confirmed, by_appliance) {
@@ -69,12 +69,12 @@ fn detect(cluster: &Cluster) -> Outcome {
         .collect();
     let failures = if confirmed {
         format!(
-            " Nodes or pods get no answer from the API server{}{}.",
+            " Connections of nodes or pods to the API server time out{}{}.",
             observed.reached_for_in_brackets(),
             observed.when()
         )
     } else {
-        " No failure of this kind is in the bundle: it is a risk.".to_owned()
+        " No such failure is in the bundle: it is a risk.".to_owned()
     };
     let places = missing.iter().map(|item| item.evidence.clone());
     observed.show_first(
@@ -89,24 +89,24 @@ fn detect(cluster: &Cluster) -> Outcome {
         confidence,
         unit: if confirmed { "failed attempt" } else { "address" },
         cause: format!(
-            "The nodes leave by {}, and the API server of {} takes connections only from {}.{failures}",
+            "The outbound IP of the nodes is {}, and the API server of {} accepts connections only from its authorized IP ranges {}.{failures}",
             addresses.join(", "),
             aks.label(),
             aks.ranges.join(", ")
         ),
-        fix: "Add the outbound addresses to the ranges; the command keeps those that are there.".to_owned(),
+        fix: "Add the outbound IP addresses to the authorized IP ranges; the command keeps the existing ones. It opens the API server to everything behind these addresses, and takes up to two minutes.".to_owned(),
         commands: vec![format!(
             "az aks update {} --api-server-authorized-ip-ranges {}",
             aks.named(),
             kept.join(",")
         )],
         verify: vec![
-            format!("az aks show {} --query apiServerAccessProfile.authorizedIpRanges", aks.named()),
-            "kubectl get nodes   # Ready, after two minutes".to_owned(),
+            format!("az aks show {} --query apiServerAccessProfile.authorizedIpRanges   # has the new ones", aks.named()),
+            "kubectl get nodes   # Ready".to_owned(),
         ],
     };
     let title =
-        format!("The nodes' outbound address {} is not in the authorised IP ranges", addresses.join(", "));
+        format!("Node outbound IP {} not in the API server's authorized IP ranges", addresses.join(", "));
     let finding = observed.finding(&DETECTOR, &addresses.join(" "), title, says).map(|mut finding| {
         finding.subjects.extend(aks_subject(cluster));
         finding

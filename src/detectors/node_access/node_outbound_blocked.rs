@@ -1,4 +1,4 @@
-//! Nodes reach nothing, or not what they need, outside.
+//! Required egress of nodes fails: `OutboundConnFail` (CSE exit code 50), or FQDNs that AKS requires cannot be reached.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -12,7 +12,7 @@ use crate::facts::Failure;
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-outbound-blocked",
     chapter: Chapter::NodeAccess,
-    title: "Nodes can't reach what they need outside",
+    title: "Required egress blocked (OutboundConnFail, CSE 50)",
     guide: &["4.4"],
     needs: &[NODE_LOGS],
     explains: &[
@@ -22,10 +22,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-not-ready",
     ],
     doc: Doc {
-        meaning: "A node needs a handful of names outside: the registry of the system's images, Azure's management and sign-in, package servers, the API server. While it is provisioned it tries mcr.microsoft.com first; if that fails, provisioning ends with CSE exit code 50 (OutboundConnFail).",
-        decision: "Exit code 50, or a test from a node (nc, curl, AKS Periscope's outbound checks) that did not reach a name of the required list. Confirmed with the exit code, or when it failed three times and more and the nodes are not known to be ready; likely otherwise. Failures of other names are told by nobody.",
-        action: "Let the nodes pass to the required names: route, firewall, security group, proxy.",
-        reference: "AKS: troubleshoot the OutboundConnFail error (50); outbound network and FQDN rules.",
+        meaning: "AKS nodes require outbound access to some FQDNs: mcr.microsoft.com (Microsoft Artifact Registry), Azure Resource Manager, Microsoft Entra ID, package repositories, the API server. Provisioning tests mcr.microsoft.com first; if that fails, it ends with OutboundConnFailVMExtensionError (CSE exit code 50).",
+        decision: "CSE exit code 50, or a failed connection of a node (logs, nc, curl, outbound checks of AKS Periscope) to a required FQDN. Confirmed with the exit code, or with three or more failures while the nodes are not known to be Ready; likely otherwise. Failures for other names do not count.",
+        action: "Allow the required outbound FQDNs: route table, firewall, NSG, HTTP proxy.",
+        reference: "learn.microsoft.com: Troubleshoot the OutboundConnFailVMExtensionError error code (50); Outbound network and FQDN rules for AKS clusters. Azure/AgentBaker: cse_helpers.sh.",
     },
     detect,
 };
@@ -34,7 +34,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     if cluster.azure.isolated() {
         return Outcome {
             ruled_out: Some(
-                "the cluster is network isolated: nothing outside is reached by design".to_owned(),
+                "the cluster is network isolated: it has no outbound access by design".to_owned(),
             ),
             ..Outcome::default()
         };
@@ -46,7 +46,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let list = required::required(cluster.azure.cluster());
     let needed = |host: &str| list.iter().find(|item| required::vital(item) && item.matches(host));
     let mut purposes: Vec<&'static str> = Vec::new();
-    // Connections that got nowhere; a refused pull is told by its own cause.
+    // Connections that failed; a refused pull has its own cause.
     for item in &cluster.unreached {
         let of_node = matches!(item.who, Who::Node(_)) && item.what != What::ApiServer && !item.ended;
         let nowhere = matches!(
@@ -96,14 +96,18 @@ fn finding(
     purposes: &[&'static str],
 ) -> Option<crate::detectors::Finding> {
     let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
-    let whose = if nodes.is_empty() { "Nodes".to_owned() } else { format!("Node {nodes}") };
-    let code = if coded { " Provisioning ended with exit code 50: the node never joined." } else { "" };
+    let whose = match observed.nodes.len() {
+        0 => "Nodes".to_owned(),
+        1 => format!("Node {nodes}"),
+        _ => format!("Nodes {nodes}"),
+    };
+    let code = if coded { " Provisioning (CSE) ended with exit code 50, OutboundConnFail." } else { "" };
     let for_what =
-        if purposes.is_empty() { String::new() } else { format!(" By it {}.", purposes.join(", ")) };
+        if purposes.is_empty() { String::new() } else { format!(" Needed so that {}.", purposes.join(", ")) };
     let outbound = cluster.azure.cluster().map_or("", |aks| aks.outbound.as_str());
     let way = match outbound {
         "userDefinedRouting" => {
-            " They leave by a route of the user: the firewall at its end must let them pass."
+            " outboundType is userDefinedRouting: the firewall or NVA behind the route must allow it."
         }
         _ => "",
     };
@@ -112,14 +116,22 @@ fn finding(
         severity: Severity::High,
         confidence: if coded || (observed.count > 2 && !observed::recovered(cluster, &observed.nodes)) { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed attempt",
-        cause: format!("{whose} can't reach {}{}.{code}{for_what}{way}", observed.reached_for_or("what they need outside"), observed.when()),
-        fix: "Let the nodes pass to the names that AKS requires: on the firewall (the FQDN tag AzureKubernetesService holds them), in security groups (TCP 443 to the Internet), by the default route, and through the proxy if there is one, without TLS inspection.".to_owned(),
+        cause: format!(
+            "{whose} cannot reach {}{}.{code}{for_what}{way}",
+            observed.reached_for_or("required outbound FQDNs"),
+            observed.when()
+        ),
+        fix: "Allow the outbound FQDNs that AKS requires: on the firewall (FQDN tag AzureKubernetesService in Azure Firewall), in NSGs (TCP 443 outbound), by the default route, and on the HTTP proxy if there is one, without TLS interception.".to_owned(),
         commands: vec![
             format!("az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nc -vz -w 5 {host} 443; curl -sS -o /dev/null -w \"%{{http_code}}\\n\" https://{host}/'"),
             format!("az aks show {} --query networkProfile.outboundType", observed::aks_named(cluster)),
         ],
         verify: vec![format!("nc -vz -w 5 {host} 443   # on a node: succeeded")],
     };
-    let title = format!("{whose} can't reach {}", observed.reached_for_or("what they need outside"));
+    let title = format!(
+        "{whose} cannot reach {} {}",
+        observed.reached_for_or("required outbound FQDNs"),
+        if coded { "(OutboundConnFail, CSE 50)" } else { "(required egress)" }
+    );
     observed.finding(&DETECTOR, "nodes", title, says)
 }

@@ -1,4 +1,4 @@
-//! Provisioning of a node ended with an exit code that has no cause of its own here.
+//! Provisioning of a node (CSE) ended with an exit code that has no cause of its own here.
 
 use super::common::{self, CODES, WITH_A_CAUSE};
 use crate::cluster::Cluster;
@@ -9,15 +9,15 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Sev
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-provisioning-failed",
     chapter: Chapter::NodeAccess,
-    title: "Provisioning of a node failed",
+    title: "Node provisioning failed (CSE exit code, VMExtensionProvisioningError)",
     guide: &["4"],
     needs: &[NODE_LOGS],
     explains: &["node-not-ready"],
     doc: Doc {
-        meaning: "A script (the custom script extension, CSE) makes a new virtual machine a node. It ends with a code: 0, or the first thing that went wrong. Codes 50 to 53 and those of LocalDNS are causes of their own; the others are told here with what they mean.",
-        decision: "The exit code in provision.json or in an error of the extension. Confirmed, since the script says it itself; codes that are not known are told with the script's last words.",
-        action: "As the code says; most are a name outside that is not reached.",
-        reference: "AKS: troubleshoot the custom script extension errors; /var/log/azure/cluster-provision.log.",
+        meaning: "The custom script extension (CSE) turns a new VM into a node and ends with an exit code: 0, or that of the step that failed (VMExtensionProvisioningError, 'exit status=…'). Codes 50 to 53 and those of LocalDNS (216 to 219) are causes of their own; the others are reported here with their meaning.",
+        decision: "The exit code in provision.json or in an error of the extension: confirmed. Known codes get their meaning and fix; for others, see the end of the provisioning log.",
+        action: "As the exit code says; most are a download or registry that the node cannot reach.",
+        reference: "Azure/AgentBaker: cse_helpers.sh (exit codes). learn.microsoft.com: Troubleshoot AKS cluster creation and node provisioning errors. On the node: /var/log/azure/cluster-provision.log.",
     },
     detect,
 };
@@ -41,8 +41,11 @@ fn detect(cluster: &Cluster) -> Outcome {
         let Some(observed) = common::codes(cluster, same) else { continue };
         let known =
             CODES.iter().find(|(ours, own_name, ..)| *ours == code || (code == 0 && *own_name == first));
-        let meaning = known.map_or("the script's last words tell more", |(_, _, meaning, _)| meaning);
-        let fix = known.map(|(.., fix)| *fix).filter(|fix| !fix.is_empty()).unwrap_or("Read the end of the script's log on the node, and let the pool's model be applied again when that is mended.");
+        let meaning = known.map_or(
+            "the meaning of this code is not known here: see the end of the log",
+            |(_, _, meaning, _)| meaning,
+        );
+        let fix = known.map(|(.., fix)| *fix).filter(|fix| !fix.is_empty()).unwrap_or("Read the end of the provisioning log on the node and fix what it names; the next operation on the node pool provisions the node again.");
         let text = match (known, code) {
             (_, 0) => label.clone(),
             (Some((_, ours, ..)), _) => format!("exit code {code} ({ours})"),
@@ -50,12 +53,16 @@ fn detect(cluster: &Cluster) -> Outcome {
             (None, _) => format!("exit code {code}"),
         };
         let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
-        let whose = if nodes.is_empty() { "A node".to_owned() } else { format!("Node {nodes}") };
+        let whose = match observed.nodes.len() {
+            0 => "A node".to_owned(),
+            1 => format!("Node {nodes}"),
+            _ => format!("Nodes {nodes}"),
+        };
         let says = Wording {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "failure",
-            cause: format!("{whose} was not provisioned{}: the script ended with {text}; {meaning}.", observed.when()),
+            cause: format!("{whose}: provisioning (CSE) ended with {text}{}: {meaning}.", observed.when()),
             fix: fix.to_owned(),
             commands: vec!["az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'tail -n 50 /var/log/azure/cluster-provision.log'".to_owned()],
             verify: vec!["cat /var/log/azure/aks/provision.json   # on the node: \"ExitCode\": \"0\"".to_owned()],
@@ -63,7 +70,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         findings.extend(observed.finding(
             &DETECTOR,
             &label,
-            format!("{whose}: provisioning failed with {text}, {meaning}"),
+            format!("{whose}: provisioning failed, CSE {text}"),
             says,
         ));
     }

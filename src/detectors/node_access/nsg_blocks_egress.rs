@@ -1,4 +1,4 @@
-//! A network security group keeps nodes from the outside.
+//! A network security group (NSG) denies required outbound traffic of nodes.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -11,7 +11,7 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "nsg-blocks-egress",
     chapter: Chapter::NodeAccess,
-    title: "A network security group keeps nodes from the outside",
+    title: "NSG denies required outbound traffic of nodes",
     guide: &["4"],
     needs: &[SECURITY_GROUPS],
     explains: &[
@@ -26,10 +26,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-provisioning-failed",
     ],
     doc: Doc {
-        meaning: "AKS needs outgoing TCP 443 (API server, registry, Azure), and DNS to the servers of the network. A rule that denies the Internet to the nodes' subnet takes all of it: nodes turn NotReady, the tunnel of the API server breaks, so that logs and exec fail, and upgrades do.",
-        decision: "The rules of each group at the nodes' subnet or interfaces are evaluated by priority for TCP 443 to the Internet, and for DNS to the network's servers. Told only when a rule denies the whole of it and no narrower rule comes before: service tags before a denial leave it open, and are not accused. Confirmed when nodes, pods or the tunnel fail so in the bundle; likely otherwise. Without failures it is low and possible on private clusters and where all nodes are ready: they may go by a proxy.",
-        action: "Add an allowing rule with a lower number than the denial, or remove the denial.",
-        reference: "AKS: outbound network and FQDN rules; AKS cluster upgrade fails because of NSG rules.",
+        meaning: "AKS nodes require outbound TCP 443 (API server, registry, Azure) and DNS to the servers of the virtual network. An NSG rule that denies the Internet blocks all of it: nodes become NotReady, the konnectivity tunnel breaks (logs and exec fail), and upgrades fail.",
+        decision: "The rules of each NSG of the node subnet or node interfaces are evaluated by priority for TCP 443 to the Internet, and for DNS to the DNS servers of the VNet. Reported only when a rule denies all of it and no allowing rule comes first: a service tag that is allowed before the denial is not judged. Confirmed when nodes, pods or the tunnel also time out in the bundle; likely otherwise. Without failures it is possible, and low, on private clusters and where all nodes are Ready: they may use a proxy.",
+        action: "Add an allow rule with a lower priority number than the denying rule, or remove that rule.",
+        reference: "learn.microsoft.com: Outbound network and FQDN rules for AKS clusters; AKS cluster upgrade fails because of NSG rules.",
     },
     detect,
 };
@@ -38,17 +38,17 @@ fn detect(cluster: &Cluster) -> Outcome {
     let private = cluster.azure.cluster().is_some_and(|aks| aks.private);
     if cluster.azure.isolated() {
         return Outcome {
-            ruled_out: Some("the cluster is network isolated: it needs nothing outside".to_owned()),
+            ruled_out: Some("the cluster is network isolated: it needs no outbound access".to_owned()),
             ..Outcome::default()
         };
     }
     let mut question: Vec<(Far, &'static str, u16, String)> =
-        vec![(Far::Internet, "tcp", 443, "the Internet on TCP port 443".to_owned())];
+        vec![(Far::Internet, "tcp", 443, "TCP 443 to the Internet".to_owned())];
     for server in
         cluster.azure.networks.iter().filter(|network| network.of_nodes).flat_map(|network| &network.dns)
     {
         if let Ok(ip) = server.parse() {
-            question.push((Far::Address(ip), "udp", 53, format!("the DNS server {server} on UDP port 53")));
+            question.push((Far::Address(ip), "udp", 53, format!("UDP 53 to DNS server {server}")));
         }
     }
     let mut findings = Vec::new();
@@ -62,20 +62,20 @@ fn detect(cluster: &Cluster) -> Outcome {
                     .filter(|observed| !cluster.is_over(observed.span));
             let failing = common::unanswered_now(cluster).or(tunnel);
             let confirmed = failing.is_some();
-            // Nodes that are ready get what they need by some other way, such as a proxy.
+            // Nodes that are ready have another path, such as a proxy.
             let mild = private || observed::nodes_ready(cluster);
             let mut observed = failing.unwrap_or_default();
             observed.show_first([at(
                 place,
-                &format!("security group {}, rule {}", group.name, rule.name),
+                &format!("NSG {}, rule {}", group.name, rule.name),
                 &format!("priority {}, Outbound, Deny, to {}", rule.priority, rule.to.join(", ")),
             )]);
             let failures = if confirmed {
-                format!(" Connections fail so{}.", observed.when())
+                format!(" The bundle has matching connection failures{}.", observed.when())
             } else {
-                " No failure of this kind is in the bundle.".to_owned()
+                " No such failure is in the bundle.".to_owned()
             };
-            let where_ = if group.of_subnet { "at the nodes' subnet" } else { "at the nodes" };
+            let where_ = if group.of_subnet { "of the node subnet" } else { "of the node interfaces" };
             let lower = if rule.priority > 100 {
                 (rule.priority - 1).to_string()
             } else {
@@ -98,11 +98,11 @@ fn detect(cluster: &Cluster) -> Outcome {
                 },
                 unit: if confirmed { "failed attempt" } else { "rule" },
                 cause: format!(
-                    "Rule {} (priority {}) of security group {} {where_} denies {text}, and no rule before it lets it pass.{failures}",
+                    "Rule {} (priority {}) in NSG {} {where_} denies {text}, and no rule before it allows it.{failures}",
                     rule.name, rule.priority, group.name
                 ),
                 fix: format!(
-                    "Let it pass by a rule with a lower number than {}; groups can't tell names, so allow the service tags (AzureCloud, MicrosoftContainerRegistry, AzureFrontDoor.FirstParty) or the Internet on TCP 443.",
+                    "Add an allow rule with a lower priority number than {}. NSGs do not match FQDNs: allow service tags (AzureCloud, MicrosoftContainerRegistry, AzureFrontDoor.FirstParty), or the Internet on TCP 443, which opens outbound HTTPS of the nodes to any host.",
                     rule.priority
                 ),
                 commands: vec![format!(
@@ -116,7 +116,7 @@ fn detect(cluster: &Cluster) -> Outcome {
                 )],
                 verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
             };
-            let title = format!("Security group {}: rule {} keeps nodes from {text}", group.name, rule.name);
+            let title = format!("NSG {} denies {text} (rule {})", group.name, rule.name);
             findings.extend(
                 observed
                     .finding(&DETECTOR, &format!("{} {} {port}", group.name, rule.name), title, says)

@@ -1,4 +1,4 @@
-//! Pods get no connection to the API server.
+//! Pods cannot connect to the API server.
 
 use super::common;
 use crate::cluster::Cluster;
@@ -12,15 +12,15 @@ use crate::evidence::Evidence;
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cannot-reach-api-server",
     chapter: Chapter::NodeAccess,
-    title: "Pods can't reach the API server",
+    title: "Pods cannot reach the API server (kubernetes.default, 443)",
     guide: &["4", "4.1"],
     needs: &[POD_LOGS],
     explains: &["service-pods-not-ready", "container-crash-loop"],
     doc: Doc {
-        meaning: "Pods talk to the API server by the address of the service kubernetes (10.0.0.1 on most AKS clusters), which the node's rules turn into the API server's own address. Controllers, operators and add-ons stop when that fails: a network policy, the rules of kube-proxy, the network of a node, or whatever keeps the nodes themselves from the API server.",
-        decision: "Failed connections to the service kubernetes or to the API server's names and addresses in logs of pods, or a saved test with curl from a pod. Confirmed when the failures go on and the pods concerned are not ready, or a saved test shows it, too; likely when they are seen several times; told as passing, with its time span, when the pods are ready again or the failures ended long before the logs do. Agents of the tunnel (konnectivity) are left out: they say such things on healthy clusters.",
-        action: "Test from a pod on the same node and on another one; follow policies, kube-proxy, then the node's own way.",
-        reference: "AKS: troubleshoot network problems, nodes can't reach the API server. Kubernetes: debug services.",
+        meaning: "Pods connect to the API server through Service default/kubernetes (10.0.0.1 on most AKS clusters), which kube-proxy translates to the API server's address. Controllers, operators and add-ons fail without it ('dial tcp 10.0.0.1:443: i/o timeout', connection refused). Usual reasons: a NetworkPolicy, missing kube-proxy rules, the network of one node, or whatever blocks the nodes themselves.",
+        decision: "Failed connections to Service default/kubernetes or to the API server's FQDN and addresses in logs of pods, or of a client that the log does not identify. Confirmed when none of the pods is ready, or when a saved connection test of a pod failed as well; likely when seen several times; reported as low when the pods are ready again, a saved test reached the API server, or the errors ended long before the logs do. Logs of konnectivity agents do not count: healthy clusters have such lines.",
+        action: "Test from a pod on the same node and from one on another node; then check NetworkPolicies, kube-proxy, and the node's own connection.",
+        reference: "learn.microsoft.com: Troubleshoot network problems in AKS clusters. kubernetes.io: Debug Services; Accessing the API from a Pod.",
     },
     detect,
 };
@@ -90,10 +90,11 @@ fn finding(
     let text: Vec<String> = given.pods.iter().map(crate::facts::Key::label).collect();
     let names = listed(text.iter().map(String::as_str), 3);
     let who = match given.pods.len() {
-        0 => "A program in the cluster".to_owned(),
-        1 => format!("Pod {names}"),
+        0 => "unidentified client".to_owned(),
+        1 => format!("pod {names}"),
         n => counted(n, "pod"),
     };
+    let client = if given.pods.len() > 1 { "Clients" } else { "Client" };
     let (severity, confidence) = match (passed, tested || broken, given.count > 1) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::High, Confidence::Confirmed),
@@ -102,14 +103,14 @@ fn finding(
     };
     let which = if given.pods.len() > 1 { format!(" ({names})") } else { String::new() };
     let on = node.as_ref().map_or_else(String::new, |node| {
-        format!(" All of them are on node {node}: look at that node's network and kube-proxy first.")
+        format!(" All these pods are on node {node}: check kube-proxy and the network of that node first.")
     });
     let why_passed = if ready {
-        "the pods are ready"
+        "these pods are ready"
     } else if reached.is_empty() {
-        "later logs show no more of it"
+        "the logs show no more of these errors"
     } else {
-        "a test that is in the bundle reached it"
+        "a connection test in the bundle reached it"
     };
     let first = given.pods.iter().next().cloned();
     let test = first.as_ref().map_or_else(
@@ -122,21 +123,21 @@ fn finding(
         unit: "failed attempt",
         cause: if passed {
             format!(
-                "{who}{which} could not reach the API server{}{}, and could again: {why_passed}. Pods that start before the node's rules are written say such things.",
+                "Connections to the API server{} failed{}. {client}: {who}{which}. Since then {why_passed}. Pods that start before kube-proxy has written its rules log such errors.",
                 given.reached_for_in_brackets(),
                 given.when()
             )
         } else {
             format!(
-                "{who}{which} can't reach the API server{}{}.{on}",
+                "Connections to the API server{} fail{}. {client}: {who}{which}.{on}",
                 given.reached_for_in_brackets(),
                 given.when()
             )
         },
         fix: if passed {
-            "Nothing to mend, unless it comes back.".to_owned()
+            "No action needed unless it comes back.".to_owned()
         } else {
-            "Test from a pod on the same node, and from one on another node. Only on some nodes: their kube-proxy or their network. Only in some namespaces: a network policy. Everywhere: what keeps the nodes themselves from the API server.".to_owned()
+            "Test from a pod on the same node and from one on another node. If it fails only on some nodes, check their kube-proxy and CNI; only in some namespaces, their NetworkPolicies; everywhere, the connection of the nodes themselves to the API server.".to_owned()
         },
         commands: if passed {
             Vec::new()
@@ -147,12 +148,12 @@ fn finding(
                 "kubectl get pods -n kube-system -l component=kube-proxy -o wide".to_owned(),
             ]
         },
-        verify: vec![format!("{test}   # a version, or 403: both mean that it is reached")],
+        verify: vec![format!("{test}   # a version, or 401 or 403: all mean that it is reached")],
     };
     let title = if passed {
-        format!("{who} could not reach the API server for a while")
+        format!("{} could not reach the API server, ended", observed::capital(&who))
     } else {
-        format!("{who} can't reach the API server")
+        format!("{} cannot reach the API server", observed::capital(&who))
     };
     let about = if passed { "passing" } else { "pods" };
     let mut finding = given.finding(&DETECTOR, about, title, says)?;

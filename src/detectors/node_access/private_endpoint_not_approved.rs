@@ -10,7 +10,7 @@ use crate::facts::AzureKind;
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-endpoint-not-approved",
     chapter: Chapter::NodeAccess,
-    title: "The private endpoint of the API server is not approved",
+    title: "API server private endpoint not approved (Pending, Rejected, Disconnected)",
     guide: &["4.5", "1.2"],
     needs: &[ENDPOINTS],
     explains: &[
@@ -21,10 +21,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-provisioning-failed",
     ],
     doc: Doc {
-        meaning: "Nodes of a private cluster reach the API server by a private endpoint in their network. While its connection is pending, rejected or disconnected, nothing comes through: the address is there and answers nobody.",
-        decision: "The state of the endpoint's connection to the managed cluster. Confirmed when it is not Approved. Endpoints to other services are not judged.",
-        action: "Approve the connection, or let AKS make it anew.",
-        reference: "AKS: create a private cluster; use a private endpoint connection.",
+        meaning: "Nodes of a private cluster connect to the API server through a private endpoint in their VNet. While its connection state is Pending, Rejected or Disconnected, connections to its IP address time out.",
+        decision: "The connection state of the private endpoint to the managed cluster: confirmed when it is not Approved. Private endpoints to other services are not judged.",
+        action: "Approve the connection, or reconcile the cluster so that AKS recreates it.",
+        reference: "learn.microsoft.com: Create a private AKS cluster; Manage private endpoint connections.",
     },
     detect,
 };
@@ -48,21 +48,21 @@ fn detect(cluster: &Cluster) -> Outcome {
         let failing = observed.count > 0;
         observed.show_first([at(endpoint.place.as_ref()?, &format!("private endpoint {}", endpoint.name), &format!("connection state {} {}", endpoint.status, endpoint.description))]);
         let message = if endpoint.description.is_empty() { String::new() } else { format!(" ({})", endpoint.description) };
-        let failures = if failing { format!(" Nodes or pods get no answer{}.", observed.when()) } else { String::new() };
+        let failures = if failing { format!(" Connections of nodes or pods to the API server time out{}.", observed.when()) } else { String::new() };
         let says = Wording {
             severity: Severity::Critical,
             confidence: Confidence::Confirmed,
             unit: if failing { "failed attempt" } else { "endpoint" },
-            cause: format!("The connection of private endpoint {} to the API server is {}{message}: nothing comes through it.{failures}", endpoint.name, endpoint.status),
-            fix: "Approve the connection at the managed cluster; if it is disconnected, let AKS reconcile, which makes it anew.".to_owned(),
+            cause: format!("The connection state of private endpoint {} to the API server is {}{message}: only an Approved connection carries traffic.{failures}", endpoint.name, endpoint.status),
+            fix: "Approve the connection on the managed cluster. If it is Disconnected, `az aks update` without options reconciles the cluster and its private endpoint.".to_owned(),
             commands: vec![
                 "az network private-endpoint-connection list --id CLUSTER_ID -o table".to_owned(),
                 "az network private-endpoint-connection approve --id CONNECTION_ID".to_owned(),
-                format!("az aks update {}", aks_named(cluster)),
+                format!("az aks update {}   # asks first; only if Disconnected", aks_named(cluster)),
             ],
             verify: vec!["az network private-endpoint list -g NODE_RESOURCE_GROUP --query \"[].privateLinkServiceConnections[].privateLinkServiceConnectionState.status\"   # Approved".to_owned()],
         };
-        let mut finding = observed.finding(&DETECTOR, &endpoint.name, format!("The API server's private endpoint {} is {}", endpoint.name, endpoint.status), says)?;
+        let mut finding = observed.finding(&DETECTOR, &endpoint.name, format!("API server private endpoint {}: connection state {}", endpoint.name, endpoint.status), says)?;
         finding.subjects.extend(aks_subject(cluster));
         Some(finding)
     });

@@ -1,4 +1,4 @@
-//! Azure could not link or write a private DNS zone.
+//! Errors of Azure when it links or writes the private DNS zone.
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
@@ -9,15 +9,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-errors",
     chapter: Chapter::NodeAccess,
-    title: "Azure could not link or write the private DNS zone",
+    title: "Private DNS zone errors (CreateOrUpdateVirtualNetworkLinkFailed, missing permission)",
     guide: &["4.5"],
     needs: &[AZURE_ERRORS],
     explains: &["node-cannot-resolve-api-server", "private-zone-not-linked", "client-dns-fails"],
     doc: Doc {
-        meaning: "While a private cluster is made or updated, AKS links its zone to the network and writes the API server's address into it. A network can be linked to one zone of a name only, and for a zone of one's own the cluster's identity needs a role on it.",
-        decision: "Azure's own error: CreateOrUpdateVirtualNetworkLinkFailed and the words on overlapping namespaces, or CustomPrivateDNSZoneMissingPermissionError. Confirmed, since Azure names the reason; passing errors are not known of this kind.",
-        action: "Remove the link that is in the way, or grant the role; then let AKS reconcile.",
-        reference: "AKS: private cluster, configure a private DNS zone.",
+        meaning: "When a private cluster is created or updated, AKS links its private DNS zone to the VNet and writes the API server's record. A VNet cannot be linked to two zones with overlapping names, and for a custom private DNS zone the cluster identity needs a role on the zone.",
+        decision: "Azure's error CreateOrUpdateVirtualNetworkLinkFailed with its text about overlapping namespaces, or CustomPrivateDNSZoneMissingPermissionError: confirmed, because Azure names the reason.",
+        action: "Remove the conflicting virtual network link, or assign the role; then reconcile the cluster.",
+        reference: "learn.microsoft.com: Create a private AKS cluster, configure a private DNS zone.",
     },
     detect,
 };
@@ -29,16 +29,16 @@ fn detect(cluster: &Cluster) -> Outcome {
     let findings = all.into_iter().filter_map(|(what, observed)| {
         let (title, cause, fix, command) = if what == "permission" {
             (
-                "The cluster's identity may not write the private DNS zone",
-                "The cluster uses a private zone of its own choice, and its identity has no role there: AKS can't write the API server's address.",
-                "Grant the cluster's identity Private DNS Zone Contributor on the zone, and Network Contributor on the network; it may take an hour to hold.",
+                "Cluster identity lacks permission on the private DNS zone",
+                "CustomPrivateDNSZoneMissingPermissionError: the cluster identity lacks a role on the custom private DNS zone, so AKS cannot write the API server's record.",
+                "Assign the cluster identity Private DNS Zone Contributor on the zone (it can then change every record of the zone) and Network Contributor on the VNet. Role assignments can take up to an hour to take effect; then reconcile the cluster.",
                 "az role assignment create --assignee IDENTITY --role \"Private DNS Zone Contributor\" --scope ZONE_ID".to_owned(),
             )
         } else {
             (
-                "The private DNS zone can't be linked to the network",
-                "The network is linked to another zone of the same name, or of one above or below it: Azure allows one.",
-                "Find the other link, remove it (or move its records), and let AKS reconcile.",
+                "Private DNS zone link failed: VNet is linked to an overlapping zone",
+                "CreateOrUpdateVirtualNetworkLinkFailed: the VNet is already linked to a private DNS zone with the same or an overlapping name, and Azure allows only one.",
+                "Find the other zone and its link. Move its records, then remove that link: its names stop resolving in the VNet. Then reconcile the cluster.",
                 "az network private-dns link vnet list -g GROUP -z ZONE -o table".to_owned(),
             )
         };
@@ -46,9 +46,9 @@ fn detect(cluster: &Cluster) -> Outcome {
             severity: Severity::High,
             confidence: Confidence::Confirmed,
             unit: "error",
-            cause: format!("{cause} Azure said so{}.", observed.when()),
+            cause: format!("{cause}{}", if observed.when().is_empty() { String::new() } else { format!(" Reported{}.", observed.when()) }),
             fix: fix.to_owned(),
-            commands: vec![command, format!("az aks update {}", aks_named(cluster))],
+            commands: vec![command, format!("az aks update {}   # asks first; reconciles the cluster", aks_named(cluster))],
             verify: vec![format!("az aks show {} --query provisioningState   # Succeeded", aks_named(cluster))],
         };
         let mut finding = observed.finding(&DETECTOR, &what, title.to_owned(), says)?;

@@ -1,4 +1,4 @@
-//! The network of the nodes, or of their DNS servers, does not see the private zone.
+//! The private DNS zone has no virtual network link to the network of the nodes or of their DNS servers.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, Zone, at};
 use crate::detectors::needs::{AKS, ZONES};
-use crate::detectors::observed::{Wording, aks_subject, capital};
+use crate::detectors::observed::{Wording, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-not-linked",
     chapter: Chapter::NodeAccess,
-    title: "The private DNS zone is not linked to the network that asks for it",
+    title: "Private DNS zone has no virtual network link to the VNet of nodes or DNS servers",
     guide: &["4.5", "1.2"],
     needs: &[ZONES, AKS],
     explains: &[
@@ -24,10 +24,10 @@ pub(super) const DETECTOR: Detector = Detector {
         "node-provisioning-failed",
     ],
     doc: Doc {
-        meaning: "The name of a private cluster's API server lives in a private DNS zone. Machines see it when their network is linked to the zone and they ask Azure's DNS, or when the DNS server that they ask stands in a linked network and forwards there.",
-        decision: "The zone of the cluster's private name is looked for among the zones of the bundle. Confirmed when the bundle lists its links, none leads to the nodes' network or to the network of the DNS servers that they ask, and nodes can't resolve the name; likely without such failures, and no more than possible where all nodes are ready. A zone without any link counts when its list is there. DNS servers outside every network of the bundle can't be judged.",
-        action: "Link the zone to the network of the DNS servers (hub) or of the nodes.",
-        reference: "AKS: private cluster, hub and spoke with custom DNS.",
+        meaning: "The FQDN of a private cluster's API server is a record in a private DNS zone. It resolves for VMs that use Azure DNS in a VNet with a link to the zone, and through custom DNS servers that forward to 168.63.129.16 from a linked VNet. Otherwise DNS answers NXDOMAIN ('no such host').",
+        decision: "The private DNS zone of the cluster and its virtual network links are looked up in the bundle. Confirmed when the links are listed, none is to the VNet of the nodes or of their DNS servers, and DNS queries for the API server fail; likely without such failures, and possible where all nodes are Ready. DNS servers outside every VNet of the bundle are not judged.",
+        action: "Link the zone to the VNet of the DNS servers (hub) or of the nodes.",
+        reference: "learn.microsoft.com: Create a private AKS cluster, hub and spoke with custom DNS; What is a virtual network link (Azure Private DNS).",
     },
     detect,
 };
@@ -36,13 +36,13 @@ fn detect(cluster: &Cluster) -> Outcome {
     let Some(aks) = cluster.azure.cluster() else { return Outcome::default() };
     if !aks.private {
         return Outcome {
-            ruled_out: aks.whole.then(|| "the cluster is public: its name is in public DNS".to_owned()),
+            ruled_out: aks.whole.then(|| "the cluster is public: its FQDN is in public DNS".to_owned()),
             ..Outcome::default()
         };
     }
     if aks.private_zone.eq_ignore_ascii_case("none") {
         return Outcome {
-            ruled_out: Some("the cluster has no private zone of its own (privateDnsZone none)".to_owned()),
+            ruled_out: Some("the cluster has no private DNS zone (privateDnsZone none)".to_owned()),
             ..Outcome::default()
         };
     }
@@ -54,7 +54,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let Some(zone) = ours.filter(|zone| zone.links_listed) else { return Outcome::default() };
     let node_networks: Vec<&str> =
         aks.subnets.iter().filter_map(|id| id.split_once("/subnets/")).map(|(network, _)| network).collect();
-    // Who asks Azure's DNS: the nodes, or the servers that their network names.
+    // Who queries Azure DNS: the nodes, or the custom DNS servers of their VNet.
     let servers: Vec<IpAddr> = cluster
         .azure
         .networks
@@ -66,7 +66,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .collect();
     let mut wanted: Vec<(String, String)> = Vec::new();
     if servers.is_empty() {
-        wanted.extend(node_networks.iter().map(|id| ((*id).to_owned(), "the nodes' network".to_owned())));
+        wanted.extend(node_networks.iter().map(|id| ((*id).to_owned(), "the VNet of the nodes".to_owned())));
     }
     for server in servers {
         let holds = cluster
@@ -74,9 +74,9 @@ fn detect(cluster: &Cluster) -> Outcome {
             .networks
             .iter()
             .find(|network| network.ranges.iter().any(|range| range.contains(&server)));
-        wanted.extend(holds.map(|network| {
-            (network.id.clone(), format!("network {}, where the DNS server {server} stands", network.name))
-        }));
+        wanted.extend(
+            holds.map(|network| (network.id.clone(), format!("VNet {} (DNS server {server})", network.name))),
+        );
     }
     let linked = |id: &str| zone.links.iter().any(|(network, _)| network == id);
     let missing: Vec<String> =
@@ -102,9 +102,9 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
         &format!("linked to {linked}"),
     )]);
     let failures = if confirmed {
-        format!(" Look-ups of the API server's name fail{}.", observed.when())
+        format!(" DNS queries for the API server fail{}.", observed.when())
     } else {
-        " No failed look-up is in the bundle.".to_owned()
+        " No failed DNS query is in the bundle.".to_owned()
     };
     let says = Wording {
         severity: if confirmed {
@@ -121,14 +121,14 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
         } else {
             Confidence::Likely
         },
-        unit: if confirmed { "failed look-up" } else { "zone" },
+        unit: if confirmed { "failed DNS query" } else { "zone" },
         cause: format!(
-            "The private zone {} is linked to {linked}, and not to {}: who asks from there is told that the API server's name does not exist.{failures}",
+            "Private DNS zone {} is linked to {linked}, not to {}: Azure DNS does not resolve the API server's FQDN from there.{failures}",
             zone.name,
             missing.join(", ")
         ),
         fix: format!(
-            "Link the zone to {}. DNS servers of one's own must forward the zone to {AZURE_DNS}.",
+            "Link the zone to {}: names of the zone then resolve in that VNet, nothing else changes. Custom DNS servers also need a conditional forwarder for the zone to {AZURE_DNS}.",
             missing.join(", ")
         ),
         commands: vec![format!(
@@ -140,11 +140,7 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
             cluster.azure.cluster().map_or("API_SERVER", |aks| aks.private_fqdn.as_str())
         )],
     };
-    let title = format!(
-        "{} is not linked to {}",
-        capital(&format!("private zone {}", zone.name)),
-        missing.join(", ")
-    );
+    let title = format!("Private DNS zone has no virtual network link to {}", missing.join(", "));
     let mut finding = observed.finding(&DETECTOR, &zone.name, title, says)?;
     finding.subjects.extend(aks_subject(cluster));
     Some(finding)

@@ -1,4 +1,4 @@
-//! No source port is left for connections to the outside.
+//! SNAT port exhaustion: no source port is left for outbound connections.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use crate::facts::Signal;
 pub(super) const DETECTOR: Detector = Detector {
     id: "snat-exhausted",
     chapter: Chapter::NodeAccess,
-    title: "Outbound connections fail for want of source ports (SNAT)",
+    title: "SNAT port exhaustion (cannot assign requested address)",
     guide: &["4.4"],
     needs: &[POD_LOGS, AKS],
     explains: &["registry-unreachable", "pod-cannot-reach-api-server", "tunnel-down"],
     doc: Doc {
-        meaning: "Each connection of a node to one public destination takes a source port of the load balancer's outbound address; a node has 1,024 of them on clusters of up to 50 nodes, fewer on larger ones, unless more are set. When they are used up, new connections time out now and then, while old ones go on.",
-        decision: "Programs say 'cannot assign requested address' when they connect. Likely when they say it of public addresses five times and more, and the load balancer's arithmetic is shown where `az aks show` is there; possible otherwise, since a program may also use up the ports of its own address. Metrics of the load balancer would confirm it, and are rarely in a bundle.",
-        action: "Reuse connections; add outbound addresses and ports per node, or a NAT gateway; use private endpoints.",
-        reference: "AKS: troubleshoot SNAT port exhaustion on AKS nodes; use a public Standard Load Balancer.",
+        meaning: "Each connection of a node to a public destination uses a SNAT port of the outbound IP address of the load balancer. By default a node has 1,024 on clusters of up to 50 nodes, and fewer on larger ones. When they are used up, new outbound connections time out intermittently, while existing ones continue.",
+        decision: "'cannot assign requested address' in logs of pods that connect to public addresses. Likely with five or more, possible otherwise: a pod can also use up its own local ports. `az aks show` adds the SNAT ports per node. The load balancer metric 'SNAT Connection Count' would confirm it.",
+        action: "Reuse connections; add outbound IP addresses and ports per node, or use a NAT gateway; use private endpoints.",
+        reference: "learn.microsoft.com: Troubleshoot SNAT port exhaustion on AKS nodes; Use a public standard load balancer in AKS.",
     },
     detect,
 };
@@ -36,15 +36,14 @@ fn detect(cluster: &Cluster) -> Outcome {
     let sum = aks.filter(|aks| aks.whole && !gateway).map(|aks| {
         let given = BY_SIZE.iter().find(|(nodes, _)| aks.nodes <= *nodes).map_or(32, |(_, ports)| *ports);
         let (ports, how) = if aks.ports_per_node == 0 {
-            (given, "by the cluster's size")
+            (given, "(default for its size)")
         } else {
-            (aks.ports_per_node, "as set")
+            (aks.ports_per_node, "(configured)")
         };
         format!(
-            " {} has {ports} ports per node {how}, for each public destination, and {}.",
+            " {} has {ports} SNAT ports per node {how}, for each public destination, and {}.",
             observed::capital(&aks.label()),
-            observed::counted(aks.outbound_ids.len().max(1), "outbound address")
-                .replace("addresss", "addresses")
+            observed::counted(aks.outbound_ids.len().max(1), "outbound IP")
         )
     });
     let names: Vec<String> = stated.pods.iter().map(crate::facts::Key::label).collect();
@@ -58,19 +57,19 @@ fn detect(cluster: &Cluster) -> Outcome {
         severity: if often { Severity::Medium } else { Severity::Low },
         confidence: if often { Confidence::Likely } else { Confidence::Possible },
         unit: "failed connection",
-        cause: format!("Programs{who} found no source port for new connections{}: they open more connections to one destination than ports are free.{}", stated.when(), sum.unwrap_or_default()),
-        fix: "Let the programs keep and reuse connections (pools, keep-alive). Give each node more ports, with more outbound addresses, or use a NAT gateway; reach Azure's own services by private endpoints, which take no ports. The number of nodes times ports per node must not exceed 64,000 for each outbound address.".to_owned(),
+        cause: format!("Outbound connections of pods{who} failed with 'cannot assign requested address'{}: no source port was free. SNAT ports of the node, or local ports of the pod, are used up by too many connections to one destination.{}", stated.when(), sum.unwrap_or_default()),
+        fix: "Let the application reuse connections (connection pool, keep-alive). Give each node more SNAT ports with more outbound IP addresses, or use a NAT gateway; use private endpoints for Azure services, which need no SNAT. Nodes times ports per node must not exceed 64,000 for each outbound IP. New outbound IPs must be added to allowlists of your partners and to the authorized IP ranges.".to_owned(),
         commands: vec![
-            "conntrack -L -p tcp 2>/dev/null | awk '/ESTABLISHED/ {print $6}' | sort | uniq -c | sort -rn | head   # on a node: who takes them".to_owned(),
+            "conntrack -L -p tcp 2>/dev/null | awk '/ESTABLISHED/ {print $6}' | sort | uniq -c | sort -rn | head   # on a node: connections by destination".to_owned(),
             if gateway { "az network nat gateway list -g NODE_RESOURCE_GROUP -o table   # more public addresses give more ports".to_owned() } else { format!("az aks update {} --load-balancer-managed-outbound-ip-count 4 --load-balancer-outbound-ports PORTS_PER_NODE", aks_named(cluster)) },
         ],
-        verify: vec!["The load balancer's metric \"SNAT Connection Count\" with state Failed stays at 0".to_owned()],
+        verify: vec!["az monitor metrics list --resource LOAD_BALANCER_ID --metric SnatConnectionCount --filter \"ConnectionState eq 'Failed'\" --aggregation Total   # 0".to_owned()],
     };
     stated
         .finding(
             &DETECTOR,
             "outbound",
-            "Connections to the outside fail for want of source ports (SNAT)".to_owned(),
+            "SNAT port exhaustion suspected: cannot assign requested address".to_owned(),
             says,
         )
         .into_iter()
