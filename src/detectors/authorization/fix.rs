@@ -21,6 +21,89 @@ struct GrantRule {
     serves: Vec<String>,
 }
 
+/// Service accounts of kube-controller-manager in kube-system: each has the default ClusterRole and ClusterRoleBinding
+/// `system:controller:<name>` (kubernetes/kubernetes, `bootstrappolicy/controller_policy.go`).
+const CONTROLLERS: &[&str] = &[
+    "attachdetach-controller",
+    "certificate-controller",
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemon-set-controller",
+    "deployment-controller",
+    "disruption-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "ephemeral-volume-controller",
+    "expand-controller",
+    "generic-garbage-collector",
+    "horizontal-pod-autoscaler",
+    "job-controller",
+    "namespace-controller",
+    "node-controller",
+    "persistent-volume-binder",
+    "pod-garbage-collector",
+    "pv-protection-controller",
+    "pvc-protection-controller",
+    "replicaset-controller",
+    "replication-controller",
+    "resourcequota-controller",
+    "root-ca-cert-publisher",
+    "route-controller",
+    "service-account-controller",
+    "service-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
+    "ttl-controller",
+];
+
+/// What to do for an identity of the control plane, whose rights are default roles that the API server restores: never
+/// a new grant. `None` for all other identities.
+pub(super) fn reconciled(group: &DenialGroup<'_>) -> Option<Fix> {
+    let user = group.identity.label();
+    let object = match group.identity.service_account() {
+        Some(("kube-system", name)) if CONTROLLERS.contains(&name) => format!("system:controller:{name}"),
+        Some(_) => return None,
+        None => {
+            user.strip_prefix("system:")?;
+            // The one default binding that is not named after its user.
+            if user == "system:kube-proxy" { "system:node-proxier".to_owned() } else { user.to_owned() }
+        }
+    };
+    if let Some(node) = user.strip_prefix("system:node:") {
+        let text = "Do not bind roles to a node: the Node authorizer grants kubelets what their own pods need. Check that the kubelet's certificate is of this node and of group system:nodes, and that the node exists.";
+        return Some(Fix {
+            text: text.to_owned(),
+            commands: vec![format!("kubectl get node {} -o wide", shell(node)), "kubectl get csr".to_owned()],
+            manifests: Vec::new(),
+        });
+    }
+    Some(Fix {
+        text: format!(
+            "Do not grant {user} anything: it is an identity of the control plane, and its rights are default ClusterRoles and ClusterRoleBindings that the API server creates and restores when it starts. Denials while the API server starts end by themselves. If they go on, find what removed or changed {object}: with the annotation rbac.authorization.kubernetes.io/autoupdate \"true\" the next start of the API server restores it (on AKS open a support request)."
+        ),
+        commands: vec![
+            format!(
+                "kubectl get clusterrole,clusterrolebinding {} -o yaml   # autoupdate: \"true\"",
+                shell(&object)
+            ),
+            "kubectl get clusterroles,clusterrolebindings -l kubernetes.io/bootstrapping=rbac-defaults"
+                .to_owned(),
+        ],
+        manifests: Vec::new(),
+    })
+}
+
+/// A warning where the account is `default`, which every pod without an account of its own uses; or nothing.
+pub(super) fn shared_account(group: &DenialGroup<'_>) -> String {
+    match group.identity.service_account() {
+        Some((namespace, "default")) => format!(
+            " Careful: every pod of namespace {namespace} without a serviceAccountName uses ServiceAccount default and gets these rights too. Prefer a ServiceAccount for this workload alone: create it, set it as serviceAccountName, and bind that one."
+        ),
+        _ => String::new(),
+    }
+}
+
 /// Roles and bindings for everything that the group was denied; `None` when it can't be written, or when
 /// the proof fails.
 ///
@@ -30,7 +113,7 @@ pub(super) fn grant(group: &DenialGroup<'_>, word: &str) -> Option<Fix> {
     if !matches!(&*subject.kind, "ServiceAccount" | "User") {
         return None;
     }
-    // A line that tells no scope can't be granted exactly.
+    // A line that names no scope can't be granted exactly.
     let known =
         |key: &DenialKey| !matches!(&key.request.target, Target::Resource { scope: Scope::Unknown, .. });
     let denials: Vec<_> = group.denials.iter().copied().filter(|(key, _)| known(key)).collect();
@@ -69,6 +152,7 @@ pub(super) fn grant(group: &DenialGroup<'_>, word: &str) -> Option<Fix> {
         text.push(' ');
         text.push_str(warning);
     }
+    text.push_str(&shared_account(group));
     Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests })
 }
 
@@ -332,22 +416,26 @@ pub(super) fn warnings(denials: &[(&DenialKey, &Denial)]) -> Vec<&'static str> {
         match (&**resource, &**subresource) {
             ("secrets", _) if reads => {
                 warn(
-                    "Careful: reading secrets gives away every credential in them; listing can't be limited to names.",
+                    "Careful: reading Secrets exposes every credential in them; resourceNames cannot limit list.",
                 );
             }
             ("pods", "exec" | "attach" | "portforward") => {
                 warn(
-                    "Careful: this opens a shell or a tunnel into every pod of the scope, with all that the pod may do.",
+                    "Careful: this allows a shell or tunnel into every pod of the scope, with the rights of its ServiceAccount.",
                 );
             }
             ("pods", "") if &*key.request.verb == "create" => {
-                warn("Careful: who creates pods may run them under any service account of the namespace.");
+                warn(
+                    "Careful: who can create pods can use any ServiceAccount and mount any Secret of the namespace.",
+                );
             }
             ("roles" | "clusterroles" | "rolebindings" | "clusterrolebindings", _) if !reads => {
-                warn("Careful: this lets the identity change permissions, its own among them.");
+                warn("Careful: this lets the identity change permissions, including its own.");
             }
             ("nodes", "proxy") => {
-                warn("Careful: this gives access to the kubelet's API, which runs commands in any pod.");
+                warn(
+                    "Careful: nodes/proxy gives access to the kubelet API, which runs commands in any pod of the node.",
+                );
             }
             _ => {}
         }
@@ -355,7 +443,7 @@ pub(super) fn warnings(denials: &[(&DenialKey, &Denial)]) -> Vec<&'static str> {
     warnings
 }
 
-/// `kubectl auth can-i …` for each denied request: denied before, allowed after.
+/// `kubectl auth can-i …` for each denied request: no before, yes after.
 pub(super) fn verify(group: &DenialGroup<'_>) -> Vec<String> {
     let user = shell(group.identity.label());
     let mut commands: Vec<String> = group
@@ -455,6 +543,57 @@ mod tests {
         );
         assert!(fix.manifests[0].contains("verbs: [\"list\"]"));
         assert!(fix.text.contains("Careful"));
+    }
+
+    #[test]
+    fn an_identity_of_the_control_plane_is_never_granted_anything() {
+        let fix_of = |user: &str| {
+            let key = key(user, "list", resource("", "nodes", "", Scope::Cluster));
+            let denial = Denial::default();
+            let group = DenialGroup {
+                identity: &key.identity,
+                class: Class::MissingRule,
+                denials: vec![(&key, &denial)],
+            };
+            reconciled(&group)
+        };
+        let all = [
+            ("system:kube-scheduler", "clusterrolebinding system:kube-scheduler -o yaml"),
+            ("system:kube-controller-manager", "clusterrolebinding system:kube-controller-manager -o yaml"),
+            ("system:kube-proxy", "clusterrolebinding system:node-proxier -o yaml"),
+            ("system:node:aks-np1-vmss000000", "kubectl get node aks-np1-vmss000000"),
+            (
+                "system:serviceaccount:kube-system:job-controller",
+                "clusterrolebinding system:controller:job-controller -o yaml",
+            ),
+        ];
+        for (user, command) in all {
+            let fix = fix_of(user).unwrap();
+            assert!(fix.manifests.is_empty(), "{user}");
+            assert!(fix.commands.iter().all(|line| line.starts_with("kubectl get ")), "{user}: {fix:?}");
+            assert!(fix.commands.iter().any(|line| line.contains(command)), "{user}: {fix:?}");
+        }
+        let others = [
+            "alice",
+            "system:serviceaccount:shop:job-controller",
+            "system:serviceaccount:kube-system:ingress-controller",
+        ];
+        for user in others {
+            assert!(fix_of(user).is_none(), "{user}");
+        }
+    }
+
+    #[test]
+    fn a_grant_to_the_default_account_says_who_else_gets_it() {
+        let pods = || resource("", "pods", "", Scope::Cluster);
+        let fix = fix_for(&[key("system:serviceaccount:shop:default", "list", pods())], &[]);
+        assert!(
+            fix.text.contains("every pod of namespace shop without a serviceAccountName"),
+            "{}",
+            fix.text
+        );
+        let fix = fix_for(&[key("system:serviceaccount:shop:cart", "list", pods())], &[]);
+        assert!(!fix.text.contains("serviceAccountName"), "{}", fix.text);
     }
 
     #[test]

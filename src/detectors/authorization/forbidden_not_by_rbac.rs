@@ -9,15 +9,15 @@ use crate::facts::{Carrier, Class, Identity, time};
 pub(super) const DETECTOR: Detector = Detector {
     id: "forbidden-not-by-rbac",
     chapter: Chapter::Authorization,
-    title: "A request is refused, and not for want of an RBAC rule",
+    title: "403 or 401, not RBAC: quota, Pod Security, admission, Node authorizer, anonymous",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {
-        meaning: "Many things answer 401 or 403: missing or expired credentials, the Node authorizer, Azure RBAC, Pod Security, admission webhooks and policies, quotas, a namespace that is being deleted, a service account that does not exist. No Role or RoleBinding repairs these, so they are kept apart and named.",
-        decision: "By the authorizer's decision in the audit event (an admission refusal is a 403 that the authorizer allowed), by the user, and by the text of the reason.",
-        action: "Each kind has its own remedy: see the finding.",
-        reference: "Kubernetes documentation: Controlling access to the Kubernetes API; Pod Security Admission; Resource Quotas; Using Node Authorization. AKS: Use Azure RBAC for Kubernetes authorization.",
+        meaning: "401 and 403 have reasons other than a missing RBAC rule: missing or expired credentials (system:anonymous), the Node authorizer, Azure RBAC, Pod Security Admission, admission webhooks and policies, ResourceQuota ('exceeded quota'), a namespace that is terminating, a ServiceAccount that does not exist. A Role or RoleBinding does not fix these, so each is a finding of its own.",
+        decision: "By the authorization decision in the audit event (a 403 of admission has decision allow), by the user, and by the text of the message. Confirmed, except for access log lines that name no user (possible), and for denials that have ended.",
+        action: "Each kind has its own fix: see the finding.",
+        reference: "kubernetes.io: Controlling Access to the Kubernetes API; Pod Security Admission; Resource Quotas; Using Node Authorization. learn.microsoft.com: Use Azure RBAC for Kubernetes Authorization in AKS.",
     },
     detect,
 };
@@ -39,8 +39,8 @@ const CLASSES: [Class; 12] = [
 
 fn detect(cluster: &Cluster) -> Outcome {
     let groups = groups(cluster, &CLASSES);
-    // Events and client texts of admission name no user. Where the audit log tells of the same kind of
-    // refusal, with the user, they add nothing.
+    // Events and client texts of admission name no user. Where the audit log has the same kind of denial,
+    // with the user, they add nothing.
     let observed = |class: Class| groups.iter().any(|group| group.class == class && by_audit(group));
     groups
         .iter()
@@ -61,8 +61,9 @@ fn named(group: &DenialGroup<'_>) -> bool {
 fn finding(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<Finding> {
     let words = words(group.class);
     let title = match group.class {
-        // The identity is the one that was refused: it is the fault itself.
-        Class::Anonymous | Class::Unauthenticated | Class::Node | Class::AzureRbac | Class::Unattributed => {
+        // The identity is the one that was denied: it is the fault itself.
+        Class::Unauthenticated => format!("{}: {}", words.name, group.refused_actions()),
+        Class::Anonymous | Class::Node | Class::AzureRbac | Class::Unattributed => {
             format!("{}: {} ({})", words.name, group.who(), group.refused_actions())
         }
         // The identity only carried out what somebody's workload asks for.
@@ -71,11 +72,11 @@ fn finding(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<Finding> {
                 Some(reason.split_once("service account ")?.1.split(':').next()?.to_owned())
             });
             format!(
-                "Service account {} does not exist, pods that name it can't be made",
+                "ServiceAccount {} not found: pods that use it cannot be created",
                 missing.unwrap_or_default()
             )
         }
-        _ => format!("{}: {}, asked by {}", words.name, group.refused_actions(), group.who()),
+        _ => format!("{}: {} by {}", words.name, group.refused_actions(), group.who()),
     };
     let about = format!("{} {}", words.slug, group.identity.label());
     let mut finding = Finding::new(DETECTOR.id, &about, title, group.evidence())?;
@@ -89,12 +90,12 @@ fn finding(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<Finding> {
     };
     let ended = ended.map(|silence| {
         format!(
-            " Not seen again in the {} of logs after it: probably ended by itself.",
+            " Not seen in the last {} of the logs: it has probably ended by itself.",
             time::show_length(silence)
         )
     });
     let reason =
-        group.reasons().into_iter().next().map(|reason| format!(" The answer: {reason}")).unwrap_or_default();
+        group.reasons().into_iter().next().map(|reason| format!(" Message: {reason}")).unwrap_or_default();
     finding.cause = format!("{}{reason}{}", words.cause, ended.unwrap_or_default());
     finding.detail("refused_by", words.slug);
     finding.fix = Fix { text: words.fix.to_owned(), ..Fix::default() };
@@ -112,102 +113,103 @@ struct Words {
 }
 
 fn words(class: Class) -> Words {
-    let repeat = "Repeat the request: it is no longer answered with 403.";
+    let repeat =
+        "kubectl get --raw /metrics | grep 'apiserver_request_total.*code=\"403\"'   # no longer rises";
     match class {
         Class::Anonymous => Words {
             slug: "anonymous",
-            name: "Request without credentials",
+            name: "Request without credentials (403)",
             severity: Severity::Low,
-            cause: "No credentials were sent, or none that the API server knows: the request counted as system:anonymous.",
-            fix: "Send a token or certificate: a pod needs its service account token mounted, a tool needs its kubeconfig. Probes and scanners that ask for / or /version may be ignored. Never grant roles to system:anonymous.",
-            verify: "kubectl auth whoami   # with the same credentials names a user other than system:anonymous",
+            cause: "The request carried no credentials, so the API server treated it as system:anonymous.",
+            fix: "Send a token or certificate: a pod needs its ServiceAccount token mounted, a client its kubeconfig. Probes and scanners that get / or /version can be ignored. Never grant roles to system:anonymous: that opens them to everyone who reaches the API server.",
+            verify: "kubectl auth whoami   # with the same credentials: a user other than system:anonymous",
         },
         Class::Unauthenticated => Words {
             slug: "unauthenticated",
-            name: "Credentials refused (401)",
+            name: "401 Unauthorized, credentials not accepted",
             severity: Severity::Low,
-            cause: "A token or certificate was sent and not accepted: expired, of another cluster, or revoked.",
-            fix: "Renew the credentials: az aks get-credentials --overwrite-existing for people, restart the pod for service account tokens older than their lifetime, kubelogin for Entra ID.",
-            verify: "kubectl auth whoami   # answers with a user",
+            cause: "The API server did not accept the token or certificate. Usual reasons: it has expired, is of another cluster, or was revoked.",
+            fix: "Renew the credentials: users with `az aks get-credentials --overwrite-existing` and kubelogin (Microsoft Entra ID); a pod with an expired ServiceAccount token with `kubectl rollout restart` of its workload.",
+            verify: "kubectl auth whoami   # prints the user",
         },
         Class::Node => Words {
             slug: "node-authorizer",
-            name: "Node authorizer refuses a node",
+            name: "Node authorizer denied a request",
             severity: Severity::Low,
-            cause: "A node asked for an object that is not related to it, or for a label that nodes may not set. Nodes may read only what their own pods use.",
-            fix: "Usually nothing: this is the protection working. If the node is healthy and its pods lack a secret or config map, check that the pod names it. Don't bind roles to system:node users.",
+            cause: "A kubelet requested an object that is not related to its node, or a label that nodes cannot set. The Node authorizer allows a kubelet only what its own pods use.",
+            fix: "Usually no action needed: this protection is intended. If a pod of the node lacks a Secret or ConfigMap, check that its spec names it. Do not bind roles to system:node users.",
             verify: "kubectl get nodes   # the node is Ready",
         },
         Class::PodSecurity => Words {
             slug: "pod-security",
-            name: "Pod Security refuses pods",
+            name: "Pod Security Admission rejects pods",
             severity: Severity::Medium,
-            cause: "The pod violates the Pod Security level that its namespace enforces; the identity itself is allowed to create pods.",
-            fix: "Change the pod's securityContext as the message says, or lower the label pod-security.kubernetes.io/enforce of the namespace if the pod must be privileged.",
+            cause: "The pod violates the Pod Security Standard that its namespace enforces; the identity itself is allowed to create pods.",
+            fix: "Change the securityContext of the pod as the message says. If the pod must be privileged, lower the label pod-security.kubernetes.io/enforce of the namespace: that lowers the protection for every pod in it.",
             verify: "kubectl get events -A --field-selector reason=FailedCreate   # no new ones",
         },
         Class::Webhook => Words {
             slug: "admission-webhook",
-            name: "Admission policy refuses requests",
+            name: "Admission webhook or policy denied the request",
             severity: Severity::Medium,
-            cause: "An admission webhook or policy (on AKS often Azure Policy, through Gatekeeper) denied the object.",
-            fix: "Change the object to satisfy the policy that the message names, or exempt its namespace in the policy assignment.",
+            cause: "An admission webhook or policy denied the object (on AKS often Azure Policy with Gatekeeper).",
+            fix: "Change the object to comply with the policy that the message names, or exclude its namespace in the policy assignment.",
             verify: repeat,
         },
         Class::Quota => Words {
             slug: "quota",
-            name: "Resource quota is used up",
+            name: "ResourceQuota exceeded",
             severity: Severity::Medium,
-            cause: "The namespace's ResourceQuota leaves no room for the object.",
-            fix: "Delete what is no longer needed, or raise the quota that the message names.",
-            verify: "kubectl describe resourcequota -A   # used is below hard",
+            cause: "The object exceeds the ResourceQuota of its namespace.",
+            fix: "Delete objects that are no longer needed, or raise the quota that the message names.",
+            verify: "kubectl describe resourcequota -A   # Used is below Hard",
         },
         Class::NamespaceTerminating => Words {
             slug: "namespace-terminating",
-            name: "Namespace is being deleted",
+            name: "Namespace is terminating",
             severity: Severity::Low,
-            cause: "Nothing can be created in a namespace that is being deleted.",
-            fix: "Wait until the namespace is gone, or find what holds it: kubectl get namespace <name> -o yaml shows the finalizers and conditions. Stop whatever keeps writing to it.",
+            cause: "Objects cannot be created in a namespace that is terminating.",
+            fix: "Wait until the namespace is gone, or find what blocks its deletion: `kubectl get namespace NAME -o yaml` shows finalizers and conditions. Stop whatever still creates objects in it.",
             verify: "kubectl get namespaces   # none is Terminating",
         },
         Class::ServiceAccountMissing => Words {
             slug: "service-account-missing",
-            name: "Pods name a service account that does not exist",
+            name: "ServiceAccount of a pod template not found",
             severity: Severity::High,
-            cause: "The pod template names a service account that does not exist in its namespace, so no pod can be made from it.",
-            fix: "Correct serviceAccountName in the pod template, or create the service account that the message names.",
+            cause: "serviceAccountName of the pod template names a ServiceAccount that does not exist in the namespace, so its pods cannot be created (FailedCreate).",
+            fix: "Correct serviceAccountName in the pod template, or create the ServiceAccount that the message names.",
             verify: "kubectl get events -A --field-selector reason=FailedCreate   # no new ones",
         },
         Class::AzureRbac => Words {
             slug: "azure-rbac",
-            name: "Azure RBAC refuses a user",
+            name: "Azure RBAC denies access",
             severity: Severity::High,
-            cause: "The cluster uses Azure RBAC for Kubernetes authorization, and no Azure role assignment allows this. A Kubernetes RoleBinding would not be asked.",
-            fix: "Assign an Azure role on the cluster or the namespace: az role assignment create --assignee <user or group> --role 'Azure Kubernetes Service RBAC Reader' --scope <cluster resource id>[/namespaces/<namespace>]. Assignments take up to five minutes.",
-            verify: "kubectl auth can-i --list   # as that user",
+            cause: "The cluster uses Azure RBAC for Kubernetes authorization, and no Azure role assignment allows the request.",
+            fix: "Assign an Azure role with `az role assignment create`: Azure Kubernetes Service RBAC Reader or RBAC Writer on CLUSTER_ID/namespaces/NAMESPACE for a namespace; cluster-scoped resources need a custom role, or RBAC Cluster Admin on CLUSTER_ID, which allows everything. Role assignments take up to five minutes.",
+            verify: "kubectl auth can-i --list   # as that user: lists the request",
         },
         Class::KubeletApi => Words {
             slug: "kubelet-api",
-            name: "Kubelet refuses access to its API",
+            name: "Kubelet API access forbidden (nodes/proxy, nodes/metrics)",
             severity: Severity::Low,
-            cause: "Someone called a kubelet (port 10250) without a right to nodes/proxy, nodes/metrics or the like.",
-            fix: "Give the scraper's service account nodes/metrics or nodes/stats, and make it send its token.",
+            cause: "A client called the kubelet API (port 10250) without rights to nodes/metrics, nodes/stats, nodes/proxy or the like.",
+            fix: "Grant the client's ServiceAccount get on nodes/metrics or nodes/stats, and let it send its token. Avoid nodes/proxy: it allows commands in any pod of the node.",
             verify: repeat,
         },
         Class::Unattributed => Words {
             slug: "unattributed",
-            name: "403 in the access log, user not told",
+            name: "403 in the access log, user unknown",
             severity: Severity::Low,
-            cause: "The access log shows that requests were refused. It names the program, not the user, and not whether RBAC or admission refused.",
-            fix: "Ask for the audit log of the same time: it names the user and the reason.",
+            cause: "The access log has 403 responses. It names the client program, not the user, and not whether RBAC or admission denied the request.",
+            fix: "Get the audit log of the same time: it has the user and the reason.",
             verify: repeat,
         },
         _ => Words {
             slug: "admission",
-            name: "Admission refuses requests",
+            name: "Admission plugin denied the request",
             severity: Severity::Low,
-            cause: "An admission plugin refused the request after the authorizer had allowed it.",
-            fix: "The message says what is wrong with the object.",
+            cause: "An admission plugin denied the request after the authorizer had allowed it.",
+            fix: "Change the object as the message says.",
             verify: repeat,
         },
     }

@@ -1,4 +1,4 @@
-//! Requests that the API server refuses.
+//! Requests that the API server denies: 403 Forbidden and 401 Unauthorized.
 
 mod fix;
 mod forbidden_not_by_rbac;
@@ -44,7 +44,7 @@ use super::{Finding, Need, Outcome};
 use crate::cluster::Cluster;
 use crate::facts::Class;
 
-/// Refused requests whose user and reason nobody told can't rule a cause out.
+/// Denied requests of unknown user and reason: no cause can be ruled out with them.
 fn decided(cluster: &Cluster, findings: Vec<Finding>) -> Outcome {
     let observed = |(key, denial): &&(crate::facts::DenialKey, crate::facts::Denial)| {
         (key.class == Class::Unattributed).then(|| denial.count().0)
@@ -52,35 +52,36 @@ fn decided(cluster: &Cluster, findings: Vec<Finding>) -> Outcome {
     let unexplained: u64 = cluster.denials.iter().filter_map(|denial| observed(&denial)).sum();
     let undecided = (findings.is_empty() && unexplained > 0).then(|| {
         format!(
-            "{unexplained} requests were refused with 403, and only the audit log would tell whose and why"
+            "{} got 403, and only the audit log would show the user and the reason",
+            if unexplained == 1 { "1 request".to_owned() } else { format!("{unexplained} requests") }
         )
     });
     Outcome { findings, undecided, ..Outcome::default() }
 }
 
 /// How the near misses are decided.
-const NEAREST: &str = "For every denied request the roles and bindings of the bundle are evaluated as the API server would. When none allows it, the step is looked for at which the nearest one fails: a role that does not exist, a rule that lacks just one thing, a subject that is nearly the identity, a binding in another namespace or of too small a scope. A request belongs to one such cause only. Bindings that everybody has (groups that begin with system:) are not taken for near misses.";
+const NEAREST: &str = "For each denied request the roles and bindings of the bundle are evaluated as the API server does. When none allows it, the nearest one is reported with what is wrong in it: a role that does not exist, a rule that lacks one thing, a subject that is nearly the identity, a binding in another namespace or of too small a scope. A request counts for one such cause only. Bindings of groups that begin with system: (everyone has them) do not count as near.";
 
 /// Roles and bindings, to say why.
 const RBAC_OBJECTS: Need = Need {
     what: "roles and bindings of all namespaces",
-    why: "why a request was denied shows in them alone",
+    why: "only they show why a request was denied",
     command: "kubectl get clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts -A -o json > rbac.json",
     met: |cluster| cluster.facts.rbac_not_listed(true).is_empty(),
 };
 
-/// Pods, and the accounts that they could run under.
+/// Pods, and the service accounts that they could use.
 const PODS_AND_ACCOUNTS: Need = Need {
-    what: "the pods and service accounts of all namespaces",
-    why: "which account a pod runs under shows in its spec",
+    what: "the pods and ServiceAccounts of all namespaces",
+    why: "the spec of a pod shows its ServiceAccount",
     command: "kubectl get pods,serviceaccounts -A -o json > pods-and-accounts.json",
     met: |cluster| cluster.facts.has_list("Pod") && cluster.facts.has_list("ServiceAccount"),
 };
 
-/// Logs that would tell of a refusal.
+/// Logs that would hold a denied request.
 const REQUEST_LOGS: Need = Need {
     what: "audit events or an access log of the API server",
-    why: "refused requests show there, with the identity that was refused",
+    why: "denied requests show there, with the identity",
     command: "az monitor log-analytics query -w WORKSPACE_ID --analytics-query \"AKSAudit | where tostring(ResponseStatus.code) in ('401', '403')\" -o json > denied.json\naz monitor log-analytics query -w WORKSPACE_ID --analytics-query \"AzureDiagnostics | where Category startswith 'kube-audit' and log_s has '\\\"code\\\":403'\" -o json > denied.json   # where the first table does not exist",
     met: |cluster| cluster.facts.api_server.audit_events > 0 || cluster.facts.api_server.log_lines > 0,
 };

@@ -1,4 +1,4 @@
-//! Findings about requests that RBAC denies, told apart by the step at which the nearest rule fails.
+//! Findings about requests that RBAC denies, by the step at which the nearest rule fails.
 
 use std::collections::BTreeMap;
 
@@ -34,9 +34,9 @@ pub(super) fn detect(cluster: &Cluster, detector: &Detector, steps: &[MissStep])
 
 fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> Option<Finding> {
     let group = &missed.group;
-    let short = short(missed);
+    let short = short(cluster, missed);
     let tail = if short.is_empty() { String::new() } else { format!(": {short}") };
-    let title = format!("{} may not {}{tail}", group.who(), group.refused_actions());
+    let title = format!("{} cannot {} (forbidden){tail}", group.who(), group.refused_actions());
     let mut finding = Finding::new(detector.id, group.identity.label(), title, group.evidence())?;
     group.describe(cluster, &mut finding);
     finding.confidence = if group.sure() { Confidence::Confirmed } else { Confidence::Likely };
@@ -69,18 +69,18 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
     Some(finding)
 }
 
-/// Components that start before their roles are there complain, and stop by themselves.
+/// Components that start before their roles exist are denied at first, and the denials end by themselves.
 fn ended(finding: &mut Finding, group: &DenialGroup<'_>, silence: i64) {
     if group.by_api_server() {
         finding.severity = finding.severity.min(Severity::Medium);
     } else {
         finding.severity = Severity::Low;
         finding.confidence = Confidence::Possible;
-        finding.fix.text = format!("Nothing to do unless it comes back. If it does: {}", finding.fix.text);
+        finding.fix.text = format!("No action needed unless it comes back. If it does: {}", finding.fix.text);
     }
     finding.detail("ended", true);
     finding.cause = format!(
-        "Not seen again in the {} of logs after it: it has probably ended by itself, as happens while a cluster or a component starts. {}",
+        "Not seen in the last {} of the logs: it has probably ended by itself, as is normal while a cluster or component starts. {}",
         time::show_length(silence),
         finding.cause
     );
@@ -122,14 +122,17 @@ fn evidence(cluster: &Cluster, miss: &NearMiss, finding: &mut Finding) {
 fn the_fix(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Fix {
     if missed.step == MissStep::Allowed {
         return Fix {
-            text: "Nothing to grant: the roles and bindings of this bundle already allow these requests. They were repaired after the denials, or the logs are of another cluster. Check that no denial is newer than the repair.".to_owned(),
+            text: "No grant needed: the roles and bindings of this bundle already allow these requests. They were changed after the denials, or the logs are of another cluster. Check that no denial is newer than that change.".to_owned(),
             ..Fix::default()
         };
+    }
+    if let Some(fix) = fix::reconciled(&missed.group) {
+        return fix;
     }
     if let Some(fix) = repair::repair(cluster, missed) {
         return fix;
     }
-    let why = repair::why_not(cluster, missed).map(|why| format!("A role of its own, since {why}. "));
+    let why = repair::why_not(cluster, missed).map(|why| format!("A new role, because {why}. "));
     let granted = fix::grant(&missed.group, word(missed.step)).map(|mut fix| {
         if let Some(why) = why {
             fix.text = format!("{why}{}", fix.text);
@@ -137,7 +140,7 @@ fn the_fix(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Fix {
         fix
     });
     granted.unwrap_or_else(|| Fix {
-        text: "The log lines do not say in which namespace the requests were made, so no exact rule can be written. Ask for the audit log.".to_owned(),
+        text: "The log lines do not name the namespace of the requests, so no exact rule can be written. Get the audit log.".to_owned(),
         ..Fix::default()
     })
 }
@@ -160,23 +163,29 @@ fn word(step: MissStep) -> &'static str {
 }
 
 /// The cause in a few words, for the title.
-fn short(missed: &DeniedGroup<'_>) -> String {
+fn short(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
     let Some(miss) = missed.first() else { return String::new() };
     match missed.step {
-        MissStep::RoleMissing => format!("{} does not exist", miss.role_shown()),
-        MissStep::ResourceName => format!("{} is limited to other names", miss.role_shown()),
+        MissStep::RoleMissing => {
+            let role = miss.role_shown();
+            let listed = cluster.facts.has_list(role.split(' ').next().unwrap_or_default());
+            format!("{role} {}", if listed { "does not exist" } else { "is not in the bundle" })
+        }
+        MissStep::ResourceName => format!("resourceNames of {} do not match", miss.role_shown()),
         MissStep::Verb => format!("{} lacks the verb", miss.role_shown()),
         MissStep::Subresource => format!("{} lacks the subresource", miss.role_shown()),
         MissStep::ApiGroup => format!("{} has the wrong API group", miss.role_shown()),
-        MissStep::ResourceSpelling => format!("{} spells it {}", miss.role_shown(), miss.has),
-        MissStep::Path => format!("{} has other paths", miss.role_shown()),
+        MissStep::ResourceSpelling => format!("{} has resource {}", miss.role_shown(), miss.has),
+        MissStep::Path => format!("nonResourceURLs of {} do not cover it", miss.role_shown()),
         MissStep::RoleEmpty => format!("{} has no rules", miss.role_shown()),
         MissStep::Subject => format!("{} names {}", miss.binding_shown(), miss.has),
         MissStep::OtherNamespace => format!("{} is in another namespace", miss.binding_shown()),
-        MissStep::ClusterScope => format!("{} counts in its namespace only", miss.binding_shown()),
-        MissStep::OtherAccount => format!("ServiceAccount {} is the one that is bound", miss.needs),
-        MissStep::Allowed => "allowed by the roles of the bundle".to_owned(),
-        MissStep::Unknown | MissStep::NoRule | MissStep::NoBinding => String::new(),
+        MissStep::ClusterScope => format!("{} grants in its namespace only", miss.binding_shown()),
+        MissStep::OtherAccount => format!("pod does not use the bound ServiceAccount {}", miss.needs),
+        MissStep::Allowed => "the bundle's roles allow it now".to_owned(),
+        MissStep::NoBinding => "no binding grants it".to_owned(),
+        MissStep::NoRule => "no rule grants it".to_owned(),
+        MissStep::Unknown => String::new(),
     }
 }
 
@@ -186,47 +195,47 @@ fn cause(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
     let rule = miss.at.map_or(0, |at| at + 1);
     let (has, needs) = (&miss.has, &miss.needs);
     match missed.step {
-        MissStep::Allowed => "The roles and bindings of this bundle allow these requests now: repaired since, or another cluster's logs.".to_owned(),
-        MissStep::Unknown if !has.is_empty() => format!("No rule of the bundle that applies to this identity allows the request. The bundle has no list of {has}, so whether one of these does, and which is missing or wrong, can't be told."),
-        MissStep::Unknown => "No rule that applies to this identity allows the request. The roles and bindings are not in the bundle, so which one is missing or wrong can't be told.".to_owned(),
+        MissStep::Allowed => "The roles and bindings of this bundle allow these requests: they were changed since, or the logs are of another cluster.".to_owned(),
+        MissStep::Unknown if !has.is_empty() => format!("No rule in the bundle for this identity allows the request. The bundle has no list of {has}, so what is missing or wrong there is unknown."),
+        MissStep::Unknown => "The API server denied the request. The roles and bindings are not in the bundle, so which one is missing or wrong is unknown.".to_owned(),
         MissStep::RoleMissing => {
             let kind = role.split(' ').next().unwrap_or_default();
             if cluster.facts.has_list(kind) {
-                format!("{binding} gives this identity the {role}, which does not exist: it grants nothing.")
+                format!("{binding} refers to {role}, which does not exist: it grants nothing.")
             } else {
-                format!("{binding} gives this identity the {role}, which is not in the bundle: no list of {kind} objects was collected, so whether it exists can't be told.")
+                format!("{binding} refers to {role}, which is not in the bundle: no list of {kind} objects was collected, so whether it exists is unknown.")
             }
         }
         MissStep::ResourceName if needs.ends_with("carries no name") => format!(
-            "{binding} gives it {role}, whose rule {rule} is for this verb and resource, but only for objects named {has}. A {needs}, so such a rule never matches it."
+            "{binding} grants {role}, but its rule {rule} has this verb and resource, limited by resourceNames to {has}. A {needs}, so the rule does not match it."
         ),
-        MissStep::ResourceName => format!("{binding} gives it {role}, whose rule {rule} is limited to objects named {has}; {needs} is another one."),
-        MissStep::Verb => format!("{binding} gives it {role}, whose rule {rule} is for this resource and has the verbs {has}, but not {}.", verbs(missed)),
+        MissStep::ResourceName => format!("{binding} grants {role}, but its rule {rule} is limited by resourceNames to {has}, which does not include {needs}."),
+        MissStep::Verb => format!("{binding} grants {role}, but its rule {rule} has this resource with the verbs {has}, not {}.", verbs(missed)),
         MissStep::Subresource => format!(
-            "{binding} gives it {role}, whose rule {rule} has {has}, but not {needs}: a subresource is never covered by its resource, and its name must be exact."
+            "{binding} grants {role}, but its rule {rule} has {has}, not {needs}: a resource does not cover its subresources, and their names must be exact."
         ),
-        MissStep::ApiGroup => format!("{binding} gives it {role}, whose rule {rule} is for this verb and resource, but in the API group {has}; the resource is in {needs}."),
+        MissStep::ApiGroup => format!("{binding} grants {role}, but its rule {rule} has this verb and resource in API group {has}; the resource is in {needs}."),
         MissStep::ResourceSpelling => format!(
-            "{binding} gives it {role}, whose rule {rule} says {has}. Resources are written in lower case and in the plural: {needs}. A rule with another spelling matches nothing, and nobody complains."
+            "{binding} grants {role}, but its rule {rule} has resource {has}; the name in RBAC rules is {needs} (lower case, plural). Another spelling matches nothing, without a warning."
         ),
-        MissStep::Path => format!("{binding} gives it {role}, whose rule {rule} is for the paths {has}; {needs} is none of them."),
+        MissStep::Path => format!("{binding} grants {role}, but its rule {rule} has nonResourceURLs {has}, which do not cover {needs}."),
         MissStep::RoleEmpty if has == "aggregated" => format!(
-            "{binding} gives it {role}, which has no rules: it is put together from other roles by their labels, and no role has a label that it selects.{}",
+            "{binding} grants {role}, an aggregated ClusterRole without rules: no ClusterRole has a label that its aggregationRule selects.{}",
             labelled(cluster, miss)
         ),
-        MissStep::RoleEmpty => format!("{binding} gives it {role}, which has no rules: it grants nothing."),
-        MissStep::Subject => format!("{binding} would allow it, but names {has}, and this identity is {}.", missed.group.who()),
+        MissStep::RoleEmpty => format!("{binding} grants {role}, which has no rules."),
+        MissStep::Subject => format!("{binding} would allow it, but its subject is {has}; this identity is {}.", missed.group.who()),
         MissStep::OtherNamespace => format!(
-            "{binding} gives it {role}, which would allow this in namespace {has}. A RoleBinding counts in its own namespace only, and the requests were made in {needs}."
+            "{binding} grants {role}, which allows this in namespace {has}. A RoleBinding grants in its own namespace only, and the requests are in {needs}."
         ),
         MissStep::ClusterScope => format!(
-            "{binding} gives it {has}, but in one namespace only. The requests are for {needs}, which takes a ClusterRole and a ClusterRoleBinding."
+            "{binding} grants {has} in its own namespace only. The requests are for {needs}: this needs a ClusterRole and a ClusterRoleBinding."
         ),
         MissStep::OtherAccount => format!(
-            "Pods of the namespace run under ServiceAccount {has}, which no binding names. ServiceAccount {needs} of the same namespace may do this, and no pod runs under it."
+            "Pods of the namespace use ServiceAccount {has}, which no binding names. ServiceAccount {needs} of the same namespace is allowed to do this, and no pod uses it."
         ),
-        MissStep::NoRule => format!("It is bound by {binding} ({role}); no rule there comes near the request."),
-        MissStep::NoBinding => "No RoleBinding or ClusterRoleBinding of the bundle names this identity.".to_owned(),
+        MissStep::NoRule => format!("{binding} grants {role}, which has no rule for the request."),
+        MissStep::NoBinding => "No RoleBinding or ClusterRoleBinding in the bundle names this identity.".to_owned(),
     }
 }
 

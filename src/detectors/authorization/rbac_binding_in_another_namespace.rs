@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-binding-in-another-namespace",
     chapter: Chapter::Authorization,
-    title: "The RoleBinding is in another namespace than the requests",
+    title: "403 Forbidden: RoleBinding is in another namespace than the request",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A RoleBinding names the identity, and its role would allow the request, but the binding is in another namespace. A RoleBinding counts in its own namespace only, whatever namespace its subjects are in.",
+        meaning: "A RoleBinding names the identity, and its role would allow the request, but the binding is in another namespace. A RoleBinding grants in its own namespace only, whatever the namespace of its subjects.",
         decision: super::NEAREST,
-        action: "Make a RoleBinding in the namespace of the requests; the one that is there can't be moved. Delete it if it was never meant.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Create a RoleBinding in the namespace of the requests; an existing one cannot be moved. Delete the old one if nothing needs it.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::OtherNamespace]),
 };

@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-bound-in-namespace-only",
     chapter: Chapter::Authorization,
-    title: "The identity is bound in a namespace and asks for the whole cluster",
+    title: "403 Forbidden: RoleBinding grants in its namespace only, request is cluster-wide",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A RoleBinding grants within its namespace only, even when it refers to a ClusterRole. Requests across all namespaces (kubectl -A, informers without a namespace), and requests for resources of the cluster such as nodes, need a ClusterRoleBinding.",
+        meaning: "A RoleBinding grants within its namespace only, even when it refers to a ClusterRole. Requests across all namespaces (kubectl -A, informers without a namespace), and requests for cluster-scoped resources such as nodes, need a ClusterRoleBinding.",
         decision: super::NEAREST,
-        action: "Either let the program ask in its namespace only, or grant the ClusterRole that the finding shows through a ClusterRoleBinding.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Either limit the application to its own namespace, or apply the ClusterRole and ClusterRoleBinding that the finding shows.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ClusterScope]),
 };

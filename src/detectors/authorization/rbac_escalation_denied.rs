@@ -9,15 +9,15 @@ use crate::facts::Class;
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-escalation-denied",
     chapter: Chapter::Authorization,
-    title: "RBAC stops an identity from granting what it does not hold",
+    title: "403 Forbidden: privilege escalation prevented (escalate, bind)",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {
-        meaning: "An identity that may create or change roles or bindings tried to put permissions into them that it does not hold itself. The authorizer allowed the request; RBAC's own escalation check answered 403. This protects the cluster: without it, whoever edits roles could give themselves everything.",
-        decision: "403 answers whose authorizer said yes and whose message is 'attempting to grant RBAC permissions not currently held'.",
-        action: "Let an administrator create the role, or grant the identity the permissions first. The verbs 'escalate' on roles and 'bind' on roles lift the check: they make the identity as powerful as an administrator of that scope, so grant them only to trusted deployers.",
-        reference: "Kubernetes documentation: Using RBAC Authorization, privilege escalation prevention and bootstrapping.",
+        meaning: "An identity that can create or update roles or bindings tried to grant permissions that it does not have itself. The authorizer allowed the request; RBAC's privilege escalation prevention answered 403. Without this check, whoever can edit roles could become cluster admin.",
+        decision: "403 responses with the message 'is attempting to grant RBAC permissions not currently held': confirmed.",
+        action: "Let an administrator create the role or binding, or grant the identity these permissions first. The verbs 'escalate' and 'bind' on roles turn the check off: they make the identity as powerful as an administrator of that scope, so grant them to trusted deployers only.",
+        reference: "kubernetes.io: Using RBAC Authorization, privilege escalation prevention and bootstrapping.",
     },
     detect,
 };
@@ -26,18 +26,21 @@ fn detect(cluster: &Cluster) -> Outcome {
     let findings = groups(cluster, &[Class::Escalation])
         .iter()
         .filter_map(|group| {
-            let title = format!("{} tried to grant permissions that it does not hold ({})", group.who(), group.refused_actions());
+            let title = format!("{}: privilege escalation prevented ({})", group.who(), group.refused_actions());
             let mut finding = Finding::new(DETECTOR.id, group.identity.label(), title, group.evidence())?;
             group.describe(cluster, &mut finding);
             finding.confidence = Confidence::Confirmed;
             finding.severity = Severity::Medium;
             let question = group.reasons().into_iter().next().unwrap_or_default();
-            finding.cause = format!("RBAC's escalation check refused it: {}", question.replace('\n', " "));
+            finding.cause = format!("RBAC's privilege escalation prevention answered 403: {}", question.replace('\n', " "));
             finding.fix = Fix {
-                text: "Have an administrator create the role or binding, or first grant this identity the permissions that it wants to pass on. Granting 'escalate' or 'bind' also works and is dangerous: it lifts the limit altogether.".to_owned(),
+                text: "Have an administrator create the role or binding, or first grant this identity the permissions that it wants to grant. The verbs 'escalate' and 'bind' turn the check off altogether: they let the identity grant itself anything in their scope.".to_owned(),
                 ..Fix::default()
             };
-            finding.verify = vec!["Repeat the request: it is answered with 201 instead of 403.".to_owned()];
+            finding.verify = vec![format!(
+                "kubectl apply -f ROLE.yaml --dry-run=server --as={}   # no 'forbidden'",
+                crate::detectors::shell(group.identity.label())
+            )];
             Some(finding)
         })
         .collect::<Vec<_>>();

@@ -9,15 +9,15 @@ use crate::facts::Class;
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-impersonation-denied",
     chapter: Chapter::Authorization,
-    title: "RBAC denies acting as another user",
+    title: "403 Forbidden: impersonation denied (kubectl --as)",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {
-        meaning: "A request came with the name of another user in it (kubectl --as, or a proxy that acts for people), and the sender has no right to impersonate. It was refused before the request itself was looked at.",
-        decision: "403 answers whose message denies an 'impersonate' verb; audit events of such requests carry no authorizer decision.",
-        action: "Leave out --as. If impersonation is wanted, as for a dashboard or a proxy, grant the verb 'impersonate' on exactly the users, groups or service accounts that it may act as.",
-        reference: "Kubernetes documentation: Authenticating, user impersonation.",
+        meaning: "A request named another user (kubectl --as, or a proxy that acts for people), and the sender lacks the verb impersonate. It was denied before the request itself was authorized.",
+        decision: "403 responses whose message denies the verb 'impersonate' ('cannot impersonate resource \"users\"'): confirmed.",
+        action: "Leave out --as. If impersonation is intended, as for a dashboard or a proxy, grant the verb 'impersonate' limited by resourceNames to the users, groups or ServiceAccounts that it acts for.",
+        reference: "kubernetes.io: Authenticating, user impersonation.",
     },
     detect,
 };
@@ -26,17 +26,17 @@ fn detect(cluster: &Cluster) -> Outcome {
     let findings = groups(cluster, &[Class::Impersonation])
         .iter()
         .filter_map(|group| {
-            let title = format!("{} may not act as another user", group.who());
+            let title = format!("{} cannot impersonate another user (forbidden)", group.who());
             let mut finding = Finding::new(DETECTOR.id, group.identity.label(), title, group.evidence())?;
             group.describe(cluster, &mut finding);
             finding.confidence = Confidence::Confirmed;
             finding.severity = Severity::Low;
-            "The request named another user (kubectl --as), and no rule lets this identity impersonate.".clone_into(&mut finding.cause);
+            "The request named another user (kubectl --as), and this identity lacks the verb impersonate for it.".clone_into(&mut finding.cause);
             finding.fix = Fix {
-                text: "Repeat the request without --as. If it must act for others, grant the verb impersonate, limited by resourceNames to those others.".to_owned(),
+                text: "Repeat the request without --as. If it must act for others, grant the verb impersonate limited by resourceNames to those users; without resourceNames it could act as any user, cluster admins included.".to_owned(),
                 ..Fix::default()
             };
-            finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}", crate::detectors::shell(group.identity.label()))];
+            finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}   # yes, once granted", crate::detectors::shell(group.identity.label()))];
             Some(finding)
         })
         .collect::<Vec<_>>();

@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-pod-uses-another-account",
     chapter: Chapter::Authorization,
-    title: "The pod runs under another service account than the one that is bound",
+    title: "403 Forbidden: pod uses another ServiceAccount than the bound one (serviceAccountName)",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS, PODS_AND_ACCOUNTS],
     explains: &[],
     doc: Doc {
-        meaning: "Pods make their requests under the account that their spec names, `default` when it names none. Here that account has no binding, while another account of the namespace may do what was asked, and no pod runs under it.",
+        meaning: "Pods authenticate as the ServiceAccount in serviceAccountName, `default` when there is none. Here that account has no binding, while another ServiceAccount of the namespace has the rights and no pod uses it.",
         decision: super::NEAREST,
-        action: "Set serviceAccountName of the workload to the account that is bound. Granting the rights to `default` would give them to every pod of the namespace.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Set serviceAccountName of the workload to the ServiceAccount that is bound. Granting the rights to `default` would give them to every pod of the namespace.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::OtherAccount]),
 };

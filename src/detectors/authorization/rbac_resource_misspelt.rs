@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-resource-misspelt",
     chapter: Chapter::Authorization,
-    title: "The role spells the resource in a way that matches nothing",
+    title: "403 Forbidden: resource name in the role matches nothing (singular, capital, typo)",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A rule has the resource in the singular, with a capital, or with a typo. Resources in rules are exact: lower case, plural. The API server accepts any word and never complains.",
+        meaning: "A rule has the resource in the singular, with a capital letter, or with a typo. Resource names in rules are lower case and plural, as in `kubectl api-resources`; the API server accepts any text there without a warning.",
         decision: super::NEAREST,
-        action: "Correct the spelling in the rule.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Correct the resource name in the rule.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ResourceSpelling]),
 };

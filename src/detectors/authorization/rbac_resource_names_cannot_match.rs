@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-resource-names-cannot-match",
     chapter: Chapter::Authorization,
-    title: "The rule is limited to names that the request does not have",
+    title: "403 Forbidden: resourceNames of the rule do not match the request",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A rule covers verb and resource, but is limited by resourceNames. list, watch, create and deletecollection carry no object name, so such a rule never matches them; a get of another name is not covered either.",
+        meaning: "A rule has the verb and the resource, but is limited by resourceNames. list, watch, create and deletecollection requests carry no object name, so such a rule does not match them; nor does it match a get of another name.",
         decision: super::NEAREST,
-        action: "Add the name to the rule; for verbs without a name a rule without resourceNames is needed, which is wider: it covers all objects of the resource in the scope.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Add the name to resourceNames. For verbs without an object name, add a rule without resourceNames: it is wider and covers every object of the resource in its scope.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ResourceName]),
 };

@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-role-does-not-exist",
     chapter: Chapter::Authorization,
-    title: "A binding names a role that does not exist",
+    title: "403 Forbidden: binding refers to a role that does not exist (roleRef)",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A binding may be made before its role, and stays when the role is deleted or misspelt. It grants nothing, and `kubectl get` shows no sign of it.",
+        meaning: "A binding can be created before its role, and stays when the role is deleted or its name is misspelt. It grants nothing, and `kubectl get` shows no error.",
         decision: super::NEAREST,
-        action: "Make the role that the binding names, or delete the binding and make one to the right role: a roleRef can't be changed.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Create the role that the binding names, or delete the binding and create one to the right role: roleRef is immutable.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::RoleMissing]),
 };

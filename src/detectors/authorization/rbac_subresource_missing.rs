@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-subresource-missing",
     chapter: Chapter::Authorization,
-    title: "The role has the resource, but not the subresource",
+    title: "403 Forbidden: role has the resource, not the subresource (pods/log, pods/exec)",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A rule covers the resource, or a misspelt subresource of it. Subresources (pods/log, pods/exec, deployments/scale) are never covered by their resource, and pods/* is no wildcard.",
+        meaning: "A rule has the resource, or a misspelt subresource of it. Subresources (pods/log, pods/exec, deployments/scale) are not covered by their resource, and pods/* is not a wildcard.",
         decision: super::NEAREST,
-        action: "Add the subresource to the rule as it is asked: resource/subresource.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        action: "Add the subresource to the rule: resource/subresource.",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::Subresource]),
 };

@@ -7,15 +7,15 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-verb-missing",
     chapter: Chapter::Authorization,
-    title: "The role has the resource, but not the verb",
+    title: "403 Forbidden: role has the resource, not the verb",
     guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {
-        meaning: "A rule of a role that is bound to the identity is for this resource, but for other verbs. get, list and watch are three verbs; so are delete and deletecollection; exec into a pod takes create on pods/exec.",
+        meaning: "A rule of a bound role has this resource with other verbs. get, list and watch are three separate verbs, delete and deletecollection two; kubectl exec needs create on pods/exec.",
         decision: super::NEAREST,
         action: "Add the verb to the rule. Controllers that watch need get, list and watch together.",
-        reference: "Kubernetes documentation: Using RBAC Authorization. AKS: Troubleshoot network problems in AKS clusters (403 Forbidden).",
+        reference: "kubernetes.io: Using RBAC Authorization.",
     },
     detect: |cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::Verb]),
 };

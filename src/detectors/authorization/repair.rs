@@ -1,4 +1,4 @@
-//! Repairs of what is nearly right: one change to an existing role or binding, proved by evaluation.
+//! Corrections of what is nearly right: one change to an existing role or binding, proved by evaluation.
 //!
 //! A role that others share, or that Kubernetes or an aggregation maintains, is never widened: then the
 //! denied requests get a role of their own (see [`super::fix`]).
@@ -56,10 +56,10 @@ fn shared(cluster: &Cluster, miss: &NearMiss, role: &Role) -> Option<&'static st
         || matches!(&**name, "admin" | "edit" | "view" | "cluster-admin")
         || role.metadata.labels.get("kubernetes.io/bootstrapping").is_some();
     if default {
-        return Some("is maintained by Kubernetes");
+        return Some("is a default role, which Kubernetes restores");
     }
     if role.aggregation_rule.is_some() {
-        return Some("is put together by an aggregation, which would undo a change");
+        return Some("is aggregated: its controller would undo a change");
     }
     let subjects: usize = all_bindings(&cluster.facts.objects)
         .filter(|(at, binding)| {
@@ -72,7 +72,7 @@ fn shared(cluster: &Cluster, miss: &NearMiss, role: &Role) -> Option<&'static st
         })
         .map(|(_, binding)| binding.subjects.len())
         .sum();
-    (subjects > 1).then_some("is what others are bound to, who would be widened with it")
+    (subjects > 1).then_some("has other subjects, who would get the new rule too")
 }
 
 /// Why the nearest role can't be the one that is repaired, for the text of the fix.
@@ -110,7 +110,7 @@ fn edits_text(edits: &[Edit]) -> String {
 
 fn role(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     let first = missed.first()?;
-    // All of it must be mended in one role.
+    // One role must cover all of it.
     if missed.misses.iter().any(|miss| miss.role != first.role || miss.binding != first.binding) {
         return None;
     }
@@ -136,7 +136,7 @@ fn role(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     };
     let operations: Vec<&Value> = edits.iter().map(|edit| &edit.operation).collect();
     let patch = serde_json::to_string(&operations).ok()?;
-    let mut text = format!("Repair {}: ", first.role_shown());
+    let mut text = format!("Correct {}: ", first.role_shown());
     text.push_str(&edits_text(&edits));
     text.push_str(
         ". Proved by evaluation: with this change all denied requests of this finding would be allowed.",
@@ -147,13 +147,14 @@ fn role(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     } else {
         let label = more.get(..more.len().min(6)).unwrap_or_default().join(", ");
         let rest = more.len().saturating_sub(6);
-        let _ = write!(text, " It allows also, since the rule holds them together: {label}");
+        let _ = write!(text, " It also allows, because the rule combines them: {label}");
         let _ = if rest > 0 { write!(text, " and {rest} more.") } else { write!(text, ".") };
     }
     for warning in fix::warnings(&missed.group.denials) {
         text.push(' ');
         text.push_str(warning);
     }
+    text.push_str(&fix::shared_account(&missed.group));
     let command = format!("kubectl patch {kind} {}{namespace} --type=json -p {}", shell(name), shell(&patch));
     Some(Fix { text, commands: vec![command], manifests: Vec::new() })
 }
@@ -269,11 +270,11 @@ fn appended(role: &mut Role, verb: &str, group: &str, resource: &str) -> Option<
     role.rules = role.rules.iter().cloned().chain([rule]).collect();
     let value = json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
     let words =
-        format!("a rule of its own for {verb} {resource}, without names: a {verb} can't be limited by name");
+        format!("add a separate rule for {verb} {resource} without resourceNames (they cannot limit {verb})");
     Some(Edit { operation: json!({ "op": "add", "path": "/rules/-", "value": value }), words })
 }
 
-/// Asks every denied request again, of this role and this binding alone: RBAC only adds.
+/// Evaluates every denied request again with this role and this binding alone: RBAC only adds.
 fn prove(missed: &DeniedGroup<'_>, role: &Role, binding: &Binding) -> Option<()> {
     let mut objects = Objects::default();
     let source: std::sync::Arc<str> = std::sync::Arc::from("repair");
@@ -416,8 +417,8 @@ fn subject(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
         format!("its subject {} becomes {}", words(old), words(&right))
     };
     let rules = role.rules.len();
-    let text = format!(
-        "Repair {}: {change}. Proved by evaluation: with this change all denied requests of this finding would be allowed. It gives the identity all that {} holds ({rules} {}): look at it with `kubectl describe {} {}{}`.",
+    let mut text = format!(
+        "Correct {}: {change}. Proved by evaluation: with this change all denied requests of this finding would be allowed. It grants the identity everything in {} ({rules} {}): check it with `kubectl describe {} {}{}`.",
         first.binding_shown(),
         first.role_shown(),
         if rules == 1 { "rule" } else { "rules" },
@@ -429,6 +430,7 @@ fn subject(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
             format!(" -n {}", shell(&role.metadata.namespace))
         },
     );
+    text.push_str(&fix::shared_account(&missed.group));
     let command = format!(
         "kubectl patch {kind} {}{namespace} --type=json -p {}",
         shell(&binding.metadata.name),
@@ -455,11 +457,12 @@ fn missing_role(missed: &DeniedGroup<'_>) -> Option<Fix> {
         return None;
     }
     let manifest = fix::role_manifest(name, namespace, &missed.group.denials);
-    let text = format!(
-        "Make the {} that {} names, with exactly what was denied; the binding is there already. If a role of another name was meant, the binding must be made anew: its roleRef can't be changed. Proved by evaluation: with this applied, all denied requests of this finding would be allowed.",
+    let mut text = format!(
+        "Create the {} that {} refers to, with exactly what was denied; the binding exists already. If another role was intended, recreate the binding instead: roleRef is immutable. Proved by evaluation: with this applied, all denied requests of this finding would be allowed.",
         first.role_shown(),
         first.binding_shown()
     );
+    text.push_str(&fix::shared_account(&missed.group));
     fix::prove_role(&manifest, missed, binding_namespace)?;
     Some(Fix { text, commands: vec!["kubectl apply -f fix.yaml".to_owned()], manifests: vec![manifest] })
 }
@@ -503,7 +506,7 @@ fn account(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
         })
         .collect();
     let text = format!(
-        "Run the workload under ServiceAccount {namespace}/{}, which may do this already, instead of {namespace}/{name}; only those of the workloads below that make these requests. Granting it to {name} would grant it to every pod that runs under it. Proved by evaluation: {} is allowed what was denied.",
+        "Set the workload's serviceAccountName to {}, which has these rights already, instead of {name} (namespace {namespace}); only for those of the workloads below that make these requests. The command restarts their pods (rollout). A grant to {name} would apply to every pod that uses it. Proved by evaluation: {} is allowed what was denied.",
         first.needs, first.needs
     );
     Some(Fix { text, commands, manifests: Vec::new() })
