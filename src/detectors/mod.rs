@@ -53,15 +53,15 @@ impl Chapter {
     /// As a heading.
     pub fn title(self) -> &'static str {
         match self {
-            Self::ClientAccess => "Clients can't reach the API server",
-            Self::IpAllocation => "Pods can't get an IP address",
-            Self::Service => "A service can't be reached",
-            Self::NodeAccess => "Nodes and pods can't reach the API server or the outside",
-            Self::Dns => "Names can't be resolved",
-            Self::Authorization => "Requests are refused (401, 403)",
-            Self::ControlPlane => "The API server, its tunnel and its webhooks",
-            Self::Images => "Images and containers",
-            Self::Nodes => "Nodes, identities, certificates and scale",
+            Self::ClientAccess => "Client access to the API server",
+            Self::IpAllocation => "Pod IP allocation (IPAM, CNI)",
+            Self::Service => "Services, endpoints, network policies",
+            Self::NodeAccess => "API server access and egress of nodes and pods",
+            Self::Dns => "DNS",
+            Self::Authorization => "Authorization (401, 403, RBAC)",
+            Self::ControlPlane => "API server, konnectivity tunnel, webhooks, etcd",
+            Self::Images => "Images and containers (ImagePullBackOff, CrashLoopBackOff)",
+            Self::Nodes => "Nodes, identities, certificates, autoscaling",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was told of one thing by many lines, and the finding that is made of it.
+//! What many lines say of one thing, and the finding that is made of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(super) struct Observed {
     pub(super) pods: BTreeSet<Key>,
     /// Names and addresses that could not be reached.
     pub(super) hosts: BTreeSet<String>,
-    /// DNS servers that were asked.
+    /// DNS servers that were queried.
     pub(super) resolvers: BTreeSet<String>,
     /// What the lines themselves name.
     pub(super) details: BTreeSet<String>,
@@ -97,7 +97,7 @@ impl Observed {
         }
     }
 
-    /// The finding of a detector, with what was told.
+    /// The finding of a detector, with what was observed.
     pub(super) fn finding(
         self,
         detector: &Detector,
@@ -132,7 +132,7 @@ impl Observed {
     }
 }
 
-/// What a finding says, apart from what was told.
+/// What a finding says, apart from what was observed.
 pub(super) struct Wording {
     /// What it does to the user.
     pub(super) severity: Severity,
@@ -252,7 +252,7 @@ pub(super) fn node_subject(name: &str) -> SubjectRef {
     SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: name.to_owned() }
 }
 
-/// Whether all of these pods are ready now, and the bundle has them all: what they suffered is over.
+/// Whether all of these pods are ready now, and the bundle has them all: their failures have ended.
 pub(super) fn all_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     let pod = |key: &Key| cluster.facts.objects.pods.get(&key.namespace, &key.name);
     !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| seen.object.is_ready()))

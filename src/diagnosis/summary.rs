@@ -26,7 +26,7 @@ pub(super) fn paragraph(
     let serious =
         |root: &&RootCause| root.severity >= Severity::Medium && root.confidence >= Confidence::Likely;
     let mut given: BTreeSet<&str> = BTreeSet::new();
-    // The identities that RBAC refuses are told together: each alone would hide how many they are.
+    // The identities that RBAC denies are one sentence: each alone would hide how many they are.
     let of_rbac = |root: &RootCause| find(&root.id).is_some_and(is_missing_rule);
     let mut worst = roots.iter().filter(serious).filter(|root| !of_rbac(root));
     if let Some(root) = worst.next() {
@@ -38,11 +38,8 @@ pub(super) fn paragraph(
     if !also.is_empty() {
         let named: Vec<&str> = also.iter().take(2).map(|root| root.title.as_str()).collect();
         let more = also.len().saturating_sub(named.len());
-        let more = if more > 0 {
-            format!("; and {} as grave", counted(more as u64, "more cause", "more causes"))
-        } else {
-            String::new()
-        };
+        let more =
+            if more > 0 { format!("; and {more} more of severity high or critical") } else { String::new() };
         sentences.push(format!("Also: {}{more}.", named.join("; ")));
         given.extend(also.iter().flat_map(|root| &root.findings).map(String::as_str));
     }
@@ -51,7 +48,7 @@ pub(super) fn paragraph(
     if let Some(most) = denied.iter().max_by_key(|finding| finding.count) {
         let requests: u64 = denied.iter().map(|finding| finding.count).sum();
         sentences.push(format!(
-            "{} refused by RBAC for want of a rule ({}); most often {} ({}).",
+            "{} denied by RBAC, 403 Forbidden ({}); most often {} ({}).",
             identities(identities_of(&denied), "is", "are"),
             counted(requests, "request", "requests"),
             most.title,
@@ -60,7 +57,7 @@ pub(super) fn paragraph(
     }
     if !past.is_empty() {
         sentences.push(format!(
-            "{} refused by RBAC for a while and no longer, as happens while components start.",
+            "{} denied by RBAC for a while and no longer, as is normal while components start.",
             identities(identities_of(&past), "was", "were")
         ));
     }
@@ -72,7 +69,8 @@ pub(super) fn paragraph(
         .sum();
     if refused > 0 {
         sentences.push(format!(
-            "{refused} requests were refused (403) for reasons that only the audit log would tell."
+            "{} got 403 for a reason that only the audit log would show.",
+            counted(refused, "request", "requests")
         ));
     }
     let rest = findings.len() - findings.iter().filter(|finding| given.contains(finding.id.as_str())).count();
@@ -80,18 +78,18 @@ pub(super) fn paragraph(
     if findings.is_empty() && !evaluated {
         // Silence is not health: said as such, with what is lacking.
         sentences.push(format!(
-            "None of the {} causes that this version knows could be checked. The bundle lacks: {}.",
+            "None of the {} known causes could be checked. Missing data: {}.",
             verdicts.len(),
             lacking(verdicts)
         ));
         return whole(head, &sentences);
     }
     if findings.is_empty() {
-        sentences.push("Nothing was found among the causes that this version knows.".to_owned());
+        sentences.push("None of the known causes was found.".to_owned());
     } else if given.is_empty() && refused == 0 {
-        sentences.push(format!("Nothing serious was found; {} below.", observations(rest)));
+        sentences.push(format!("Nothing serious was found; {} below.", further(rest)));
     } else if rest > 0 {
-        sentences.push(format!("{} below.", capitalised(&observations(rest))));
+        sentences.push(format!("{} below.", capitalised(&further(rest))));
     }
     sentences.extend(undecided(verdicts));
     whole(head, &sentences)
@@ -104,7 +102,7 @@ fn headline(root: &RootCause, finding: Option<&Finding>) -> String {
     });
     let sure = match root.confidence {
         Confidence::Confirmed => " (confirmed)",
-        _ => " (likely; not everything that would prove it is in the bundle)",
+        _ => " (likely: the bundle does not prove it)",
     };
     let symptoms = root.findings.len().saturating_sub(1);
     let follows = match symptoms {
@@ -115,7 +113,7 @@ fn headline(root: &RootCause, finding: Option<&Finding>) -> String {
     format!(
         "{}{}{sure}.{follows} First: {}",
         root.title,
-        if since.is_empty() { String::new() } else { format!(",{since} UTC") },
+        if since.is_empty() { String::new() } else { format!(",{since}Z") },
         root.first_step
     )
 }
@@ -143,7 +141,7 @@ fn identities_of(findings: &[&Finding]) -> usize {
     all.len()
 }
 
-/// Which causes could not be decided, by name when they are few, and for want of what when they are many.
+/// Which causes could not be decided, by name when they are few, and by the missing data when they are many.
 fn undecided(verdicts: &[Verdict]) -> Option<String> {
     let unknown: Vec<&Verdict> =
         verdicts.iter().filter(|verdict| verdict.verdict == VerdictKind::NotEvaluated).collect();
@@ -164,11 +162,8 @@ fn undecided(verdicts: &[Verdict]) -> Option<String> {
     missing.sort_by_key(|(what, causes)| (std::cmp::Reverse(*causes), *what));
     let named: Vec<&str> = missing.iter().take(3).map(|(what, _)| *what).collect();
     let more = if missing.len() > named.len() { "; and more, listed below" } else { "" };
-    let lacking = if named.is_empty() {
-        String::new()
-    } else {
-        format!(", mostly for want of: {}{more}", named.join("; "))
-    };
+    let lacking =
+        if named.is_empty() { String::new() } else { format!(" (missing data: {}{more})", named.join("; ")) };
     Some(format!(
         "{} of {} causes could not be decided from this bundle{lacking}.",
         unknown.len(),
@@ -194,7 +189,7 @@ fn damage(coverage: &CoverageView) -> Option<String> {
     let (entry, problem) = damaged.next()?;
     let others = match damaged.count() {
         0 => String::new(),
-        n => format!(" ({n} more entries are damaged)"),
+        n => format!(" (damaged entries besides it: {n})"),
     };
     Some(format!("The bundle is incomplete, so verdicts may change: {}: {problem}{others}.", entry.path))
 }
@@ -203,8 +198,8 @@ fn identities(count: usize, item: &str, many: &str) -> String {
     if count == 1 { format!("1 identity {item}") } else { format!("{count} identities {many}") }
 }
 
-fn observations(count: usize) -> String {
-    if count == 1 { "1 more observation is".to_owned() } else { format!("{count} more observations are") }
+fn further(count: usize) -> String {
+    if count == 1 { "1 more finding is".to_owned() } else { format!("{count} more findings are") }
 }
 
 fn capitalised(text: &str) -> String {

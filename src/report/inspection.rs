@@ -1,4 +1,4 @@
-//! What `inspect` shows: what they sent, what is wrong with it, what to ask for. One screen.
+//! What `inspect` shows: what is in the bundle, what is wrong with it, what is missing. One screen.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -94,12 +94,12 @@ pub fn inspection(diagnosis: &Redacted, width: usize, all: bool) -> String {
 fn facts(page: &mut Page, diagnosis: &Diagnosis) {
     let (inventory, coverage) = (&diagnosis.inventory, &diagnosis.coverage);
     let made = if inventory.layouts.is_empty() {
-        "put together by hand".to_owned()
+        "ad-hoc collection".to_owned()
     } else {
         inventory.layouts.join(" + ")
     };
     let taken = match (&inventory.captured, &inventory.newest) {
-        (Some(at), _) => format!("; taken {at}, by its name"),
+        (Some(at), _) => format!("; captured {at} (from its name)"),
         (None, Some(newest)) => format!("; newest time in it {newest}"),
         (None, None) => "; no absolute time in it".to_owned(),
     };
@@ -119,15 +119,13 @@ fn facts(page: &mut Page, diagnosis: &Diagnosis) {
     }
     cluster.extend(inventory.provider.as_ref().map(|item| item.what.clone()));
     cluster.push(inventory.network.as_ref().map_or_else(
-        || "network plugin not told".to_owned(),
+        || "network plugin unknown".to_owned(),
         |item| format!("{} ({})", item.what, item.from),
     ));
-    cluster.push(
-        inventory
-            .policy_engine
-            .as_ref()
-            .map_or_else(|| "policy engine not told".to_owned(), |item| format!("policies by {}", item.what)),
-    );
+    cluster.push(inventory.policy_engine.as_ref().map_or_else(
+        || "network policy engine unknown".to_owned(),
+        |item| format!("network policies: {}", item.what),
+    ));
     page.fact("Cluster", &cluster.join("; "));
     let counted = |map: &BTreeMap<String, u64>| {
         map.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>()
@@ -151,11 +149,11 @@ fn facts(page: &mut Page, diagnosis: &Diagnosis) {
         given.push(format!("{} audit events", inventory.audit_events));
     }
     if inventory.api_server_lines > 0 {
-        given.push(format!("{} lines of the API server", inventory.api_server_lines));
+        given.push(format!("{} API server log lines", inventory.api_server_lines));
     }
     if inventory.firewall != (0, 0) {
         given.push(format!(
-            "{} connections refused and {} let pass by a firewall",
+            "firewall log: {} denied, {} allowed connections",
             inventory.firewall.0, inventory.firewall.1
         ));
     }
@@ -207,7 +205,7 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         coverage.entries.iter().filter(|entry| entry.unrecognised_bytes > 0).collect();
     unknown.sort_by_key(|entry| (std::cmp::Reverse(entry.unrecognised_bytes), entry.path.clone()));
     if !unknown.is_empty() {
-        page.head("Not recognised, largest first (searched for known errors all the same)");
+        page.head("Not recognised, largest first (searched for known errors too)");
         let lines: Vec<String> = unknown
             .iter()
             .map(|entry| {
@@ -230,11 +228,11 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         })
         .collect();
     if !damaged.is_empty() {
-        page.head("Damaged, cut or limited");
+        page.head("Damaged, truncated or limited");
         page.list(&damaged);
     }
     if !coverage.failed.is_empty() {
-        page.head("Not collected, as the collector itself says");
+        page.head("Not collected, says the collector's own log");
         let lines: Vec<String> = coverage
             .failed
             .iter()
@@ -252,9 +250,9 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
     if !coverage.contradictions.is_empty() {
         let count = coverage.contradiction_count;
         let what = if count == 1 {
-            "1 object is told in several ways".to_owned()
+            "1 object differs between files".to_owned()
         } else {
-            format!("{count} objects are told in several ways")
+            format!("{count} objects differ between files")
         };
         page.head(&format!("{what}: collected at different times, or from two clusters"));
         let lines: Vec<String> = coverage
@@ -272,7 +270,7 @@ fn lacks(page: &mut Page, diagnosis: &Diagnosis) {
         page.list(&lines);
     }
     if !diagnosis.ask_for.is_empty() {
-        page.head("What a diagnosis still needs");
+        page.head("Missing data, to ask for");
         // What most causes need comes first; the report has all of it.
         let most = if page.all { usize::MAX } else { ASKED };
         let mut lines: Vec<String> = diagnosis

@@ -155,5 +155,5 @@ fn the_access_log_tells_what_and_says_that_it_does_not_tell_who() {
             "{verb} {resource} is not among {text:?}"
         );
     }
-    assert!(found.summary.contains("only the audit log would tell"), "{}", found.summary);
+    assert!(found.summary.contains("only the audit log would show"), "{}", found.summary);
 }
