@@ -33,6 +33,7 @@ impl Why {
             Self::Probe(why) if why.is_empty() => "Running but not ready".to_owned(),
             Self::Waiting(why) | Self::Probe(why) => why.clone(),
             Self::Deleting => "Terminating".to_owned(),
+            Self::NotTold(phase) if phase.is_empty() => "not ready".to_owned(),
             Self::NotTold(phase) => format!("not ready ({phase})"),
         }
     }

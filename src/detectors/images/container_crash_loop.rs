@@ -120,8 +120,9 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
         confidence: Confidence::Confirmed,
         unit: "pod",
         cause: format!(
-            "{named} of {} in namespace {namespace} exits repeatedly: CrashLoopBackOff, {restarts}.{ended}",
-            listed(pods.iter().map(String::as_str), 3)
+            "{named} of {}{} exits repeatedly: CrashLoopBackOff, {restarts}.{ended}",
+            listed(pods.iter().map(String::as_str), 3),
+            super::in_namespace(namespace)
         ),
         fix: "Read the last log lines of the previous container; they usually show why it exits. The pod's events show failed probes and mounts.".to_owned(),
         commands: vec![

@@ -98,7 +98,7 @@ fn finding(
         severity,
         confidence: Confidence::Confirmed,
         unit: "container",
-        cause: format!("{named} of {} in namespace {namespace} was OOMKilled ({restarts} in total){now}. Its peak usage exceeds its memory limit (without a limit: the node's memory): the limit is too low, or the process leaks memory.", listed(pods.iter().map(String::as_str), 3)),
+        cause: format!("{named} of {}{} was OOMKilled ({restarts} in total){now}. Its peak usage exceeds its memory limit (without a limit: the node's memory): the limit is too low, or the process leaks memory.", listed(pods.iter().map(String::as_str), 3), super::in_namespace(namespace)),
         fix: "Compare the memory limit with peak usage, then raise the limit or fix the leak. A changed limit restarts the pods. Runtimes with a heap setting (Java, Node.js) need it below the limit.".to_owned(),
         commands: vec![
             format!("kubectl top pod {} -n {} --containers", shell(&first.name), shell(namespace)),

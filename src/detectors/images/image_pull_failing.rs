@@ -85,8 +85,9 @@ fn finding(observed: Observed, reason: &str) -> Option<Finding> {
         confidence: Confidence::Confirmed,
         unit: "pod",
         cause: format!(
-            "{} cannot pull {image}. The error of the pull is not in the bundle: the API server keeps events for one hour by default.",
-            listed(pods.iter().map(String::as_str), 3)
+            "{} cannot pull {}. The error of the pull is not in the bundle: the API server keeps events for one hour by default.",
+            listed(pods.iter().map(String::as_str), 3),
+            if image == "its image" && pods.len() > 1 { "their images" } else { &image }
         ),
         fix: "Read the pod's events: the kubelet retries at least every five minutes, and each failed pull writes a new event with the registry's error.".to_owned(),
         commands: vec![

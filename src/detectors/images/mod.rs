@@ -104,11 +104,14 @@ fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> ContainerOf {
 
 /// `shop/cart-5d8 container app:`, the start of a title. A row of a table does not name containers.
 fn labelled(namespace: &str, owner: &str, container: &str) -> String {
-    if container.is_empty() {
-        format!("{namespace}/{owner}:")
-    } else {
-        format!("{namespace}/{owner} container {container}:")
-    }
+    // A table of one namespace does not name it.
+    let workload = if namespace.is_empty() { owner.to_owned() } else { format!("{namespace}/{owner}") };
+    if container.is_empty() { format!("{workload}:") } else { format!("{workload} container {container}:") }
+}
+
+/// ` in namespace shop`, or nothing where it is not known.
+fn in_namespace(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") }
 }
 
 /// `3 pods, `, or nothing for a single one.

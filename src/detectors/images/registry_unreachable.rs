@@ -113,7 +113,7 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> 
         confidence,
         unit: "failed pull",
         cause: format!(
-            "Image pulls from registry {registry} failed{}: {}. {meaning}{matter}{hint}",
+            "Image pulls from registry {registry} failed{}, {state}: {}. {meaning}{matter}{hint}",
             observed.when(),
             images_and_pods(&observed)
         ),

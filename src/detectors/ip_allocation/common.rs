@@ -172,7 +172,7 @@ pub(super) fn node_word(node: &str) -> String {
 /// `a/b, c/d and 3 more`.
 pub(super) fn some<'a>(all: impl ExactSizeIterator<Item = &'a String>) -> String {
     let count = all.len();
-    let named: Vec<&str> = all.take(4).map(String::as_str).collect();
+    let named: Vec<&str> = all.take(4).map(|name| name.trim_start_matches('/')).collect();
     let rest = count - named.len();
     if rest > 0 { format!("{} and {rest} more", named.join(", ")) } else { named.join(", ") }
 }

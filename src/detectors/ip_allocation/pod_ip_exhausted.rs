@@ -29,7 +29,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     let pods = match found.refused.pods.len() {
         0 => "pods".to_owned(),
-        1 => format!("pod {}", found.refused.pods.first()?),
+        1 => format!("pod {}", found.refused.pods.first()?.trim_start_matches('/')),
         many => format!("{many} pods"),
     };
     let title = format!("{}: no free IP address for {pods}", on_node(&found.node));

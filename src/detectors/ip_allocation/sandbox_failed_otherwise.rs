@@ -180,9 +180,10 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
 
 /// The error in an event's message, without the runtime's and the plugin's words before it.
 fn error_of(message: &str) -> &str {
-    let after = |text: &'static str| message.split_once(text).map(|(_, rest)| rest);
-    let error = after("failed (add): ").or_else(|| after("failed (delete): ")).or_else(|| after("desc = "));
-    error.unwrap_or(message).trim()
+    let before = ["desc = ", "network for pod ", "failed (add): ", "failed (delete): ", " network: "];
+    let error =
+        before.iter().fold(message, |rest, words| rest.split_once(words).map_or(rest, |(_, end)| end));
+    error.trim()
 }
 
 /// What of an error fits into a title.
@@ -241,11 +242,12 @@ fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
         format!(", between {} and {}", time::show(first), time::show(last))
     });
     finding.cause = format!(
-        "The sandbox of {} could not be {}{on} {}{when}: {}.",
+        "{} of {} could not be {}{on} {}{when}: {}.",
+        if group.pods.len() == 1 { "The sandbox" } else { "Sandboxes" },
         if group.pods.is_empty() { pods.to_lowercase() } else { some(group.pods.iter()) },
         if group.of_logs { "created or removed" } else { "created" },
         if finding.count == 1 { "once".to_owned() } else { format!("{} times", finding.count) },
-        if what.is_empty() { "see the quoted event" } else { what.trim_end_matches('.') }
+        if what.is_empty() { "see the quoted event" } else { what.trim_end_matches(['.', ':']) }
     );
     finding.fix = Fix {
         text: reason.map_or_else(|| "Start with the quoted error; the log of the kubelet and of the container runtime on the node has more.".to_owned(), |(.., fix)| (*fix).to_owned()),

@@ -86,8 +86,8 @@ fn of_kubelets(cluster: &Cluster, given: Observed) -> Option<Finding> {
         &DETECTOR,
         "kubelet-client",
         format!(
-            "{} kubelet client certificate {}",
-            capital(&whose),
+            "{}: kubelet client certificate {}",
+            if nodes.is_empty() { "Unidentified node".to_owned() } else { capital(&whose) },
             if over { "had expired; the node is Ready again" } else { "expired" }
         ),
         says,

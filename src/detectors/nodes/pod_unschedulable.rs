@@ -110,10 +110,22 @@ fn detect(cluster: &Cluster) -> Outcome {
         .into()
 }
 
+/// The scheduler's reason as far as it fits into a title.
+fn reason_of(words: &str) -> String {
+    const MOST: usize = 60;
+    let reason = words.split_once("nodes are available: ").map_or(words, |(_, rest)| rest);
+    let reason = reason.split(". ").next().unwrap_or(reason).trim_end_matches('.');
+    if reason.chars().count() <= MOST {
+        return reason.to_owned();
+    }
+    let start: String = reason.chars().take(MOST).collect();
+    format!("{}…", start.trim_end())
+}
+
 fn finding(conditions: &[usize], words: &str, observed: Observed) -> Option<Finding> {
     let known: Vec<&(&str, &str, &str)> = conditions.iter().filter_map(|at| CONDITIONS.get(*at)).collect();
     let meaning = known.iter().map(|(_, meaning, _)| *meaning).collect::<Vec<_>>().join("; ");
-    let meaning = if meaning.is_empty() { words.to_owned() } else { meaning };
+    let meaning = if meaning.is_empty() { reason_of(words) } else { meaning };
     let fix = known.iter().map(|(.., fix)| *fix).collect::<Vec<_>>().join(" ");
     let pods: Vec<String> = observed.pods.iter().map(Key::label).collect();
     let first = observed.pods.iter().next().cloned()?;

@@ -127,8 +127,15 @@ fn finding(
 ) -> Option<Finding> {
     evidence.truncate(EXAMPLES);
     let state = if pod.is_some() { "not ready" } else { "not running" };
-    let mut finding =
-        Finding::new(DETECTOR.id, node, format!("Node {node}: kube-proxy {state}, {why}"), evidence)?;
+    let mut finding = Finding::new(
+        DETECTOR.id,
+        node,
+        format!(
+            "{}: kube-proxy {state}, {why}",
+            if node.is_empty() { "Unidentified node".to_owned() } else { format!("Node {node}") }
+        ),
+        evidence,
+    )?;
     finding.severity = Severity::High;
     finding.confidence = confidence;
     finding.unit = "node";
@@ -136,7 +143,8 @@ fn finding(
         vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     finding.subjects.extend(pod.map(|pod| common::subject("Pod", pod)));
     finding.cause = format!(
-        "kube-proxy is {state} on node {node}: {why}. Until it runs, the node keeps its last Service rules, and new Services and endpoints can be unreachable from it."
+        "kube-proxy is {state} on {}: {why}. Until it runs, the node keeps its last Service rules, and new Services and endpoints can be unreachable from it.",
+        if node.is_empty() { "a node".to_owned() } else { format!("node {node}") }
     );
     let mut commands = vec![format!(
         "kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={}",

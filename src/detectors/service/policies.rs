@@ -26,7 +26,7 @@ pub(super) const POLICIES: Need = Need {
 pub(super) fn sure(cluster: &Cluster) -> &'static str {
     match cluster.policies.engine.kind {
         EngineKind::Unknown => {
-            "The bundle does not show which network policy engine runs; the policies were evaluated as the Kubernetes API defines them."
+            " The bundle does not show which network policy engine runs; the policies were evaluated as the Kubernetes API defines them."
         }
         _ => "",
     }

@@ -126,7 +126,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
         ""
     };
     finding.cause = format!(
-        "{}: no rule allows egress of these pods to the API server; a connection to {} port {} was evaluated and is denied.{matter} {}",
+        "{}: no rule allows egress of these pods to the API server; a connection to {} port {} was evaluated and is denied.{matter}{}",
         policies::titled(&blocked.policies),
         api.label(),
         socket.port,

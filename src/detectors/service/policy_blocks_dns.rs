@@ -108,7 +108,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
     finding.detail("pods", blocked.keys().take(50).map(Key::label).collect::<Vec<_>>());
     finding.cause = format!(
-        "{}: no rule lets these pods reach the DNS pods on port {port}; a connection to {} was evaluated and is denied. {} {}",
+        "{}: no rule lets these pods reach the DNS pods on port {port}; a connection to {} was evaluated and is denied. {}{}",
         policies::titled(&blocked.policies),
         dns.label(),
         if failing.is_empty() {

@@ -85,7 +85,7 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
         "without any ingress rule"
     };
     finding.cause = format!(
-        "All ready pods of {} are isolated by {}, {why}. Connections from pods time out where the policies are enforced. {}",
+        "All ready pods of {} are isolated by {}, {why}. Connections from pods time out where the policies are enforced.{}",
         if services.len() == 1 { first.label() } else { format!("these {} services", services.len()) },
         policies::titled(isolating),
         policies::sure(cluster)
