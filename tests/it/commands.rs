@@ -201,6 +201,19 @@ const AZ_COMMANDS: &[(&str, &[&str])] = &[
     ("identity show", &[]),
     ("login", &["--use-device-code", "--tenant"]),
     ("monitor activity-log list", &["--status", "--offset", "--caller", "--correlation-id"]),
+    (
+        "monitor metrics list",
+        &[
+            "--resource",
+            "--metric",
+            "--metrics",
+            "--filter",
+            "--aggregation",
+            "--interval",
+            "--start-time",
+            "--end-time",
+        ],
+    ),
     ("monitor log-analytics query", &["-w", "--analytics-query", "-t"]),
     (
         "network firewall application-rule create",
@@ -335,6 +348,7 @@ const PROGRAMS: &[&str] = &[
     "less",
     "ls",
     "nc",
+    "netstat",
     "nft",
     "nslookup",
     "openssl",
@@ -374,7 +388,68 @@ const PROGRAMS: &[&str] = &[
 
 /// What destroys or interrupts something, as the first words of a command, and the causes whose fix needs it, each with
 /// the reason.
-const DESTRUCTIVE: &[(&str, &[(&str, &str)])] = &[];
+const DESTRUCTIVE: &[(&str, &[(&str, &str)])] = &[
+    (
+        "kubectl delete",
+        &[
+            (
+                "api-server-throttles",
+                "AKS made the guard that throttles all clients, and its page has its removal as the last step",
+            ),
+            (
+                "cns-waiting",
+                "azure-cns of one node reads its state again when its pod is made again; a rollout would do so on all nodes",
+            ),
+            (
+                "duplicate-pod-ip",
+                "a pod keeps its address until it is made again; its owner does that at once",
+            ),
+            ("etcd-full", "removes nothing but the test object that the check itself wrote"),
+            ("pod-evicted", "removes the evicted pods that are named, which hold nothing any more"),
+            (
+                "pod-ip-leak",
+                "the agent of one node reads its state again when its pod is made again; a rollout would do so on all nodes",
+            ),
+        ],
+    ),
+    (
+        "kubectl drain",
+        &[(
+            "pod-ip-leak",
+            "addresses that host-local or azure-vnet leaked go with their node, and its pods must be elsewhere first",
+        )],
+    ),
+    (
+        "az delete-machines",
+        &[(
+            "pod-ip-leak",
+            "the IPAM state lies on the node's disk: a new machine begins without it; the node was drained before",
+        )],
+    ),
+    (
+        "calicoctl lock",
+        &[(
+            "pod-ip-leak",
+            "no address may be given out while the leaked ones are released; the next command but one unlocks",
+        )],
+    ),
+    (
+        "calicoctl release",
+        &[("pod-ip-leak", "releases the addresses of Calico's own report of leaks, and no others")],
+    ),
+    (
+        "az rotate-certs",
+        &[(
+            "certificate-expired",
+            "the certificates are expired: nothing else makes new ones, and the text says what restarts",
+        )],
+    ),
+    ("az start", &[("cluster-stopped", "the cluster is stopped, and starting it is what is asked for")]),
+    (
+        "systemctl restart",
+        &[("localdns-failed", "the unit has failed: it serves nobody until it is started again")],
+    ),
+];
 
 /// Words that destroy or interrupt, wherever a command has them as its verb.
 const VERBS: [&str; 13] = [
@@ -448,8 +523,24 @@ fn wrong(words: &[String]) -> Option<String> {
     })
 }
 
-/// The verb of a simple command that destroys or interrupts something.
+/// The verb of a simple command that destroys or interrupts something, there or in what it runs elsewhere.
 fn destroys(words: &[String]) -> Option<String> {
+    let elsewhere = words
+        .iter()
+        .filter(|word| word.contains(' '))
+        .filter_map(|word| shell::commands(word).ok())
+        .flatten();
+    let program = words.first()?;
+    let reads = ["grep", "awk", "jq", "journalctl", "cat", "kubetriage"].contains(&program.as_str());
+    if reads {
+        return None;
+    }
+    destroys_here(words).or_else(|| {
+        elsewhere.filter(|inner| inner.len() < words.len() + 20).find_map(|inner| destroys_here(&inner))
+    })
+}
+
+fn destroys_here(words: &[String]) -> Option<String> {
     let verb = words
         .iter()
         .skip(1)
@@ -465,8 +556,7 @@ fn destroys(words: &[String]) -> Option<String> {
     if let Some(verb) = verb {
         // `kubectl rollout restart` replaces pods one by one, as an update does.
         let gentle = program == "kubectl" && words.get(1).is_some_and(|word| word == "rollout");
-        let reads = ["grep", "awk", "jq", "journalctl", "cat", "kubetriage"].contains(&program.as_str());
-        return (!gentle && !reads).then(|| format!("{program} {verb}"));
+        return (!gentle).then(|| format!("{program} {verb}"));
     }
     (to_zero).then(|| format!("{program} scale to 0"))
 }
