@@ -1,4 +1,4 @@
-//! JUDGE: one folder per chapter of the guide, one file per cause. Detectors are pure functions of the
+//! JUDGE: one folder per chapter, one file per cause. Detectors are pure functions of the
 //! cluster; one that fails is a line in the report, not an abort.
 //!
 //! To add one: write its file with a `DETECTOR`, name it in its chapter's `mod.rs`, and put a hit and a
@@ -25,11 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
 
-/// Chapters of the guide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// Chapters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Chapter {
-    /// Somebody's kubectl can't reach the API server.
+    /// Clients cannot reach the API server.
     ClientAccess,
     /// Pods can't get an address.
     IpAllocation,
@@ -41,7 +41,7 @@ pub enum Chapter {
     Dns,
     /// Requests are refused.
     Authorization,
-    /// The API server and its way to the nodes.
+    /// The API server and its path to the nodes.
     ControlPlane,
     /// Images can't be pulled, containers end.
     Images,
@@ -99,7 +99,7 @@ pub struct Detector {
     pub chapter: Chapter,
     /// The fault in a few words.
     pub title: &'static str,
-    /// Rows of the guide that it answers.
+    /// Sections of the troubleshooting guide that it answers.
     pub guide: &'static [&'static str],
     /// What it must have to say "ruled out".
     pub needs: &'static [Need],
@@ -149,7 +149,7 @@ pub fn find(id: &str) -> Option<&'static Detector> {
     all().find(|detector| detector.id == id)
 }
 
-/// The table of a chapter's detectors, in the order in which equals are told.
+/// The table of a chapter's detectors, in the order in which equals are reported.
 macro_rules! detectors {
     ($($module:ident),* $(,)?) => {
         /// The detectors of this chapter.

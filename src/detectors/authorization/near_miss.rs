@@ -169,19 +169,19 @@ fn short(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
         MissStep::RoleMissing => {
             let role = miss.role_shown();
             let listed = cluster.facts.has_list(role.split(' ').next().unwrap_or_default());
-            format!("{role} {}", if listed { "does not exist" } else { "is not in the bundle" })
+            format!("its role {}", if listed { "does not exist" } else { "is not in the bundle" })
         }
-        MissStep::ResourceName => format!("resourceNames of {} do not match", miss.role_shown()),
-        MissStep::Verb => format!("{} lacks the verb", miss.role_shown()),
-        MissStep::Subresource => format!("{} lacks the subresource", miss.role_shown()),
-        MissStep::ApiGroup => format!("{} has the wrong API group", miss.role_shown()),
-        MissStep::ResourceSpelling => format!("{} has resource {}", miss.role_shown(), miss.has),
-        MissStep::Path => format!("nonResourceURLs of {} do not cover it", miss.role_shown()),
-        MissStep::RoleEmpty => format!("{} has no rules", miss.role_shown()),
-        MissStep::Subject => format!("{} names {}", miss.binding_shown(), miss.has),
-        MissStep::OtherNamespace => format!("{} is in another namespace", miss.binding_shown()),
-        MissStep::ClusterScope => format!("{} grants in its namespace only", miss.binding_shown()),
-        MissStep::OtherAccount => format!("pod does not use the bound ServiceAccount {}", miss.needs),
+        MissStep::ResourceName => "resourceNames do not match".to_owned(),
+        MissStep::Verb => "its role lacks the verb".to_owned(),
+        MissStep::Subresource => "its role lacks the subresource".to_owned(),
+        MissStep::ApiGroup => "wrong API group in its role".to_owned(),
+        MissStep::ResourceSpelling => format!("its role has resource {}", miss.has),
+        MissStep::Path => "nonResourceURLs do not cover it".to_owned(),
+        MissStep::RoleEmpty => "its role has no rules".to_owned(),
+        MissStep::Subject => format!("binding names {}", miss.has),
+        MissStep::OtherNamespace => "RoleBinding is in another namespace".to_owned(),
+        MissStep::ClusterScope => "RoleBinding grants in its namespace only".to_owned(),
+        MissStep::OtherAccount => format!("ServiceAccount {} is the bound one", miss.needs),
         MissStep::Allowed => "the bundle's roles allow it now".to_owned(),
         MissStep::NoBinding => "no binding grants it".to_owned(),
         MissStep::NoRule => "no rule grants it".to_owned(),

@@ -1,4 +1,4 @@
-//! Someone may not act as another user.
+//! Impersonation denied: a request names another user, and its sender lacks the verb impersonate.
 
 use super::group::groups;
 use super::{REQUEST_LOGS, decided};
@@ -31,9 +31,20 @@ fn detect(cluster: &Cluster) -> Outcome {
             group.describe(cluster, &mut finding);
             finding.confidence = Confidence::Confirmed;
             finding.severity = Severity::Low;
-            "The request named another user (kubectl --as), and this identity lacks the verb impersonate for it.".clone_into(&mut finding.cause);
+            let account = group.identity.service_account().is_some();
+            if account {
+                "The request named another user (impersonation headers), and this ServiceAccount lacks the verb impersonate for it."
+            } else {
+                "The request named another user (kubectl --as), and this identity lacks the verb impersonate for it."
+            }
+            .clone_into(&mut finding.cause);
             finding.fix = Fix {
-                text: "Repeat the request without --as. If it must act for others, grant the verb impersonate limited by resourceNames to those users; without resourceNames it could act as any user, cluster admins included.".to_owned(),
+                text: if account {
+                    "Grant this ServiceAccount the verb impersonate on the users or serviceaccounts that it acts for, limited by resourceNames; unlimited, it could act as any user, cluster admins included. Or turn impersonation off in the configuration of its application."
+                } else {
+                    "Repeat the request without --as. If it must act for others, grant the verb impersonate limited by resourceNames to those users; unlimited, it could act as any user, cluster admins included."
+                }
+                .to_owned(),
                 ..Fix::default()
             };
             finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}   # yes, once granted", crate::detectors::shell(group.identity.label()))];

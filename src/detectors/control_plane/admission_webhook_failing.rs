@@ -64,6 +64,11 @@ fn has_no_endpoint(state: &State) -> bool {
 
 /// Words of the error, the state for the title, and what it means.
 const WAYS: &[(&str, &str, &str)] = &[
+    (
+        "/tunnel-uds/",
+        "konnectivity tunnel error",
+        "the call failed in the konnectivity tunnel of the API server (/tunnel-uds/socket): check the konnectivity-agent pods first",
+    ),
     ("no endpoints available", "no endpoints available", "its Service has no endpoints"),
     ("connection refused", "connection refused", "the connection to its Service was refused"),
     (
@@ -80,6 +85,11 @@ const WAYS: &[(&str, &str, &str)] = &[
         "i/o timeout",
         "i/o timeout",
         "the connection timed out: check the konnectivity tunnel, NetworkPolicies and NSGs",
+    ),
+    (
+        "connection reset",
+        "connection reset",
+        "the connection was reset: check the webhook's pods and the konnectivity tunnel",
     ),
     ("no such host", "no such host", "the name of its Service does not resolve"),
     ("not found", "service not found", "its Service does not exist"),

@@ -1,4 +1,4 @@
-//! Nodes and pods can't reach the API server, or what nodes need outside: the guide's fourth chapter.
+//! Nodes and pods cannot reach the API server, or required egress of nodes is blocked.
 
 mod api_server_endpoints_missing;
 mod api_server_name_stale;

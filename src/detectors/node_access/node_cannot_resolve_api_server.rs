@@ -97,7 +97,7 @@ fn finding(cluster: &Cluster, mut observed: Observed, coded: bool, passed: bool)
         fix: if passed {
             "No action needed unless it comes back.".to_owned()
         } else {
-            "Custom DNS servers: add a conditional forwarder to 168.63.129.16 for Azure names (private clusters: for the private DNS zone); that works only from a server in an Azure VNet. Link the private DNS zone to the VNet of the DNS servers. New nodes resolve the FQDN from then on; failed ones are retried by the next operation on the node pool.".to_owned()
+            "Custom DNS servers: add a conditional forwarder to 168.63.129.16 for Azure names (private clusters: for the private DNS zone); that works only from a server in an Azure VNet. Link the private DNS zone to the VNet of the DNS servers. New nodes resolve the FQDN from then on; failed ones are retried by the next operation on the node pool. If the cluster was only just created or started, its record may not have propagated yet: repeat the operation after some minutes.".to_owned()
         },
         commands: if passed {
             Vec::new()
