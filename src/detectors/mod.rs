@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 
 /// Chapters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Chapter {
     /// Clients cannot reach the API server.
