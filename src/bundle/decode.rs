@@ -1,7 +1,7 @@
 //! Text encodings and terminal escapes: everything after this file is UTF-8, or nearly, and plain.
 //!
 //! PowerShell 5.1 redirections write UTF-16LE with a byte order mark; some tools leave the mark out.
-//! `Set-Content` and old consoles write a code page: 1252 or 850 in the West (FORMATS §0).
+//! `Set-Content` and old consoles write a code page: 1252 or 850 in the West (<https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding>).
 
 use std::io::{self, Read};
 

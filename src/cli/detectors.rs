@@ -103,14 +103,8 @@ pub(super) fn markdown() -> String {
         let doc = &detector.doc;
         let _ = write!(
             text,
-            "\n### {}\n\n**{}** · rows of the guide: {}\n\n*What it means.* {}\n\n*How it is decided.* {}\n\n*What to do.* {}\n\n*Reference.* {}\n\n*Needs.*\n\n",
-            detector.id,
-            detector.title,
-            detector.guide.join(", "),
-            doc.meaning,
-            doc.decision,
-            doc.action,
-            doc.reference
+            "\n### {}\n\n**{}**\n\n*What it means.* {}\n\n*How it is decided.* {}\n\n*What to do.* {}\n\n*Reference.* {}\n\n*Needs.*\n\n",
+            detector.id, detector.title, doc.meaning, doc.decision, doc.action, doc.reference
         );
         for need in detector.needs {
             let _ = write!(text, "- {}: {}\n\n  ```sh\n  {}\n  ```\n", need.what, need.why, need.command);

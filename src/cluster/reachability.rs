@@ -1,7 +1,7 @@
 //! Who could not reach what, how, and whether it goes on: failed attempts, joined to the things of the cluster.
 //!
 //! A timeout, a refusal, an unknown name and a certificate that is not trusted mean different things, and so does who
-//! speaks (CATALOG §0): nothing is judged here, that is the detectors' part.
+//! speaks: nothing is judged here, that is the detectors' part.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -99,8 +99,6 @@ pub struct Detector {
     pub chapter: Chapter,
     /// The fault in a few words.
     pub title: &'static str,
-    /// Sections of the troubleshooting guide that it answers.
-    pub guide: &'static [&'static str],
     /// What it must have to say "ruled out".
     pub needs: &'static [Need],
     /// Detectors whose findings it may be the cause of.

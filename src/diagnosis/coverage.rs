@@ -117,7 +117,8 @@ fn joined(problems: &BTreeMap<String, u64>) -> Option<String> {
     (!problems.is_empty()).then(|| problems.iter().map(each).collect::<Vec<_>>().join("; "))
 }
 
-/// What the size of an entry says of its collector's limit (LAYOUTS, FORMATS §3.2).
+/// What the size of an entry says of its collector's limit (kubelet's
+/// `containerLogMaxSize`: <https://kubernetes.io/docs/concepts/cluster-administration/logging/>).
 fn limit_note(path: &str, format: &str, bytes: u64, records: u64) -> Option<String> {
     if bytes == 10 << 20 {
         Some("exactly 10 MiB: AKS's node log collector keeps the last 10 MiB of a file, what came before is missing".to_owned())

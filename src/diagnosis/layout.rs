@@ -1,4 +1,4 @@
-//! Which tool made the bundle, by what lies where in it (LAYOUTS), and when.
+//! Which tool made the bundle, by what lies where in it, and when.
 //!
 //! The top folder's name may be anything; a customer may have re-packed or half-deleted it.
 

@@ -6,7 +6,7 @@ use super::node::Place;
 use super::tally::BoundedMap;
 use super::time::When;
 
-/// Whose records they are (FORMATS §4.2).
+/// Whose records they are (Azure/azure-container-networking `cns/`, `cni/`; containernetworking/plugins `plugins/ipam/host-local`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Records {
     /// `azure-vnet.json`: endpoints that the plugin made.

@@ -1,7 +1,7 @@
 //! Attempts to reach something that failed: what was to be reached, how it failed, who says so.
 //!
 //! A timeout, a refusal, a name that is not known and a certificate that is not trusted mean different things
-//! (CATALOG §0), and so does who speaks: a workstation, a pod, a kubelet.
+//!, and so does who speaks: a workstation, a pod, a kubelet.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Failure {
     }
 }
 
-/// Who says that it failed, by the words of the line or by whose log it is (CATALOG §0: who speaks matters).
+/// Who says that it failed, by the words of the line or by whose log it is: it matters who speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Speaker {
     /// kubectl or another client of people, on somebody's machine.

@@ -1,7 +1,7 @@
 //! Azure resources that matter to a cluster's network, as `az` or the resource manager show them.
 //!
 //! Two dialects: the CLI's flat one, and the manager's with everything under `properties`; keys differ
-//! in case between versions (FORMATS §5.1). The format lowers all keys before it reads.
+//! in case between versions (<https://learn.microsoft.com/rest/api/aks/>). The format lowers all keys before it reads.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Azure resources: `az aks show`, `az network …`, `az resource show`, `az rest`, template exports.
 //!
 //! Keys are lowered and `properties` is dissolved, so that the CLI's dialect and the resource manager's
-//! read alike (FORMATS §5.1, §5.2). A resource is known by its `type`, or by the keys that only it has.
+//! read alike (<https://learn.microsoft.com/cli/azure/aks>). A resource is known by its `type`, or by the keys that only it has.
 
 use serde_json::{Map, Value};
 

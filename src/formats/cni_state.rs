@@ -1,4 +1,4 @@
-//! State files of Azure's CNI (FORMATS §4.2): `azure-vnet.json` (endpoints), `azure-vnet-ipam.json` (pools),
+//! State files of Azure's CNI (Azure/azure-container-networking `cni/`): `azure-vnet.json` (endpoints), `azure-vnet-ipam.json` (pools),
 //! `azure-endpoints.json` and the debug dump of Azure CNS.
 //!
 //! They are rewritten in place: one may be empty or cut.

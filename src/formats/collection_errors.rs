@@ -1,5 +1,5 @@
 //! What a collector could not collect: Replicated's `<kind>-errors.json`, an array of texts or a map of
-//! namespaces to texts. Absence of that kind then proves nothing (LAYOUTS).
+//! namespaces to texts. Absence of that kind then proves nothing (replicatedhq/troubleshoot `pkg/collect/cluster_resources.go`).
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! Outputs of the commands with which people try a connection: curl, wget, nc, telnet, nslookup, dig, openssl; and
-//! the address that a service such as `ifconfig.me` answered (FORMATS §6, the guide's fourth chapter).
+//! the address that a service such as `ifconfig.me` answered.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
 //! CoreDNS: `[ERROR] plugin/errors: 2 name. A: read udp …: i/o timeout`, query log, start-up lines. The
-//! current format has no times (FORMATS §6).
+//! current format has no times (coredns/coredns `plugin/log`, `plugin/errors`).
 
 use super::shared::log::LineLog;
 use crate::facts::time;

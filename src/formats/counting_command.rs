@@ -1,5 +1,5 @@
 //! Commands that count, and the number that they printed: `ls … | wc -l` and `244` on the next line, as the
-//! guide does by hand. Without its command a number says nothing (FORMATS §4.1).
+//! guide does by hand. Without its command a number says nothing.
 
 use super::shared::line;
 use super::shared::sections;

@@ -1,4 +1,4 @@
-//! Journals as text: `journalctl` short and short-iso, syslog and messages files (FORMATS §6).
+//! Journals as text: `journalctl` short and short-iso, syslog and messages files (journalctl(1)).
 
 use super::shared::log::LineLog;
 use crate::facts::time;

@@ -1,8 +1,8 @@
 //! Metrics in Prometheus' text form, as `kubectl get --raw /metrics` prints them, whole or cut down by grep.
 //!
 //! A line is `name{label="value",…} number [milliseconds]`; comments begin with `# HELP` and `# TYPE`. Of the API
-//! server's only what tells of its store is kept: its size and the number of its objects (CATALOG E4 names the
-//! metrics of each version). What an etcd tells of itself is left alone: applications have etcds, too.
+//! server's only what tells of its store is kept: its size and the number of its objects
+//! (kubernetes/kubernetes `staging/src/k8s.io/apiserver/pkg/storage/etcd3/metrics`). What an etcd tells of itself is left alone: applications have etcds, too.
 
 use memchr::memmem;
 

@@ -1,5 +1,5 @@
 //! AKS Periscope's attempts to reach what a node needs (`networkoutbound/…`): JSON with the target, and
-//! `Connected` or `Error: …` (LAYOUTS; the spelling of the keys was not verified, so case is ignored).
+//! `Connected` or `Error: …` (Azure/aks-periscope; the spelling of the keys was not verified, so case is ignored).
 
 use serde_json::Value;
 

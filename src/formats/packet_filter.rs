@@ -1,7 +1,7 @@
 //! Packet filters: `iptables-save`, `iptables -L`, `nft list ruleset`.
 //!
 //! What matters of them: whether kube-proxy's chains are there, which services have no endpoints, and
-//! whether Azure NPM filters. Cilium and kube-proxy's nftables mode have no `KUBE-SVC` chains (FORMATS §6).
+//! whether Azure NPM filters. Cilium and kube-proxy's nftables mode have no `KUBE-SVC` chains (kubernetes/kubernetes `pkg/proxy`).
 
 use std::sync::Arc;
 

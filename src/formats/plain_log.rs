@@ -29,7 +29,7 @@ impl InputFormat for PlainLog {
     }
 }
 
-/// Whether collectors put logs there (LAYOUTS).
+/// Whether collectors put logs there.
 pub(super) fn is_log_place(path: &str) -> bool {
     const NAMES: [&str; 6] = ["logs.txt", "kubelet", "messages", "syslog", "dmesg", "docker"];
     const FOLDERS: [&str; 11] = [

@@ -13,7 +13,7 @@ use crate::facts::Facts;
 pub(super) struct RunCommand;
 pub(super) const FORMAT: RunCommand = RunCommand;
 
-/// What run-command keeps of the output (FORMATS §4.1): the last bytes of it.
+/// What run-command keeps of the output (<https://learn.microsoft.com/azure/virtual-machines/linux/run-command>): the last bytes of it.
 const OUTPUT_BYTES: usize = 4096;
 
 impl InputFormat for RunCommand {

@@ -1,4 +1,5 @@
-//! Network security groups: what their rules let pass, by priority (FORMATS §5.2).
+//! Network security groups: what their rules let pass, by priority
+//! (<https://learn.microsoft.com/azure/virtual-network/network-security-groups-overview>).
 
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
-//! What nodes of AKS must reach outside, by cloud and configuration (FORMATS §5.4: the list of 2026-06-18).
+//! What nodes of AKS must reach outside, by cloud and configuration, as of 2026-06-18
+//! (<https://learn.microsoft.com/azure/aks/outbound-rules-control-egress>).
 
 use super::{AksCluster, Cloud};
 

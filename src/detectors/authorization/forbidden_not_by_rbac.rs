@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "forbidden-not-by-rbac",
     chapter: Chapter::Authorization,
     title: "403 or 401, not RBAC: quota, Pod Security, admission, Node authorizer, anonymous",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-api-group-wrong",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: role has the resource in the wrong API group (apiGroups)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-binding-in-another-namespace",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: RoleBinding is in another namespace than the request",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

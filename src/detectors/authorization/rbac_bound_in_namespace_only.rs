@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-bound-in-namespace-only",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: RoleBinding grants in its namespace only, request is cluster-wide",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

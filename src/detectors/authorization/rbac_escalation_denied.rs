@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-escalation-denied",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: privilege escalation prevented (escalate, bind)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {

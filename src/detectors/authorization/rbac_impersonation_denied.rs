@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-impersonation-denied",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: impersonation denied (kubectl --as)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {

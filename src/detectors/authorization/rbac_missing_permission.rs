@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-missing-permission",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: no Role or ClusterRole grants it",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-path-not-covered",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: nonResourceURLs of the role do not cover the path",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-pod-uses-another-account",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: pod uses another ServiceAccount than the bound one (serviceAccountName)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS, PODS_AND_ACCOUNTS],
     explains: &[],
     doc: Doc {

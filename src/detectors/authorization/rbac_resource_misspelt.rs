@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-resource-misspelt",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: resource name in the role matches nothing (singular, capital, typo)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-resource-names-cannot-match",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: resourceNames of the rule do not match the request",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

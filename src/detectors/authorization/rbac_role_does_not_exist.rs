@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-role-does-not-exist",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: binding refers to a role that does not exist (roleRef)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-role-is-empty",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: bound role has no rules (empty or aggregated ClusterRole)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

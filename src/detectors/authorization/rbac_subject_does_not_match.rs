@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-subject-does-not-match",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: binding names another subject (name, namespace or kind)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

@@ -8,7 +8,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-subresource-missing",
     chapter: Chapter::Authorization,
     title: "403 Forbidden: role has the resource, not the subresource (pods/log, pods/exec)",
-    guide: &["4.8"],
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-blocked-on-the-way",
     chapter: Chapter::ClientAccess,
     title: "Client blocked on the way to a public API server (timeout)",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS, AKS],
     explains: &[],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-connection-cut",
     chapter: Chapter::ClientAccess,
     title: "Client connections reset (TLS handshake timeout, EOF)",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

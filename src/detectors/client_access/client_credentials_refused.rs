@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-credentials-refused",
     chapter: Chapter::ClientAccess,
     title: "401 Unauthorized: client credentials missing, expired or not accepted",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-dns-fails",
     chapter: Chapter::ClientAccess,
     title: "Client cannot resolve the API server FQDN (no such host)",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-not-in-authorized-ranges",
     chapter: Chapter::ClientAccess,
     title: "Client IP not in the API server's authorized IP ranges",
-    guide: &["1", "1.1"],
     needs: &[CLIENT_ERRORS, AKS],
     explains: &["client-blocked-on-the-way", "client-connection-cut"],
     doc: Doc {

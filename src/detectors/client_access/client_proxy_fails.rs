@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-proxy-fails",
     chapter: Chapter::ClientAccess,
     title: "Client proxy fails (proxyconnect)",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "client-tls-fails",
     chapter: Chapter::ClientAccess,
     title: "x509 or TLS error of a client: unknown authority, wrong host, TLS version",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "cluster-stopped",
     chapter: Chapter::ClientAccess,
     title: "Cluster stopped or failed (power state, provisioning state), or connection refused",
-    guide: &["1"],
     needs: &[AKS],
     explains: &[
         "client-dns-fails",

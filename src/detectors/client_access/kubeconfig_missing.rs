@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "kubeconfig-missing",
     chapter: Chapter::ClientAccess,
     title: "kubectl has no kubeconfig (localhost:8080 connection refused)",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "kubectl-version-skew",
     chapter: Chapter::ClientAccess,
     title: "Unsupported kubectl version skew",
-    guide: &["1"],
     needs: &[CLIENT_ERRORS],
     explains: &[],
     doc: Doc {

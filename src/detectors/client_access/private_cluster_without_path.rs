@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "private-cluster-without-path",
     chapter: Chapter::ClientAccess,
     title: "Private cluster: client has no network path (VNet, peering, VPN)",
-    guide: &["1", "1.2"],
     needs: &[CLIENT_ERRORS, AKS],
     explains: &["client-dns-fails", "client-connection-cut"],
     doc: Doc {

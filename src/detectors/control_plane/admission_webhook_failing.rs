@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "admission-webhook-failing",
     chapter: Chapter::ControlPlane,
     title: "Admission webhook fails (failed calling webhook)",
-    guide: &["4.6"],
     needs: &[API_LOGS],
     explains: &["service-scaled-to-zero"],
     doc: Doc {

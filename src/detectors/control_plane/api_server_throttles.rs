@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-throttles",
     chapter: Chapter::ControlPlane,
     title: "API server throttling: 429 Too Many Requests",
-    guide: &["4.6"],
     needs: &[API_LOGS],
     explains: &["client-connection-cut"],
     doc: Doc {

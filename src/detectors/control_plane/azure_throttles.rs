@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "azure-throttles",
     chapter: Chapter::ControlPlane,
     title: "Azure throttling: 429 Too Many Requests (Resource Manager, AKS)",
-    guide: &["4"],
     needs: &[AZURE_ERRORS],
     explains: &["autoscaler-refuses", "load-balancer-pending"],
     doc: Doc {

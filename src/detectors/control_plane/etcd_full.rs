@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "etcd-full",
     chapter: Chapter::ControlPlane,
     title: "etcd full (database space exceeded) or slow (request timed out)",
-    guide: &["4.6"],
     needs: &[STORE],
     explains: &["api-server-throttles", "admission-webhook-failing"],
     doc: Doc {

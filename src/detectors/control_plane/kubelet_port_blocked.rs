@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "kubelet-port-blocked",
     chapter: Chapter::ControlPlane,
     title: "kubelet port 10250 blocked (logs, exec and metrics fail)",
-    guide: &["4"],
     needs: &[CLIENT_ERRORS, PODS],
     explains: &["metrics-api-unavailable"],
     doc: Doc {

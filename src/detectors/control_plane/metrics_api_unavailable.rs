@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "metrics-api-unavailable",
     chapter: Chapter::ControlPlane,
     title: "Metrics API not available (metrics.k8s.io, metrics-server)",
-    guide: &["4"],
     needs: &[API_SERVICES],
     explains: &[],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "tunnel-down",
     chapter: Chapter::ControlPlane,
     title: "konnectivity tunnel down: logs and exec fail (error dialing backend)",
-    guide: &["4"],
     needs: &[CLIENT_ERRORS, PODS],
     explains: &["metrics-api-unavailable", "admission-webhook-failing"],
     doc: Doc {

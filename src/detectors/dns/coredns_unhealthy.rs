@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "coredns-unhealthy",
     chapter: Chapter::Dns,
     title: "CoreDNS not ready, or its Corefile is broken",
-    guide: &["4.5"],
     needs: &[PODS],
     explains: &[
         "pods-cannot-reach-dns",

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "coredns-upstream-failing",
     chapter: Chapter::Dns,
     title: "CoreDNS upstream (forward) timeouts",
-    guide: &["4.5"],
     needs: &[DNS_LOGS],
     explains: &["dns-name-unknown", "registry-unreachable", "pods-cannot-reach-dns"],
     doc: Doc {

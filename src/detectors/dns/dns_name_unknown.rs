@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "dns-name-unknown",
     chapter: Chapter::Dns,
     title: "NXDOMAIN: a name does not exist",
-    guide: &["4.5", "3"],
     needs: &[POD_LOGS],
     explains: &["container-crash-loop", "service-pods-not-ready"],
     doc: Doc {

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "dns-servers-mixed",
     chapter: Chapter::Dns,
     title: "Azure DNS and custom DNS servers mixed",
-    guide: &["4.5"],
     needs: &[NETWORKS],
     explains: &["dns-name-unknown", "node-cannot-resolve-api-server"],
     doc: Doc {

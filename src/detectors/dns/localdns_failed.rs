@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "localdns-failed",
     chapter: Chapter::Dns,
     title: "LocalDNS failed on a node (localdns.service)",
-    guide: &["4.5"],
     needs: &[NODE_LOGS],
     explains: &["pods-cannot-reach-dns", "node-cannot-resolve-api-server", "node-not-ready"],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pods-cannot-reach-dns",
     chapter: Chapter::Dns,
     title: "DNS queries of pods fail (timeout, EAI_AGAIN, SERVFAIL)",
-    guide: &["4.5"],
     needs: &[POD_LOGS],
     explains: &["container-crash-loop", "service-pods-not-ready"],
     doc: Doc {

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "container-crash-loop",
     chapter: Chapter::Images,
     title: "Container in CrashLoopBackOff",
-    guide: &["3.2"],
     needs: &[PODS],
     explains: &[
         "service-pods-not-ready",

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "container-out-of-memory",
     chapter: Chapter::Images,
     title: "Container OOMKilled",
-    guide: &["3.2"],
     needs: &[PODS],
     explains: &[
         "container-crash-loop",

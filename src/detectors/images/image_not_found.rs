@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "image-not-found",
     chapter: Chapter::Images,
     title: "Image not found in the registry",
-    guide: &["3.2"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready"],
     doc: Doc {

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "image-pull-failing",
     chapter: Chapter::Images,
     title: "ImagePullBackOff, registry error not in the bundle",
-    guide: &["3.2"],
     needs: &[PODS],
     explains: &["service-pods-not-ready"],
     doc: Doc {

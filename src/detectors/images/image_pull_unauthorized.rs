@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "image-pull-unauthorized",
     chapter: Chapter::Images,
     title: "Image pulls fail with 401 Unauthorized",
-    guide: &["4.4"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready"],
     doc: Doc {

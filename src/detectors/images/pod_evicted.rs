@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-evicted",
     chapter: Chapter::Images,
     title: "Pods Evicted by the kubelet",
-    guide: &["3.2"],
     needs: &[PODS],
     explains: &["service-pods-not-ready"],
     doc: Doc {

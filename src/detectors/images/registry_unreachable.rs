@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "registry-unreachable",
     chapter: Chapter::Images,
     title: "Registry unreachable from nodes, or pulls rate limited (429)",
-    guide: &["4.4"],
     needs: &[PULLS],
     explains: &["service-pods-not-ready", "kube-proxy-not-running", "coredns-unhealthy"],
     doc: Doc {

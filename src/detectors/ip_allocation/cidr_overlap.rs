@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "cidr-overlap",
     chapter: Chapter::IpAllocation,
     title: "CIDR overlap: pod, service and virtual network ranges",
-    guide: &["2", "3.5"],
     needs: &[common::AZURE],
     explains: &[],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "cni-not-ready",
     chapter: Chapter::IpAllocation,
     title: "CNI plugin not initialized (NetworkPluginNotReady)",
-    guide: &["2", "3.5"],
     needs: &[NODES],
     explains: &["sandbox-failed-otherwise", "node-not-ready", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "cns-unauthorised",
     chapter: Chapter::IpAllocation,
     title: "Cluster identity lacks subnets/join/action (NCUpdateUnauthorizedError)",
-    guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["pod-ip-exhausted", "cns-waiting", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "cns-unreachable",
     chapter: Chapter::IpAllocation,
     title: "azure-cns not answering (localhost:10090)",
-    guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
     explains: &[
         "pod-ip-exhausted",

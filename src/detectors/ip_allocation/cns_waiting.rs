@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "cns-waiting",
     chapter: Chapter::IpAllocation,
     title: "azure-cns waiting for more IPs (NodeNetworkConfig)",
-    guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "duplicate-pod-ip",
     chapter: Chapter::IpAllocation,
     title: "Duplicate pod IP",
-    guide: &["2", "3.5"],
     needs: &[common::PODS],
     explains: &[],
     doc: Doc {

@@ -17,7 +17,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-subnet-full",
     chapter: Chapter::IpAllocation,
     title: "Node subnet full (SubnetIsFull)",
-    guide: &["2"],
     needs: &[common::AZURE],
     explains: &[],
     doc: Doc {

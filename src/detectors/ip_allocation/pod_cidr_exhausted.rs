@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cidr-exhausted",
     chapter: Chapter::IpAllocation,
     title: "Pod CIDR exhausted (CIDRNotAvailable)",
-    guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["cni-not-ready", "pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-churn",
     chapter: Chapter::IpAllocation,
     title: "Pod churn: IPs of completed Jobs not yet released",
-    guide: &["2.1", "2.3"],
     needs: &[common::BOOKS, common::PODS],
     explains: &["pod-ip-exhausted", "pod-ip-pool-full", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-exhausted",
     chapter: Chapter::IpAllocation,
     title: "No free IP address for pods, reason not in the bundle",
-    guide: &["2"],
     needs: &[common::REFUSALS],
     explains: &["service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

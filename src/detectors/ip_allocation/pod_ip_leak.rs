@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-leak",
     chapter: Chapter::IpAllocation,
     title: "Leaked pod IPs (IPAM)",
-    guide: &["2.1", "2.2"],
     needs: &[common::BOOKS, common::PODS],
     explains: &["pod-ip-exhausted", "pod-ip-pool-full", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-ip-pool-full",
     chapter: Chapter::IpAllocation,
     title: "Node pod IP capacity (max pods) reached",
-    guide: &["2", "2.1"],
     needs: &[common::BOOKS, common::PODS, common::REFUSALS],
     explains: &["pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

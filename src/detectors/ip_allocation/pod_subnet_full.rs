@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-subnet-full",
     chapter: Chapter::IpAllocation,
     title: "Pod subnet full (NCUpdateSubnetFullError)",
-    guide: &["2", "2.1"],
     needs: &[common::REFUSALS],
     explains: &["pod-ip-exhausted", "cns-waiting", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

@@ -16,7 +16,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "sandbox-failed-otherwise",
     chapter: Chapter::IpAllocation,
     title: "FailedCreatePodSandBox: no known IPAM error",
-    guide: &["2", "3.5"],
     needs: &[common::REFUSALS],
     explains: &["service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {

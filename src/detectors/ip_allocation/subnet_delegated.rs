@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "subnet-delegated",
     chapter: Chapter::IpAllocation,
     title: "Subnet is delegated to another service (SubnetIsDelegated)",
-    guide: &["2"],
     needs: &[common::AZURE],
     explains: &[],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "subnet-too-small",
     chapter: Chapter::IpAllocation,
     title: "Subnet or pod CIDR too small (InsufficientSubnetSize)",
-    guide: &["2"],
     needs: &[common::AZURE],
     explains: &["node-subnet-full", "pod-cidr-exhausted"],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-endpoints-missing",
     chapter: Chapter::NodeAccess,
     title: "Service default/kubernetes has no endpoints",
-    guide: &["4.1"],
     needs: &[common::API_ENDPOINTS],
     explains: &["pod-cannot-reach-api-server"],
     doc: Doc {

@@ -16,7 +16,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-name-stale",
     chapter: Chapter::NodeAccess,
     title: "API server FQDN resolves to a stale IP",
-    guide: &["4.1", "4.3"],
     needs: &[common::API_ENDPOINTS, ANSWERS],
     explains: &[
         "node-cannot-reach-api-server",

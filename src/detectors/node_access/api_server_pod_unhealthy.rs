@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-pod-unhealthy",
     chapter: Chapter::NodeAccess,
     title: "kube-apiserver pod not ready (self-managed clusters)",
-    guide: &["4.1", "4.6", "4.7"],
     needs: &[PODS],
     explains: &["node-cannot-reach-api-server", "pod-cannot-reach-api-server"],
     doc: Doc {

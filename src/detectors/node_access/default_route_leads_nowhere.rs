@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "default-route-leads-nowhere",
     chapter: Chapter::NodeAccess,
     title: "0.0.0.0/0 next hop None or unknown appliance, or asymmetric routing",
-    guide: &["4", "4.4", "3.5"],
     needs: &[ROUTES, AKS],
     explains: &[
         "node-cannot-reach-api-server",

@@ -16,7 +16,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "firewall-denies-required-egress",
     chapter: Chapter::NodeAccess,
     title: "Firewall denies AKS required outbound FQDNs or addresses",
-    guide: &["4", "4.4"],
     needs: &[FIREWALL],
     explains: &[
         "node-outbound-blocked",

@@ -16,7 +16,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "http-proxy-misconfigured",
     chapter: Chapter::NodeAccess,
     title: "The cluster's HTTP proxy is misconfigured",
-    guide: &["4.5"],
     needs: &[AKS],
     explains: &[
         "node-outbound-blocked",

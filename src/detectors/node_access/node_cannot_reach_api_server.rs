@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-reach-api-server",
     chapter: Chapter::NodeAccess,
     title: "Nodes cannot reach the API server (K8SAPIServerConnFail, CSE 51)",
-    guide: &["4"],
     needs: &[NODE_LOGS],
     explains: &["node-not-ready", "tunnel-down", "node-provisioning-failed"],
     doc: Doc {

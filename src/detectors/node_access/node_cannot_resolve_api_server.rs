@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-resolve-api-server",
     chapter: Chapter::NodeAccess,
     title: "Nodes cannot resolve the API server FQDN (K8SAPIServerDNSLookupFail, CSE 52)",
-    guide: &["4", "4.5"],
     needs: &[NODE_LOGS],
     explains: &["node-not-ready", "node-cannot-reach-api-server", "tunnel-down", "node-provisioning-failed"],
     doc: Doc {

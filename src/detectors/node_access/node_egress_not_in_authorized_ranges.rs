@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-egress-not-in-authorized-ranges",
     chapter: Chapter::NodeAccess,
     title: "Node outbound IP not in the API server's authorized IP ranges",
-    guide: &["4", "4.3"],
     needs: &[AKS, EGRESS],
     explains: &[
         "node-cannot-reach-api-server",

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-outbound-blocked",
     chapter: Chapter::NodeAccess,
     title: "Required egress blocked (OutboundConnFail, CSE 50)",
-    guide: &["4.4"],
     needs: &[NODE_LOGS],
     explains: &[
         "registry-unreachable",

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-provisioning-failed",
     chapter: Chapter::NodeAccess,
     title: "Node provisioning failed (CSE exit code, VMExtensionProvisioningError)",
-    guide: &["4"],
     needs: &[NODE_LOGS],
     explains: &["node-not-ready"],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "nsg-blocks-egress",
     chapter: Chapter::NodeAccess,
     title: "NSG denies required outbound traffic of nodes",
-    guide: &["4"],
     needs: &[SECURITY_GROUPS],
     explains: &[
         "node-cannot-reach-api-server",

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cannot-reach-api-server",
     chapter: Chapter::NodeAccess,
     title: "Pods cannot reach the API server (kubernetes.default, 443)",
-    guide: &["4", "4.1"],
     needs: &[POD_LOGS],
     explains: &["service-pods-not-ready", "container-crash-loop"],
     doc: Doc {

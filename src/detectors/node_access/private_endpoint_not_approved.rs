@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "private-endpoint-not-approved",
     chapter: Chapter::NodeAccess,
     title: "API server private endpoint not approved (Pending, Rejected, Disconnected)",
-    guide: &["4.5", "1.2"],
     needs: &[ENDPOINTS],
     explains: &[
         "node-cannot-reach-api-server",

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-errors",
     chapter: Chapter::NodeAccess,
     title: "Private DNS zone errors (CreateOrUpdateVirtualNetworkLinkFailed, missing permission)",
-    guide: &["4.5"],
     needs: &[AZURE_ERRORS],
     explains: &["node-cannot-resolve-api-server", "private-zone-not-linked", "client-dns-fails"],
     doc: Doc {

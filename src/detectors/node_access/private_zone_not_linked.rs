@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-not-linked",
     chapter: Chapter::NodeAccess,
     title: "Private DNS zone has no virtual network link to the VNet of nodes or DNS servers",
-    guide: &["4.5", "1.2"],
     needs: &[ZONES, AKS],
     explains: &[
         "node-cannot-resolve-api-server",

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "snat-exhausted",
     chapter: Chapter::NodeAccess,
     title: "SNAT port exhaustion (cannot assign requested address)",
-    guide: &["4.4"],
     needs: &[POD_LOGS, AKS],
     explains: &["registry-unreachable", "pod-cannot-reach-api-server", "tunnel-down"],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "autoscaler-refuses",
     chapter: Chapter::Nodes,
     title: "Cluster autoscaler cannot scale up",
-    guide: &["3.2"],
     needs: &[EVENTS],
     explains: &["pod-unschedulable"],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "azure-identity-lacks-permission",
     chapter: Chapter::Nodes,
     title: "Identity lacks an Azure permission (AuthorizationFailed), or cannot sign in",
-    guide: &["4"],
     needs: &[AZURE_ERRORS],
     explains: &["load-balancer-pending", "node-not-ready", "autoscaler-refuses"],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "certificate-expired",
     chapter: Chapter::Nodes,
     title: "Certificate expired (x509)",
-    guide: &["4", "1"],
     needs: &[TLS],
     explains: &[
         "node-not-ready",

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "node-not-ready",
     chapter: Chapter::Nodes,
     title: "Nodes NotReady",
-    guide: &["4"],
     needs: &[NODES],
     explains: &[
         "service-pods-not-ready",

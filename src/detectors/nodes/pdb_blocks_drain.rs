@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pdb-blocks-drain",
     chapter: Chapter::Nodes,
     title: "PodDisruptionBudget blocks drain: 0 disruptions allowed",
-    guide: &["4"],
     needs: &[BUDGETS],
     explains: &[],
     doc: Doc {

@@ -14,7 +14,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-unschedulable",
     chapter: Chapter::Nodes,
     title: "Pod Pending: FailedScheduling",
-    guide: &["3.2"],
     needs: &[PODS],
     explains: &["service-pods-not-ready"],
     doc: Doc {

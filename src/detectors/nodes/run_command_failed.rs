@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "run-command-failed",
     chapter: Chapter::Nodes,
     title: "az aks command invoke failed",
-    guide: &["1.2"],
     needs: &[AZURE_ERRORS],
     explains: &[],
     doc: Doc {

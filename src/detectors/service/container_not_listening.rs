@@ -19,7 +19,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "container-not-listening",
     chapter: Chapter::Service,
     title: "Probe failed: connection refused (Unhealthy)",
-    guide: &["3.4"],
     needs: &[EVENTS, PODS],
     explains: &["service-pods-not-ready", "service-target-port-undeclared"],
     doc: Doc {

@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "ingress-without-backend",
     chapter: Chapter::Service,
     title: "Ingress backend has no endpoints (502/503)",
-    guide: &["3"],
     needs: &[INGRESSES, SERVICES],
     explains: &[],
     doc: Doc {

@@ -13,7 +13,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "kube-proxy-failing",
     chapter: Chapter::Service,
     title: "kube-proxy cannot sync its rules, or conntrack table full",
-    guide: &["3.6"],
     needs: &[LOGS],
     explains: &["service-rules-missing"],
     doc: Doc {

@@ -15,7 +15,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "kube-proxy-not-running",
     chapter: Chapter::Service,
     title: "kube-proxy not running on a node",
-    guide: &["3.6"],
     needs: &[KUBE_PROXY, PODS],
     explains: &["service-rules-missing"],
     doc: Doc {

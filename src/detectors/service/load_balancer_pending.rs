@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "load-balancer-pending",
     chapter: Chapter::Service,
     title: "LoadBalancer EXTERNAL-IP <pending>",
-    guide: &["3"],
     needs: &[SERVICES],
     explains: &[],
     doc: Doc {

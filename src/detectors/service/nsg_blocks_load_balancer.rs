@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "nsg-blocks-load-balancer",
     chapter: Chapter::Service,
     title: "NSG denies load balancer traffic",
-    guide: &["3"],
     needs: &[SECURITY_GROUPS, SERVICES],
     explains: &[],
     doc: Doc {

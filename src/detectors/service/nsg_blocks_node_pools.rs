@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "nsg-blocks-node-pools",
     chapter: Chapter::Service,
     title: "NSG denies traffic between nodes (DNS, port 53)",
-    guide: &["3.5"],
     needs: &[SECURITY_GROUPS],
     explains: &["pods-cannot-reach-dns", "service-pods-not-ready"],
     doc: Doc {

@@ -17,7 +17,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "pod-routes-missing",
     chapter: Chapter::Service,
     title: "Route to node podCIDR missing (kubenet route table)",
-    guide: &["3.5"],
     needs: &[ROUTES, NODES],
     explains: &[],
     doc: Doc {

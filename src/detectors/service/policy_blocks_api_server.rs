@@ -14,7 +14,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-blocks-api-server",
     chapter: Chapter::Service,
     title: "NetworkPolicy blocks egress to the API server",
-    guide: &["3.7", "4.2"],
     needs: &[POLICIES, PODS],
     explains: &["pod-cannot-reach-api-server"],
     doc: Doc {

@@ -15,7 +15,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-blocks-dns",
     chapter: Chapter::Service,
     title: "NetworkPolicy blocks DNS egress (port 53)",
-    guide: &["3.7"],
     needs: &[POLICIES, PODS],
     explains: &["coredns-upstream-failing", "pods-cannot-reach-dns"],
     doc: Doc {

@@ -15,7 +15,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-drops-logged",
     chapter: Chapter::Service,
     title: "Packets dropped by network policy (Calico, Cilium)",
-    guide: &["3.8"],
     needs: &[LOGS],
     explains: &[],
     doc: Doc {

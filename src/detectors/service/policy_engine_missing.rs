@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-engine-missing",
     chapter: Chapter::Service,
     title: "NetworkPolicy not enforced (network policy: none)",
-    guide: &["3.7"],
     needs: &[POLICIES, ENGINE],
     explains: &[],
     doc: Doc {

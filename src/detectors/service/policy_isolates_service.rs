@@ -14,7 +14,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-isolates-service",
     chapter: Chapter::Service,
     title: "NetworkPolicy denies all ingress to a Service",
-    guide: &["3.7"],
     needs: &[POLICIES, SERVICES, PODS],
     explains: &["ingress-without-backend", "policy-drops-logged"],
     doc: Doc {

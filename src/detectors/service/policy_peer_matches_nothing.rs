@@ -12,7 +12,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-peer-matches-nothing",
     chapter: Chapter::Service,
     title: "NetworkPolicy peer selector matches no pods or namespaces",
-    guide: &["3.7"],
     needs: &[POLICIES, PODS],
     explains: &["policy-isolates-service", "policy-blocks-dns", "policy-blocks-api-server"],
     doc: Doc {

@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "policy-selects-nothing",
     chapter: Chapter::Service,
     title: "NetworkPolicy podSelector matches no pods",
-    guide: &["3.7"],
     needs: &[POLICIES, PODS],
     explains: &[],
     doc: Doc {

@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-endpoints-stale",
     chapter: Chapter::Service,
     title: "Stale endpoints",
-    guide: &["3"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend"],
     doc: Doc {

@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-external-name-nowhere",
     chapter: Chapter::Service,
     title: "ExternalName names a Service that does not exist (NXDOMAIN)",
-    guide: &["3.1"],
     needs: &[SERVICES],
     explains: &[],
     doc: Doc {

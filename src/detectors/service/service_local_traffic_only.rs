@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-local-traffic-only",
     chapter: Chapter::Service,
     title: "externalTrafficPolicy Local: not every node has a ready pod",
-    guide: &["3"],
     needs: &[SERVICES, PODS],
     explains: &[],
     doc: Doc {

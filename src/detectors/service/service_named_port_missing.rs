@@ -10,7 +10,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-named-port-missing",
     chapter: Chapter::Service,
     title: "targetPort name not found on any pod",
-    guide: &["3.3"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend"],
     doc: Doc {

@@ -14,7 +14,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-pods-not-ready",
     chapter: Chapter::Service,
     title: "Service has no ready endpoints: 0/N pods ready",
-    guide: &["3.2"],
     needs: &[SERVICES, PODS],
     explains: &[
         "ingress-without-backend",

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-protocol-mismatch",
     chapter: Chapter::Service,
     title: "Service and container port protocol mismatch",
-    guide: &["3.3"],
     needs: &[SERVICES, PODS],
     explains: &[],
     doc: Doc {

@@ -15,7 +15,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-rules-missing",
     chapter: Chapter::Service,
     title: "iptables service rules missing on a node; kube-proxy not synced",
-    guide: &["3.6"],
     needs: &[FILTERS, SERVICES],
     explains: &[],
     doc: Doc {

@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-scaled-to-zero",
     chapter: Chapter::Service,
     title: "Service has no endpoints: workload scaled to 0 replicas",
-    guide: &["3.2"],
     needs: &[SERVICES, PODS],
     explains: &[],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-selector-matches-nothing",
     chapter: Chapter::Service,
     title: "Service has no endpoints: selector matches no pods",
-    guide: &["3.1"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend", "admission-webhook-failing"],
     doc: Doc {

@@ -11,7 +11,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-target-port-undeclared",
     chapter: Chapter::Service,
     title: "targetPort not declared by the pods",
-    guide: &["3.3"],
     needs: &[SERVICES, PODS],
     explains: &["ingress-without-backend"],
     doc: Doc {

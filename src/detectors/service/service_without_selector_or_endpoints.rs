@@ -9,7 +9,6 @@ pub(super) const DETECTOR: Detector = Detector {
     id: "service-without-selector-or-endpoints",
     chapter: Chapter::Service,
     title: "Service without selector has no EndpointSlice",
-    guide: &["3.1"],
     needs: &[SERVICES, ENDPOINTS],
     explains: &["ingress-without-backend"],
     doc: Doc {

@@ -1,4 +1,5 @@
-//! The texts that say that addresses ran out, in the wordings of all versions (FORMATS §4.2, CATALOG B).
+//! The texts that say that addresses ran out, in the wordings of all versions (containernetworking/plugins, Azure/azure-container-networking,
+//! projectcalico/calico, k8snetworkplumbingwg/whereabouts).
 
 use super::log_line::LogLine;
 use super::prefilter::{ModuleSignatures, Prefilter};

@@ -1,5 +1,5 @@
-//! Failed attempts to reach something, as their lines tell them: what was to be reached, how it failed, who says so
-//! (FORMATS §1.4, CATALOG §0).
+//! Failed attempts to reach something, as their lines tell them: what was to be reached, how it failed, who says so (golang/go
+//! `src/net`, `src/crypto/x509`).
 
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Failure, Speaker};
@@ -105,7 +105,7 @@ pub(super) fn of_client(text: &str) -> bool {
 }
 
 /// What CoreDNS asks without anybody's wish: its own check for loops (HINFO of a random name), and names that the
-/// search list of the node made (CATALOG F1).
+/// search list of the node made.
 fn is_search_noise(name: &str, kind: &str) -> bool {
     let name = name.trim_end_matches('.');
     kind == "HINFO" || name.ends_with("internal.cloudapp.net") || name.ends_with("reddog.microsoft.com")

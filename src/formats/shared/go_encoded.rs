@@ -1,5 +1,5 @@
 //! Objects as very old kubectl (1.8) dumps them: the names of Go's fields, metadata dissolved into the
-//! object, lists that tell their kind by their `selfLink` only (LAYOUTS).
+//! object, lists that tell their kind by their `selfLink` only (replicatedhq/troubleshoot).
 
 use serde_json::{Map, Value};
 

@@ -194,7 +194,7 @@ fn with_beginning<'a>(lines: &[&'a str], at: usize, from: usize) -> Option<Cow<'
 }
 
 /// Looks at words that someone pasted: quotes may be typographic, and a message may be broken over
-/// several lines (FORMATS §0).
+/// several lines.
 pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
     note_times(piece, facts);
     let foreign = !piece.bytes.is_ascii();

@@ -1,5 +1,5 @@
-//! The texts in which programs say that they could not reach something, and what else is said about the network
-//! (FORMATS §1.4 and §6, CATALOG A and C–I).
+//! The texts in which programs say that they could not reach something, and what else is said about the network (golang/go `src/net`,
+//! kubernetes/kubernetes `staging/src/k8s.io/apiserver`, Azure/AgentBaker).
 
 use std::net::IpAddr;
 use std::sync::Arc;

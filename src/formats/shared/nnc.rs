@@ -1,4 +1,4 @@
-//! `kubectl get nnc -n kube-system [-o wide]` in all its generations (FORMATS §1.2), aligned or pasted
+//! `kubectl get nnc -n kube-system [-o wide]` in all its generations (Azure/azure-container-networking `crd/nodenetworkconfig`), aligned or pasted
 //! with single spaces.
 //!
 //! Blank cells (zone, IPv6 range) vanish in a paste, so cells are told apart by their type, not by where

@@ -1,5 +1,5 @@
 //! What clients, Azure, registries and nodes say when something other than the network fails, or when they name the
-//! fault themselves (CATALOG A, D, E and G–I).
+//! fault themselves.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,6 @@
 //! Rows of Log Analytics tables, whatever carried them (CSV, `az`, REST): column names and values.
 //!
-//! Columns are those of Microsoft's table reference (FORMATS §3.1). A table is known by its columns,
+//! Columns are those of Microsoft's table reference (<https://learn.microsoft.com/azure/azure-monitor/reference/tables-index>). A table is known by its columns,
 //! never by a file name.
 
 use std::collections::BTreeMap;
@@ -424,7 +424,7 @@ impl<'a> RecordRow<'a> {
 }
 
 /// `HTTPS request from 10.0.0.5:4567 to mcr.microsoft.com:443. Action: Deny. No rule matched. …` and its
-/// kin (FORMATS §5.3).
+/// kin (<https://learn.microsoft.com/azure/firewall/firewall-structured-logs>).
 pub(in crate::formats) fn firewall_message(text: &str) -> Option<FlowKey> {
     let (protocol, rest) = text.split_once(" request from ")?;
     let (route, rest) = rest

@@ -1,6 +1,6 @@
 //! Tables as kubectl prints them: a header of upper-case names, cells below it.
 //!
-//! A nil cell is blank, so cells are cut at the offsets of the header (FORMATS §1.2). Pasted tables lose
+//! A nil cell is blank, so cells are cut at the offsets of the header (kubernetes/cli-runtime `pkg/printers/tableprinter.go`). Pasted tables lose
 //! their columns; then cells are told apart by single spaces, as far as that can be done.
 
 /// Names of columns that have a space, the longer first.
