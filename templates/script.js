@@ -96,7 +96,7 @@
     if (finding) {
       finding.hidden = false;
       finding.open = true;
-      target.scrollIntoView();
+      finding.scrollIntoView();
     }
   };
   window.addEventListener("hashchange", reveal);
