@@ -11,7 +11,7 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::azure::{self, Azure};
 use super::speaker::is_of_pod;
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{AttemptKey, Facts, Failure, Key, Speaker, time};
+use crate::facts::{API_SERVER_DOMAINS, AttemptKey, Facts, Failure, Key, Speaker, time};
 
 /// Who tried.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,8 +78,6 @@ pub struct Unreached {
     pub evidence: Vec<Evidence>,
 }
 
-/// Names of AKS API servers, in all clouds.
-const API_NAMES: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
 /// Names of registries that nodes pull from.
 const REGISTRIES: &[&str] = &[
     ".azurecr.io",
@@ -104,7 +102,7 @@ const KEPT: usize = 20;
 
 /// Whether a name is of an AKS API server.
 pub fn is_api_name(host: &str) -> bool {
-    API_NAMES.iter().any(|end| host.trim_end_matches('.').ends_with(end))
+    API_SERVER_DOMAINS.iter().any(|end| host.trim_end_matches('.').ends_with(end))
 }
 
 /// Whether a name is of a private API server.

@@ -214,16 +214,7 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>, most: usize) -> S
     }
 }
 
-/// With a capital letter.
-pub(super) fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// `1 pod`, `12 pods`.
-pub(super) fn counted(count: usize, item: &str) -> String {
-    if count == 1 { format!("1 {item}") } else { format!("{count} {item}s") }
-}
+pub(super) use crate::facts::text::{capitalised, counted};
 
 /// `-g group -n name` of the cluster, or words that stand for them.
 pub(super) fn aks_named(cluster: &Cluster) -> String {

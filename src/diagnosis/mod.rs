@@ -28,6 +28,7 @@ pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
+use crate::facts::text::counted;
 use crate::facts::{Facts, time};
 use crate::timings::{TimedPart, Timings, timed};
 
@@ -355,8 +356,8 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
     let found = &outcome.findings;
     let surest = found.iter().map(|finding| finding.confidence).max();
     let (decision, reason) = match surest {
-        Some(Confidence::Confirmed) => (VerdictKind::Confirmed, counted(found.len())),
-        Some(_) => (VerdictKind::Suspected, counted(found.len())),
+        Some(Confidence::Confirmed) => (VerdictKind::Confirmed, counted(found.len(), "finding")),
+        Some(_) => (VerdictKind::Suspected, counted(found.len(), "finding")),
         None if missing.is_empty() && outcome.undecided.is_some() => {
             (VerdictKind::NotEvaluated, outcome.undecided.clone().unwrap_or_default())
         }
@@ -375,10 +376,6 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
         findings: Vec::new(),
         missing,
     }
-}
-
-fn counted(findings: usize) -> String {
-    if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") }
 }
 
 /// Two findings about things whose names differ only in signs would share an id.

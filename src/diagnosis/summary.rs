@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CoverageView, Inventory, RootCause, Verdict, VerdictKind};
 use crate::detectors::{Confidence, Finding, Severity};
+use crate::facts::text::{capitalised, counted};
 
 /// What broke, since when, why, what now, and how sure; then what else, and what could not be decided.
 pub(super) fn paragraph(
@@ -50,9 +51,9 @@ pub(super) fn paragraph(
         sentences.push(format!(
             "{} denied by RBAC, 403 Forbidden ({}); most often {} ({}).",
             identities(identities_of(&denied), "is", "are"),
-            counted(requests, "request", "requests"),
+            counted(requests, "request"),
             most.title,
-            counted(most.count, "time", "times")
+            counted(most.count, "time")
         ));
     }
     if !past.is_empty() {
@@ -70,7 +71,7 @@ pub(super) fn paragraph(
     if refused > 0 {
         sentences.push(format!(
             "{} got 403 for a reason that only the audit log would show.",
-            counted(refused, "request", "requests")
+            counted(refused, "request")
         ));
     }
     let rest = findings.len() - findings.iter().filter(|finding| given.contains(finding.id.as_str())).count();
@@ -171,11 +172,6 @@ fn undecided(verdicts: &[Verdict]) -> Option<String> {
     ))
 }
 
-/// `1 request`, `12 requests`.
-fn counted(count: u64, item: &str, many: &str) -> String {
-    if count == 1 { format!("1 {item}") } else { format!("{count} {many}") }
-}
-
 /// What is cut or damaged in the bundle as such, by its first case.
 fn damage(coverage: &CoverageView) -> Option<String> {
     let cut = |text: &str| {
@@ -194,15 +190,10 @@ fn damage(coverage: &CoverageView) -> Option<String> {
     Some(format!("The bundle is incomplete, so verdicts may change: {}: {problem}{others}.", entry.path))
 }
 
-fn identities(count: usize, item: &str, many: &str) -> String {
-    if count == 1 { format!("1 identity {item}") } else { format!("{count} identities {many}") }
+fn identities(count: usize, singular: &str, many: &str) -> String {
+    format!("{} {}", counted(count, "identity"), if count == 1 { singular } else { many })
 }
 
 fn further(count: usize) -> String {
     if count == 1 { "1 more finding is".to_owned() } else { format!("{count} more findings are") }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use super::tally::{BoundedMap, Sightings};
-use super::time::{Span, When};
-use crate::evidence::{Evidence, Examples};
+use super::tally::{BoundedMap, LineTally};
+use super::time::When;
 
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,26 +111,6 @@ pub struct AttemptKey {
     pub source: Arc<str>,
 }
 
-/// Everything seen of one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AttemptTally {
-    /// Lines, each once.
-    pub sightings: Sightings,
-    /// Largest count that an event states.
-    pub stated: u64,
-    /// First and last.
-    pub span: Span,
-    /// Where.
-    pub examples: Examples,
-}
-
-impl AttemptTally {
-    /// How often, at least.
-    pub fn count(&self) -> u64 {
-        self.sightings.count().0.max(self.stated)
-    }
-}
-
 /// One sighting.
 pub struct AttemptSeen<'a> {
     /// Which.
@@ -152,7 +131,7 @@ pub struct AttemptSeen<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     /// By kind.
-    pub map: BoundedMap<AttemptKey, AttemptTally, 50_000>,
+    pub map: BoundedMap<AttemptKey, LineTally, 50_000>,
 }
 
 impl Attempts {
@@ -160,22 +139,11 @@ impl Attempts {
     pub fn add(&mut self, seen: AttemptSeen<'_>) {
         let source = Arc::clone(&seen.key.source);
         let Some(tally) = self.map.slot(seen.key) else { return };
-        let [first, last] = seen.times;
-        tally.sightings.add(seen.print, first.or(last));
-        tally.stated = tally.stated.max(seen.stated);
-        [first, last].into_iter().flatten().for_each(|when| tally.span.add(when));
-        if tally.examples.wants(&source, seen.line) {
-            tally.examples.add(Evidence::line(&source, seen.line, seen.text));
-        }
+        tally.add(seen.print, seen.stated, seen.times, &source, seen.line, seen.text);
     }
 
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
-        self.map.merge(other.map, |kept, more| {
-            kept.sightings.merge(more.sightings);
-            kept.stated = kept.stated.max(more.stated);
-            kept.span.merge(more.span);
-            kept.examples.merge(more.examples);
-        });
+        self.map.merge(other.map, LineTally::merge);
     }
 }

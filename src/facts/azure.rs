@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::node::Place;
 use super::tally::BoundedMap;
 
+/// Ends of the names of AKS API servers, in all clouds (<https://learn.microsoft.com/azure/aks/outbound-rules-control-egress>).
+pub const API_SERVER_DOMAINS: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
+
 /// The kinds that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AzureKind {

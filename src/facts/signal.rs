@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::tally::{BoundedMap, Sightings};
-use super::time::{Span, When};
-use crate::evidence::{Evidence, Examples};
+use super::tally::{BoundedMap, LineTally};
+use super::time::When;
 
 /// The error texts that detectors ask for. One name covers all the wordings that versions gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,26 +137,6 @@ pub struct SignalKey {
     pub detail: Box<str>,
 }
 
-/// Everything seen of one text about one thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SignalTally {
-    /// Lines, each once.
-    pub sightings: Sightings,
-    /// Largest count that an event states.
-    pub stated: u64,
-    /// First and last.
-    pub span: Span,
-    /// Where.
-    pub examples: Examples,
-}
-
-impl SignalTally {
-    /// How often, at least.
-    pub fn count(&self) -> u64 {
-        self.sightings.count().0.max(self.stated)
-    }
-}
-
 /// One sighting.
 pub struct SignalSeen<'a> {
     /// What and about what.
@@ -180,29 +159,18 @@ pub struct SignalSeen<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
     /// By kind.
-    pub map: BoundedMap<SignalKey, SignalTally, 50_000>,
+    pub map: BoundedMap<SignalKey, LineTally, 50_000>,
 }
 
 impl Signals {
     /// Counts one.
     pub fn add(&mut self, seen: SignalSeen<'_>) {
         let Some(tally) = self.map.slot(seen.key) else { return };
-        let [first, last] = seen.times;
-        tally.sightings.add(seen.print, first.or(last));
-        tally.stated = tally.stated.max(seen.stated);
-        [first, last].into_iter().flatten().for_each(|when| tally.span.add(when));
-        if tally.examples.wants(seen.source, seen.line) {
-            tally.examples.add(Evidence::line(seen.source, seen.line, seen.text));
-        }
+        tally.add(seen.print, seen.stated, seen.times, seen.source, seen.line, seen.text);
     }
 
     /// Adds all of another.
     pub fn merge(&mut self, other: Self) {
-        self.map.merge(other.map, |kept, more| {
-            kept.sightings.merge(more.sightings);
-            kept.stated = kept.stated.max(more.stated);
-            kept.span.merge(more.span);
-            kept.examples.merge(more.examples);
-        });
+        self.map.merge(other.map, LineTally::merge);
     }
 }

@@ -3,13 +3,15 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+use std::sync::Arc;
 
 use either::Either;
 use foldhash::fast::{FixedState, RandomState};
 use indexmap::map::Entry;
 use indexmap::{Equivalent, IndexMap};
 
-use super::time::When;
+use super::time::{Span, When};
+use crate::evidence::{Evidence, Examples};
 
 /// How many different sightings are counted exactly; above it the count is an estimate (within about 1 %).
 const EXACT: usize = 65_536;
@@ -300,6 +302,53 @@ impl<T: Ord, const N: usize> BoundedSet<T, N> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
+    }
+}
+
+/// Everything seen of one kind of line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineTally {
+    /// Lines, each once.
+    pub sightings: Sightings,
+    /// Largest count that an event states.
+    pub stated: u64,
+    /// First and last.
+    pub span: Span,
+    /// Where.
+    pub examples: Examples,
+}
+
+impl LineTally {
+    /// How often, at least.
+    pub fn count(&self) -> u64 {
+        self.sightings.count().0.max(self.stated)
+    }
+
+    /// Counts a line, by its fingerprint; `stated` is the count of the event that it is of.
+    pub fn add(
+        &mut self,
+        print: u64,
+        stated: u64,
+        times: [Option<When>; 2],
+        source: &Arc<str>,
+        line: u64,
+        text: &[u8],
+    ) {
+        let [first, last] = times;
+        self.sightings.add(print, first.or(last));
+        self.stated = self.stated.max(stated);
+        times.into_iter().flatten().for_each(|when| self.span.add(when));
+        if self.examples.wants(source, line) {
+            self.examples.add(Evidence::line(source, line, text));
+        }
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, more: Self) {
+        self.sightings.merge(more.sightings);
+        self.stated = self.stated.max(more.stated);
+        self.span.merge(more.span);
+        self.examples.merge(more.examples);
     }
 }
 

@@ -14,6 +14,30 @@ use arcstr::ArcStr;
 use foldhash::quality::RandomState;
 use serde::{Deserialize, Deserializer};
 
+/// A noun in the number that a count needs: `request`, `requests`, `addresses`, `identities`.
+pub fn plural(count: u64, noun: &str) -> String {
+    match noun {
+        _ if count == 1 => noun.to_owned(),
+        _ if noun.ends_with('s') => format!("{noun}es"),
+        _ => match noun.strip_suffix("ty") {
+            Some(stem) => format!("{stem}ties"),
+            None => format!("{noun}s"),
+        },
+    }
+}
+
+/// `1 request`, `12 requests`.
+pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {}", plural(count, noun))
+}
+
+/// With a capital letter.
+pub fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// Letters, digits and hyphens: safe as an anchor, a file name and an object name.
 pub fn slug(text: &str) -> String {
     let mut slug = String::new();

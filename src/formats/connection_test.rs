@@ -11,8 +11,8 @@ use crate::bytes::pattern::{named, pattern, search};
 use crate::evidence::excerpt;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe, ResolvedName, Speaker,
-    Whose, fingerprint,
+    API_SERVER_DOMAINS, AttemptKey, AttemptSeen, Certificate, Facts, Failure, Outward, Place, Probe,
+    ResolvedName, Speaker, Whose, fingerprint,
 };
 
 pub(super) struct ConnectionTest;
@@ -84,9 +84,6 @@ const FOUND: &[&str] = &[
     "\tIN\tA\t",
     " IN A ",
 ];
-
-/// Names of AKS API servers, in all clouds.
-const API_NAMES: &[&str] = &[".azmk8s.io", ".azk8s.cn", ".aks.containerservice.azure.us"];
 
 /// Services that answer with the address that they see, by a part of their names.
 const MIRRORS: &[&str] = &[
@@ -567,7 +564,7 @@ fn note(
         (true, ..) => Speaker::Node,
         (_, true, _) => Speaker::Unknown,
         // Somebody's own terminal, and the API server's name: any other host is somebody's test of something else.
-        (.., true) if API_NAMES.iter().any(|name| host.ends_with(name)) => Speaker::Person,
+        (.., true) if API_SERVER_DOMAINS.iter().any(|name| host.ends_with(name)) => Speaker::Person,
         _ => Speaker::Unknown,
     };
     let key = AttemptKey {

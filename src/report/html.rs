@@ -13,6 +13,7 @@ use super::escape::visible;
 use super::{Redacted, RenderError, board};
 use crate::detectors::{self, Chapter, Severity, SubjectRef};
 use crate::diagnosis::{Diagnosis, EntryView, NodeAddresses, SubnetUse, Timeline, VerdictKind};
+use crate::facts::text::plural;
 use crate::facts::time;
 
 /// Rows of the coverage table; the JSON output has all.
@@ -297,12 +298,7 @@ fn subnet_row(subnet: &SubnetUse) -> SubnetRow<'_> {
 
 /// `1 request`, `17 addresses`.
 pub(super) fn counted(count: u64, unit: &str) -> String {
-    let plural = match unit {
-        _ if count == 1 => unit.to_owned(),
-        _ if unit.ends_with('s') => format!("{unit}es"),
-        _ => format!("{unit}s"),
-    };
-    format!("{} {plural}", human_number(count))
+    format!("{} {}", human_number(count), plural(count, unit))
 }
 
 /// Bars of a chart 480 wide and 60 high.

@@ -242,3 +242,18 @@ fn the_schema_is_that_of_the_code() {
     let written = std::fs::read_to_string(common::root().join("docs/report.schema.json")).unwrap_or_default();
     assert!(written == kubetriage::report::schema(), "docs/report.schema.json is old: run `just docs`");
 }
+
+#[test]
+fn the_templates_ask_for_details_that_detectors_give() {
+    let mut asked = std::collections::BTreeSet::new();
+    for template in ["finding.html", "report.html", "report.md"] {
+        let text = std::fs::read_to_string(common::root().join("templates").join(template)).unwrap();
+        let name = |rest: &str| {
+            rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>()
+        };
+        asked.extend(text.split(".details.").skip(1).map(name));
+    }
+    assert!(asked.len() > 20, "{asked:?}");
+    asked.retain(|name| !detectors::DETAIL_NAMES.contains(&name.as_str()));
+    assert!(asked.is_empty(), "no detector gives {asked:?}");
+}

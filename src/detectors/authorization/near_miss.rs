@@ -91,21 +91,13 @@ fn evidence(cluster: &Cluster, miss: &NearMiss, finding: &mut Finding) {
     let objects = &cluster.facts.objects;
     if let Some((namespace, name)) = &miss.binding {
         let key = crate::facts::Key::new(namespace.clone(), name.clone());
-        let (kind, places) = if namespace.is_empty() {
-            (
-                "ClusterRoleBinding",
-                objects
-                    .cluster_role_bindings
-                    .get("", name)
-                    .map(|seen| seen.evidence("ClusterRoleBinding", &key)),
-            )
+        let places = if namespace.is_empty() {
+            let binding = objects.cluster_role_bindings.get("", name);
+            binding.map(|seen| seen.evidence("ClusterRoleBinding", &key))
         } else {
-            (
-                "RoleBinding",
-                objects.role_bindings.get(namespace, name).map(|seen| seen.evidence("RoleBinding", &key)),
-            )
+            let binding = objects.role_bindings.get(namespace, name);
+            binding.map(|seen| seen.evidence("RoleBinding", &key))
         };
-        let _ = kind;
         finding.evidence.extend(places.into_iter().flatten().take(1));
     }
     if let Some((namespace, name)) = &miss.role {

@@ -7,7 +7,7 @@ use crate::detectors::{Chapter, Detector, Doc};
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-resource-misspelt",
     chapter: Chapter::Authorization,
-    title: "403 Forbidden: resource name in the role matches nothing (singular, capital, typo)",
+    title: "403 Forbidden: resource name in the role matches nothing (singular, capitalised, typo)",
     needs: &[REQUEST_LOGS, RBAC_OBJECTS],
     explains: &[],
     doc: Doc {

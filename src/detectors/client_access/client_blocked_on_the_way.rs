@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::observed::{Wording, capital};
+use crate::detectors::observed::{Wording, capitalised};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -52,7 +52,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         severity: Severity::High,
         confidence: Confidence::Likely,
         unit: "failed attempt",
-        cause: format!("A client's connections to the API server{}{} timed out or found no route. {} is public and {why}, so a firewall, proxy or VPN between the client and Azure is the likely reason.{stale}", observed.reached_for_in_brackets(), observed.when(), capital(&aks.label())),
+        cause: format!("A client's connections to the API server{}{} timed out or found no route. {} is public and {why}, so a firewall, proxy or VPN between the client and Azure is the likely reason.{stale}", observed.reached_for_in_brackets(), observed.when(), capitalised(&aks.label())),
         fix: "Try from another network, such as Azure Cloud Shell. If that works, allow outbound TCP 443 to the API server's FQDN in the firewall, proxy or VPN of the client.".to_owned(),
         commands: vec![format!("curl -vk --connect-timeout 10 https://{host}/version"), format!("nslookup {host}")],
         verify: common::verify(),

@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::AksCluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::AKS;
-use crate::detectors::observed::{self, Observed, Wording, capital};
+use crate::detectors::observed::{self, Observed, Wording, capitalised};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
 use crate::facts::Failure;
 
@@ -85,7 +85,7 @@ fn stopped(cluster: &Cluster, aks: &AksCluster) -> Option<Finding> {
         given.finding(
             &DETECTOR,
             &aks.name,
-            format!("{} is stopped (power state {})", capital(&aks.label()), aks.power),
+            format!("{} is stopped (power state {})", capitalised(&aks.label()), aks.power),
             says,
         ),
     )
@@ -119,7 +119,7 @@ fn failed(aks: &AksCluster, refused: Option<Observed>) -> Option<Finding> {
         observed.finding(
             &DETECTOR,
             &aks.name,
-            format!("{}: provisioning state {}", capital(&aks.label()), aks.provisioning),
+            format!("{}: provisioning state {}", capitalised(&aks.label()), aks.provisioning),
             says,
         ),
     )

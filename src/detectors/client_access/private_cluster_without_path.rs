@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::observed::{Observed, Wording, aks_named, capital};
+use crate::detectors::observed::{Observed, Wording, aks_named, capitalised};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
 use crate::facts::Failure;
 
@@ -68,7 +68,7 @@ fn finding(cluster: &Cluster, described: bool, mut observed: Observed) -> Option
         severity: Severity::High,
         confidence: if described { Confidence::Confirmed } else if by_name { Confidence::Likely } else { Confidence::Possible },
         unit: "failed attempt",
-        cause: format!("{} {known}: {how}. A client's attempts to reach {}{} failed.", capital(&text), observed.reached_for_or("it"), observed.when()),
+        cause: format!("{} {known}: {how}. A client's attempts to reach {}{} failed.", capitalised(&text), observed.reached_for_or("it"), observed.when()),
         fix: "Connect from a machine with a path to the cluster's VNet: a VM in it or in a peered VNet (with Azure Bastion), VPN or ExpressRoute with DNS that forwards the private zone to 168.63.129.16, or a private endpoint in the client's VNet. For single commands, `az aks command invoke` needs no network path; it runs them in a pod of the cluster with your rights.".to_owned(),
         commands: vec![
             format!("az aks command invoke {named} --command \"kubectl get nodes\""),
@@ -76,7 +76,7 @@ fn finding(cluster: &Cluster, described: bool, mut observed: Observed) -> Option
         ],
         verify: common::verify(),
     };
-    let title = format!("{} {known}: client {lack}", capital(&text));
+    let title = format!("{} {known}: client {lack}", capitalised(&text));
     let mut finding =
         observed.finding(&DETECTOR, aks.map_or("cluster", |aks| aks.name.as_str()), title, says)?;
     if let Some(aks) = aks {

@@ -159,7 +159,7 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Op
     };
     let title = format!(
         "{} {}: {state_of_call}",
-        observed::capital(&text),
+        observed::capitalised(&text),
         if over {
             "failed, ended"
         } else if ignored {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
-use crate::detectors::observed::{Observed, Wording, capital, counted, listed};
+use crate::detectors::observed::{Observed, Wording, capitalised, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Key;
 
@@ -63,7 +63,7 @@ fn finding(cluster: &Cluster, node: &str, what: &str, observed: Observed) -> Opt
     let names = listed(pods.iter().map(String::as_str), 3);
     let message = observed.evidence.first().map_or("", |place| &*place.excerpt);
     let why = if !what.is_empty() {
-        format!("{} was low on {what}; its kubelet evicted {names}.", capital(&whose))
+        format!("{} was low on {what}; its kubelet evicted {names}.", capitalised(&whose))
     } else if message.is_empty() {
         format!("The kubelet of {whose} evicted {names}; its message is not in the bundle.")
     } else {

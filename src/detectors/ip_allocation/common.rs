@@ -281,6 +281,6 @@ pub(super) fn details(books: &NodeIpam, finding: &mut Finding) {
 pub(super) fn observed_refusals(
     cluster: &Cluster,
     signal: Signal,
-) -> impl Iterator<Item = (&crate::facts::SignalKey, &crate::facts::SignalTally)> {
+) -> impl Iterator<Item = (&crate::facts::SignalKey, &crate::facts::LineTally)> {
     cluster.facts.signals.map.iter().filter(move |(key, _)| key.signal == signal)
 }

@@ -3,7 +3,7 @@
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::{IpRange, Role};
-use crate::detectors::observed::{capital, counted};
+use crate::detectors::observed::{capitalised, counted};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -70,7 +70,7 @@ fn risk(subnet: &IpRange) -> Option<Finding> {
     let most = subnet.most?;
     let title = format!(
         "{} {} too small at maximum scale: node pools need {most} IPs, {} usable",
-        capital(&subnet_name(subnet)),
+        capitalised(&subnet_name(subnet)),
         subnet.range,
         subnet.usable
     );

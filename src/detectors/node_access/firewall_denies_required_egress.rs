@@ -266,7 +266,7 @@ fn left_out(cluster: &Cluster, list: &[Requirement]) -> Option<Finding> {
         unit: "missing rule",
         cause: format!(
             "{} has outboundType userDefinedRouting, and the rules of firewall {} in the bundle do not allow {}. No denied connection is in the bundle: other rules may allow them.",
-            crate::detectors::observed::capital(&aks.label()),
+            crate::detectors::observed::capitalised(&aks.label()),
             first.name,
             names.join(", ")
         ),

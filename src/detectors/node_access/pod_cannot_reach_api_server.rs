@@ -150,9 +150,9 @@ fn finding(
         verify: vec![format!("{test}   # a version, or 401 or 403: all mean that it is reached")],
     };
     let title = if passed {
-        format!("{} could not reach the API server, ended", observed::capital(&who))
+        format!("{} could not reach the API server, ended", observed::capitalised(&who))
     } else {
-        format!("{} cannot reach the API server", observed::capital(&who))
+        format!("{} cannot reach the API server", observed::capitalised(&who))
     };
     let about = if passed { "passing" } else { "pods" };
     let mut finding = given.finding(&DETECTOR, about, title, says)?;

@@ -41,7 +41,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         };
         format!(
             " {} has {ports} SNAT ports per node {how}, for each public destination, and {}.",
-            observed::capital(&aks.label()),
+            observed::capitalised(&aks.label()),
             observed::counted(aks.outbound_ids.len().max(1), "outbound IP")
         )
     });

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::cluster::reachability::{What, Who};
-use crate::detectors::observed::{self, Observed, Wording, aks_named, capital, listed};
+use crate::detectors::observed::{self, Observed, Wording, aks_named, capitalised, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
 use crate::facts::{Failure, Signal, time};
 
@@ -86,7 +86,7 @@ fn of_kubelets(cluster: &Cluster, given: Observed) -> Option<Finding> {
         "kubelet-client",
         format!(
             "{}: kubelet client certificate {}",
-            if nodes.is_empty() { "Unidentified node".to_owned() } else { capital(&whose) },
+            if nodes.is_empty() { "Unidentified node".to_owned() } else { capitalised(&whose) },
             if over { "had expired; the node is Ready again" } else { "expired" }
         ),
         says,
@@ -129,7 +129,7 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed)
         unit: "failed attempt",
         cause: format!(
             "{}{} failed{}: x509, certificate has expired or is not yet valid.{dated}",
-            capital(what),
+            capitalised(what),
             observed.reached_for_in_brackets(),
             observed.when()
         ),

@@ -92,7 +92,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         // A node that starts reports what it waits for; one that went silent had started.
         let young = made.zip(cluster.anchor).is_some_and(|(made, now)| now - made < STARTING && now >= made);
         let starting = young && kind != "silent";
-        let (observed, text) = groups.entry((kind, starting)).or_insert_with(|| (Observed::default(), words));
+        let (observed, _) = groups.entry((kind, starting)).or_insert_with(|| (Observed::default(), words));
         observed.count += 1;
         observed.nodes.insert(key.name.to_string());
         let since = ready.last_transition_time.0;
@@ -102,7 +102,6 @@ fn detect(cluster: &Cluster) -> Outcome {
                 excerpt(format!("Ready is {}: {} {}", ready.status, ready.reason, ready.message).as_bytes());
             place
         }));
-        let _ = text;
     }
     let down: usize = groups.values().map(|(group, _)| group.nodes.len()).sum();
     groups

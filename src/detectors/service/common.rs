@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, PortState, State};
-use crate::detectors::{Finding, Need, SubjectRef, shell};
+use crate::detectors::{Finding, Need, shell};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::Key;
 
@@ -22,10 +22,7 @@ pub(super) const PODS: Need = Need {
     met: |cluster| cluster.groups.all.iter().any(|group| group.labels.is_some()),
 };
 
-/// A subject.
-pub(super) fn subject(kind: &str, key: &Key) -> SubjectRef {
-    SubjectRef { kind: kind.to_owned(), namespace: key.namespace.to_string(), name: key.name.to_string() }
-}
+pub(super) use crate::detectors::observed::subject;
 
 /// Where an object stands, with words on what it says.
 pub(super) fn at(mut places: Vec<Evidence>, words: &str) -> Option<Evidence> {
