@@ -132,6 +132,12 @@ impl Arguments {
             output::complain("error: --since is after --until: nothing happened then");
             return Ok(None);
         }
+        if let Some(map) = &self.redact_map
+            && inputs.iter().any(|input| output::is_same(input, Path::new(map)))
+        {
+            output::complain(&format!("error: `{map}` is an input: --redact-map would overwrite it"));
+            return Ok(None);
+        }
         let options = self.options();
         let redacted =
             progress::during(self.quiet, options.progress.as_deref(), || diagnose(&inputs, &options))?;
@@ -162,6 +168,11 @@ impl Arguments {
                 document_bytes: usize::try_from(limits.max_document.max(4096)).unwrap_or(usize::MAX),
             },
         }
+    }
+
+    /// Where the map of pseudonyms goes.
+    pub(super) fn redact_map(&self) -> Option<&Path> {
+        self.redact_map.as_deref().map(Path::new)
     }
 
     /// Done, or nothing recognised.

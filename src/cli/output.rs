@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::bundle::Input;
+
 /// Writes a file whole: beside its place first, then there, so that a full disk leaves the old one.
 pub(super) fn to_file(path: &Path, text: &str) -> anyhow::Result<()> {
     write(path, text, 0o666)
@@ -67,4 +69,12 @@ pub(super) fn styled_error(text: &str) {
 /// A line on the standard error.
 pub(super) fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", crate::report::visible(message));
+}
+
+/// Whether a place to write to is an input.
+pub(super) fn is_same(input: &Input, output: &Path) -> bool {
+    match (input, output.canonicalize()) {
+        (Input::Path(path), Ok(output)) => path.canonicalize().is_ok_and(|path| path == output),
+        _ => false,
+    }
 }

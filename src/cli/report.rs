@@ -133,11 +133,18 @@ impl Report {
                 continue;
             }
             let path = PathBuf::from(output);
+            if self.bundle.redact_map() == Some(&path) {
+                return Err(format!("`{output}` is named twice: as a report and as --redact-map"));
+            }
+            if output.ends_with(['/', '\\']) && !path.exists() {
+                std::fs::create_dir_all(&path)
+                    .map_err(|error| format!("can't make the folder `{output}`: {error}"))?;
+            }
             if path.is_dir() {
                 targets.extend(by_default(&path));
                 continue;
             }
-            if inputs.iter().any(|input| is_same(input, &path)) {
+            if inputs.iter().any(|input| super::output::is_same(input, &path)) {
                 return Err(format!("`{output}` is an input: it would be overwritten"));
             }
             let by_name = path.extension().and_then(|name| Format::by_name(&name.to_string_lossy()));
@@ -181,12 +188,5 @@ impl Report {
             Some(limit) if diagnosis.worst() >= Some(limit.into()) => Exit::FoundSevere,
             _ => Exit::Done,
         }
-    }
-}
-
-fn is_same(input: &Input, output: &Path) -> bool {
-    match (input, output.canonicalize()) {
-        (Input::Path(path), Ok(output)) => path.canonicalize().is_ok_and(|path| path == output),
-        _ => false,
     }
 }

@@ -8,6 +8,7 @@ mod html;
 mod inspection;
 mod junit;
 mod markdown;
+mod names;
 mod pseudonyms;
 mod redact;
 mod sarif;
@@ -21,7 +22,8 @@ use crate::diagnosis::Diagnosis;
 
 pub use escape::visible;
 pub use inspection::inspection;
-pub use pseudonyms::{Pseudonyms, Replace};
+pub use names::Replace;
+pub use pseudonyms::Pseudonyms;
 pub use redact::{Redacted, redact};
 pub use terminal::summary;
 

@@ -4,39 +4,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 use sha2::{Digest, Sha256};
 
+use super::names::{BundleNames, Kind, Replace, is_everybodys, is_public, is_somebodys_host};
 use super::vocabulary::{TextRole, Vocabulary};
 use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
 use crate::cluster::azure::AZURE_DNS;
-use crate::facts::{Identity, Scope, Target};
-
-/// What is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replace {
-    /// Names of users, nodes and hosts.
-    Names,
-    /// Addresses.
-    Addresses,
-    /// Both, and the names of namespaces, workloads, networks and zones.
-    All,
-}
-
-/// What a name is of: the first part of its pseudonym.
-type Kind = &'static str;
 
 /// The pseudonyms of a bundle.
 pub struct Pseudonyms {
     replace: Replace,
     /// Names of objects, in lower case: those that a report speaks of get a pseudonym.
     candidates: HashMap<String, Kind>,
-    /// Names that may hold blanks and signs, and so can't be told from their surroundings by their letters.
-    known: BTreeSet<(Kind, String)>,
+    /// Names of people.
+    people: BTreeSet<String>,
     /// Original and pseudonym, once the report was looked through.
     pairs: Vec<(String, String)>,
     vocabulary: Vocabulary,
+    /// People whose names are ordinary words: replaced where a text is that name and no more.
+    whole: BTreeMap<String, String>,
     key: [u8; 32],
 }
 
@@ -48,20 +36,26 @@ pattern!(
 );
 
 // Names that belong to somebody, by their form.
-pattern!(MAIL, r"[A-Za-z0-9._%+-]+(?:@|%40|\\+u0040)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+");
+pattern!(MAIL, r"[\p{L}\p{N}._%+-]+(?:@|%40|\\+u0040)[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+");
 pattern!(
     AZURE_HOST,
-    r"(?P<label>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[a-f0-9-]{36})?)(?P<rest>\.(?:hcp|privatelink|cx)?\.?[a-z0-9.-]*(?:azmk8s\.io|azk8s\.cn|aks\.containerservice\.azure\.us)"
-    r"|\.azurecr\.(?:io|cn|us)|\.blob\.core\.windows\.net|\.vault\.azure\.net|\.database\.windows\.net|\.internal\.cloudapp\.net|\.servicebus\.windows\.net)\b"
+    r"(?i)(?P<label>[a-z0-9][a-z0-9-]*(?:\.[a-f0-9-]{36})?)(?P<rest>\.(?:hcp|privatelink|cx)?\.?[a-z0-9.-]*(?:azmk8s\.io|azk8s\.cn|aks\.containerservice\.azure\.us)"
+    r"|\.azurecr\.(?:io|cn|us)|\.(?:blob|file|queue|table|dfs|web)\.core\.windows\.net|\.vault\.azure\.net|\.internal\.cloudapp\.net"
+    r"|\.(?:database|servicebus|redis\.cache|search|azurewebsites)\.windows\.net|\.(?:postgres|mysql)\.database\.azure\.com"
+    r"|\.(?:documents|openai|cognitiveservices|cloudapp)\.azure\.com|\.azurewebsites\.net|\.azure-api\.net)\b"
 );
 pattern!(
     DOMAIN,
     r"(?i)\b(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+(?:com|net|org|edu|gov|local|lan|corp|internal|intranet|home|example|invalid|test|cloud|de|fr|uk|eu|ch|at|nl|be|it|es|pl|se|no|dk|fi|ie|us|ca|cn|jp|in|br|au|ru|io|dev|app|ai|co|info|biz|tech)\b"
 );
-pattern!(GUID, r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b");
+pattern!(
+    GUID,
+    r"(?i)\b[0-9a-f]{8}(?:-|%2d)[0-9a-f]{4}(?:-|%2d)[0-9a-f]{4}(?:-|%2d)[0-9a-f]{4}(?:-|%2d)[0-9a-f]{12}\b"
+);
 pattern!(
     NODE,
-    r"(?i)\b(?:aks-[a-z0-9]+-\d{8}-(?:vmss_?[0-9a-z]+|\d+)|ip-\d+-\d+-\d+-\d+|system:node:(?P<node>[a-z0-9.-]+))"
+    r"(?i)\b(?:aks-[a-z0-9]+-\d{8}-(?:vmss_?[0-9a-z]+|\d+)|ip-\d+-\d+-\d+-\d+"
+    r#"|system:node:(?P<node>[a-z0-9._-]+)|node(?:name)?[=:] ?"(?P<quoted>[a-z0-9][a-z0-9._-]*)")"#
 );
 pattern!(
     JOURNAL_HOST,
@@ -71,144 +65,28 @@ pattern!(
     RESOURCE,
     r"(?i)/(?:resourcegroups|providers/[a-z.]+/[a-z]+|subnets|virtualnetworklinks|agentpools|virtualmachines)/(?P<name>[^/\s\x22'?,;)\]}\\]+)"
 );
-pattern!(HOME, r"(?i)(?:/home/|/users/|\\users\\+)(?P<user>[a-z0-9._-]+)");
+pattern!(HOME, r#"(?i)(?:/home/|/users/|\\users\\+)(?P<user>[^/\\\s"\x27,;:]+)"#);
 pattern!(DOMAIN_USER, r"\b[A-Z][A-Z0-9-]{2,}\\+(?P<user>[A-Za-z0-9._-]{3,})\b");
-pattern!(MAC, r"(?i)\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b");
-
-/// Ends of host names that belong to nobody's company: what they name is software and public services.
-const PUBLIC: [&str; 44] = [
-    "amazonaws.com",
-    "aquasec.com",
-    "azure.cn",
-    "azure.com",
-    "azure.net",
-    "azure.us",
-    "azureedge.net",
-    "cert-manager.io",
-    "cilium.io",
-    "cluster.local",
-    "cncf.io",
-    "coreos.com",
-    "crossplane.io",
-    "debian.org",
-    "docker.com",
-    "docker.io",
-    "elastic.co",
-    "example.invalid",
-    "fluxcd.io",
-    "gcr.io",
-    "ghcr.io",
-    "github.com",
-    "githubusercontent.com",
-    "golang.org",
-    "google.com",
-    "googleapis.com",
-    "grafana.com",
-    "helm.sh",
-    "istio.io",
-    "k8s.io",
-    "kubernetes.io",
-    "letsencrypt.org",
-    "microsoft.com",
-    "microsoftonline.com",
-    "openshift.io",
-    "pkg.dev",
-    "projectcalico.org",
-    "prometheus.io",
-    "quay.io",
-    "rancher.io",
-    "tigera.io",
-    "ubuntu.com",
-    "windows.net",
-    "x-k8s.io",
-];
-
-/// Namespaces of the platform: their names, and those of what runs there, are everybody's.
-fn is_of_the_platform(namespace: &str) -> bool {
-    namespace == "default"
-        || namespace.starts_with("kube-")
-        || ["calico-system", "calico-apiserver", "tigera-operator", "gatekeeper-system", "app-routing-system"]
-            .contains(&namespace)
-}
-
-/// The names of something in a namespace, unless it is of the platform.
-fn workload(namespace: &str, name: &str, candidate: &mut impl FnMut(&str, Kind)) {
-    if !namespace.is_empty() && !is_of_the_platform(namespace) {
-        candidate(namespace, "namespace");
-        candidate(name, "workload");
-    }
-}
+pattern!(SYSLOG_HOST, r"(?m)^<\d+>1 \d{4}-\S+ (?P<node>[A-Za-z0-9][A-Za-z0-9._-]*) ");
+pattern!(
+    CONTACTED,
+    r"(?:https?://|tcp://|lookup |resolve host:? |--docker-server=)(?P<host>[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*)"
+);
+pattern!(
+    ACCOUNT,
+    r"system:serviceaccount:(?P<ns>[a-z0-9-]+):(?P<name>[a-z0-9.-]+)|\b(?P<name2>[a-z0-9-]+)\.(?P<ns2>[a-z0-9-]+)\.svc\b"
+    r"|\b(?:ServiceAccount|RoleBinding|Role|Pod|Service|Deployment|DaemonSet|StatefulSet|Ingress) (?P<ns3>[a-z0-9-]+)/(?P<name3>[a-z0-9.-]+)"
+);
+pattern!(
+    AZ_OPTION,
+    r#"\baz [a-z -]*?(?:-g|--resource-group|-n|--name|--cluster-name|--subscription)[ =]"?(?P<name>[A-Za-z0-9][A-Za-z0-9 ._-]*?)(?:"|\s-|\s*$)"#
+);
+pattern!(MAC, r"(?i)\b(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}\b|\b(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}\b");
 
 impl Pseudonyms {
     /// For a cluster: its nodes, the users that ask, the clusters of Azure, and what else it has a name for.
     pub fn new(cluster: &Cluster, replace: Replace) -> Self {
-        let facts = &cluster.facts;
-        let mut candidates = HashMap::new();
-        let mut known = BTreeSet::new();
-        let mut candidate = |name: &str, kind: Kind| {
-            if name.len() > 1 && !is_everybodys(name) {
-                candidates.entry(name.to_ascii_lowercase()).or_insert(kind);
-            }
-        };
-        if replace != Replace::Addresses {
-            let nodes = facts.objects.nodes.iter().map(|(key, _)| &*key.name);
-            let of_pods = facts.objects.pods.iter().map(|(_, seen)| &*seen.object.spec.node_name);
-            let of_signals = facts.signals.map.iter().map(|(key, _)| &*key.node);
-            let of_attempts = facts.attempts.map.iter().map(|(key, _)| &*key.node);
-            let of_ipam = cluster.ledger.books.iter().map(|books| books.node.as_str());
-            for node in nodes.chain(of_pods).chain(of_signals).chain(of_attempts).chain(of_ipam) {
-                candidate(node, "node");
-            }
-            let mut user = |name: &str| {
-                if !name.starts_with("system:") && name.len() > 3 {
-                    known.insert(("user", name.to_owned()));
-                }
-            };
-            for (key, _) in &cluster.denials {
-                if let Identity::User(name) = &key.identity {
-                    user(name);
-                }
-            }
-            let objects = &facts.objects;
-            for (_, seen) in objects.role_bindings.iter().chain(objects.cluster_role_bindings.iter()) {
-                let people = seen.object.subjects.iter().filter(|subject| &*subject.kind != "ServiceAccount");
-                people.for_each(|subject| user(&subject.name));
-            }
-            for aks in &cluster.azure.clusters {
-                candidate(&aks.name, "cluster");
-                candidate(&aks.group, "group");
-            }
-        }
-        if replace == Replace::All {
-            for (_, resource) in facts.azure.resources.iter() {
-                candidate(&resource.name, "resource");
-            }
-            for (kind, key) in facts.objects.keys() {
-                match kind {
-                    "Namespace" if !is_of_the_platform(&key.name) => candidate(&key.name, "namespace"),
-                    "Node" | "Namespace" => {}
-                    _ => workload(&key.namespace, &key.name, &mut candidate),
-                }
-            }
-            // What is gone, or was never listed, and is spoken of all the same.
-            for (key, _) in facts.events.map.iter() {
-                workload(&key.namespace, &key.name, &mut candidate);
-            }
-            for (key, _) in facts.signals.map.iter() {
-                workload(&key.namespace, &key.pod, &mut candidate);
-            }
-            for (key, _) in facts.attempts.map.iter() {
-                workload(&key.pod.0, &key.pod.1, &mut candidate);
-            }
-            for (key, _) in &cluster.denials {
-                if let Some((namespace, name)) = key.identity.service_account() {
-                    workload(namespace, name, &mut candidate);
-                }
-                if let Target::Resource { scope: Scope::Namespace(namespace), .. } = &key.request.target {
-                    workload(namespace, "", &mut candidate);
-                }
-            }
-        }
+        let BundleNames { candidates, people } = BundleNames::of(cluster, replace);
         let mut hash = Sha256::new();
         let mut names: Vec<&String> = candidates.keys().collect();
         names.sort();
@@ -216,15 +94,16 @@ impl Pseudonyms {
             hash.update(name.as_bytes());
             hash.update([0]);
         }
-        for (_, seen) in facts.objects.pods.iter().take(1000) {
+        for (_, seen) in cluster.facts.objects.pods.iter().take(1000) {
             hash.update(seen.object.status.pod_ip.as_bytes());
         }
         Self {
             replace,
             candidates,
-            known,
+            people,
             pairs: Vec::new(),
             vocabulary: Vocabulary::default(),
+            whole: BTreeMap::new(),
             key: hash.finalize().into(),
         }
     }
@@ -259,10 +138,13 @@ impl Pseudonyms {
         }
         GUID.find_iter(text).for_each(|guid| add("guid", guid.as_str()));
         for node in NODE.captures_iter(text) {
-            add("node", node.name("node").or(node.get(0)).map_or("", |node| node.as_str()));
+            let name = node.name("node").or(node.name("quoted")).or(node.get(0));
+            add("node", name.map_or("", |node| node.as_str()));
         }
         for (pattern, group, kind) in [
             (&*JOURNAL_HOST, "node", "node"),
+            (&*SYSLOG_HOST, "node", "node"),
+            (&*AZ_OPTION, "name", "resource"),
             (&*HOME, "user", "user"),
             (&*DOMAIN_USER, "user", "user"),
             (&*RESOURCE, "name", "resource"),
@@ -272,9 +154,28 @@ impl Pseudonyms {
             }
         }
         MAC.find_iter(text).for_each(|mac| add("mac", mac.as_str()));
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.'));
-        for word in words.map(|word| word.trim_matches(['.', '-'])) {
-            let parts = word.split('.').filter(|part| part.len() < word.len());
+        for host in
+            CONTACTED.captures_iter(text).filter_map(|found| found.name("host")).map(|host| host.as_str())
+        {
+            if is_somebodys_host(host) {
+                add("host", host);
+            }
+        }
+        if self.replace == Replace::All {
+            for found in ACCOUNT.captures_iter(text) {
+                let part = |names: [&str; 3]| {
+                    names.iter().find_map(|name| found.name(name)).map(|part| part.as_str())
+                };
+                let namespace = part(["ns", "ns2", "ns3"]).unwrap_or_default();
+                if !namespace.starts_with("kube-") && namespace != "default" {
+                    add("namespace", namespace);
+                    add("workload", part(["name", "name2", "name3"]).unwrap_or_default());
+                }
+            }
+        }
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.' | '_'));
+        for word in words.map(|word| word.trim_matches(['.', '-', '_'])) {
+            let parts = word.split(['.', '_']).filter(|part| part.len() < word.len());
             for part in std::iter::once(word).chain(parts) {
                 if let Some(kind) = self.candidates.get(&part.to_ascii_lowercase()) {
                     add(kind, part);
@@ -285,11 +186,21 @@ impl Pseudonyms {
     }
 
     /// Gives each name its pseudonym.
-    pub(super) fn learn(&mut self, met: impl IntoIterator<Item = (Kind, String)>) {
+    pub(super) fn learn(
+        &mut self,
+        met: impl IntoIterator<Item = (Kind, String)>,
+        secrets: &BTreeSet<String>,
+    ) {
         // Case does not tell names apart: Azure writes its ids in either.
         let mut names: BTreeMap<String, Kind> = BTreeMap::new();
-        for (kind, name) in self.known.iter().cloned().chain(met) {
-            if name.len() > 1 && !is_everybodys(&name) {
+        let mut ordinary = BTreeSet::new();
+        let people =
+            self.people.iter().filter(|name| !secrets.contains(*name)).map(|name| ("user", name.clone()));
+        for (kind, name) in people.collect::<Vec<_>>().into_iter().chain(met) {
+            // A person whose name is a word of every sentence is told by what stands around it.
+            if kind == "user" && self.people.contains(&name) && (name.len() < 2 || is_everybodys(&name)) {
+                ordinary.insert(name);
+            } else if name.len() > 1 && !is_everybodys(&name) {
                 names.entry(name.to_ascii_lowercase()).or_insert(kind);
             }
         }
@@ -321,6 +232,13 @@ impl Pseudonyms {
             };
             self.pairs.push((name, pseudonym));
         }
+        let first = numbers.get("user").copied().unwrap_or_default() + 1;
+        for (name, number) in ordinary.into_iter().zip(first..) {
+            for (before, after) in [("user ", ""), ("User \"", "\""), ("--as=", ""), ("--as='", "'")] {
+                self.pairs.push((format!("{before}{name}{after}"), format!("{before}user-{number}{after}")));
+            }
+            self.whole.insert(name, format!("user-{number}"));
+        }
         // Names that were given whole come before parts of them.
         self.pairs.sort_by_key(|(name, pseudonym)| {
             (std::cmp::Reverse(name.len()), name.clone(), pseudonym.clone())
@@ -343,6 +261,10 @@ impl Pseudonyms {
     pub(super) fn replace(&self, text: &mut String, role: TextRole, replaced: &mut Vec<(String, String)>) {
         if role == TextRole::Id {
             self.replace_id(text);
+            return;
+        }
+        if let Some(pseudonym) = self.whole.get(text.as_str()) {
+            text.clone_from(pseudonym);
             return;
         }
         let in_command = role == TextRole::Command;
@@ -450,24 +372,6 @@ impl Pseudonyms {
     }
 }
 
-fn is_public(domain: &str) -> bool {
-    let domain = domain.to_ascii_lowercase();
-    PUBLIC
-        .iter()
-        .any(|end| domain.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.')))
-}
-
-/// Words that a name may be and that say nothing of anybody: those of sentences and of kubectl.
-fn is_everybodys(name: &str) -> bool {
-    const WORDS: &str = " a account address admin all an and any api are as at az azure azureuser be by client cluster config \
-        container containers create curl default deny deployment dns down error events failed for from get group host http https id \
-        image in ip is it job jq json kubectl kubernetes list localhost log logs name namespace network no node nodes none not of on \
-        one or ping pod pods policy port quota range ready registry request requests role root run secret secrets server service \
-        services set sh status subnet system tcp the times to udp up user users with yaml zone ";
-    let name = name.to_ascii_lowercase();
-    WORDS.contains(&format!(" {name} ")) || name.starts_with("kube-") || name.starts_with("system:")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -480,7 +384,7 @@ mod tests {
     fn replaced(text: &str) -> String {
         let mut ours = pseudonyms();
         let met = ours.names_in(text);
-        ours.learn(met);
+        ours.learn(met, &BTreeSet::new());
         let mut text = text.to_owned();
         ours.replace(&mut text, TextRole::Text, &mut Vec::new());
         text
@@ -519,6 +423,25 @@ mod tests {
             "pods.json, kube-apiserver.log, /var/log/syslog, 2026-11-23T20:52:03Z",
         ] {
             assert_eq!(replaced(text), text);
+        }
+    }
+
+    #[test]
+    fn what_a_tester_found_stays_hidden() {
+        for (text, name) in [
+            ("lookup zorkapi.intra.zorkcorp on 10.0.0.10:53: no such host", "zork"),
+            ("<30>1 2026-11-23T10:02:03Z zorkhost kubelet[1234]: x", "zorkhost"),
+            ("E1123 kubelet.go:1] \"Failed\" node=\"zorkw1\"", "zorkw1"),
+            ("binding names ServiceAccount shpo/zorkcart", "shpo"),
+            ("Post \"https://validate.zork.svc:443\"", "zork"),
+            ("User system:serviceaccount:team-a:zork cannot list", "team-a"),
+            ("z\u{f6}rk@contoso.com", "z\u{f6}"),
+            ("mac 00-11-22-AA-BB-CC and 0011.22aa.bbcc", "22"),
+            ("contosocache.redis.cache.windows.net", "contoso"),
+            ("az aks show -g zork-rg2 -n zorkaks2 --subscription \"Zork Production\"", "zork-rg2"),
+            ("C:\\Users\\zorkmann\\.kube", "zorkmann"),
+        ] {
+            assert!(!replaced(text).contains(name), "{}", replaced(text));
         }
     }
 

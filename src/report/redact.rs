@@ -14,8 +14,10 @@ use serde_json::{Map, Value};
 use super::pseudonyms::Pseudonyms;
 use super::secrets::mask;
 use super::vocabulary::{TextRole, Vocabulary};
+use crate::cluster::Cluster;
 use crate::detectors::DETAIL_NAMES;
 use crate::diagnosis::Diagnosis;
+use crate::facts::Facts;
 
 /// A diagnosis that may be shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +155,7 @@ fn rewritten<T: Serialize + DeserializeOwned>(
     part: &T,
     path: &str,
     with: &mut dyn FnMut(&mut String, TextRole),
-) -> Option<T> {
+) -> Option<serde_json::Result<T>> {
     let mut value = serde_json::to_value(part).ok()?;
     let mut changed = false;
     walk(&mut value, &mut path.to_owned(), &mut |text, role| {
@@ -161,7 +163,7 @@ fn rewritten<T: Serialize + DeserializeOwned>(
         with(text, role);
         changed |= *text != before;
     });
-    if changed { serde_json::from_value(value).ok() } else { None }
+    if changed { Some(serde_json::from_value(value)) } else { None }
 }
 
 /// The diagnosis in parts, so that no more than one of them is held twice: the two long lists item by item, the rest whole.
@@ -190,32 +192,70 @@ impl DiagnosisParts {
         F: Fn(&mut Vec<G>, &mut String, TextRole) + Sync,
     {
         let mut given = Vec::new();
-        if let Some(mut rest) = rewritten(&self.rest, "", &mut |text, role| with(&mut given, text, role)) {
-            rest.keep_own_words(&self.rest);
-            self.rest = rest;
+        match rewritten(&self.rest, "", &mut |text, role| with(&mut given, text, role)) {
+            Some(Ok(mut rest)) => {
+                rest.keep_own_words(&self.rest);
+                self.rest = rest;
+            }
+            // What can't be read back is not shown as it was.
+            Some(Err(error)) => {
+                self.rest = Diagnosis::of(&Cluster::freeze(Facts::default()), Vec::new(), None);
+                self.lost(&error);
+            }
+            None => {}
         }
         let of_findings = self.findings.par_iter_mut().map(|finding| {
             let mut given = Vec::new();
-            if let Some(mut other) =
-                rewritten(finding, "/findings/*", &mut |text, role| with(&mut given, text, role))
-            {
-                (other.detector, other.unit) = (finding.detector, finding.unit);
-                *finding = other;
-            }
-            given
+            let other = rewritten(finding, "/findings/*", &mut |text, role| with(&mut given, text, role));
+            let lost = other.and_then(|other| {
+                other
+                    .map(|mut other| {
+                        (other.detector, other.unit) = (finding.detector, finding.unit);
+                        *finding = other;
+                    })
+                    .err()
+            });
+            (given, lost)
         });
-        given.extend(of_findings.collect::<Vec<_>>().into_iter().flatten());
+        let of_findings: Vec<_> = of_findings.collect();
+        let mut lost = of_findings.iter().map(|(_, lost)| lost.is_some()).collect::<Vec<_>>().into_iter();
+        self.findings.retain(|_| !lost.next().unwrap_or_default());
+        for (more, lost) in of_findings {
+            given.extend(more);
+            if let Some(error) = lost {
+                self.lost(&error);
+            }
+        }
         let of_entries = self.entries.par_iter_mut().map(|entry| {
             let mut given = Vec::new();
-            if let Some(other) =
-                rewritten(entry, "/coverage/entries/*", &mut |text, role| with(&mut given, text, role))
-            {
-                *entry = other;
-            }
-            given
+            let with = &mut |text: &mut String, role| with(&mut given, text, role);
+            let lost = match rewritten(entry, "/coverage/entries/*", with) {
+                Some(Ok(other)) => {
+                    *entry = other;
+                    None
+                }
+                Some(Err(error)) => {
+                    "(not shown)".clone_into(&mut entry.path);
+                    (entry.problem, entry.note, entry.first_unrecognised) = (None, None, None);
+                    Some(error)
+                }
+                None => None,
+            };
+            (given, lost)
         });
-        given.extend(of_entries.collect::<Vec<_>>().into_iter().flatten());
+        for (more, lost) in of_entries.collect::<Vec<_>>() {
+            given.extend(more);
+            if let Some(error) = lost {
+                self.lost(&error);
+            }
+        }
         given
+    }
+
+    fn lost(&mut self, error: &serde_json::Error) {
+        let what =
+            format!("a part of the report could not be redacted and is left out ({:?})", error.classify());
+        self.rest.internal_errors.push(what);
     }
 }
 
@@ -237,7 +277,7 @@ pub fn redact(diagnosis: Diagnosis, pseudonyms: Option<Pseudonyms>) -> Redacted 
     }
     let map = pseudonyms.map(|mut pseudonyms| {
         let met = parts.rewrite(|met, text, _| met.extend(pseudonyms.names_in(text)));
-        pseudonyms.learn(met);
+        pseudonyms.learn(met, &secrets);
         let replaced = parts.rewrite(|replaced, text, role| pseudonyms.replace(text, role, replaced));
         let addresses: BTreeMap<String, String> = replaced.into_iter().collect();
         parts.rest.redaction.pseudonyms = pseudonyms.kinds();

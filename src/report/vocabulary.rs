@@ -48,7 +48,9 @@ fn forms(word: &str) -> BTreeSet<String> {
         .collect();
     let escaped: String =
         word.chars().map(|c| if c == '@' { "\\u0040".to_owned() } else { c.to_string() }).collect();
-    [word.to_owned(), dashed(true), dashed(false), encoded, escaped]
+    // As it stands within single quotes of a shell.
+    let quoted = word.replace('\'', "'\\''");
+    [word.to_owned(), dashed(true), dashed(false), encoded, escaped, quoted]
         .into_iter()
         .filter(|form| form.chars().count() >= SHORTEST)
         .collect()

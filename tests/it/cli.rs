@@ -281,3 +281,17 @@ fn the_map_of_pseudonyms_is_for_its_owner_alone() {
     assert_eq!(mode("map.tsv"), 0o600);
     assert_ne!(mode("r.json"), 0o600, "a report is for all who may read the folder");
 }
+
+#[test]
+fn a_map_of_pseudonyms_overwrites_neither_the_bundle_nor_the_report() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("b.log"), "pods is forbidden\n").unwrap();
+    let redacted = |map: &str| {
+        run(temp.path(), &["report", "-q", "b.log", "--redact", "all", "--redact-map", map, "-o", "r.json"])
+    };
+    for map in ["b.log", "r.json"] {
+        let output = redacted(map);
+        assert_eq!(code(&output), 2, "{map}: {}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_to_string(temp.path().join("b.log")).unwrap(), "pods is forbidden\n");
+}

@@ -1,0 +1,257 @@
+//! The names that a bundle has for what is somebody's: from its objects, from what its logs speak of, from Azure.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use foldhash::{HashMap, HashMapExt};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::facts::{Identity, Meta, Scope, Target};
+
+/// What is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Names of users, nodes and hosts.
+    Names,
+    /// Addresses.
+    Addresses,
+    /// Both, and the names of namespaces, workloads, networks and zones.
+    All,
+}
+
+/// What a name is of: the first part of its pseudonym.
+pub(super) type Kind = &'static str;
+
+/// Ends of host names that belong to nobody's company: what they name is software and public services.
+const PUBLIC: [&str; 44] = [
+    "amazonaws.com",
+    "aquasec.com",
+    "azure.cn",
+    "azure.com",
+    "azure.net",
+    "azure.us",
+    "azureedge.net",
+    "cert-manager.io",
+    "cilium.io",
+    "cluster.local",
+    "cncf.io",
+    "coreos.com",
+    "crossplane.io",
+    "debian.org",
+    "docker.com",
+    "docker.io",
+    "elastic.co",
+    "example.invalid",
+    "fluxcd.io",
+    "gcr.io",
+    "ghcr.io",
+    "github.com",
+    "githubusercontent.com",
+    "golang.org",
+    "google.com",
+    "googleapis.com",
+    "grafana.com",
+    "helm.sh",
+    "istio.io",
+    "k8s.io",
+    "kubernetes.io",
+    "letsencrypt.org",
+    "microsoft.com",
+    "microsoftonline.com",
+    "openshift.io",
+    "pkg.dev",
+    "projectcalico.org",
+    "prometheus.io",
+    "quay.io",
+    "rancher.io",
+    "tigera.io",
+    "ubuntu.com",
+    "windows.net",
+    "x-k8s.io",
+];
+
+/// Names, by what they are of.
+#[derive(Default)]
+pub(super) struct BundleNames {
+    /// Names of things, in lower case: those that a report speaks of get a pseudonym.
+    pub(super) candidates: HashMap<String, Kind>,
+    /// Names of people, which may hold blanks and signs, and so can't be told from their surroundings by their letters.
+    pub(super) people: BTreeSet<String>,
+}
+
+/// Namespaces of the platform: their names, and those of what runs there, are everybody's.
+fn is_of_the_platform(namespace: &str) -> bool {
+    const OTHERS: [&str; 5] =
+        ["calico-system", "calico-apiserver", "tigera-operator", "gatekeeper-system", "app-routing-system"];
+    namespace.starts_with("kube-") || OTHERS.contains(&namespace)
+}
+
+impl BundleNames {
+    /// Of a cluster.
+    pub(super) fn of(cluster: &Cluster, replace: Replace) -> Self {
+        let mut names = Self { candidates: HashMap::new(), people: BTreeSet::new() };
+        if replace != Replace::Addresses {
+            names.nodes(cluster);
+            names.people(cluster);
+            names.hosts(cluster);
+            for aks in &cluster.azure.clusters {
+                names.add(&aks.name, "cluster");
+                names.add(&aks.group, "group");
+            }
+        }
+        if replace == Replace::All {
+            names.objects(cluster);
+            names.spoken_of(cluster);
+            for (_, resource) in cluster.facts.azure.resources.iter() {
+                names.add(&resource.name, "resource");
+                names.parts_of_resource(&resource.value);
+            }
+        }
+        names
+    }
+
+    fn add(&mut self, name: &str, kind: Kind) {
+        if name.len() > 1 && !is_everybodys(name) {
+            self.candidates.entry(name.to_ascii_lowercase()).or_insert(kind);
+        }
+    }
+
+    /// Something in a namespace, unless it is of the platform.
+    fn add_workload(&mut self, namespace: &str, name: &str) {
+        if !namespace.is_empty() && !is_of_the_platform(namespace) {
+            self.add(namespace, "namespace");
+            self.add(name, "workload");
+        }
+    }
+
+    fn nodes(&mut self, cluster: &Cluster) {
+        let facts = &cluster.facts;
+        let nodes = facts.objects.nodes.iter().map(|(key, _)| &*key.name);
+        let of_pods = facts.objects.pods.iter().map(|(_, seen)| &*seen.object.spec.node_name);
+        let of_signals = facts.signals.map.iter().map(|(key, _)| &*key.node);
+        let of_attempts = facts.attempts.map.iter().map(|(key, _)| &*key.node);
+        let of_ipam = cluster.ledger.books.iter().map(|books| books.node.as_str());
+        for node in nodes.chain(of_pods).chain(of_signals).chain(of_attempts).chain(of_ipam) {
+            self.add(node, "node");
+        }
+    }
+
+    fn people(&mut self, cluster: &Cluster) {
+        let objects = &cluster.facts.objects;
+        let bindings = objects.role_bindings.iter().chain(objects.cluster_role_bindings.iter());
+        let subjects = bindings.flat_map(|(_, seen)| seen.object.subjects.iter());
+        let bound =
+            subjects.filter(|subject| &*subject.kind != "ServiceAccount").map(|subject| &*subject.name);
+        let denied = cluster.denials.iter().filter_map(|(key, _)| match &key.identity {
+            Identity::User(name) => Some(&**name),
+            _ => None,
+        });
+        self.people.extend(
+            bound
+                .chain(denied)
+                .filter(|name| !name.is_empty() && !name.starts_with("system:"))
+                .map(ToOwned::to_owned),
+        );
+    }
+
+    /// What could not be reached, or was asked for names.
+    fn hosts(&mut self, cluster: &Cluster) {
+        for (key, _) in cluster.facts.attempts.map.iter() {
+            let host = key.host.trim_end_matches('.');
+            if is_somebodys_host(host) {
+                self.add(host, "host");
+            }
+        }
+    }
+
+    fn objects(&mut self, cluster: &Cluster) {
+        let objects = &cluster.facts.objects;
+        for (kind, key) in objects.keys() {
+            match kind {
+                "Namespace" if !is_of_the_platform(&key.name) => self.add(&key.name, "namespace"),
+                "Node" | "Namespace" => {}
+                "Service" if &*key.namespace == "default" && &*key.name == "kubernetes" => {}
+                _ => self.add_workload(&key.namespace, &key.name),
+            }
+        }
+        for (key, seen) in objects.pods.iter() {
+            let Meta { owner_references, .. } = &seen.object.metadata;
+            owner_references.iter().for_each(|owner| self.add_workload(&key.namespace, &owner.name));
+            for container in &*seen.object.spec.containers {
+                self.add_workload(&key.namespace, &container.name);
+            }
+        }
+        let bindings = objects.role_bindings.iter().chain(objects.cluster_role_bindings.iter());
+        for (key, seen) in bindings {
+            for subject in seen.object.subjects.iter().filter(|subject| &*subject.kind == "ServiceAccount") {
+                self.add_workload(&subject.namespace, &subject.name);
+            }
+            self.add_workload(&key.namespace, &seen.object.role_ref.name);
+        }
+    }
+
+    /// What is gone, or was never listed, and is spoken of all the same.
+    fn spoken_of(&mut self, cluster: &Cluster) {
+        let facts = &cluster.facts;
+        for (key, _) in facts.events.map.iter() {
+            self.add_workload(&key.namespace, &key.name);
+        }
+        for (key, _) in facts.signals.map.iter() {
+            self.add_workload(&key.namespace, &key.pod);
+        }
+        for (key, _) in facts.attempts.map.iter() {
+            self.add_workload(&key.pod.0, &key.pod.1);
+        }
+        for (key, denial) in &cluster.denials {
+            if let Some((namespace, name)) = key.identity.service_account() {
+                self.add_workload(namespace, name);
+            }
+            if let Target::Resource { scope: Scope::Namespace(namespace), .. } = &key.request.target {
+                self.add_workload(namespace, "");
+                denial.names.iter().for_each(|name| self.add_workload(namespace, name));
+            }
+        }
+    }
+
+    /// Rules, routes, pools and peerings have names within their resource; a SKU's is Microsoft's.
+    fn parts_of_resource(&mut self, value: &Value) {
+        match value {
+            Value::Object(map) => {
+                for (key, part) in map {
+                    match part {
+                        Value::String(name) if key == "name" => self.add(name, "resource"),
+                        _ if key == "sku" || key == "tags" => {}
+                        _ => self.parts_of_resource(part),
+                    }
+                }
+            }
+            Value::Array(parts) => parts.iter().for_each(|part| self.parts_of_resource(part)),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a host is neither an address, nor a service of the cluster, nor a public service.
+pub(super) fn is_somebodys_host(host: &str) -> bool {
+    let of_cluster = host.split('.').any(|label| label == "svc");
+    host.parse::<IpAddr>().is_err() && !of_cluster && !is_public(host)
+}
+
+pub(super) fn is_public(domain: &str) -> bool {
+    let domain = domain.to_ascii_lowercase();
+    PUBLIC
+        .iter()
+        .any(|end| domain.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
+/// Words that a name may be and that say nothing of anybody: those of sentences and of kubectl.
+pub(super) fn is_everybodys(name: &str) -> bool {
+    const WORDS: &str = " a account address admin all an and any api are as at az azure azureuser be by client cluster confirmed config \
+        container containers create curl default deny deployment dns down error events failed finding findings for from get group host http https id \
+        image in ingress ip is it job jq json kubectl kubernetes list localhost log logs name namespace network no node nodes none not of on \
+        one or ping pod pods policy port quota range ready registry request requests role root run secret secrets server service \
+        services set sh status subnet system tcp the times to udp up user users warning webhook with yaml zone ";
+    let name = name.to_ascii_lowercase();
+    WORDS.contains(&format!(" {name} ")) || name.starts_with("kube-") || name.starts_with("system:")
+}
