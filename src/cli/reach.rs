@@ -232,11 +232,14 @@ fn service(
     for ((port, protocol), ways) in &by_port {
         let open = ways.iter().filter(|(_, verdict)| verdict.answer() == Answer::Yes).count();
         let unknown = ways.iter().any(|(_, verdict)| verdict.answer() == Answer::Unknown);
-        let first = match () {
-            () if open == ways.len() => "allowed",
-            () if unknown => "unknown",
-            () if open == 0 => "denied",
-            () => "partly",
+        let first = if open == ways.len() {
+            "allowed"
+        } else if unknown {
+            "unknown"
+        } else if open == 0 {
+            "denied"
+        } else {
+            "partly"
         };
         let _ = writeln!(
             out,

@@ -249,6 +249,12 @@ pub(super) fn all_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| seen.object.is_ready()))
 }
 
+/// Whether none of these pods is ready, as far as they are in the bundle, and all are.
+pub(super) fn none_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
+    let pod = |key: &Key| cluster.facts.objects.pods.get(&key.namespace, &key.name);
+    !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| !seen.object.is_ready()))
+}
+
 /// Whether all nodes of the bundle are ready, and there are some.
 pub(super) fn nodes_ready(cluster: &Cluster) -> bool {
     let nodes = &cluster.facts.objects.nodes;

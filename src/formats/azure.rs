@@ -192,47 +192,49 @@ fn kind(map: &Map<String, Value>, id: &str, r#type: &str) -> Option<AzureKind> {
     let has = |key: &str| map.contains_key(key);
     let within =
         |part: &str| r#type.ends_with(part) || (r#type.is_empty() && id.contains(&format!("/{part}/")));
-    Some(match () {
-        () if has("agentpoolprofiles") && (has("networkprofile") || has("noderesourcegroup")) => {
+    Some(
+        if (has("agentpoolprofiles") && (has("networkprofile") || has("noderesourcegroup")))
+            || within("managedclusters")
+        {
             AzureKind::Cluster
-        }
-        () if within("managedclusters") => AzureKind::Cluster,
-        () if has("virtualnetworkpeerings") || within("virtualnetworks") && has("addressspace") => {
+        } else if has("virtualnetworkpeerings") || within("virtualnetworks") && has("addressspace") {
             AzureKind::VirtualNetwork
-        }
-        () if within("subnets")
+        } else if within("subnets")
             || (has("addressprefix") || has("addressprefixes"))
-                && (has("ipconfigurations")
-                    || has("delegations")
-                    || has("privateendpointnetworkpolicies")) =>
+                && (has("ipconfigurations") || has("delegations") || has("privateendpointnetworkpolicies"))
         {
             AzureKind::Subnet
-        }
-        () if has("securityrules") || has("defaultsecurityrules") => AzureKind::SecurityGroup,
-        () if has("disablebgproutepropagation") || within("routetables") => AzureKind::RouteTable,
-        () if has("value")
-            && map.get("value").and_then(Value::as_array).is_some_and(|routes| {
-                routes.first().is_some_and(|route| route.get("nexthoptype").is_some())
-            }) =>
+        } else if has("securityrules") || has("defaultsecurityrules") {
+            AzureKind::SecurityGroup
+        } else if has("disablebgproutepropagation") || within("routetables") {
+            AzureKind::RouteTable
+        } else if has("value")
+            && map
+                .get("value")
+                .and_then(Value::as_array)
+                .is_some_and(|routes| routes.first().is_some_and(|route| route.get("nexthoptype").is_some()))
         {
             AzureKind::EffectiveRoutes
-        }
-        () if within("virtualnetworklinks") => AzureKind::ZoneLink,
-        () if has("privatelinkserviceconnections") || within("privateendpoints") => {
+        } else if within("virtualnetworklinks") {
+            AzureKind::ZoneLink
+        } else if has("privatelinkserviceconnections") || within("privateendpoints") {
             AzureKind::PrivateEndpoint
-        }
-        () if has("arecords") || has("aaaarecords") || r#type.contains("privatednszones/") => {
+        } else if has("arecords") || has("aaaarecords") || r#type.contains("privatednszones/") {
             AzureKind::RecordSet
-        }
-        () if within("privatednszones") => AzureKind::PrivateZone,
-        () if within("loadbalancers") => AzureKind::LoadBalancer,
-        () if within("publicipaddresses") => AzureKind::PublicAddress,
-        () if within("networkinterfaces") => AzureKind::Interface,
-        () if within("azurefirewalls") || within("firewallpolicies") || within("rulecollectiongroups") => {
+        } else if within("privatednszones") {
+            AzureKind::PrivateZone
+        } else if within("loadbalancers") {
+            AzureKind::LoadBalancer
+        } else if within("publicipaddresses") {
+            AzureKind::PublicAddress
+        } else if within("networkinterfaces") {
+            AzureKind::Interface
+        } else if within("azurefirewalls") || within("firewallpolicies") || within("rulecollectiongroups") {
             AzureKind::Firewall
-        }
-        () => return None,
-    })
+        } else {
+            return None;
+        },
+    )
 }
 
 #[cfg(test)]

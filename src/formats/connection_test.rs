@@ -107,20 +107,29 @@ enum ConnectionResult {
     Reached { host: String, port: u16 },
 }
 
-/// How it failed, in the words of the C library, of curl and of OpenSSL.
+/// How it failed, in the words of the C library, of curl and of OpenSSL; without a first letter that is a capital in some
+/// versions.
 fn failure(why: &str) -> Option<Failure> {
     let has = |words: &str| why.contains(words);
-    Some(match () {
-        () if has("imed out") || has("imeout") => Failure::Timeout,
-        () if has("efused") => Failure::Refused,
-        () if has("o route") || has("unreachable") => Failure::NoRoute,
-        () if has("reset") || has("SSL_ERROR_SYSCALL") || has("unexpected eof") => Failure::Reset,
-        () if has("expired") => Failure::TlsExpired,
-        () if has("local issuer") || has("self signed") || has("self-signed") => Failure::TlsUntrusted,
-        () if has("does not match") || has("no alternative certificate") => Failure::TlsWrongName,
-        () if has("protocol version") || has("unsupported protocol") => Failure::TlsVersion,
+    Some(if has("imed out") || has("imeout") {
+        Failure::Timeout
+    } else if has("efused") {
+        Failure::Refused
+    } else if has("o route") || has("unreachable") {
+        Failure::NoRoute
+    } else if has("reset") || has("SSL_ERROR_SYSCALL") || has("unexpected eof") {
+        Failure::Reset
+    } else if has("expired") {
+        Failure::TlsExpired
+    } else if has("local issuer") || has("self signed") || has("self-signed") {
+        Failure::TlsUntrusted
+    } else if has("does not match") || has("no alternative certificate") {
+        Failure::TlsWrongName
+    } else if has("protocol version") || has("unsupported protocol") {
+        Failure::TlsVersion
+    } else {
         // Newer curls say "Couldn't connect to server" of a refusal and of a timeout alike: that decides nothing.
-        () => return None,
+        return None;
     })
 }
 

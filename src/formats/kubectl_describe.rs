@@ -294,48 +294,62 @@ impl DescribeReader<'_, '_> {
             .filter(|command| command.verb == "describe")
             .and_then(|command| command::kind_of(command.resource));
         let below = |key: &str, word: &str| block.below(key).iter().any(|line| line.text.starts_with(word));
-        Some(match () {
-            () if block.has("Involved Object") => "Event",
-            () if block.has("System Info") => "Node",
-            () if block.has("Containers")
-                && (block.has("QoS Class") || block.has("IP") || block.has("Node")) =>
-            {
-                "Pod"
-            }
-            () if block.has("Session Affinity")
-                || (block.has("Selector") && block.has("Type") && block.has("Endpoints")) =>
-            {
-                "Service"
-            }
-            () if block.has("Subsets") => "Endpoints",
-            () if block.has("AddressType") => "EndpointSlice",
-            () if below("Spec", "PodSelector:") => "NetworkPolicy",
-            () if below("Status", "Allowed disruptions:") => "PodDisruptionBudget",
-            () if block.has("Role") && block.has("Subjects") => match question {
+        Some(if block.has("Involved Object") {
+            "Event"
+        } else if block.has("System Info") {
+            "Node"
+        } else if block.has("Containers") && (block.has("QoS Class") || block.has("IP") || block.has("Node"))
+        {
+            "Pod"
+        } else if block.has("Session Affinity")
+            || (block.has("Selector") && block.has("Type") && block.has("Endpoints"))
+        {
+            "Service"
+        } else if block.has("Subsets") {
+            "Endpoints"
+        } else if block.has("AddressType") {
+            "EndpointSlice"
+        } else if below("Spec", "PodSelector:") {
+            "NetworkPolicy"
+        } else if below("Status", "Allowed disruptions:") {
+            "PodDisruptionBudget"
+        } else if block.has("Role") && block.has("Subjects") {
+            match question {
                 Some("ClusterRoleBinding") => "ClusterRoleBinding",
                 _ => "RoleBinding",
-            },
-            () if block.has("PolicyRule") => match question {
+            }
+        } else if block.has("PolicyRule") {
+            match question {
                 Some("ClusterRole") => "ClusterRole",
                 _ => "Role",
-            },
-            () if block.has("StrategyType") => "Deployment",
-            () if block.has("Desired Number of Nodes Scheduled") => "DaemonSet",
-            () if block.has("Update Strategy") => "StatefulSet",
-            () if block.has("Pods Status") && block.has("Replicas") => "ReplicaSet",
-            () if block.has("Mountable secrets") => "ServiceAccount",
-            () if block.has("Default backend") || block.has("Rules") => "Ingress",
-            () if block.has("Status")
-                && block.lines.iter().any(|line| {
-                    line.text.contains("resource quota") || line.text.starts_with("Resource Quota")
-                }) =>
-            {
-                "Namespace"
             }
-            () if block.has("Data") && block.has("Type") => "Secret",
-            () if block.has("Data") => "ConfigMap",
-            () if block.value("Kind") == "NodeNetworkConfig" => "NodeNetworkConfig (described)",
-            () => question?,
+        } else if block.has("StrategyType") {
+            "Deployment"
+        } else if block.has("Desired Number of Nodes Scheduled") {
+            "DaemonSet"
+        } else if block.has("Update Strategy") {
+            "StatefulSet"
+        } else if block.has("Pods Status") && block.has("Replicas") {
+            "ReplicaSet"
+        } else if block.has("Mountable secrets") {
+            "ServiceAccount"
+        } else if block.has("Default backend") || block.has("Rules") {
+            "Ingress"
+        } else if block.has("Status")
+            && block
+                .lines
+                .iter()
+                .any(|line| line.text.contains("resource quota") || line.text.starts_with("Resource Quota"))
+        {
+            "Namespace"
+        } else if block.has("Data") && block.has("Type") {
+            "Secret"
+        } else if block.has("Data") {
+            "ConfigMap"
+        } else if block.value("Kind") == "NodeNetworkConfig" {
+            "NodeNetworkConfig (described)"
+        } else {
+            question?
         })
     }
 

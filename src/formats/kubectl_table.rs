@@ -303,41 +303,55 @@ fn tells_all(kind: &str, header: &TableHeader) -> bool {
 /// The kind whose columns these are.
 fn kind(header: &TableHeader) -> Option<&'static str> {
     let has = |name: &str| header.has(name);
-    Some(match () {
-        () if has("LAST SEEN") && has("REASON") => "Event",
-        () if has("ALLOWED DISRUPTIONS") => "PodDisruptionBudget",
-        () if has("SERVICE") && has("AVAILABLE") => "APIService",
-        () if has("POD-SELECTOR") => "NetworkPolicy",
-        () if has("ADDRESSTYPE") => "EndpointSlice",
-        () if has("ENDPOINTS") => "Endpoints",
-        () if has("CLUSTER-IP") => "Service",
-        () if has("READY") && has("STATUS") && has("RESTARTS") => "Pod",
-        () if has("ROLES") && has("VERSION") => "Node",
-        () if has("UP-TO-DATE") && has("NODE SELECTOR") => "DaemonSet",
-        () if has("UP-TO-DATE") => "Deployment",
-        () if has("DESIRED") && has("CURRENT") && has("READY") => "ReplicaSet",
-        () if has("COMPLETIONS") => "Job",
-        () if has("SCHEDULE") => "CronJob",
-        () if has("ADDRESS") && has("HOSTS") => "Ingress",
-        () if has("ROLE") && has("AGE") => {
-            if has("NAMESPACE") {
-                "RoleBinding"
-            } else {
-                "ClusterRoleBinding"
-            }
-        }
-        () if has("CREATED AT") && has("NAMESPACE") && header.len() == 3 => "Role",
-        () if has("TYPE") && has("DATA") => "Secret",
-        () if has("DATA") => "ConfigMap",
-        () if has("READY")
-            && has("AGE")
-            && (header.len() == 3 || has("CONTAINERS") || header.len() == 4 && has("NAMESPACE")) =>
-        {
-            "StatefulSet"
-        }
-        () if has("STATUS") && has("AGE") && header.len() == 3 => "Namespace",
-        () if has("SECRETS") => "ServiceAccount",
-        () => return None,
+    Some(if has("LAST SEEN") && has("REASON") {
+        "Event"
+    } else if has("ALLOWED DISRUPTIONS") {
+        "PodDisruptionBudget"
+    } else if has("SERVICE") && has("AVAILABLE") {
+        "APIService"
+    } else if has("POD-SELECTOR") {
+        "NetworkPolicy"
+    } else if has("ADDRESSTYPE") {
+        "EndpointSlice"
+    } else if has("ENDPOINTS") {
+        "Endpoints"
+    } else if has("CLUSTER-IP") {
+        "Service"
+    } else if has("READY") && has("STATUS") && has("RESTARTS") {
+        "Pod"
+    } else if has("ROLES") && has("VERSION") {
+        "Node"
+    } else if has("UP-TO-DATE") && has("NODE SELECTOR") {
+        "DaemonSet"
+    } else if has("UP-TO-DATE") {
+        "Deployment"
+    } else if has("DESIRED") && has("CURRENT") && has("READY") {
+        "ReplicaSet"
+    } else if has("COMPLETIONS") {
+        "Job"
+    } else if has("SCHEDULE") {
+        "CronJob"
+    } else if has("ADDRESS") && has("HOSTS") {
+        "Ingress"
+    } else if has("ROLE") && has("AGE") {
+        if has("NAMESPACE") { "RoleBinding" } else { "ClusterRoleBinding" }
+    } else if has("CREATED AT") && has("NAMESPACE") && header.len() == 3 {
+        "Role"
+    } else if has("TYPE") && has("DATA") {
+        "Secret"
+    } else if has("DATA") {
+        "ConfigMap"
+    } else if has("READY")
+        && has("AGE")
+        && (header.len() == 3 || has("CONTAINERS") || header.len() == 4 && has("NAMESPACE"))
+    {
+        "StatefulSet"
+    } else if has("STATUS") && has("AGE") && header.len() == 3 {
+        "Namespace"
+    } else if has("SECRETS") {
+        "ServiceAccount"
+    } else {
+        return None;
     })
 }
 

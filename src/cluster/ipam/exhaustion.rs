@@ -133,12 +133,15 @@ fn leak(books: &NodeIpam, refused: &AddressRefusals) -> Option<(Reason, Confiden
         let stated = refused.count > 0
             && !refused.signals.contains_key(&Signal::SubnetFull)
             && !lease.status.contains("Error");
-        return match () {
-            () if stated && !waits && spare > 4 => Some((Reason::Leak, Confidence::Likely)),
+        return if stated && !waits && spare > 4 {
+            Some((Reason::Leak, Confidence::Likely))
+        } else if books.counted && spare > lease.batch / 2 {
             // Someone who counts by hand looks for a leak; so many spare ones are also normal.
-            () if books.counted && spare > lease.batch / 2 => Some((Reason::Leak, Confidence::Possible)),
-            () if spare > lease.normal_spare + lease.batch => Some((Reason::Leak, Confidence::Possible)),
-            () => None,
+            Some((Reason::Leak, Confidence::Possible))
+        } else if spare > lease.normal_spare + lease.batch {
+            Some((Reason::Leak, Confidence::Possible))
+        } else {
+            None
         };
     }
     let most = books.max_pods.unwrap_or(MOST_PODS);
@@ -159,15 +162,18 @@ fn leak(books: &NodeIpam, refused: &AddressRefusals) -> Option<(Reason, Confiden
     let named = leaked.iter().all(|orphan| orphan.owner.is_some());
     let margin = books.waiting + IN_THE_MAKING;
     let plain = undated >= 20 && undated as u64 * 2 >= books.allocated() && undated > margin * 2;
-    let mut sure = match () {
-        () if gone >= 3 || ended >= 3 => Confidence::Confirmed,
-        () if old >= 5 => Confidence::Confirmed,
-        () if gone + ended + old > 0 => Confidence::Likely,
-        () if plain => Confidence::Confirmed,
-        () if undated > margin && named => Confidence::Likely,
-        () if undated > margin => Confidence::Possible,
-        () if leaked.len() > margin => Confidence::Possible,
-        () => return None,
+    let mut sure = if gone >= 3 || ended >= 3 || old >= 5 {
+        Confidence::Confirmed
+    } else if gone + ended + old > 0 {
+        Confidence::Likely
+    } else if plain {
+        Confidence::Confirmed
+    } else if undated > margin && named {
+        Confidence::Likely
+    } else if undated > margin || leaked.len() > margin {
+        Confidence::Possible
+    } else {
+        return None;
     };
     // The books and the pods must be of one time.
     if mismatched(books) {
@@ -178,10 +184,12 @@ fn leak(books: &NodeIpam, refused: &AddressRefusals) -> Option<(Reason, Confiden
     let dated: Vec<i64> = leaked.iter().filter_map(|orphan| orphan.written).collect();
     let recent =
         dated.iter().filter(|at| books.newest.is_some_and(|newest| newest - **at <= SHORT_LIFE)).count();
-    let churn = match () {
-        () if gone + ended > 0 => ended > gone,
-        () if !dated.is_empty() => recent * 5 >= dated.len() * 4 && books.short_lived > 0,
-        () => books.short_lived >= 5 && books.short_lived * 2 >= leaked.len(),
+    let churn = if gone + ended > 0 {
+        ended > gone
+    } else if !dated.is_empty() {
+        recent * 5 >= dated.len() * 4 && books.short_lived > 0
+    } else {
+        books.short_lived >= 5 && books.short_lived * 2 >= leaked.len()
     };
     let guessed = churn && gone + ended == 0 && dated.is_empty();
     Some((

@@ -34,15 +34,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 
 fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {
     let ready = observed::all_ready(cluster, &given.pods);
-    let broken = !given.pods.is_empty()
-        && given.pods.iter().all(|key| {
-            cluster
-                .facts
-                .objects
-                .pods
-                .get(&key.namespace, &key.name)
-                .is_some_and(|seen| !seen.object.is_ready())
-        });
+    let broken = observed::none_ready(cluster, &given.pods);
     let passed = ready || (cluster.is_over(given.span) && !broken);
     let node = observed::common_node(cluster, &given.pods).filter(|_| given.pods.len() > 1);
     let names: Vec<String> = given.pods.iter().map(Key::label).collect();

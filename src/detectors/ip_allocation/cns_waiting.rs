@@ -45,10 +45,12 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
         if satisfied { "refused pods with all requested IPs allocated" } else { "waiting for more IPs" };
     let title = format!("{}: azure-cns {does} {how}", on_node(&found.node));
     let mut finding = about_node(&DETECTOR, found, books, title, Vec::new())?;
-    finding.severity = match () {
-        () if passing => Severity::Low,
-        () if stuck => Severity::High,
-        () => Severity::Medium,
+    finding.severity = if passing {
+        Severity::Low
+    } else if stuck {
+        Severity::High
+    } else {
+        Severity::Medium
     };
     finding.detail("stuck", stuck);
     let numbers = lease.map_or_else(

@@ -87,12 +87,16 @@ fn node(cluster: &Cluster, found: &Exhaustion, books: Option<&NodeIpam>) -> Opti
 /// What it does to the user: nothing yet, as long as there is room.
 pub(super) fn severity(found: &Exhaustion, books: &NodeIpam, count: u64) -> Severity {
     let free = books.larger().free();
-    match () {
-        () if found.refused.count > 0 && found.sure >= Confidence::Likely => Severity::Critical,
-        () if books.lease.is_none() && free.is_some_and(|free| free <= 2) => Severity::Critical,
-        () if found.sure == Confidence::Possible => Severity::Medium,
-        () if books.waiting > 0 || count * 2 > books.allocated() => Severity::High,
-        () => Severity::Medium,
+    if (found.refused.count > 0 && found.sure >= Confidence::Likely)
+        || (books.lease.is_none() && free.is_some_and(|free| free <= 2))
+    {
+        Severity::Critical
+    } else if found.sure == Confidence::Possible {
+        Severity::Medium
+    } else if books.waiting > 0 || count * 2 > books.allocated() {
+        Severity::High
+    } else {
+        Severity::Medium
     }
 }
 

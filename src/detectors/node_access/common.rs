@@ -2,8 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
-use crate::detectors::Need;
 use crate::detectors::observed::{self, Observed};
+use crate::detectors::{Confidence, Need, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Failure, Key, Signal, time};
 
@@ -239,4 +239,13 @@ pub(super) fn is_named_cause(name: &str) -> bool {
     ["K8SAPIServerConnFail", "K8SAPIServerDNSLookupFail", "OutboundConnFail", "DNS_LOOKUP_FAIL"]
         .iter()
         .any(|ours| name.contains(ours))
+}
+
+/// How bad and how sure a misconfiguration is: seen to fail, there while all is well, or there and nothing known.
+pub(super) fn graded(confirmed: bool, mild: bool) -> (Severity, Confidence) {
+    match (confirmed, mild) {
+        (true, _) => (Severity::Critical, Confidence::Confirmed),
+        (false, true) => (Severity::Low, Confidence::Possible),
+        (false, false) => (Severity::High, Confidence::Likely),
+    }
 }

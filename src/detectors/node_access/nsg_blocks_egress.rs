@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::SECURITY_GROUPS;
 use crate::detectors::observed::{self, Wording, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
+use crate::detectors::{Chapter, Detector, Doc, Outcome};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -80,21 +80,10 @@ fn detect(cluster: &Cluster) -> Outcome {
             } else {
                 "PRIORITY_BELOW_THE_DENIAL".to_owned()
             };
+            let (severity, confidence) = super::common::graded(confirmed, mild);
             let says = Wording {
-                severity: if confirmed {
-                    Severity::Critical
-                } else if mild {
-                    Severity::Low
-                } else {
-                    Severity::High
-                },
-                confidence: if confirmed {
-                    Confidence::Confirmed
-                } else if mild {
-                    Confidence::Possible
-                } else {
-                    Confidence::Likely
-                },
+                severity,
+                confidence,
                 unit: if confirmed { "failed attempt" } else { "rule" },
                 cause: format!(
                     "Rule {} (priority {}) in NSG {} {where_} denies {text}, and no rule before it allows it.{failures}",

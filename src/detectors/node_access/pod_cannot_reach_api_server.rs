@@ -73,15 +73,7 @@ fn finding(
 ) -> Option<Finding> {
     let tested = !failed.is_empty();
     let ready = observed::all_ready(cluster, &given.pods);
-    let broken = !given.pods.is_empty()
-        && given.pods.iter().all(|key| {
-            cluster
-                .facts
-                .objects
-                .pods
-                .get(&key.namespace, &key.name)
-                .is_some_and(|seen| !seen.object.is_ready())
-        });
+    let broken = observed::none_ready(cluster, &given.pods);
     // A pod that waits before its next start is silent, and nothing is over for it.
     let passed = !tested && !broken && (cluster.is_over(given.span) || ready || !reached.is_empty());
     given.show_first(failed);

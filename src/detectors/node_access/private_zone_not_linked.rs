@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, Zone, at};
 use crate::detectors::needs::{AKS, ZONES};
 use crate::detectors::observed::{Wording, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::detectors::{Chapter, Detector, Doc, Finding, Outcome};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-not-linked",
@@ -105,21 +105,10 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
     } else {
         " No failed DNS query is in the bundle.".to_owned()
     };
+    let (severity, confidence) = super::common::graded(confirmed, mild);
     let says = Wording {
-        severity: if confirmed {
-            Severity::Critical
-        } else if mild {
-            Severity::Low
-        } else {
-            Severity::High
-        },
-        confidence: if confirmed {
-            Confidence::Confirmed
-        } else if mild {
-            Confidence::Possible
-        } else {
-            Confidence::Likely
-        },
+        severity,
+        confidence,
         unit: if confirmed { "failed DNS query" } else { "zone" },
         cause: format!(
             "Private DNS zone {} is linked to {linked}, not to {}: Azure DNS does not resolve the API server's FQDN from there.{failures}",

@@ -39,20 +39,21 @@ fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
         .conditions
         .iter()
         .find(|condition| condition.r#type.ends_with("Pressure") && &*condition.status == "True");
-    let (kind, text) = match () {
-        () if &*ready.status == "Unknown" || has("stopped posting node status") => (
+    let (kind, text) = if &*ready.status == "Unknown" || has("stopped posting node status") {
+        (
             "silent",
             "Kubelet stopped posting node status: usually the VM or the kubelet is down, it cannot reach the API server, or its certificate expired",
-        ),
-        () if has("NetworkPluginNotReady") || has("cni plugin not initialized") => {
-            ("network", "CNI plugin not initialized: NetworkPluginNotReady")
-        }
-        () if has("PLEG is not healthy") => {
-            ("runtime", "PLEG is not healthy: the container runtime responds too slowly")
-        }
-        () if has("container runtime") || has("runtime is down") => ("runtime", "container runtime is down"),
-        () if pressure.is_some() => ("pressure", "MemoryPressure, DiskPressure or PIDPressure"),
-        () => ("other", "reason in the node's condition Ready"),
+        )
+    } else if has("NetworkPluginNotReady") || has("cni plugin not initialized") {
+        ("network", "CNI plugin not initialized: NetworkPluginNotReady")
+    } else if has("PLEG is not healthy") {
+        ("runtime", "PLEG is not healthy: the container runtime responds too slowly")
+    } else if has("container runtime") || has("runtime is down") {
+        ("runtime", "container runtime is down")
+    } else if pressure.is_some() {
+        ("pressure", "MemoryPressure, DiskPressure or PIDPressure")
+    } else {
+        ("other", "reason in the node's condition Ready")
     };
     let words = pressure.filter(|_| kind == "pressure").map_or(message, |item| &*item.message);
     // The kubelet's words often begin with the same term.

@@ -7,7 +7,8 @@ use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
 
 /// A text that holds none of these says nothing about addresses. Part of the prefilter of all lines, so each
-/// begins with letters that are rare in logs.
+/// begins with letters that are rare in logs. Some leave out the
+/// first letter of a word: it is a capital in one version or at the start of a message, and small elsewhere.
 pub(super) const SIGNATURES: &[&str] = &[
     "no IP addresses available in",
     "o available address",

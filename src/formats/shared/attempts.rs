@@ -28,67 +28,66 @@ pattern!(UPSTREAM, r"plugin/errors: \d+ (?P<name>\S+) (?P<type>[A-Z0-9]+): ");
 
 /// How it failed, by the words of Go, of Windows and of curl.
 fn failure(text: &str) -> Option<Failure> {
-    Some(match () {
-        () if has!(text, "x509: certificate signed by unknown authority") || has!(text, "x509: \u{201c}") => {
-            Failure::TlsUntrusted
-        }
-        () if has!(text, "x509: certificate is valid for")
-            || has!(text, "doesn't contain any IP SANs")
-            || has!(text, "x509: certificate is not valid for any names") =>
-        {
-            Failure::TlsWrongName
-        }
-        () if has!(text, "x509: certificate has expired") => Failure::TlsExpired,
-        () if has!(text, "only unsupported versions") || has!(text, "protocol version not supported") => {
-            Failure::TlsVersion
-        }
-        () if has!(text, "TLS handshake timeout") => Failure::TlsTimeout,
-        () if has!(text, "no such host") || has!(text, "No such host") => Failure::NameUnknown,
-        () if has!(text, "server misbehaving")
-            || has!(text, "Temporary failure in name resolution")
-            || (has!(text, "lookup ") && (has!(text, "i/o timeout") || has!(text, "Try again"))) =>
-        {
-            Failure::ResolverFailed
-        }
-        () if has!(text, "i/o timeout")
-            || has!(text, "connection timed out")
-            || has!(text, "did not properly respond")
-            || has!(text, "n'a pas répondu")
-            || has!(text, "n\u{2019}a pas répondu") =>
-        {
-            Failure::Timeout
-        }
-        () if has!(text, "connection refused")
-            || has!(text, "actively refused")
-            || has!(text, "was refused - did")
-            || has!(text, "l'a expressément refusée") =>
-        {
-            Failure::Refused
-        }
-        () if has!(text, "no route to host") || has!(text, "network is unreachable") => Failure::NoRoute,
-        () if has!(text, "connection reset by peer") => Failure::Reset,
+    Some(if has!(text, "x509: certificate signed by unknown authority") || has!(text, "x509: \u{201c}") {
+        Failure::TlsUntrusted
+    } else if has!(text, "x509: certificate is valid for")
+        || has!(text, "doesn't contain any IP SANs")
+        || has!(text, "x509: certificate is not valid for any names")
+    {
+        Failure::TlsWrongName
+    } else if has!(text, "x509: certificate has expired") {
+        Failure::TlsExpired
+    } else if has!(text, "only unsupported versions") || has!(text, "protocol version not supported") {
+        Failure::TlsVersion
+    } else if has!(text, "TLS handshake timeout") {
+        Failure::TlsTimeout
+    } else if has!(text, "no such host") || has!(text, "No such host") {
+        Failure::NameUnknown
+    } else if has!(text, "server misbehaving")
+        || has!(text, "Temporary failure in name resolution")
+        || (has!(text, "lookup ") && (has!(text, "i/o timeout") || has!(text, "Try again")))
+    {
+        Failure::ResolverFailed
+    } else if has!(text, "i/o timeout")
+        || has!(text, "connection timed out")
+        || has!(text, "did not properly respond")
+        || has!(text, "n'a pas répondu")
+        || has!(text, "n\u{2019}a pas répondu")
+    {
+        Failure::Timeout
+    } else if has!(text, "connection refused")
+        || has!(text, "actively refused")
+        || has!(text, "was refused - did")
+        || has!(text, "l'a expressément refusée")
+    {
+        Failure::Refused
+    } else if has!(text, "no route to host") || has!(text, "network is unreachable") {
+        Failure::NoRoute
+    } else if has!(text, "connection reset by peer") {
+        Failure::Reset
+    } else if has!(text, "connectex: ") {
         // Windows answers in its own language: a message of `connectex` that is not a refusal is mostly a timeout.
-        () if has!(text, "connectex: ") => Failure::Timeout,
-        () if has!(text, "Could not resolve host")
-            || has!(text, "could not resolve host")
-            || has!(text, "getaddrinfo ENOTFOUND") =>
-        {
-            Failure::NameUnknown
-        }
-        () if has!(text, "getaddrinfo EAI_AGAIN") => Failure::ResolverFailed,
+        Failure::Timeout
+    } else if has!(text, "Could not resolve host")
+        || has!(text, "could not resolve host")
+        || has!(text, "getaddrinfo ENOTFOUND")
+    {
+        Failure::NameUnknown
+    } else if has!(text, "getaddrinfo EAI_AGAIN") {
+        Failure::ResolverFailed
+    } else if !of_client(text) {
         // What only a person's client says with these words; programs say them of anything.
-        () if !of_client(text) => return None,
-        () if has!(text, "request canceled while waiting for connection")
-            || has!(text, "Client.Timeout exceeded")
-            || has!(text, "context deadline exceeded")
-            || has!(text, "Unable to reach the api server") =>
-        {
-            Failure::Timeout
-        }
-        () if has!(text, ": EOF") || has!(text, "unexpected EOF") || has!(text, "client connection lost") => {
-            Failure::Reset
-        }
-        () => return None,
+        return None;
+    } else if has!(text, "request canceled while waiting for connection")
+        || has!(text, "Client.Timeout exceeded")
+        || has!(text, "context deadline exceeded")
+        || has!(text, "Unable to reach the api server")
+    {
+        Failure::Timeout
+    } else if has!(text, ": EOF") || has!(text, "unexpected EOF") || has!(text, "client connection lost") {
+        Failure::Reset
+    } else {
+        return None;
     })
 }
 

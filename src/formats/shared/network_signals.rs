@@ -11,7 +11,8 @@ use super::prefilter::{ModuleSignatures, Prefilter};
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{AttemptKey, AttemptSeen, Facts, Signal, SignalKey, SignalSeen};
 
-/// A text that holds none of these says nothing about the network. Part of the prefilter of all lines.
+/// A text that holds none of these says nothing about the network. Part of the prefilter of all lines. Some leave out the
+/// first letter of a word: it is a capital in one version or at the start of a message, and small elsewhere.
 pub(super) const SIGNATURES: &[&str] = &[
     "dial tcp",
     "read udp",

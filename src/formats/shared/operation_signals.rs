@@ -9,7 +9,8 @@ use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::Signal;
 
 /// A text that holds none of these says nothing of the kind. Part of the prefilter of all lines, so each has letters
-/// that are rare in logs.
+/// that are rare in logs. Some leave out the
+/// first letter of a word: it is a capital in one version or at the start of a message, and small elsewhere.
 pub(super) const SIGNATURES: &[&str] = &[
     "configuration has been provided",
     "getting credentials",

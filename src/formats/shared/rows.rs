@@ -117,11 +117,14 @@ impl DateOrder {
             return Self::Certain;
         };
         let upper = text.to_ascii_uppercase();
-        match () {
-            () if upper.contains("AM") || upper.contains("PM") || b > 12 => Self::MonthFirst,
-            () if a > 12 => Self::DayFirst,
-            () if a == b => Self::Certain,
-            () => Self::Either,
+        if upper.contains("AM") || upper.contains("PM") || b > 12 {
+            Self::MonthFirst
+        } else if a > 12 {
+            Self::DayFirst
+        } else if a == b {
+            Self::Certain
+        } else {
+            Self::Either
         }
     }
 }
