@@ -237,7 +237,7 @@ fn workloads(cluster: &Cluster) -> Vec<Workload> {
             found.entry(format!("{}/{}[{kind}]", namespace(key), key.name)).or_insert_with(|| key.clone());
         }
     }
-    found.into_iter().map(|(text, pod)| Workload { text, pod }).collect()
+    found.into_iter().map(|(text, pod)| Workload { shown: text, pod }).collect()
 }
 
 /// `All Connections`, `SCTP 7070,TCP 8080-8081`, or nothing.
