@@ -1,12 +1,11 @@
 //! `kubetriage can-i` and `kubetriage who-can`: the RBAC engine, asked directly.
 
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
 
 use clap::Args;
 use serde::Deserialize;
 
-use super::{Exit, bundle, output};
+use super::{Exit, bundle, output, questions};
 use crate::cluster::Cluster;
 use crate::cluster::rbac::{Authorizer, Decision, MASTERS, Review, implied_groups, role_shown};
 use crate::facts::{Scope, Target};
@@ -290,35 +289,14 @@ struct PathAttributes {
 }
 
 fn reviews(cluster: &Cluster, authorizer: &Authorizer<'_>, file: &str) -> anyhow::Result<Exit> {
-    let input: Box<dyn BufRead> = if file == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let opened =
-            std::fs::File::open(file).map_err(|error| anyhow::anyhow!("can't open `{file}`: {error}"))?;
-        Box::new(BufReader::new(opened))
-    };
     let (all, cluster_wide) = (cluster.facts.rbac_not_listed(true), cluster.facts.rbac_not_listed(false));
-    let mut out = String::new();
-    for line in input.split(b'\n') {
-        let line = line?;
-        if line.trim_ascii().is_empty() {
-            continue;
+    questions::answer_each(file, |line| match serde_json::from_slice::<ReviewSpec>(line) {
+        Ok(ReviewSpec { inner: Some(inner), .. }) => answer(authorizer, &inner, &all, &cluster_wide),
+        Ok(spec) => answer(authorizer, &spec, &all, &cluster_wide),
+        Err(error) => {
+            serde_json::json!({ "allowed": false, "decision": "unknown", "reason": "", "error": format!("not a review: {error}") })
         }
-        let answer = match serde_json::from_slice::<ReviewSpec>(&line) {
-            Ok(ReviewSpec { inner: Some(inner), .. }) => answer(authorizer, &inner, &all, &cluster_wide),
-            Ok(spec) => answer(authorizer, &spec, &all, &cluster_wide),
-            Err(error) => {
-                serde_json::json!({ "allowed": false, "decision": "unknown", "reason": "", "error": format!("not a review: {error}") })
-            }
-        };
-        let _ = writeln!(out, "{answer}");
-        if out.len() > 1 << 20 {
-            output::to_stdout(out.as_bytes())?;
-            out.clear();
-        }
-    }
-    output::to_stdout(out.as_bytes())?;
-    Ok(Exit::Done)
+    })
 }
 
 fn answer(

@@ -7,6 +7,7 @@ mod exit;
 mod inspect;
 mod output;
 mod progress;
+mod questions;
 mod reach;
 mod report;
 mod sizes;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::{BufRead, BufReader};
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Exit, bundle, output};
+use super::{Exit, bundle, output, questions};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{
     Answer, Direction, End, EngineKind, PolicyVerdict, Ports, Protocol, Side, Socket,
@@ -284,36 +283,17 @@ struct Flow {
 }
 
 fn flows(cluster: &Cluster, resolver: &Resolver<'_>, file: &str) -> anyhow::Result<Exit> {
-    let input: Box<dyn BufRead> = if file == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let opened =
-            std::fs::File::open(file).map_err(|error| anyhow::anyhow!("can't open `{file}`: {error}"))?;
-        Box::new(BufReader::new(opened))
-    };
-    let mut out = String::new();
-    for line in input.split(b'\n') {
-        let line = line?;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let answer = serde_json::from_slice::<Flow>(&line)
+    questions::answer_each(file, |line| {
+        let answer = serde_json::from_slice::<Flow>(line)
             .map_err(|error| format!("not a flow: {error}"))
             .and_then(|flow| reached(cluster, resolver, &flow));
-        let answer = match answer {
+        match answer {
             Ok(reached) => reached_json(&reached),
             Err(error) => {
                 json!({ "allowed": false, "decision": "unknown", "egress": null, "ingress": null, "error": error })
             }
-        };
-        let _ = writeln!(out, "{answer}");
-        if out.len() > 1 << 20 {
-            output::to_stdout(out.as_bytes())?;
-            out.clear();
         }
-    }
-    output::to_stdout(out.as_bytes())?;
-    Ok(Exit::Done)
+    })
 }
 
 fn reached(cluster: &Cluster, resolver: &Resolver<'_>, flow: &Flow) -> Result<Reached, String> {

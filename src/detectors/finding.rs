@@ -2,8 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
+use super::details::Details;
 use crate::evidence::{Confidence, Evidence};
 pub use crate::facts::text::slug;
 use crate::facts::time;
@@ -68,121 +68,6 @@ pub struct Explanation {
     pub because: String,
 }
 
-/// Names of the facts that detectors add, and of what stands within them: the contract with the templates. A name that
-/// is not here is taken for one of the bundle's, and may be shown by a pseudonym.
-pub const DETAIL_NAMES: &[&str] = &[
-    "address",
-    "addresses",
-    "ages_known",
-    "allocated",
-    "also_seen",
-    "api_group",
-    "authorized_ranges",
-    "available",
-    "binding",
-    "bundle_rbac",
-    "bytes",
-    "capacity",
-    "clients",
-    "container_protocol",
-    "container_status",
-    "count",
-    "count_is_exact",
-    "counted_by_hand",
-    "declared",
-    "denied",
-    "differs",
-    "ended",
-    "external_name",
-    "first_seen",
-    "from",
-    "groups",
-    "has",
-    "held_by_pods_of_other_nodes",
-    "hosts",
-    "identity",
-    "impersonated_by",
-    "in_use",
-    "ip",
-    "ipam",
-    "kind",
-    "last_seen",
-    "lasted",
-    "leaked",
-    "leaked_not_named",
-    "matched",
-    "max_pods",
-    "missing",
-    "more_duplicates",
-    "more_names",
-    "more_nodes_that_fit",
-    "name",
-    "names",
-    "namespace",
-    "nearest_binding",
-    "nearest_pods",
-    "nearest_role",
-    "needed",
-    "needed_at_most",
-    "needed_now",
-    "needs",
-    "network",
-    "node_known_by",
-    "nodes",
-    "normal_spare",
-    "not_held_by_a_pod",
-    "note",
-    "objects",
-    "over_time",
-    "owners",
-    "path",
-    "per_minute",
-    "per_node",
-    "permissions",
-    "pod",
-    "pod_range",
-    "pods",
-    "pods_refused",
-    "policies",
-    "port",
-    "published",
-    "range",
-    "ranges",
-    "ready",
-    "reasons",
-    "refusals",
-    "refused_by",
-    "reported_by",
-    "requested",
-    "reserved",
-    "resolvers",
-    "resource",
-    "role",
-    "route_table",
-    "runtime",
-    "sandbox",
-    "selector",
-    "selectors",
-    "service_protocol",
-    "services",
-    "short_lived_pods",
-    "start",
-    "state",
-    "store",
-    "stuck",
-    "subnet",
-    "subresource",
-    "target",
-    "text",
-    "titles",
-    "to",
-    "usable",
-    "verb",
-    "waiting_pods",
-    "why",
-    "young_and_left_out",
-];
-
 /// One fault that a detector found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
@@ -211,7 +96,7 @@ pub struct Finding {
     /// Where it was seen; never empty.
     pub evidence: Vec<Evidence>,
     /// The detector's own facts.
-    pub details: Map<String, Value>,
+    pub details: Details,
     /// Why, in plain words.
     pub cause: String,
     /// What to do.
@@ -237,7 +122,7 @@ impl Finding {
             first_seen: None,
             last_seen: None,
             evidence,
-            details: Map::new(),
+            details: Details::default(),
             cause: String::new(),
             fix: Fix::default(),
             verify: Vec::new(),
@@ -249,14 +134,6 @@ impl Finding {
     pub fn seen(&mut self, span: Option<(i64, i64)>) {
         self.first_seen = span.map(|(first, _)| time::rfc3339_text(first));
         self.last_seen = span.map(|(_, last)| time::rfc3339_text(last));
-    }
-
-    /// A fact of the detector's own.
-    pub fn detail(&mut self, name: &'static str, value: impl Serialize) {
-        debug_assert!(DETAIL_NAMES.contains(&name), "{name} is not among DETAIL_NAMES");
-        if let Ok(value) = serde_json::to_value(value) {
-            self.details.insert(name.to_owned(), value);
-        }
     }
 }
 

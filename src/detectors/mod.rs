@@ -7,6 +7,7 @@
 pub mod authorization;
 pub mod client_access;
 pub mod control_plane;
+pub(crate) mod details;
 pub mod dns;
 mod finding;
 pub mod images;
@@ -18,7 +19,8 @@ mod observed;
 pub mod service;
 
 pub use crate::evidence::Confidence;
-pub use finding::{DETAIL_NAMES, Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
+pub use details::{Bucket, Details, LabelDifference, LeakedAddress, PathHop, Permission, PodNotReady};
+pub use finding::{Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ use super::{Confidence, Detector, Finding, Fix, Severity, SubjectRef};
 use crate::cluster::Cluster;
 use crate::cluster::azure::AksCluster;
 use crate::cluster::reachability::{Unreached, Who};
+use crate::detectors::details::texts;
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, EventTally, Key, SignalKey, time};
 
@@ -120,11 +121,8 @@ impl Observed {
             .map(|name| SubjectRef { kind: "Node".into(), namespace: String::new(), name: name.clone() })
             .collect();
         finding.subjects.extend(self.pods.iter().take(NAMED).map(|pod| subject("Pod", pod)));
-        for (name, list) in [("hosts", &self.hosts), ("resolvers", &self.resolvers)] {
-            if !list.is_empty() {
-                finding.detail(name, list);
-            }
-        }
+        finding.details.common.hosts = texts(&self.hosts);
+        finding.details.common.resolvers = texts(&self.resolvers);
         finding.cause = says.cause;
         finding.fix = Fix { text: says.fix, commands: says.commands, manifests: Vec::new() };
         finding.verify = says.verify;

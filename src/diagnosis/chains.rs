@@ -155,7 +155,7 @@ fn is_behind(cause: usize, of: usize, causes_of: &HashMap<usize, Vec<usize>>) ->
 /// Where a symptom says why its pods are not ready, the reasons of which at least one must be of the cause's making: a
 /// crash loop on a node without addresses is still a crash loop.
 fn reason_fits(cause: &Finding, symptom: &Finding) -> bool {
-    let Some(reasons) = symptom.details.get("why").and_then(serde_json::Value::as_array) else { return true };
+    let reasons = &symptom.details.common.why;
     let chapter = detectors::find(cause.detector).map(|detector| detector.chapter);
     let wanted: &[&str] = match (cause.detector, chapter) {
         (_, Some(Chapter::IpAllocation)) => &["have no address"],
@@ -168,7 +168,7 @@ fn reason_fits(cause: &Finding, symptom: &Finding) -> bool {
         (_, Some(Chapter::Images)) => &["ImagePullBackOff", "ErrImagePull", "InvalidImageName"],
         _ => return true,
     };
-    reasons.iter().filter_map(serde_json::Value::as_str).any(|reason| wanted.contains(&reason))
+    reasons.is_empty() || reasons.iter().any(|reason| wanted.contains(&reason.as_str()))
 }
 
 /// A cause that began after its symptom had ended is none. What has no time agrees.

@@ -6,11 +6,11 @@
 mod addresses;
 mod chains;
 mod coverage;
-mod fold;
 mod inventory;
 mod layout;
 mod path;
 mod platform;
+mod rest;
 mod summary;
 mod timeline;
 
@@ -183,7 +183,7 @@ impl Diagnosis {
             (
                 std::cmp::Reverse((finding.severity, finding.confidence)),
                 // What was folded follows what it was folded from.
-                fold::is_rest(finding),
+                rest::is_rest(finding),
                 std::cmp::Reverse(finding.count),
                 finding.id.clone(),
             )
@@ -212,7 +212,7 @@ impl Diagnosis {
             if let Ok(mut found) = found {
                 found.findings.sort_by_cached_key(rank);
                 verdicts.push(verdict(detector, &found, missing));
-                findings.extend(fold::folded(detector, found.findings));
+                findings.extend(rest::joined(detector, found.findings));
             } else {
                 internal_errors
                     .push(format!("the detector {} failed: this is a fault of kubetriage", detector.id));

@@ -1,24 +1,8 @@
 //! The way to a service, link by link: client, policies, service, endpoints, pods; and where it is broken.
 
-use serde::Serialize;
-use serde_json::json;
-
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Finding};
+use crate::detectors::{Chapter, Confidence, Finding, PathHop};
 use crate::facts::Key;
-
-/// A link of the way.
-#[derive(Serialize)]
-struct PathHop {
-    /// `client`, `policies`, `service`, `endpoints`, `pods`.
-    kind: &'static str,
-    /// What it is.
-    name: String,
-    /// `ok`, `broken` or `unknown`.
-    state: &'static str,
-    /// In a few words.
-    note: String,
-}
 
 /// Adds the way to its service to each finding of the chapter that is about one.
 pub(super) fn trace(cluster: &Cluster, findings: &mut [Finding]) {
@@ -32,7 +16,7 @@ pub(super) fn trace(cluster: &Cluster, findings: &mut [Finding]) {
         };
         let key = Key::new(service.namespace.as_str(), service.name.as_str());
         if let Some(way) = way(cluster, &key, finding.detector) {
-            finding.detail("path", json!(way));
+            finding.details.service.path = way;
         }
     }
 }
@@ -41,14 +25,15 @@ fn way(cluster: &Cluster, key: &Key, detector: &str) -> Option<Vec<PathHop>> {
     let state = cluster.services.all.get(key)?;
     let seen = cluster.facts.objects.services.get(&key.namespace, &key.name)?;
     let spec = &seen.object.spec;
-    let link = |kind, name: String, broken: Option<bool>, note: String| PathHop {
-        kind,
+    let link = |kind: &str, name: String, broken: Option<bool>, note: String| PathHop {
+        kind: kind.to_owned(),
         name,
         state: match broken {
             Some(true) => "broken",
             Some(false) => "ok",
             None => "unknown",
-        },
+        }
+        .to_owned(),
         note,
     };
     let ports: Vec<String> =

@@ -65,7 +65,7 @@ pub(super) fn paragraph(
     given.extend(denied.iter().chain(&past).map(|finding| finding.id.as_str()));
     let refused: u64 = findings
         .iter()
-        .filter(|f| f.details.get("refused_by").is_some_and(|by| by == "unattributed"))
+        .filter(|f| f.details.authorization.refused_by.as_deref() == Some("unattributed"))
         .map(|f| f.count)
         .sum();
     if refused > 0 {
@@ -130,13 +130,13 @@ fn lacking(verdicts: &[Verdict]) -> String {
 
 /// RBAC denies it, whichever rule is missing or wrong.
 fn is_missing_rule(finding: &Finding) -> bool {
-    finding.details.contains_key("bundle_rbac")
+    finding.details.authorization.bundle_rbac.is_some()
 }
 
 /// One identity may be denied for several reasons.
 fn identities_of(findings: &[&Finding]) -> usize {
     let mut all: Vec<String> =
-        findings.iter().filter_map(|f| f.details.get("identity")).map(ToString::to_string).collect();
+        findings.iter().filter_map(|f| f.details.authorization.identity.clone()).collect();
     all.sort();
     all.dedup();
     all.len()

@@ -15,7 +15,6 @@ use super::pseudonyms::Pseudonyms;
 use super::secrets::mask;
 use super::vocabulary::{TextRole, Vocabulary};
 use crate::cluster::Cluster;
-use crate::detectors::DETAIL_NAMES;
 use crate::diagnosis::Diagnosis;
 use crate::facts::Facts;
 
@@ -106,7 +105,7 @@ static KEYS: LazyLock<HashSet<String>> = LazyLock::new(|| {
             _ => {}
         }
     }
-    let mut keys: HashSet<String> = DETAIL_NAMES.iter().map(|name| (*name).to_owned()).collect();
+    let mut keys: HashSet<String> = HashSet::new();
     properties(schemars::schema_for!(Diagnosis).as_value(), &mut keys);
     keys
 });

@@ -21,13 +21,11 @@ fn told(name: &str, text: &str) -> (Vec<String>, Redacted) {
     let mut all: Vec<String> = found
         .findings
         .iter()
-        .filter(|finding| finding.details.contains_key("bundle_rbac"))
+        .filter(|finding| finding.details.authorization.bundle_rbac.is_some())
         .flat_map(|finding| {
-            let identity = finding.details["identity"].as_str().unwrap().to_owned();
-            let permissions = finding.details["permissions"].as_array().unwrap().clone();
-            permissions
-                .into_iter()
-                .map(move |permission| format!("{identity} {}", permission["text"].as_str().unwrap()))
+            let details = &finding.details.authorization;
+            let identity = details.identity.as_ref().unwrap();
+            details.permissions.iter().map(move |permission| format!("{identity} {}", permission.text))
         })
         .collect();
     all.sort();
@@ -146,8 +144,8 @@ fn the_access_log_tells_what_and_says_that_it_does_not_tell_who() {
     let text: Vec<String> = found
         .findings
         .iter()
-        .flat_map(|finding| finding.details["permissions"].as_array().unwrap().clone())
-        .map(|finding| finding["text"].as_str().unwrap().to_owned())
+        .flat_map(|finding| &finding.details.authorization.permissions)
+        .map(|permission| permission.text.clone())
         .collect();
     for (_, verb, resource, ..) in DENIED {
         assert!(

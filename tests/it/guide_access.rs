@@ -119,8 +119,8 @@ fn a_forbidden_answer_is_rbac_and_no_network_fault() {
     let transcript = "/ # curl -sSk https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods\n{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"status\": \"Failure\",\n  \"message\": \"pods is forbidden: User \\\"system:serviceaccount:default:default\\\" cannot list resource \\\"pods\\\" in API group \\\"\\\" in the namespace \\\"default\\\"\",\n  \"reason\": \"Forbidden\",\n  \"code\": 403\n}\n";
     let found = diagnosed(&[("session.txt", transcript)]);
     assert_eq!(
-        only(&found, "rbac-missing-permission").details["identity"],
-        "system:serviceaccount:default:default"
+        only(&found, "rbac-missing-permission").details.authorization.identity.as_deref(),
+        Some("system:serviceaccount:default:default")
     );
     assert!(found.findings.iter().all(|finding| finding.detector != "pod-cannot-reach-api-server"));
 }

@@ -284,7 +284,8 @@ fn a_table_of_roles_says_nothing_of_their_rules() {
     .unwrap();
     std::fs::write(temp.path().join("b.txt"), "NAMESPACE   NAME   ROLE        AGE   USERS   GROUPS   SERVICEACCOUNTS\nshop        cart   Role/cart   12d                   shop/cart\n").unwrap();
     let found = common::diagnosis(temp.path());
-    let finding = found.findings.iter().find(|finding| finding.details.contains_key("bundle_rbac")).unwrap();
+    let finding =
+        found.findings.iter().find(|finding| finding.details.authorization.bundle_rbac.is_some()).unwrap();
     assert!(!finding.cause.contains("does not exist"), "{}", finding.cause);
 }
 

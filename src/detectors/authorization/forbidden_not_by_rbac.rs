@@ -96,7 +96,7 @@ fn finding(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<Finding> {
     let reason =
         group.reasons().into_iter().next().map(|reason| format!(" Message: {reason}")).unwrap_or_default();
     finding.cause = format!("{}{reason}{}", words.cause, ended.unwrap_or_default());
-    finding.detail("refused_by", words.slug);
+    finding.details.authorization.refused_by = Some(words.slug.to_string());
     finding.fix = Fix { text: words.fix.to_owned(), ..Fix::default() };
     finding.verify = vec![words.verify.to_owned()];
     Some(finding)

@@ -1,6 +1,6 @@
 //! Denials of one identity, put together for one finding.
 
-use serde::Serialize;
+use crate::detectors::{Bucket, Permission};
 
 use crate::cluster::Cluster;
 use crate::cluster::rbac::{MissStep, NearMiss};
@@ -54,30 +54,6 @@ pub(super) fn groups<'a>(cluster: &'a Cluster, wanted: &[Class]) -> Vec<DenialGr
         }
     }
     groups
-}
-
-/// One missing permission, as the JSON and the table of the report show it.
-#[derive(Serialize)]
-struct Permission {
-    verb: String,
-    api_group: String,
-    resource: String,
-    subresource: String,
-    namespace: Option<String>,
-    path: Option<String>,
-    text: String,
-    names: Vec<String>,
-    more_names: bool,
-    count: u64,
-    count_is_exact: bool,
-    first_seen: Option<String>,
-    last_seen: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Bucket {
-    start: String,
-    count: u64,
 }
 
 impl DenialGroup<'_> {
@@ -235,41 +211,32 @@ impl DenialGroup<'_> {
         finding.count = count;
         finding.seen(span);
         finding.subjects = vec![self.subject()];
-        finding.detail("identity", self.identity.label());
+        finding.details.authorization.identity = Some(self.identity.label().to_owned());
         finding.unit = "request";
-        finding.detail("count_is_exact", exact);
-        finding.detail("permissions", self.permissions(cluster));
-        let mut carriers = serde_json::Map::new();
+        finding.details.authorization.count_is_exact = exact;
+        finding.details.authorization.permissions = self.permissions(cluster);
+        let carriers = &mut finding.details.authorization.reported_by;
         for carrier in [Carrier::Audit, Carrier::AccessLog, Carrier::AuthorizerLog, Carrier::ClientText] {
             let lines: u64 =
                 self.denials.iter().filter_map(|(_, denial)| denial.reported.get(&carrier)).sum();
             if lines > 0 {
-                carriers.insert(carrier.label().to_owned(), lines.into());
+                carriers.insert(carrier.label().to_owned(), lines);
             }
         }
-        finding.detail("reported_by", carriers);
-        let lists = [
-            ("groups", self.user_groups()),
-            ("reasons", self.reasons()),
-            ("clients", self.collect(|denial| denial.agents.iter().map(ToString::to_string).collect())),
-            ("addresses", self.collect(|denial| denial.addresses.iter().map(ToString::to_string).collect())),
-            (
-                "impersonated_by",
-                self.collect(|denial| denial.impersonators.iter().map(ToString::to_string).collect()),
-            ),
-        ];
-        for (name, list) in lists {
-            if !list.is_empty() {
-                finding.detail(name, list);
-            }
-        }
+        let details = &mut finding.details.authorization;
+        details.groups = self.user_groups();
+        details.reasons = self.reasons();
+        details.clients = self.collect(|denial| denial.agents.iter().map(ToString::to_string).collect());
+        details.addresses = self.collect(|denial| denial.addresses.iter().map(ToString::to_string).collect());
+        details.impersonated_by =
+            self.collect(|denial| denial.impersonators.iter().map(ToString::to_string).collect());
         if let Some((first, last)) = span {
             let minutes = (last - first) as f64 / 60e6;
             if count > 1 && minutes > 0.0 {
                 let rate = (count as f64 / minutes.max(1.0 / 60.0) * 10.0).round() / 10.0;
-                finding.detail("per_minute", rate);
-                finding.detail("lasted", time::show_length(last - first));
-                finding.detail("over_time", self.over_time(cluster, first, last));
+                finding.details.authorization.per_minute = Some(rate);
+                finding.details.authorization.lasted = Some(time::show_length(last - first));
+                finding.details.authorization.over_time = self.over_time(cluster, first, last);
             }
         }
     }

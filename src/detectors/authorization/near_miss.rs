@@ -49,13 +49,11 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
         MissStep::Unknown => "unknown",
         _ => "denies",
     };
-    finding.detail("bundle_rbac", verdict);
+    finding.details.authorization.bundle_rbac = Some(verdict.to_string());
     if let Some(miss) = missed.first() {
-        for (name, value) in [("binding", miss.binding_shown()), ("role", miss.role_shown())] {
-            if !value.is_empty() {
-                finding.detail(name, value);
-            }
-        }
+        let known = |name: String| Some(name).filter(|name| !name.is_empty());
+        finding.details.authorization.binding = known(miss.binding_shown());
+        finding.details.authorization.role = known(miss.role_shown());
         evidence(cluster, miss, &mut finding);
     }
     finding.fix = the_fix(cluster, missed);
@@ -78,7 +76,7 @@ fn ended(finding: &mut Finding, group: &DenialGroup<'_>, silence: i64) {
         finding.confidence = Confidence::Possible;
         finding.fix.text = format!("No action needed unless it comes back. If it does: {}", finding.fix.text);
     }
-    finding.detail("ended", true);
+    finding.details.authorization.ended = true;
     finding.cause = format!(
         "Not seen in the last {} of the logs: it has probably ended by itself, as is normal while a cluster or component starts. {}",
         time::show_length(silence),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::common::{self, ClientAddress};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{AksCluster, range};
+use crate::detectors::details::texts;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
@@ -99,7 +100,7 @@ fn update(aks: &AksCluster, added: &str) -> String {
 fn finish(mut finding: Finding, aks: &AksCluster) -> Finding {
     finding.subjects =
         vec![SubjectRef { kind: "AKS cluster".to_owned(), namespace: String::new(), name: aks.name.clone() }];
-    finding.detail("authorized_ranges", &aks.ranges);
+    finding.details.platform.authorized_ranges = texts(&aks.ranges);
     finding
 }
 

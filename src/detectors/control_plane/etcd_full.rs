@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
+use crate::detectors::details::number;
 use crate::detectors::needs::API_LOGS;
 use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
@@ -134,8 +135,8 @@ fn large(store: &EtcdSize) -> Option<Finding> {
     };
     let observed = Observed { count: 1, evidence: store.evidence.clone(), ..Observed::default() };
     let mut finding = observed.finding(&DETECTOR, "size", title, says)?;
-    finding.detail("bytes", store.bytes);
-    finding.detail("objects", &store.most);
+    finding.details.platform.bytes = number(store.bytes);
+    finding.details.platform.objects.clone_from(&store.most);
     Some(finding)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::cluster::service::why_not_ready;
+use crate::detectors::details::texts;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{self, Observed, Wording, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
@@ -99,7 +100,8 @@ fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why
         format!("CoreDNS {}/{all} pods ready: {brief}", all - down.len())
     };
     let mut finding = observed.finding(&DETECTOR, "pods", title, says)?;
-    finding.detail("why", down.iter().map(|(.., why)| why.kind()).collect::<std::collections::BTreeSet<_>>());
+    finding.details.common.why =
+        texts(down.iter().map(|(.., why)| why.kind()).collect::<std::collections::BTreeSet<_>>());
     finding.subjects.push(subject("Service", &Key::new("kube-system", "kube-dns")));
     Some(finding)
 }

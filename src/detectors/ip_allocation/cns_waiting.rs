@@ -3,6 +3,7 @@
 use super::common::{self, about_node, minutes, node_word, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason};
+use crate::detectors::details::number;
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity};
 
 /// Waiting for longer than this is not the usual growth of a pool.
@@ -52,7 +53,7 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     } else {
         Severity::Medium
     };
-    finding.detail("stuck", stuck);
+    finding.details.ip_allocation.stuck = number(stuck);
     let numbers = lease.map_or_else(
         || {
             " The node's NodeNetworkConfig is not in the bundle, so the number of requested IPs is unknown."

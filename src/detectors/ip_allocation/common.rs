@@ -1,9 +1,10 @@
 //! What the detectors of this chapter share: their needs, and findings about nodes.
 
-use serde::Serialize;
+use crate::detectors::LeakedAddress;
 
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{AddressRefusals, Age, Exhaustion, NodeIpam, Orphan, Reason, Runtime};
+use crate::detectors::details::{number, texts};
 use crate::detectors::{Detector, Finding, Need, SubjectRef, shell};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
@@ -101,7 +102,7 @@ pub(super) fn per_node(
             finding.unit = "node";
             finding.cause = format!("Same as on the {ONE_BY_ONE} nodes above, which are the worst.");
             "As on the nodes above.".clone_into(&mut finding.fix.text);
-            finding.detail("nodes", &nodes);
+            finding.details.common.nodes = texts(&nodes);
             findings.push(finding);
         }
     }
@@ -130,9 +131,9 @@ pub(super) fn about_node(
     finding.unit = "refusal";
     finding.seen(found.refused.span);
     finding.subjects = subjects(&found.node, &found.refused);
-    finding.detail("refusals", found.refused.count);
+    finding.details.ip_allocation.refusals = number(found.refused.count);
     if !found.refused.pods.is_empty() {
-        finding.detail("pods_refused", &found.refused.pods);
+        finding.details.ip_allocation.pods_refused = texts(&found.refused.pods);
     }
     if let Some(books) = books {
         details(books, &mut finding);
@@ -200,79 +201,67 @@ pub(super) fn minutes(refused: &AddressRefusals) -> Option<i64> {
     refused.span.map(|(first, last)| (last - first) / 60_000_000)
 }
 
-#[derive(Serialize)]
-pub(super) struct Leaked<'a> {
-    ip: std::net::IpAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pod: Option<&'a str>,
-    sandbox: Option<&'a str>,
-    reserved: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runtime: Option<&'static str>,
+/// An address of which `calicoctl ipam check` tells no more than the attributes of its allocation.
+pub(super) fn leaked_of_calicoctl((ip, attributes): &(std::net::IpAddr, Box<str>)) -> LeakedAddress {
+    let pod = Some(attributes.to_string()).filter(|attributes| !attributes.is_empty());
+    LeakedAddress { ip: ip.to_string(), pod, sandbox: None, reserved: None, runtime: None }
 }
 
-impl<'a> Leaked<'a> {
-    /// An address of which `calicoctl ipam check` tells no more than the attributes of its allocation.
-    pub(super) fn of_calicoctl((ip, attributes): &'a (std::net::IpAddr, Box<str>)) -> Self {
-        let pod = Some(&**attributes).filter(|attributes| !attributes.is_empty());
-        Leaked { ip: *ip, pod, sandbox: None, reserved: None, runtime: None }
-    }
-}
-
-fn leaked(orphan: &Orphan) -> Leaked<'_> {
-    Leaked {
-        ip: orphan.ip,
-        pod: orphan.owner.as_deref(),
-        sandbox: orphan.sandbox.as_deref(),
+fn leaked(orphan: &Orphan) -> LeakedAddress {
+    LeakedAddress {
+        ip: orphan.ip.to_string(),
+        pod: orphan.owner.as_deref().map(str::to_owned),
+        sandbox: orphan.sandbox.as_deref().map(str::to_owned),
         reserved: orphan.written.map(time::rfc3339_text),
         runtime: match orphan.runtime {
             Runtime::NotAsked => None,
-            Runtime::Gone => Some("does not know this sandbox"),
-            Runtime::Ended => Some("has this sandbox, ended"),
+            Runtime::Gone => Some("does not know this sandbox".to_owned()),
+            Runtime::Ended => Some("has this sandbox, ended".to_owned()),
         },
     }
 }
 
 /// The books in a finding.
 pub(super) fn details(books: &NodeIpam, finding: &mut Finding) {
-    finding.detail("ipam", books.ipam.label());
-    finding.detail("network", &books.network);
-    finding.detail("store", &books.place);
+    finding.details.ip_allocation.ipam = Some(books.ipam.label().to_string());
+    finding.details.ip_allocation.network = Some(books.network.clone());
+    finding.details.ip_allocation.store = Some(books.place.clone());
     if !books.also.is_empty() {
-        finding.detail("also_seen", &books.also);
+        finding.details.ip_allocation.also_seen = texts(&books.also);
     }
-    finding.detail("node_known_by", books.node_known_by);
-    finding.detail("in_use", books.pods_known.then_some(books.pods));
-    finding.detail("max_pods", books.max_pods);
-    finding.detail("waiting_pods", books.waiting);
-    finding.detail("ranges", &books.ranges);
-    finding.detail("counted_by_hand", books.counted);
+    finding.details.ip_allocation.node_known_by = Some(books.node_known_by.to_string());
+    finding.details.ip_allocation.in_use = books.pods_known.then_some(books.pods).and_then(number);
+    finding.details.ip_allocation.max_pods = books.max_pods.and_then(number);
+    finding.details.ip_allocation.waiting_pods = number(books.waiting);
+    finding.details.ip_allocation.ranges = texts(&books.ranges);
+    finding.details.ip_allocation.counted_by_hand = books.counted;
     if let Some(lease) = &books.lease {
-        finding.detail("allocated", lease.allocated);
-        finding.detail("capacity", lease.allocated);
-        finding.detail("requested", lease.requested);
-        finding.detail("subnet", &lease.subnet);
-        finding.detail("container_status", &lease.status);
-        finding.detail("normal_spare", lease.normal_spare);
+        finding.details.ip_allocation.allocated = lease.allocated;
+        finding.details.ip_allocation.capacity = lease.allocated;
+        finding.details.ip_allocation.requested = lease.requested;
+        finding.details.ip_allocation.subnet = Some(lease.subnet.clone());
+        finding.details.ip_allocation.container_status = Some(lease.status.clone());
+        finding.details.ip_allocation.normal_spare = number(lease.normal_spare);
         if !lease.unheld.is_empty() {
-            finding.detail("not_held_by_a_pod", lease.unheld.iter().take(NAMED).collect::<Vec<_>>());
+            finding.details.ip_allocation.not_held_by_a_pod = texts(lease.unheld.iter().take(NAMED));
         }
         return;
     }
-    finding.detail("allocated", books.allocated());
-    finding.detail("capacity", books.capacity());
-    finding.detail("matched", books.matched);
-    finding.detail("ages_known", books.aged);
+    finding.details.ip_allocation.allocated = number(books.allocated());
+    finding.details.ip_allocation.capacity = books.capacity();
+    finding.details.ip_allocation.matched = number(books.matched);
+    finding.details.ip_allocation.ages_known = Some(books.aged);
     if !books.elsewhere.is_empty() {
-        finding.detail("held_by_pods_of_other_nodes", books.elsewhere.iter().take(NAMED).collect::<Vec<_>>());
+        finding.details.ip_allocation.held_by_pods_of_other_nodes =
+            texts(books.elsewhere.iter().take(NAMED).map(|(ip, _)| ip));
     }
     if books.pods_known && !books.counted {
         let all = books.leaked().count();
-        finding.detail("leaked", books.leaked().take(NAMED).map(leaked).collect::<Vec<_>>());
-        finding.detail("leaked_not_named", all.saturating_sub(NAMED));
+        finding.details.ip_allocation.leaked = books.leaked().take(NAMED).map(leaked).collect();
+        finding.details.ip_allocation.leaked_not_named = number(all.saturating_sub(NAMED));
         let young = books.orphans.iter().filter(|orphan| orphan.age == Age::Young).count();
         if young > 0 {
-            finding.detail("young_and_left_out", young);
+            finding.details.ip_allocation.young_and_left_out = number(young);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::common::{self, some};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Duplicate, DuplicateKind};
+use crate::detectors::details::texts;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef, shell,
 };
@@ -32,7 +33,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         && let Some(last) = findings.last_mut()
     {
         let rest: Vec<String> = all.iter().skip(MOST).map(|item| item.ip.to_string()).collect();
-        last.detail("more_duplicates", &rest);
+        last.details.ip_allocation.more_duplicates = texts(&rest);
         last.cause += &format!(" {} more duplicate IPs: {}.", rest.len(), some(rest.iter()));
     }
     findings.into()
@@ -65,8 +66,8 @@ fn finding(item: &Duplicate) -> Option<Finding> {
             name: name.to_owned(),
         },
     ));
-    finding.detail("address", item.ip);
-    finding.detail("owners", &item.owners);
+    finding.details.ip_allocation.address = Some(item.ip.to_string());
+    finding.details.ip_allocation.owners = texts(&item.owners);
     let on = if item.nodes.is_empty() { String::new() } else { format!(" on {}", item.nodes.join(" and ")) };
     finding.cause = match item.kind {
         DuplicateKind::Pods => {

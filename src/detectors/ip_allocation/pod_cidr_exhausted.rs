@@ -3,6 +3,7 @@
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
+use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::Evidence;
 use crate::facts::{Signal, time};
@@ -63,12 +64,12 @@ fn detect(cluster: &Cluster) -> Outcome {
         .take(50)
         .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
         .collect();
-    finding.detail("nodes", &nodes);
+    finding.details.common.nodes = texts(&nodes);
     let given =
         cluster.facts.objects.nodes.iter().filter(|(_, seen)| !seen.object.spec.pod_cidr.is_empty()).count();
     let range = cluster.ledger.subnets.all.iter().find(|subnet| subnet.role == Role::PodRange);
     let sum = range.map_or_else(String::new, |range| {
-        finding.detail("pod_range", range.range.to_string());
+        finding.details.ip_allocation.pod_range = Some(range.range.to_string());
         format!(
             " The pod CIDR {} has room for {} nodes with a /24 each; {given} nodes in the bundle have a podCIDR.",
             range.range,

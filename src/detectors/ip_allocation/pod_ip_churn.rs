@@ -4,6 +4,7 @@ use super::common::{self, about_node, node_word, on_node, per_node, refused_word
 use super::pod_ip_leak::{ages, severity, undecided, verify};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason, Runtime};
+use crate::detectors::details::number;
 use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome};
 use crate::evidence::EXAMPLES;
@@ -43,7 +44,7 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
     finding.severity = severity(found, books, count);
     finding.count = count;
     finding.unit = "address";
-    finding.detail("short_lived_pods", books.short_lived);
+    finding.details.ip_allocation.short_lived_pods = number(books.short_lived);
     let times: Vec<i64> = orphans.iter().filter_map(|orphan| orphan.written).collect();
     let ended = orphans.iter().filter(|orphan| orphan.runtime == Runtime::Ended).count();
     let why = if ended > 0 {

@@ -3,6 +3,7 @@
 use super::common::{self, about_node, node_word, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, Ipam, MOST_PODS, NodeIpam, Reason};
+use crate::detectors::details::number;
 use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::evidence::{Confidence, EXAMPLES};
@@ -285,16 +286,9 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             finding.severity = if leaked > 20 { Severity::High } else { Severity::Medium };
             finding.count = leaked;
             finding.unit = "address";
-            finding.detail("ipam", "calico");
-            finding.detail(
-                "leaked",
-                report
-                    .leaked
-                    .iter()
-                    .take(common::NAMED)
-                    .map(common::Leaked::of_calicoctl)
-                    .collect::<Vec<_>>(),
-            );
+            finding.details.ip_allocation.ipam = Some("calico".to_string());
+            finding.details.ip_allocation.leaked =
+                report.leaked.iter().take(common::NAMED).map(common::leaked_of_calicoctl).collect();
             finding.cause = format!(
                 "calicoctl ipam check found {leaked} IPs that are allocated in IPAM and not used by a workload or node{}. It also counts IPv6 tunnel addresses, so a few can be harmless.",
                 report.allocations.map_or_else(String::new, |all| format!(", of {all} allocations"))
@@ -327,9 +321,9 @@ fn calico(cluster: &Cluster) -> Vec<Finding> {
             finding.severity = if full { Severity::Critical } else { Severity::High };
             finding.count = row.used.saturating_sub(if pods_known { live } else { 0 });
             finding.unit = "address";
-            finding.detail("ipam", "calico");
-            finding.detail("allocated", row.used);
-            finding.detail("capacity", row.total);
+            finding.details.ip_allocation.ipam = Some("calico".to_string());
+            finding.details.ip_allocation.allocated = number(row.used);
+            finding.details.ip_allocation.capacity = number(row.total);
             finding.cause = if beyond {
                 format!(
                     "The pool has {} IPs in use, and the cluster has {live} running pods with their own IP: most of the IPs belong to pods that are gone.",

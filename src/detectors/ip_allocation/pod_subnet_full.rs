@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::common::{self, refused_words, some};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{AddressRefusals, Exhaustion, Reason};
+use crate::detectors::details::{number, texts};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::time;
@@ -96,9 +97,9 @@ fn finding(
         .map(|node| SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.clone() })
         .collect();
     finding.subjects.extend(common::subjects("", &refused));
-    finding.detail("nodes", &nodes);
-    finding.detail("pods_refused", &refused.pods);
-    finding.detail("refusals", refused.count);
+    finding.details.common.nodes = texts(&nodes);
+    finding.details.ip_allocation.pods_refused = texts(&refused.pods);
+    finding.details.ip_allocation.refusals = number(refused.count);
     let known = cluster.ledger.subnets.all.iter().find(|item| item.range.to_string() == subnet);
     let numbers = known.map_or_else(String::new, |item| {
         format!(

@@ -8,6 +8,7 @@ use foldhash::HashSet;
 
 use super::common::{self, some};
 use crate::cluster::Cluster;
+use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
@@ -234,8 +235,8 @@ fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
         },
     ));
     finding.subjects = subjects;
-    finding.detail("pods", &group.pods);
-    finding.detail("nodes", &group.nodes);
+    finding.details.common.pods = texts(&group.pods);
+    finding.details.common.nodes = texts(&group.nodes);
     let on = if group.nodes.is_empty() { String::new() } else { format!(" on {}", some(group.nodes.iter())) };
     let when = group.span.map_or_else(String::new, |(first, last)| {
         format!(", between {} and {}", time::show(first), time::show(last))

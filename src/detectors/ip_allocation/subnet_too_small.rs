@@ -3,6 +3,7 @@
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::{IpRange, Role};
+use crate::detectors::details::number;
 use crate::detectors::observed::{capitalised, counted};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
@@ -33,10 +34,10 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.confidence = Confidence::Confirmed;
         finding.count = tally.count();
         finding.seen(tally.span.resolve(cluster.anchor));
-        finding.detail("needed", need);
-        finding.detail("available", have);
-        finding.detail("range", range);
-        finding.detail("name", name);
+        finding.details.ip_allocation.needed = need.parse().ok();
+        finding.details.ip_allocation.available = have.parse().ok();
+        finding.details.ip_allocation.range = Some(range.to_string());
+        finding.details.ip_allocation.name = Some(name.to_string());
         let each = if pods { format!(" Each node needs a /24 of it, 256 IPs: {need} are for {}, and {have} are enough for {}.", counted(part(need), "node"), part(have)) } else { String::new() };
         let known = cluster.ledger.subnets.all.iter().find(|subnet| subnet.range.to_string() == **range);
         let sum = known.map_or_else(String::new, |known| arithmetic(known, &mut finding));
@@ -46,9 +47,9 @@ fn detect(cluster: &Cluster) -> Outcome {
         Some(finding)
     }).collect();
     for subnet in cluster.ledger.subnets.all.iter().filter(|subnet| subnet.too_small()) {
-        let message = findings.iter().any(|finding| {
-            finding.details.get("range").is_some_and(|range| *range == subnet.range.to_string())
-        });
+        let message = findings
+            .iter()
+            .any(|finding| finding.details.ip_allocation.range.as_ref() == Some(&subnet.range.to_string()));
         if !message {
             findings.extend(risk(subnet));
         }
@@ -77,9 +78,9 @@ fn risk(subnet: &IpRange) -> Option<Finding> {
     let mut finding = Finding::new(DETECTOR.id, &subnet.range.to_string(), title, subnet.evidence.clone())?;
     finding.severity = if subnet.now > Some(subnet.usable) { Severity::Medium } else { Severity::Low };
     finding.confidence = Confidence::Likely;
-    finding.detail("range", subnet.range.to_string());
-    finding.detail("needed", most);
-    finding.detail("available", subnet.usable);
+    finding.details.ip_allocation.range = Some(subnet.range.to_string());
+    finding.details.ip_allocation.needed = number(most);
+    finding.details.ip_allocation.available = number(subnet.usable);
     let sum = arithmetic(subnet, &mut finding);
     finding.cause = format!(
         "At the autoscaler's maximum plus upgrade surge, the node pools need more IPs than the range has.{sum}"
@@ -91,12 +92,12 @@ fn risk(subnet: &IpRange) -> Option<Finding> {
 
 /// The sum, in words and as details.
 pub(super) fn arithmetic(subnet: &IpRange, finding: &mut Finding) -> String {
-    finding.detail("usable", subnet.usable);
-    finding.detail("in_use", subnet.used);
-    finding.detail("needed_now", subnet.now);
-    finding.detail("needed_at_most", subnet.most);
-    finding.detail("per_node", subnet.per_node);
-    finding.detail("more_nodes_that_fit", subnet.more_nodes());
+    finding.details.ip_allocation.usable = number(subnet.usable);
+    finding.details.ip_allocation.in_use = subnet.used;
+    finding.details.ip_allocation.needed_now = subnet.now;
+    finding.details.ip_allocation.needed_at_most = subnet.most;
+    finding.details.ip_allocation.per_node = number(subnet.per_node);
+    finding.details.ip_allocation.more_nodes_that_fit = subnet.more_nodes();
     let mut words = format!(" {} has {} usable IPs", subnet.range, subnet.usable);
     if let Some(used) = subnet.used {
         words += &format!(", {used} of them in use");

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::cluster::Cluster;
 use crate::cluster::azure::required::{self, Requirement, fits};
 use crate::cluster::azure::{at, range};
+use crate::detectors::details::texts;
 use crate::detectors::needs::FIREWALL;
 use crate::detectors::observed::{Observed, Wording, aks_subject, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
@@ -226,7 +227,7 @@ fn denied(cluster: &Cluster, found: BTreeMap<Missing, DeniedFlows>) -> Option<Fi
         says,
     )?;
     finding.subjects.extend(aks_subject(cluster));
-    finding.detail("denied", names);
+    finding.details.platform.denied = texts(names);
     Some(finding)
 }
 

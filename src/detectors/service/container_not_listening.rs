@@ -156,7 +156,7 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes
         refused.pods.iter().take(50).map(|pod| common::subject("Pod", pod)).collect();
     subjects.extend(cluster.services.of_pod(&first).into_iter().map(|key| common::subject("Service", key)));
     finding.subjects = subjects;
-    finding.detail("port", port);
+    finding.details.service.port = Some(port.to_string());
     let pod = cluster.facts.objects.pods.get(&first.namespace, &first.name)?;
     let declared = pod.object.spec.containers.iter().flat_map(|container| &container.ports);
     let declared: Vec<String> = declared.map(|port| port.container_port.to_string()).collect();

@@ -121,8 +121,8 @@ fn finding(place: &Place, table: &AzureResource, node: &Node<'_>, why: &str) -> 
     finding.unit = "node";
     finding.subjects =
         vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.name.to_owned() }];
-    finding.detail("pod_range", node.range.to_string());
-    finding.detail("route_table", &table.name);
+    finding.details.ip_allocation.pod_range = Some(node.range.to_string());
+    finding.details.service.route_table = Some(table.name.to_string());
     finding.cause = format!(
         "With kubenet, pods on other nodes reach those on {} by a route to its podCIDR. Route table {}: {why}.",
         node.name, table.name

@@ -5,6 +5,7 @@ use super::policies::{self, Blocked, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{End, Peer, Socket};
 use crate::cluster::reach::Resolver;
+use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
@@ -118,7 +119,7 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -
     finding.unit = "pod";
     finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
-    finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
+    finding.details.service.policies = texts(blocked.policies.iter().map(Key::label));
     let matter = if failing.is_empty() && !needs {
         " A rule allows a wide ipBlock and excludes the API server's address (except). Whether the pods need the API server is unknown."
     } else {

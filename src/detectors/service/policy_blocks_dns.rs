@@ -6,6 +6,7 @@ use super::policies::{self, Blocked, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{End, Protocol, Socket};
 use crate::cluster::reach::Resolver;
+use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
@@ -104,8 +105,8 @@ fn finding(cluster: &Cluster, blocked: &Blocked<'_>, dns: &End<'_>, port: u16) -
     finding.unit = "pod";
     finding.subjects = blocked.policies.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     finding.subjects.extend(blocked.keys().take(50).map(|key| common::subject("Pod", key)));
-    finding.detail("policies", blocked.policies.iter().map(Key::label).collect::<Vec<_>>());
-    finding.detail("pods", blocked.keys().take(50).map(Key::label).collect::<Vec<_>>());
+    finding.details.service.policies = texts(blocked.policies.iter().map(Key::label));
+    finding.details.common.pods = texts(blocked.keys().take(50).map(Key::label));
     finding.cause = format!(
         "{}: no rule lets these pods reach the DNS pods on port {port}; a connection to {} was evaluated and is denied. {}{}",
         policies::titled(&blocked.policies),

@@ -133,9 +133,9 @@ fn finding(
             finding.subjects.push(common::subject("Pod", &pod.key));
         }
     }
-    finding.detail("from", from);
-    finding.detail("to", to);
-    finding.detail("port", port);
+    finding.details.service.from = Some(from.to_string());
+    finding.details.service.to = Some(to.to_string());
+    finding.details.service.port = Some(port.to_string());
     finding.cause = if denied {
         format!(
             "{}: no rule allows {source} to reach {target} on {protocol} {port}, and the network policy engine logged the dropped packets.",

@@ -7,6 +7,7 @@ use super::policies::{self, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::reach::Resolver;
 use crate::cluster::service::State;
+use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 use crate::facts::Key;
 
@@ -71,8 +72,8 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
     finding.unit = "service";
     finding.subjects = services.iter().take(50).map(|(key, _)| common::subject("Service", key)).collect();
     finding.subjects.extend(isolating.iter().map(|policy| common::subject("NetworkPolicy", policy)));
-    finding.detail("policies", isolating.iter().map(Key::label).collect::<Vec<_>>());
-    finding.detail("services", services.iter().take(100).map(|(key, _)| key.label()).collect::<Vec<_>>());
+    finding.details.service.policies = texts(isolating.iter().map(Key::label));
+    finding.details.service.services = texts(services.iter().take(100).map(|(key, _)| key.label()));
     let has_rules = |key: &Key| {
         let policy = cluster.policies.of(&key.namespace).find(|policy| policy.key == *key);
         let spec = policy.and_then(|policy| policy.spec.as_ref());

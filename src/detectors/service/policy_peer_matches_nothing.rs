@@ -5,6 +5,7 @@ use super::policies::{self, Dead, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::{Direction, Policy};
 use crate::cluster::selector;
+use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::facts::{LabelSelector, Labels, Text};
 
@@ -137,7 +138,7 @@ fn finding(
     finding.unit = "isolated pod";
     finding.subjects = vec![common::subject("NetworkPolicy", key)];
     finding.subjects.extend(pods.iter().take(50).map(|pod| common::subject("Pod", pod)));
-    finding.detail("selectors", &words);
+    finding.details.service.selectors = texts(&words);
     let instead = meant.as_ref().map_or_else(
         || "Nothing similar exists: what it selects is perhaps not deployed.".to_owned(),
         |(words, _)| format!("Probably meant: {words}."),

@@ -3,6 +3,7 @@
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
+use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -35,8 +36,8 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.confidence = Confidence::Likely;
         finding.unit = "service";
         finding.subjects = vec![common::subject("Service", key)];
-        finding.detail("published", published.iter().take(20).collect::<Vec<_>>());
-        finding.detail("ready", ready.iter().take(20).collect::<Vec<_>>());
+        finding.details.service.published = texts(published.iter().take(20));
+        finding.details.service.ready = texts(ready.iter().take(20));
         finding.cause = format!("The published endpoints are {}, and the ready pods have {}: none is shared, although all of the pods have been ready for more than ten minutes.", list(published), list(ready));
         finding.fix = Fix {
             text: "Check what writes the EndpointSlice (label endpointslice.kubernetes.io/managed-by), and on self-managed clusters the log of kube-controller-manager.".to_owned(),

@@ -30,8 +30,8 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.confidence = Confidence::Confirmed;
         finding.unit = "service";
         finding.subjects = vec![common::subject("Service", key)];
-        finding.detail("external_name", name);
-        finding.detail("missing", missing);
+        finding.details.service.external_name = Some(name.clone());
+        finding.details.service.missing = Some(missing.clone());
         finding.cause = format!("The service is a CNAME to {name}. The bundle's lists have no {missing}, so the name does not resolve (NXDOMAIN).");
         let service = name.split('.').next().unwrap_or_default();
         let alike: Vec<String> = cluster.facts.objects.services.iter().filter(|(other, _)| *other.name == *service && *other != key).map(|(other, _)| format!("{}.{}.svc.cluster.local", other.name, other.namespace)).collect();

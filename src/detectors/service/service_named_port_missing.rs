@@ -48,8 +48,8 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, port: &PortState) -> Opt
     finding.confidence = Confidence::Confirmed;
     finding.unit = "port";
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
-    finding.detail("target", &port.target);
-    finding.detail("declared", &declared);
+    finding.details.service.target = Some(port.target.clone());
+    finding.details.service.declared = Some(declared.clone());
     finding.cause = format!(
         "Port {} has targetPort \"{}\", and the containers of the selected pods declare {has}. Kubernetes leaves the port out of the endpoints.",
         port.port, port.target

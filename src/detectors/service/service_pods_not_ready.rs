@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, State, Unready, Why};
+use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::evidence::EXAMPLES;
@@ -70,9 +71,9 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, unready: &[Unready]) -> 
     let reasons = unready
         .iter()
         .take(50)
-        .map(|item| serde_json::json!({ "pod": item.pod.label(), "why": item.why.label() }));
-    finding.detail("pods", reasons.collect::<Vec<_>>());
-    finding.detail("why", kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
+        .map(|item| crate::detectors::PodNotReady { pod: item.pod.label(), why: item.why.label() });
+    finding.details.service.not_ready = reasons.collect();
+    finding.details.common.why = texts(kinds.iter().map(|(kind, _)| *kind));
     let first = kinds.first().and_then(|(_, pods)| pods.first())?;
     finding.cause = format!(
         "The selector matches {}, none ready, so the service has no endpoint to send traffic to. {}: {}.",

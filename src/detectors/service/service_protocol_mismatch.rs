@@ -56,8 +56,8 @@ fn finding(
     finding.confidence = if port.resolved.is_empty() { Confidence::Confirmed } else { Confidence::Likely };
     finding.unit = "port";
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
-    finding.detail("service_protocol", ours);
-    finding.detail("container_protocol", other);
+    finding.details.service.service_protocol = Some(ours.to_string());
+    finding.details.service.container_protocol = Some(other.to_string());
     finding.cause = format!(
         "The service forwards {ours} to port {} of its pods, whose containers declare that port for {other} only.",
         port.target

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
+use crate::detectors::details::texts;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
 };
@@ -112,7 +113,7 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
             vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
     finding.subjects.extend(missing.iter().take(50).map(|key| common::subject("Service", key)));
-    finding.detail("missing", missing.iter().take(100).map(|key| key.label()).collect::<Vec<_>>());
+    finding.details.service.without_rules = texts(missing.iter().take(100).map(|key| key.label()));
     finding.cause = if none {
         "kube-proxy's chains exist without rules for any service: kube-proxy has not synced, or the tables were flushed.".to_owned()
     } else {

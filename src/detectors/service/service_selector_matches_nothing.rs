@@ -3,6 +3,7 @@
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, Nearest, State};
+use crate::detectors::details::texts;
 use crate::detectors::observed;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::facts::Key;
@@ -47,7 +48,7 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
         if common::endpoints_empty(state) { Confidence::Confirmed } else { Confidence::Likely };
     finding.unit = "service";
     finding.subjects = vec![common::subject("Service", key)];
-    finding.detail("selector", &selector);
+    finding.details.service.selector = Some(selector.clone());
     let (why, fix, commands) = reason(cluster, key, nearest);
     finding.cause = format!(
         "No pod in namespace {} has all labels of the selector ({selector}), so the service has no endpoints{}. {why}",
@@ -55,11 +56,11 @@ fn finding(cluster: &Cluster, key: &Key, state: &State, nearest: &Nearest) -> Op
         if common::endpoints_empty(state) { " (confirmed by the bundle's endpoints)" } else { "" }
     );
     if let Some(near) = near {
-        let differs = near.differs.iter().map(
-            |(key, wanted, found)| serde_json::json!({ "label": key, "wanted": wanted, "found": found }),
-        );
-        finding.detail("differs", differs.collect::<Vec<_>>());
-        finding.detail("nearest_pods", near.pods.iter().map(Key::label).collect::<Vec<_>>());
+        let differs = near.differs.iter().cloned();
+        let differs =
+            differs.map(|(label, wanted, found)| crate::detectors::LabelDifference { label, wanted, found });
+        finding.details.service.differs = differs.collect();
+        finding.details.service.nearest_pods = texts(near.pods.iter().map(Key::label));
         finding.subjects.extend(near.pods.iter().map(|pod| common::subject("Pod", pod)));
     }
     finding.fix = Fix { text: fix, commands, manifests: Vec::new() };

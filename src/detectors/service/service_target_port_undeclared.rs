@@ -76,8 +76,8 @@ fn finding(
     };
     finding.unit = "port";
     finding.subjects = vec![common::subject("Service", key), common::subject("Pod", pod)];
-    finding.detail("target", &port.target);
-    finding.detail("declared", &declared);
+    finding.details.service.target = Some(port.target.clone());
+    finding.details.service.declared = Some(declared.clone());
     let agrees = if refused.is_empty() {
         "A ready pod's probe uses the declared port, so the application listens there. No failed connection to targetPort is in the bundle, and an application can listen on ports that its pod does not declare."
     } else {

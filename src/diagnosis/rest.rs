@@ -1,5 +1,6 @@
 //! Many findings of one kind: the worst are told one by one, the rest in one.
 
+use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Detector, Finding};
 use crate::evidence::EXAMPLES;
 
@@ -18,7 +19,7 @@ pub(super) fn is_rest(finding: &Finding) -> bool {
 
 /// Leaves the worst findings of a detector, and one for all others. A refused identity has its own fix, so those
 /// are never joined. The findings are in order, worst first.
-pub(super) fn folded(detector: &Detector, mut findings: Vec<Finding>) -> Vec<Finding> {
+pub(super) fn joined(detector: &Detector, mut findings: Vec<Finding>) -> Vec<Finding> {
     if findings.len() <= ONE_BY_ONE + 1 || detector.chapter == Chapter::Authorization {
         return findings;
     }
@@ -38,7 +39,7 @@ pub(super) fn folded(detector: &Detector, mut findings: Vec<Finding>) -> Vec<Fin
     joined.count = rest.len() as u64;
     joined.unit = "finding";
     joined.subjects = rest.iter().flat_map(|item| item.subjects.iter().cloned()).take(NAMED).collect();
-    joined.detail("titles", rest.iter().take(NAMED).map(|item| &item.title).collect::<Vec<_>>());
+    joined.details.common.titles = texts(rest.iter().take(NAMED).map(|item| &item.title));
     joined.cause = format!(
         "The same as in the {ONE_BY_ONE} findings above, which are the worst, {} times more.",
         rest.len()
