@@ -105,7 +105,21 @@ fn on_threads<T: Send>(options: &Options, run: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Reads everything: reader threads cut blocks, workers fold them into facts, the folds are merged.
+///
+/// What a limit cuts off depends on which thread came first: then it is read again by one reader, in the bundle's order, so
+/// that the same bundle gives the same report.
 pub fn scan(inputs: &Inputs, options: &Options, progress: &Progress) -> Facts {
+    let threads = options.threads();
+    let facts = scan_with(inputs, options, progress, threads);
+    if threads > 1 && progress.is_limited() && inputs.is_repeatable() {
+        drop(facts);
+        progress.restart();
+        return scan_with(inputs, options, progress, 1);
+    }
+    facts
+}
+
+fn scan_with(inputs: &Inputs, options: &Options, progress: &Progress, readers: usize) -> Facts {
     let threads = options.threads();
     let (sender, receiver) = crossbeam_channel::unbounded::<Block>();
     std::thread::scope(|scope| {
@@ -115,7 +129,7 @@ pub fn scan(inputs: &Inputs, options: &Options, progress: &Progress) -> Facts {
                 // The workers outlive the readers; a closed channel can only mean that they all failed.
                 let _ = sender.send(block);
             };
-            inputs.read(&options.limits, &formats::ByContent, threads, progress, &send)
+            inputs.read(&options.limits, &formats::ByContent, readers, progress, &send)
         });
         let folded = fold(threads, &receiver, options);
         let reports = readers.join().unwrap_or_else(|_| vec![lost_readers()]);

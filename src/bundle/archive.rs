@@ -1,9 +1,15 @@
 //! Containers by their first bytes, and the names inside them.
 
-use std::collections::HashMap;
-use std::io::{Read, Seek};
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::hash::BuildHasher;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
+use foldhash::fast::FixedState;
 use zip::ZipArchive;
+
+use super::limits::Limits;
 
 /// What the first bytes of a stream say that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +109,47 @@ pub(super) fn binary_kind(head: &[u8]) -> Option<&'static str> {
     Some(kind)
 }
 
+/// The members of a zip whose bytes belong to another one as well, which comes first in the archive: a small archive that
+/// unpacks to an enormous one is made like this.
+pub(super) fn overlapping<R: Read + Seek>(archive: &ZipArchive<R>) -> HashSet<usize> {
+    /// Bytes of a local file header without its name.
+    const HEADER: u64 = 30;
+    let spans = (0..archive.len()).filter_map(|index| {
+        let member = archive.by_index_data(index).ok()?;
+        let length = HEADER + member.name_raw().len() as u64 + member.compressed_size();
+        Some((member.header_start(), index, length))
+    });
+    let mut spans: Vec<_> = spans.collect();
+    spans.sort_unstable();
+    let mut end = 0;
+    spans
+        .into_iter()
+        .filter_map(|(start, index, length)| {
+            if start < end {
+                return Some(index);
+            }
+            end = start.saturating_add(length);
+            None
+        })
+        .collect()
+}
+
+/// A path that is not too long to be held and shown: a longer one loses its middle.
+pub(super) fn shortened(path: String) -> String {
+    const GAP: &str = "\u{2026}";
+    if path.len() <= Limits::PATH {
+        return path;
+    }
+    let half = (Limits::PATH - GAP.len()) / 2;
+    let front = (0..=half).rev().find_map(|end| path.get(..end)).unwrap_or_default();
+    let back = (path.len() - half..path.len()).find_map(|start| path.get(start..)).unwrap_or_default();
+    [front, GAP, back].concat()
+}
+
 /// Names an archive member below its archive: `logs.zip!var/log/kubelet.log`.
 pub(super) fn join(base: &str, member: &str) -> String {
     let member = slashes(member);
-    if base.is_empty() { member } else { format!("{base}!{member}") }
+    shortened(if base.is_empty() { member } else { format!("{base}!{member}") })
 }
 
 /// A member's name with `/`, without a leading `./`.
@@ -139,28 +182,71 @@ pub(super) fn resolve(link: &str, target: &str) -> Option<String> {
 }
 
 /// Gives a second and third member of the same name a number: both are read, and evidence stays distinct.
+///
+/// Names are known by their hashes: two names with one hash get a number that they don't need, and no more.
 #[derive(Default)]
-pub(super) struct Names(HashMap<String, u32>);
+pub(super) struct Names {
+    hasher: FixedState,
+    seen: HashMap<u64, u32>,
+}
 
 impl Names {
     pub(super) fn unique(&mut self, name: String) -> String {
-        let seen = self.0.entry(name.clone()).or_insert(0);
+        let name = shortened(name);
+        let seen = self.seen.entry(self.hasher.hash_one(&name)).or_insert(0);
         *seen += 1;
         if *seen == 1 { name } else { format!("{name}#{seen}") }
     }
 }
 
-/// The members of a zip by its directory; `None` when the directory can't be read.
-pub(super) fn zip_members<R: Read + Seek>(file: R) -> Option<Vec<(usize, String)>> {
-    let archive = ZipArchive::new(file).ok()?;
+/// What the directory of a zip says.
+pub(super) struct ZipDirectory {
+    /// Bytes before the archive, in the same file.
+    pub(super) front: u64,
+    /// Its files.
+    pub(super) members: Vec<ZipMember>,
+}
+
+/// A file of a zip.
+pub(super) struct ZipMember {
+    pub(super) index: usize,
+    pub(super) name: String,
+    /// Its bytes belong to another one, too.
+    pub(super) overlapping: bool,
+}
+
+/// The directory of a zip; `None` when it can't be read.
+pub(super) fn zip_directory<R: Read + Seek>(file: R) -> Option<ZipDirectory> {
+    let archive = ZipArchive::new(BufReader::new(file)).ok()?;
+    let overlapping = overlapping(&archive);
     let mut names = Names::default();
-    Some(
-        (0..archive.len())
-            .map(|index| (index, member_name(&archive, index)))
-            .filter(|(_, name)| !name.ends_with(['/', '\\']))
-            .map(|(index, name)| (index, names.unique(name)))
-            .collect(),
-    )
+    let members = (0..archive.len())
+        .map(|index| (index, member_name(&archive, index)))
+        .filter(|(_, name)| !name.ends_with(['/', '\\']))
+        .map(|(index, name)| ZipMember {
+            index,
+            name: names.unique(name),
+            overlapping: overlapping.contains(&index),
+        });
+    Some(ZipDirectory { front: archive.offset(), members: members.collect() })
+}
+
+/// Whether a file that begins as something else ends as a zip: what unpacks itself is a script or a program before it.
+pub(super) fn is_zip_to_its_end(path: &Path, head: &[u8]) -> bool {
+    /// The end record, without a comment.
+    const END: usize = 22;
+    /// The longest comment.
+    const COMMENT: usize = 65_535;
+    let program = head.starts_with(b"#!") || head.starts_with(b"MZ");
+    let most = if program { END + COMMENT } else { END };
+    let Ok(mut file) = File::open(path) else { return false };
+    let Ok(length) = file.seek(SeekFrom::End(0)) else { return false };
+    let mut tail = Vec::new();
+    let start = length.saturating_sub(most as u64);
+    if file.seek(SeekFrom::Start(start)).and_then(|_| file.read_to_end(&mut tail)).is_err() {
+        return false;
+    }
+    memchr::memmem::rfind(&tail, b"PK\x05\x06").is_some_and(|at| tail.len() - at >= END)
 }
 
 /// The name of a member; a name that can't be decoded is replaced by its number.

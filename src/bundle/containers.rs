@@ -13,7 +13,6 @@ use lzma_rust2::XzReader;
 use zip::ZipArchive;
 
 use super::archive::{self, Container, Names};
-use super::limits::Limits;
 use super::stream::{CountingReader, Expansion, Filling, Member, Ratio};
 use super::stream_reader::{StreamPlace, StreamReader};
 
@@ -48,12 +47,13 @@ impl StreamReader<'_> {
             Container::Bzip2 => Box::new(MultiBzDecoder::new(buffered)),
             _ => Box::new(MultiGzDecoder::new(buffered)),
         };
-        let mut bounded = Ratio::new(&mut inflated, self.limits, Expansion::Counted(packed));
+        let mut bounded = Ratio::new(&mut inflated, self.limits, self.progress, Expansion::Counted(packed));
         let inner = StreamPlace {
             path: place.path.clone(),
             members_under: place.members_under.clone(),
             modified: place.modified,
             depth: place.depth + 1,
+            beside_others: place.beside_others,
         };
         self.stream(&inner, &mut bounded);
     }
@@ -65,6 +65,10 @@ impl StreamReader<'_> {
         let mut names = Names::default();
         let mut walk = TarWalk::default();
         loop {
+            if self.is_over() {
+                walk.note(self.too_many());
+                break;
+            }
             let mut header = tar::Header::new_old();
             match fill_record(&mut source, header.as_mut_bytes()) {
                 Ok(0) => break,
@@ -150,18 +154,24 @@ impl StreamReader<'_> {
                     path: path.clone(),
                     modified,
                     depth: place.depth + 1,
+                    beside_others: true,
                 };
                 self.stream(&inner, &mut member);
             } else {
-                self.enter(&path);
                 let why = "device, pipe or other special file, not opened".to_owned();
-                self.report(&path, 0, Some(why), Vec::new());
+                if self.enter(&path) {
+                    self.report(&path, 0, Some(why), Vec::new());
+                }
             }
         }
         // What nobody wanted to read must still be there, and the padding after it.
         let padding = (RECORD as u64 - size % RECORD as u64) % RECORD as u64;
         let unread = member.left;
         let skipped = self.skip(&mut member, unread);
+        if skipped < unread && self.is_over() {
+            walk.note(self.too_many());
+            return false;
+        }
         if skipped < unread {
             let missing = unread - skipped;
             if path.is_empty() {
@@ -198,13 +208,22 @@ impl StreamReader<'_> {
         match ZipArchive::new(Cursor::new(held.as_slice())) {
             Ok(mut archive) => {
                 let mut names = Names::default();
+                let overlapping = archive::overlapping(&archive);
                 for index in 0..archive.len() {
+                    if self.is_over() {
+                        problems.push(self.too_many());
+                        break;
+                    }
                     let name = archive::member_name(&archive, index);
                     if name.ends_with(['/', '\\']) {
                         continue;
                     }
                     let path = archive::join(&place.members_under, &names.unique(name));
-                    self.member_of_zip(&mut archive, index, path, place, false);
+                    if overlapping.contains(&index) {
+                        self.overlapping(&path);
+                    } else {
+                        self.member_of_zip(&mut archive, index, path, place, false);
+                    }
                 }
             }
             Err(error) => {
@@ -248,23 +267,36 @@ impl StreamReader<'_> {
                     path,
                     modified: None,
                     depth: within.depth + 1,
+                    beside_others: true,
                 };
-                let mut bounded = Ratio::new(&mut member, self.limits, Expansion::Known(packed));
+                let mut bounded =
+                    Ratio::new(&mut member, self.limits, self.progress, Expansion::Known(packed));
                 self.stream(&place, &mut bounded);
             }
             Err(zip::result::ZipError::UnsupportedArchive(why)) => {
-                self.enter(&path);
                 let why = if why == zip::result::ZipError::PASSWORD_REQUIRED {
                     "encrypted: ask for it without a password, or unpack it first".to_owned()
                 } else {
                     format!("can't be unpacked: {why}")
                 };
-                self.report(&path, 0, None, vec![why]);
+                if self.enter(&path) {
+                    self.report(&path, 0, None, vec![why]);
+                }
             }
             Err(error) => {
-                self.enter(&path);
-                self.report(&path, 0, None, vec![format!("can't be unpacked: {error}")]);
+                if self.enter(&path) {
+                    self.report(&path, 0, None, vec![format!("can't be unpacked: {error}")]);
+                }
             }
+        }
+    }
+
+    /// A member whose bytes are those of another.
+    pub(super) fn overlapping(&mut self, path: &str) {
+        if self.enter(path) {
+            let why =
+                "its bytes in the archive are also those of another member: read there, once".to_owned();
+            self.report(path, 0, None, vec![why]);
         }
     }
 
@@ -273,13 +305,21 @@ impl StreamReader<'_> {
         let mut names = Names::default();
         let mut read = 0;
         let mut source = source;
-        while let Ok(Some(mut member)) = zip::read::read_zipfile_from_stream(&mut source) {
+        while !self.is_over()
+            && let Ok(Some(mut member)) = zip::read::read_zipfile_from_stream(&mut source)
+        {
             let path = archive::join(&place.members_under, &names.unique(member_label(&member, read)));
             if !member.is_dir() {
                 let packed = member.compressed_size();
-                let inner =
-                    StreamPlace { members_under: path.clone(), path, modified: None, depth: place.depth + 1 };
-                let mut bounded = Ratio::new(&mut member, self.limits, Expansion::Known(packed));
+                let inner = StreamPlace {
+                    members_under: path.clone(),
+                    path,
+                    modified: None,
+                    depth: place.depth + 1,
+                    beside_others: true,
+                };
+                let mut bounded =
+                    Ratio::new(&mut member, self.limits, self.progress, Expansion::Known(packed));
                 self.stream(&inner, &mut bounded);
             }
             read += 1;
@@ -289,9 +329,10 @@ impl StreamReader<'_> {
 
     /// A link is a word: what it points to is read where it lies, once.
     pub(super) fn link(&mut self, path: &str, members_under: &str, from: &str, target: &str) {
-        self.enter(path);
-        let within = archive::resolve(from, target).map(|inner| archive::join(members_under, &inner));
-        self.report_link(path, target, within);
+        if self.enter(path) {
+            let within = archive::resolve(from, target).map(|inner| archive::join(members_under, &inner));
+            self.report_link(path, target, within);
+        }
     }
 }
 
@@ -349,11 +390,4 @@ fn member_label<R: Read>(member: &zip::read::ZipFile<'_, R>, index: usize) -> St
     member
         .name()
         .map_or_else(|_| format!("member {index} (its name can't be read)"), std::borrow::Cow::into_owned)
-}
-
-impl Limits {
-    /// The line of the report when the entries are too many.
-    pub(super) fn too_many_entries(&self) -> String {
-        format!("more than {} entries; raise --max-entries", self.entries)
-    }
 }

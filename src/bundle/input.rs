@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -69,8 +69,12 @@ pub(super) enum Job {
     /// A file, read as a stream. Should it be an archive, its members are named below `members_under`:
     /// nothing for the only input, so that places read as they would inside the unpacked bundle.
     File { path: PathBuf, entry_name: String, members_under: String },
+    /// What stands before a zip archive in the same file: a script, or another zip.
+    Front { path: PathBuf, entry_name: String, members_under: String, bytes: u64 },
     /// One member of a zip archive: these are found by the directory, so they can be read in parallel.
     ZipMember { path: PathBuf, entry_name: String, members_under: String, index: usize },
+    /// A member of a zip archive whose bytes are those of another one.
+    Overlapping { entry_name: String },
     /// A zip archive whose directory can't be read.
     CutZip { path: PathBuf, entry_name: String, members_under: String },
     /// A symbolic link in a folder.
@@ -85,7 +89,9 @@ impl Job {
     pub(super) fn label(&self) -> &str {
         match self {
             Self::File { entry_name, .. }
+            | Self::Front { entry_name, .. }
             | Self::ZipMember { entry_name, .. }
+            | Self::Overlapping { entry_name }
             | Self::CutZip { entry_name, .. }
             | Self::Link { entry_name, .. }
             | Self::Skipped { entry_name, .. } => entry_name,
@@ -94,9 +100,18 @@ impl Job {
     }
 }
 
-/// Lists what there is to read, in the order of names, and the bytes on disk.
+/// Jobs by where they stand in the order of reading.
+#[derive(Default)]
+struct Jobs {
+    /// Files and links: they lie on top.
+    plain: Vec<Job>,
+    /// Archives and their members: whatever they cost, the files come first.
+    archives: Vec<Job>,
+}
+
+/// Lists what there is to read, files before archives and each in the order of names, and the bytes on disk.
 pub(super) fn jobs(inputs: &[Input]) -> Result<(Vec<Job>, u64), OpenError> {
-    let mut jobs = Vec::new();
+    let mut jobs = Jobs::default();
     let mut bytes = 0;
     let mut labels: HashMap<String, u32> = HashMap::new();
     for input in inputs {
@@ -110,90 +125,192 @@ pub(super) fn jobs(inputs: &[Input]) -> Result<(Vec<Job>, u64), OpenError> {
             String::new()
         };
         match input {
-            Input::Stdin => jobs.push(Job::Stdin { members_under: label }),
+            Input::Stdin => jobs.archives.push(Job::Stdin { members_under: label }),
             Input::Path(path) => {
                 let fail = |source| OpenError { input: path.display().to_string(), source };
                 let meta = path.metadata().map_err(fail)?;
                 if meta.is_dir() {
-                    bytes += walk(path, &label, &mut jobs);
+                    bytes += jobs.add_folder(path, &label);
                 } else {
                     bytes += meta.len();
-                    file_jobs(path, label, &mut jobs).map_err(fail)?;
+                    jobs.add_file(path, label).map_err(fail)?;
                 }
             }
         }
     }
-    Ok((jobs, bytes))
+    let Jobs { mut plain, mut archives } = jobs;
+    plain.append(&mut archives);
+    Ok((plain, bytes))
 }
 
-/// A zip file becomes its members; anything else is read as one stream.
-fn file_jobs(path: &Path, entry_name: String, jobs: &mut Vec<Job>) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    if path.metadata()?.is_file() {
-        File::open(path)?.take(4).read_to_end(&mut head)?;
-    }
-    let name = if entry_name.is_empty() { Input::Path(path.to_owned()).name() } else { entry_name.clone() };
-    if archive::is_zip(&head) {
-        match archive::zip_members(File::open(path)?) {
-            Some(members) => jobs.extend(members.into_iter().map(|(index, name)| Job::ZipMember {
-                path: path.to_owned(),
-                entry_name: archive::join(&entry_name, &name),
-                members_under: entry_name.clone(),
-                index,
-            })),
-            None => {
-                jobs.push(Job::CutZip { path: path.to_owned(), entry_name: name, members_under: entry_name });
-            }
+impl Jobs {
+    /// A zip file becomes its members; anything else is read as one stream.
+    fn add_file(&mut self, path: &Path, entry_name: String) -> std::io::Result<()> {
+        let name =
+            if entry_name.is_empty() { Input::Path(path.to_owned()).name() } else { entry_name.clone() };
+        let meta = path.metadata()?;
+        if !meta.is_file() && !is_pipe(&meta) {
+            let why = "a device or socket, not opened".to_owned();
+            self.plain.push(Job::Skipped { entry_name: name, why, bytes: 0 });
+            return Ok(());
         }
-        return Ok(());
-    }
-    jobs.push(Job::File { path: path.to_owned(), entry_name: name, members_under: entry_name });
-    Ok(())
-}
-
-fn walk(root: &Path, label: &str, jobs: &mut Vec<Job>) -> u64 {
-    let mut bytes = 0;
-    for found in walkdir::WalkDir::new(root).follow_links(false).sort_by_file_name() {
-        let entry = match found {
-            Ok(entry) => entry,
-            Err(error) => {
-                let entry_name = error.path().and_then(|path| path.strip_prefix(root).ok());
-                let entry_name = entry_name.map_or_else(String::new, |path| slashes(path, label));
-                jobs.push(Job::Skipped { entry_name, why: format!("can't be read: {error}"), bytes: 0 });
-                continue;
-            }
+        let mut head = Vec::new();
+        if meta.is_file() {
+            head.reserve(HEAD);
+            open_file(path)?.take(HEAD as u64).read_to_end(&mut head)?;
+        }
+        let file = |path: &Path| Job::File {
+            path: path.to_owned(),
+            entry_name: name.clone(),
+            members_under: entry_name.clone(),
         };
-        let kind = entry.file_type();
-        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let entry_name = slashes(relative, label);
-        if kind.is_dir() {
-            continue;
-        }
-        if kind.is_file() {
-            let length = entry.metadata().map_or(0, |meta| meta.len());
-            bytes += length;
-            let before = jobs.len();
-            if let Err(error) = file_jobs(entry.path(), entry_name.clone(), jobs) {
-                jobs.truncate(before);
-                jobs.push(Job::Skipped { entry_name, why: format!("can't be read: {error}"), bytes: length });
+        let zip = archive::is_zip(&head);
+        if !zip && archive::detect(&head).is_some() {
+            self.archives.push(file(path));
+        } else if zip || archive::is_zip_to_its_end(path, &head) {
+            match archive::zip_directory(File::open(path)?) {
+                Some(directory) => {
+                    let (path, members_under) = (path.to_owned(), entry_name.clone());
+                    if directory.front > 0 {
+                        let (path, entry_name) = (path.clone(), name);
+                        self.archives.push(Job::Front {
+                            path,
+                            entry_name,
+                            members_under,
+                            bytes: directory.front,
+                        });
+                    }
+                    self.archives.extend(directory.members.into_iter().map(|member| {
+                        let members_under = entry_name.clone();
+                        let entry_name = archive::join(&members_under, &member.name);
+                        if member.overlapping {
+                            Job::Overlapping { entry_name }
+                        } else {
+                            Job::ZipMember {
+                                path: path.clone(),
+                                entry_name,
+                                members_under,
+                                index: member.index,
+                            }
+                        }
+                    }));
+                }
+                None if zip => {
+                    self.archives.push(Job::CutZip {
+                        path: path.to_owned(),
+                        entry_name: name,
+                        members_under: entry_name,
+                    });
+                }
+                None => self.plain.push(file(path)),
             }
-        } else if kind.is_symlink() {
-            let target = std::fs::read_link(entry.path()).unwrap_or_default();
-            let target = target.to_string_lossy().into_owned();
-            jobs.push(Job::Link { entry_name, members_under: label.to_owned(), target });
         } else {
-            jobs.push(Job::Skipped {
-                entry_name,
-                why: "not a regular file, not opened".to_owned(),
-                bytes: 0,
-            });
+            self.plain.push(file(path));
         }
+        Ok(())
     }
-    bytes
+
+    fn add_folder(&mut self, root: &Path, label: &str) -> u64 {
+        let mut bytes = 0;
+        let mut found = walkdir::WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter();
+        while let Some(entry) = found.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let entry_name = error.path().and_then(|path| path.strip_prefix(root).ok());
+                    let entry_name = entry_name.map_or_else(String::new, |path| slashes(path, label));
+                    self.skip(entry_name, format!("can't be read: {error}"), 0);
+                    continue;
+                }
+            };
+            let kind = entry.file_type();
+            let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            let entry_name = slashes(relative, label);
+            if kind.is_dir() {
+                if of_the_kernel(entry.path()) {
+                    let name = if entry_name.is_empty() { root.display().to_string() } else { entry_name };
+                    self.skip(name, "a folder of the running kernel, not read".to_owned(), 0);
+                    found.skip_current_dir();
+                }
+            } else if kind.is_file() {
+                let length = entry.metadata().map_or(0, |meta| meta.len());
+                bytes += length;
+                if let Err(error) = self.add_file(entry.path(), entry_name.clone()) {
+                    self.skip(entry_name, format!("can't be read: {error}"), length);
+                }
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(entry.path()).unwrap_or_default();
+                let target = target.to_string_lossy().into_owned();
+                self.plain.push(Job::Link { entry_name, members_under: label.to_owned(), target });
+            } else {
+                self.skip(entry_name, "not a regular file, not opened".to_owned(), 0);
+            }
+        }
+        bytes
+    }
+
+    fn skip(&mut self, entry_name: String, why: String, bytes: u64) {
+        self.plain.push(Job::Skipped { entry_name, why, bytes });
+    }
+}
+
+/// So much of a file tells what it is, in bytes: a tar header.
+const HEAD: usize = 512;
+
+#[cfg(unix)]
+fn is_pipe(meta: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&meta.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Metadata) -> bool {
+    false
+}
+
+/// Opens a file to read it. A pipe that nobody writes to is empty, and never waited for; what the running kernel makes up
+/// while it is read (`/proc/kmsg`, `/proc/kcore`) may wait or never end, and is not opened.
+pub(super) fn open_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    if of_the_kernel(path) {
+        return Err(std::io::Error::other("a file of the running kernel, not opened"));
+    }
+    options.open(path)
+}
+
+/// Whether a path lies in a file system that the kernel makes up: `/proc`, `/sys` and what is mounted below.
+#[cfg(target_os = "linux")]
+fn of_the_kernel(path: &Path) -> bool {
+    /// `statfs(2)`: proc, sysfs, debugfs, tracefs, securityfs, cgroup, cgroup2, bpf, configfs, `SELinux`, `binfmt_misc`.
+    const MADE_UP: [u64; 11] = [
+        0x9fa0,
+        0x6265_6572,
+        0x6462_6720,
+        0x7472_6163,
+        0x7363_6673,
+        0x0027_e0eb,
+        0x6367_7270,
+        0xcafe_4a11,
+        0x6265_6570,
+        0xf97c_ff8c,
+        0x4249_4e4d,
+    ];
+    rustix::fs::statfs(path)
+        .is_ok_and(|system| u64::try_from(system.f_type).is_ok_and(|kind| MADE_UP.contains(&kind)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_the_kernel(_: &Path) -> bool {
+    false
 }
 
 fn slashes(path: &Path, label: &str) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     let path = parts.join("/");
-    if label.is_empty() { path } else { format!("{label}/{path}") }
+    archive::shortened(if label.is_empty() { path } else { format!("{label}/{path}") })
 }

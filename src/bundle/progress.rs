@@ -1,6 +1,6 @@
 //! How far the reading has come.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How far the reading has come, for a progress bar.
@@ -14,6 +14,12 @@ pub struct Progress {
     pub unpacked: AtomicU64,
     /// Entries begun.
     pub entries: AtomicU64,
+    /// Bytes of their names.
+    pub(super) names: AtomicU64,
+    /// Bytes of streams that have grown beyond their ratio.
+    pub(super) forgiven: AtomicU64,
+    /// A limit was reached.
+    pub(super) limited: AtomicBool,
     current: Mutex<String>,
 }
 
@@ -23,8 +29,22 @@ impl Progress {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Begins anew.
+    pub(crate) fn restart(&self) {
+        for count in [&self.packed, &self.unpacked, &self.entries, &self.names, &self.forgiven] {
+            count.store(0, Ordering::Relaxed);
+        }
+        self.limited.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a limit was reached.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited.load(Ordering::Relaxed)
+    }
+
     pub(super) fn enter(&self, path: &str) {
         self.entries.fetch_add(1, Ordering::Relaxed);
+        self.names.fetch_add(path.len() as u64, Ordering::Relaxed);
         path.clone_into(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

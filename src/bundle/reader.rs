@@ -1,11 +1,11 @@
 //! The reader threads: inflate, walk archives, decode, cut, send.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zip::ZipArchive;
@@ -15,10 +15,10 @@ use super::archive::{self, Container};
 use super::block::{BLOCK_BYTES, Block, BufferPool, Entry};
 use super::decode;
 use super::frame::Framer;
-use super::input::{self, Input, Job, OpenError};
-use super::limits::Limits;
+use super::input::{self, Input, Job, OpenError, open_file};
+use super::limits::{Allowance, Limits};
 use super::progress::Progress;
-use super::stream::{Filling, Packed};
+use super::stream::{Filling, Packed, Patient};
 use super::stream_reader::{EntryReport, LinkTarget, Recognised, Recogniser, StreamPlace, StreamReader};
 
 /// Bytes under way between readers and workers.
@@ -64,10 +64,17 @@ pub fn open(inputs: &[Input]) -> Result<Inputs, OpenError> {
 }
 
 impl Inputs {
+    /// Whether all of it can be read once more.
+    pub fn is_repeatable(&self) -> bool {
+        !self.jobs.iter().any(|job| matches!(job, Job::Stdin { .. }))
+    }
+
     /// Reads everything on `threads` reader threads, hands the blocks to `send`, and reports on every
     /// entry in the order of paths.
     ///
     /// Folders and zip members are read in parallel; a tar is one stream, read by one thread.
+    ///
+    /// Where a limit bites depends on the threads: then what was read is to be thrown away, and read again by one.
     pub fn read(
         &self,
         limits: &Limits,
@@ -80,6 +87,7 @@ impl Inputs {
         let pool = BufferPool::new(IN_FLIGHT_BYTES + threads * 4 * BLOCK_BYTES);
         let reports = Mutex::new(Vec::new());
         let readers = threads.clamp(1, self.jobs.len().max(1));
+        let cut = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..readers {
                 scope.spawn(|| {
@@ -92,9 +100,17 @@ impl Inputs {
                         reports: Vec::new(),
                         zips: HashMap::new(),
                         held: 0,
-                        over: false,
+                        allowance: Allowance::of(limits),
+                        beside_others: self.jobs.len() > 1,
+                        tentative: readers > 1 && self.is_repeatable(),
                     };
                     while let Some(job) = self.jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if reader.is_over() {
+                            // One line says it; a million of them would be the cost that the limit is to prevent.
+                            cut.store(true, Ordering::Relaxed);
+                            break;
+                        }
+                        reader.allowance = Allowance::of(limits);
                         // What brings the reader down costs that input, and is said.
                         if catch_unwind(AssertUnwindSafe(|| reader.run(job))).is_err() {
                             let why =
@@ -107,6 +123,14 @@ impl Inputs {
             }
         });
         let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let allowance = Allowance::of(limits);
+        let too_many = progress.entries.load(Ordering::Relaxed) > limits.entries
+            || progress.names.load(Ordering::Relaxed) > Limits::NAMES;
+        if cut.into_inner() || (too_many && self.jobs.len() > 1) {
+            let bytes = progress.unpacked.load(Ordering::Relaxed) >= allowance.bytes;
+            let why = if bytes { allowance.too_many_bytes() } else { allowance.too_many_entries(progress) };
+            reports.push(EntryReport::failed("(the rest)", why));
+        }
         reports.sort_by(|a, b| a.path.cmp(&b.path));
         settle_links(&mut reports);
         reports
@@ -120,6 +144,7 @@ impl StreamReader<'_> {
             members_under: members_under.to_owned(),
             modified,
             depth: 0,
+            beside_others: self.beside_others,
         };
         match job {
             Job::Link { entry_name, members_under, target } => {
@@ -127,7 +152,9 @@ impl StreamReader<'_> {
                     .strip_prefix(members_under.as_str())
                     .unwrap_or(entry_name)
                     .trim_start_matches('/');
-                self.enter(entry_name);
+                if !self.enter(entry_name) {
+                    return;
+                }
                 let within = archive::resolve(name, target).filter(|_| !target.starts_with('/'));
                 let within = within.map(|inner| match members_under.as_str() {
                     "" => inner,
@@ -136,22 +163,37 @@ impl StreamReader<'_> {
                 self.report_link(entry_name, target, within);
             }
             Job::Skipped { entry_name, why, bytes } => {
-                self.enter(entry_name);
-                self.report(entry_name, *bytes, Some(why.clone()), Vec::new());
+                if self.enter(entry_name) {
+                    self.report(entry_name, *bytes, Some(why.clone()), Vec::new());
+                }
             }
             Job::Stdin { members_under } => {
                 let mut packed = Packed { inner: io::stdin().lock(), progress: self.progress };
                 self.stream(&place(members_under, None), &mut packed);
             }
-            Job::File { path, members_under, .. } => match File::open(path) {
+            Job::Front { path, members_under, bytes, .. } => match open_file(path) {
                 Ok(file) => {
-                    let modified = file.metadata().ok().and_then(|meta| seconds(meta.modified().ok()?));
+                    let mut packed = Packed { inner: file.take(*bytes), progress: self.progress };
+                    self.stream(&place(members_under, None), &mut packed);
+                }
+                Err(error) => self.unreadable(job.label(), &error),
+            },
+            Job::Overlapping { entry_name } => self.overlapping(entry_name),
+            Job::File { path, members_under, .. } => match open_file(path) {
+                Ok(file) => {
+                    let meta = file.metadata().ok();
+                    let modified = meta.as_ref().and_then(|meta| seconds(meta.modified().ok()?));
                     let place = place(members_under, modified);
                     let ahead = if is_long_archive(&file) { Ahead::of(file) } else { Err(file) };
                     let progress = self.progress;
                     match ahead {
                         Ok(ahead) => self.stream(&place, &mut Packed { inner: ahead, progress }),
-                        Err(file) => self.stream(&place, &mut Packed { inner: file, progress }),
+                        Err(file) => {
+                            // What is written to a file while it is read would be followed without an end.
+                            let length = meta.filter(Metadata::is_file).map_or(u64::MAX, |meta| meta.len());
+                            let inner = Patient(file).take(length);
+                            self.stream(&place, &mut Packed { inner, progress });
+                        }
                     }
                 }
                 Err(error) => self.unreadable(job.label(), &error),
@@ -170,6 +212,7 @@ impl StreamReader<'_> {
             members_under: members_under.to_owned(),
             modified: None,
             depth: 0,
+            beside_others: false,
         };
         match File::open(path) {
             Ok(file) => {
@@ -199,6 +242,7 @@ impl StreamReader<'_> {
                     members_under: members_under.to_owned(),
                     modified: None,
                     depth: 0,
+                    beside_others: true,
                 };
                 self.member_of_zip(&mut archive, index, entry_name.to_owned(), &within, true);
                 // Jobs come in order: the archive before this one is done.
@@ -212,26 +256,41 @@ impl StreamReader<'_> {
     /// Reads one stream to its end: a text, or a container and all that lies in it.
     pub(super) fn stream(&mut self, place: &StreamPlace, source: &mut dyn Read) {
         let mut filling = Filling::new(source, self.pool.take());
-        filling.fill(self.limits, self.progress);
+        filling.fill(self.allowance, self.progress);
         match archive::detect(filling.buffer.filled()) {
             Some(container) if place.depth >= self.limits.depth => {
-                self.enter(&place.path);
                 let why = format!(
                     "archive nested deeper than {} levels, not opened ({container:?}); raise --max-depth",
                     self.limits.depth
                 );
-                self.report(&place.path, 0, None, vec![why]);
+                if self.enter(&place.path) {
+                    self.report(&place.path, 0, None, vec![why]);
+                }
             }
             Some(Container::Unsupported(kind)) => {
-                self.enter(&place.path);
                 let why = format!("{kind} archives are not read; unpack it first");
-                self.report(&place.path, filling.total, None, vec![why]);
+                if self.enter(&place.path) {
+                    self.report(&place.path, filling.total, None, vec![why]);
+                }
             }
             Some(container) if container.is_compression() => {
                 self.compressed(place, container, filling);
             }
-            Some(Container::Tar) => self.tar(place, filling),
-            Some(_) => self.zip(place, filling),
+            Some(container) => {
+                let outer = self.allowance;
+                if place.beside_others {
+                    if !self.enter(&place.path) {
+                        return;
+                    }
+                    self.allowance = outer.half(self.progress);
+                }
+                if container == Container::Tar {
+                    self.tar(place, filling);
+                } else {
+                    self.zip(place, filling);
+                }
+                self.allowance = outer;
+            }
             None => self.decoded(place, filling, 0),
         }
     }
@@ -244,7 +303,7 @@ impl StreamReader<'_> {
             Some(step) => {
                 let mut decoded = step.over(filling.into_read());
                 let mut next = Filling::new(&mut decoded, self.pool.take());
-                next.fill(self.limits, self.progress);
+                next.fill(self.allowance, self.progress);
                 self.decoded(place, next, steps + 1);
             }
             None => self.text(place, filling),
@@ -255,7 +314,7 @@ impl StreamReader<'_> {
     pub(super) fn skip(&mut self, source: &mut dyn Read, most: u64) -> u64 {
         let mut limited = source.take(most);
         let mut filling = Filling::new(&mut limited, self.pool.take());
-        filling.pass(self.limits, self.progress);
+        filling.pass(self.allowance, self.progress);
         filling.total
     }
 
@@ -272,7 +331,7 @@ impl StreamReader<'_> {
             return;
         }
         if let Some(kind) = archive::binary_kind(head) {
-            filling.pass(self.limits, self.progress);
+            filling.pass(self.allowance, self.progress);
             let problems = filling.problem.take().into_iter().collect();
             self.report(&place.path, filling.total, Some(kind.to_owned()), problems);
             return;
@@ -300,7 +359,7 @@ impl StreamReader<'_> {
             let mut cut_short = false;
             if cut == 0 && !filling.ended {
                 if filling.buffer.len() < limit {
-                    filling.fill(self.limits, self.progress);
+                    filling.fill(self.allowance, self.progress);
                     continue;
                 }
                 // One record fills the limit: what is there goes, the rest of it is dropped.
@@ -331,7 +390,7 @@ impl StreamReader<'_> {
             if filling.ended && filling.buffer.len() == 0 {
                 break;
             }
-            filling.fill(self.limits, self.progress);
+            filling.fill(self.allowance, self.progress);
         }
         let mut problems: Vec<_> = filling.problem.take().into_iter().collect();
         if too_long > 0 {
@@ -358,20 +417,37 @@ impl StreamReader<'_> {
             if filling.ended {
                 return lines;
             }
-            filling.fill(self.limits, self.progress);
+            filling.fill(self.allowance, self.progress);
         }
     }
 
-    /// Counts an entry. `false`, and a line in the report, when there are too many.
+    /// Counts an entry. `false` when there are too many.
     pub(super) fn enter(&mut self, path: &str) -> bool {
         self.progress.enter(path);
-        let entries = self.progress.entries.load(Ordering::Relaxed);
-        // One line says it; a million of them would be the cost that the limit is to prevent.
-        if entries == self.limits.entries + 1 {
-            self.report("(the rest)", 0, None, vec![self.limits.too_many_entries()]);
+        let over = self.progress.entries.load(Ordering::Relaxed) > self.allowance.entries
+            || self.progress.names.load(Ordering::Relaxed) > Limits::NAMES;
+        if over {
+            self.progress.limited.store(true, Ordering::Relaxed);
         }
-        self.over = entries > self.limits.entries;
-        !self.over
+        !over
+    }
+
+    /// Whether nothing more may be read here.
+    pub(super) fn is_over(&self) -> bool {
+        let Progress { entries, names, unpacked, .. } = self.progress;
+        self.tentative && self.progress.is_limited()
+            || entries.load(Ordering::Relaxed) > self.allowance.entries
+            || names.load(Ordering::Relaxed) > Limits::NAMES
+            || unpacked.load(Ordering::Relaxed) >= self.allowance.bytes
+    }
+
+    /// Why nothing more may be read here.
+    pub(super) fn too_many(&self) -> String {
+        if self.progress.unpacked.load(Ordering::Relaxed) >= self.allowance.bytes {
+            self.allowance.too_many_bytes()
+        } else {
+            self.allowance.too_many_entries(self.progress)
+        }
     }
 
     fn unreadable(&mut self, entry_name: &str, error: &io::Error) {
@@ -379,24 +455,19 @@ impl StreamReader<'_> {
     }
 
     pub(super) fn report(&mut self, path: &str, bytes: u64, not_text: Option<String>, problems: Vec<String>) {
-        if !self.over || path == "(the rest)" {
-            self.reports.push(EntryReport { path: Arc::from(path), bytes, not_text, problems, link: None });
-        }
+        self.reports.push(EntryReport { path: Arc::from(path), bytes, not_text, problems, link: None });
     }
 
     pub(super) fn report_link(&mut self, path: &str, target: &str, within: Option<String>) {
-        if !self.over {
-            let not_text = Some(format!("link to {target}"));
-            let link =
-                Some(within.map_or(LinkTarget::Outside, |target| LinkTarget::Within(Arc::from(target))));
-            self.reports.push(EntryReport {
-                path: Arc::from(path),
-                bytes: 0,
-                not_text,
-                problems: Vec::new(),
-                link,
-            });
-        }
+        let not_text = Some(format!("link to {target}"));
+        let link = Some(within.map_or(LinkTarget::Outside, |target| LinkTarget::Within(Arc::from(target))));
+        self.reports.push(EntryReport {
+            path: Arc::from(path),
+            bytes: 0,
+            not_text,
+            problems: Vec::new(),
+            link,
+        });
     }
 }
 

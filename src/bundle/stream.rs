@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::block::{BLOCK_BYTES, Buffer};
-use super::limits::Limits;
+use super::limits::{Allowance, Limits};
 use super::progress::Progress;
 
 /// A stream being read into a buffer, with what went wrong on the way.
@@ -25,17 +26,15 @@ impl<'a> Filling<'a> {
 
     /// Reads until the buffer is a full block larger, or the stream ends. An error ends it: what came
     /// before stays.
-    pub(super) fn fill(&mut self, limits: &Limits, progress: &Progress) {
+    pub(super) fn fill(&mut self, allowance: Allowance, progress: &Progress) {
         let goal = (self.buffer.len() / BLOCK_BYTES + 1) * BLOCK_BYTES;
         while !self.ended && self.buffer.len() < goal {
-            let left = limits.total_bytes.saturating_sub(progress.unpacked.load(Ordering::Relaxed));
+            let left = allowance.bytes.saturating_sub(progress.unpacked.load(Ordering::Relaxed));
             let room = self.buffer.spare();
             let room_len = room.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             if room_len == 0 {
-                self.stop(format!(
-                    "more than {} bytes in all, the rest is not read; raise --max-bytes",
-                    limits.total_bytes
-                ));
+                progress.limited.store(true, Ordering::Relaxed);
+                self.stop(allowance.too_many_bytes());
                 break;
             }
             match self.source.read(room.get_mut(..room_len).unwrap_or_default()) {
@@ -65,10 +64,10 @@ impl<'a> Filling<'a> {
     }
 
     /// Reads on to the end without keeping anything.
-    pub(super) fn pass(&mut self, limits: &Limits, progress: &Progress) {
+    pub(super) fn pass(&mut self, allowance: Allowance, progress: &Progress) {
         while !self.ended {
             self.buffer.truncate(0);
-            self.fill(limits, progress);
+            self.fill(allowance, progress);
         }
         self.buffer.truncate(0);
     }
@@ -136,6 +135,23 @@ impl<R: Read> Read for Packed<'_, R> {
     }
 }
 
+/// A pipe, opened so that nobody waits for a writer: what has one is waited for.
+pub(super) struct Patient<R>(pub(super) R);
+
+impl<R: Read> Read for Patient<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(out) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(WAIT),
+                read => return read,
+            }
+        }
+    }
+}
+
+/// How long to wait before a pipe is asked again.
+const WAIT: Duration = Duration::from_millis(5);
+
 pub(super) struct CountingReader<R> {
     pub(super) inner: R,
     pub(super) count: Arc<AtomicU64>,
@@ -169,28 +185,34 @@ pub(super) enum Expansion {
     Counted(Arc<AtomicU64>),
 }
 
-/// Stops a stream that expands beyond all reason.
+/// Stops a stream that expands beyond all reason, once the bundle has no more of it left.
 pub(super) struct Ratio<'a, R> {
-    pub(super) inner: &'a mut R,
-    pub(super) packed: Expansion,
+    inner: &'a mut R,
+    packed: Expansion,
+    progress: &'a Progress,
     given: u64,
+    /// Of these, bytes that count among what is forgiven.
+    forgiven: u64,
     most: u64,
 }
 
 impl<'a, R> Ratio<'a, R> {
-    pub(super) fn new(inner: &'a mut R, limits: &Limits, packed: Expansion) -> Self {
-        Self { inner, packed, given: 0, most: limits.ratio }
+    pub(super) fn new(inner: &'a mut R, limits: &Limits, progress: &'a Progress, packed: Expansion) -> Self {
+        Self { inner, packed, progress, given: 0, forgiven: 0, most: limits.ratio }
     }
 }
 
 impl<R: Read> Read for Ratio<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.given > Limits::RATIO_FLOOR {
-            let packed = match &self.packed {
-                Expansion::Known(bytes) => *bytes,
-                Expansion::Counted(bytes) => bytes.load(Ordering::Relaxed),
-            };
-            if self.given > packed.saturating_mul(self.most) {
+        let packed = match &self.packed {
+            Expansion::Known(bytes) => *bytes,
+            Expansion::Counted(bytes) => bytes.load(Ordering::Relaxed),
+        };
+        if self.given > packed.saturating_mul(self.most) {
+            let more = self.given - self.forgiven;
+            self.forgiven = self.given;
+            if self.progress.forgiven.fetch_add(more, Ordering::Relaxed) + more > Limits::FORGIVEN {
+                self.progress.limited.store(true, Ordering::Relaxed);
                 return Err(io::Error::other(format!(
                     "expands more than {} times, which looks like a zip bomb; raise --max-ratio",
                     self.most

@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::block::{Block, BufferPool, Entry};
 use super::frame::Framer;
-use super::limits::Limits;
+use super::limits::{Allowance, Limits};
 use super::progress::Progress;
 
 /// Decides what an entry is, from its first block.
@@ -67,6 +67,8 @@ pub(super) struct StreamPlace {
     pub(super) modified: Option<i64>,
     /// Archives and compressions around it.
     pub(super) depth: u8,
+    /// Whether it lies beside others: what it takes is not theirs.
+    pub(super) beside_others: bool,
 }
 
 /// What one reader thread has at hand.
@@ -81,6 +83,10 @@ pub(super) struct StreamReader<'a> {
     pub(super) zips: HashMap<PathBuf, ZipArchive<BufReader<File>>>,
     /// Bytes of nested zips that this thread holds.
     pub(super) held: usize,
-    /// The entry being read is one too many.
-    pub(super) over: bool,
+    /// The sums at which the reading of what is being read stops.
+    pub(super) allowance: Allowance,
+    /// Whether there are several inputs, or one of many files.
+    pub(super) beside_others: bool,
+    /// Whether a limit that bites ends the reading at once: it will be done again, in order.
+    pub(super) tentative: bool,
 }

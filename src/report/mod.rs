@@ -95,12 +95,7 @@ pub fn render(diagnosis: &Redacted, format: Format) -> Result<String, RenderErro
     match format {
         Format::Html => html::render(diagnosis),
         Format::Markdown => markdown::render(diagnosis),
-        Format::Json => {
-            let mut json =
-                serde_json::to_string_pretty(&**diagnosis).map_err(|error| RenderError(error.to_string()))?;
-            json.push('\n');
-            Ok(json)
-        }
+        Format::Json => escape::json(&**diagnosis).map_err(|error| RenderError(error.to_string())),
         Format::Sarif => sarif::render(diagnosis),
         Format::Junit => Ok(junit::render(diagnosis)),
     }
@@ -119,9 +114,7 @@ pub fn inspection_json(diagnosis: &Redacted) -> Result<String, RenderError> {
         "window": diagnosis.window,
         "too_much": diagnosis.too_much,
     });
-    let mut json = serde_json::to_string_pretty(&view).map_err(|error| RenderError(error.to_string()))?;
-    json.push('\n');
-    Ok(json)
+    escape::json(&view).map_err(|error| RenderError(error.to_string()))
 }
 
 /// The JSON Schema of the JSON output.

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::escape::visible;
+use super::escape::{self, visible};
 use super::{Redacted, RenderError};
+use crate::bytes::pattern::pattern;
 use crate::detectors::{self, Confidence, Finding, Severity};
 
 /// SARIF's own scale.
@@ -26,9 +27,25 @@ fn rank(severity: Severity) -> f64 {
     }
 }
 
-/// A path as a URI reference: what is no letter of a path is escaped.
+// Links and placeholders of a message (SARIF 2.1.0, sections 3.11.5 and 3.11.6).
+pattern!(LINK, r"\[(?P<text>[^\[\]]*)\]\(");
+pattern!(PLACEHOLDER, r"\{(?P<number>\d+)\}");
+
+/// Text of a message: nothing of the bundle is a link or a placeholder in it.
+fn message(text: &str) -> String {
+    let text = visible(text);
+    let text = LINK.replace_all(&text, r"\[$text\](");
+    PLACEHOLDER.replace_all(&text, "{{$number}}").into_owned()
+}
+
+/// A path as a URI reference within the bundle: what is no letter of a path is escaped, and it leads nowhere else.
 fn uri(path: &str) -> String {
     let mut found = String::with_capacity(path.len());
+    let path = path.trim_start_matches('/');
+    if path.split('/').any(|part| part == "..") {
+        let parts = path.split('/').map(|part| if part == ".." { "%2E%2E".to_owned() } else { uri(part) });
+        return parts.collect::<Vec<_>>().join("/");
+    }
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/!".contains(&byte) {
             found.push(char::from(byte));
@@ -53,7 +70,7 @@ fn result(finding: &Finding, rules: &[&str]) -> Value {
                     "artifactLocation": { "uri": uri(&evidence.source) },
                     "region": region
                 },
-                "message": { "text": visible(evidence.pointer.as_deref().unwrap_or("seen here")) }
+                "message": { "text": message(evidence.pointer.as_deref().unwrap_or("seen here")) }
             })
         })
         .collect();
@@ -62,7 +79,7 @@ fn result(finding: &Finding, rules: &[&str]) -> Value {
         "ruleIndex": rules.iter().position(|rule| *rule == finding.detector),
         "level": level(finding),
         "rank": rank(finding.severity),
-        "message": { "text": visible(&format!("{}. {} Fix: {}", finding.title, finding.cause, finding.fix.text)) },
+        "message": { "text": message(&format!("{}. {} Fix: {}", finding.title, finding.cause, finding.fix.text)) },
         "locations": locations.first().into_iter().collect::<Vec<_>>(),
         "relatedLocations": locations.iter().skip(1).collect::<Vec<_>>(),
         "partialFingerprints": { "finding/v1": finding.id },
@@ -93,7 +110,7 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
     let failed: Vec<Value> = diagnosis
         .internal_errors
         .iter()
-        .map(|error| json!({ "level": "error", "message": { "text": visible(error) } }))
+        .map(|error| json!({ "level": "error", "message": { "text": message(error) } }))
         .collect();
     let log = json!({
         "version": "2.1.0",
@@ -108,7 +125,5 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
             "results": diagnosis.findings.iter().map(|finding| result(finding, &ids)).collect::<Vec<_>>()
         }]
     });
-    let mut text = serde_json::to_string_pretty(&log).map_err(|error| RenderError(error.to_string()))?;
-    text.push('\n');
-    Ok(text)
+    escape::json(&log).map_err(|error| RenderError(error.to_string()))
 }
