@@ -4,10 +4,12 @@
 
 mod board;
 mod escape;
+mod fields;
 mod html;
 mod inspection;
 mod junit;
 mod markdown;
+mod meaning;
 mod names;
 mod pseudonyms;
 mod redact;
