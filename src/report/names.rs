@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashMapExt};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::facts::{Identity, Meta, Scope, Target};
+use crate::facts::{Identity, Labels, Meta, Scope, Target};
 
 /// What is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,7 @@ impl BundleNames {
         if replace == Replace::All {
             names.objects(cluster);
             names.spoken_of(cluster);
+            names.paths(cluster);
             for (_, resource) in cluster.facts.azure.resources.iter() {
                 names.add(&resource.name, "resource");
                 names.parts_of_resource(&resource.value);
@@ -176,18 +177,63 @@ impl BundleNames {
             }
         }
         for (key, seen) in objects.pods.iter() {
-            let Meta { owner_references, .. } = &seen.object.metadata;
+            let Meta { owner_references, labels, .. } = &seen.object.metadata;
+            if !is_of_the_platform(&key.namespace) {
+                self.labels(labels);
+            }
             owner_references.iter().for_each(|owner| self.add_workload(&key.namespace, &owner.name));
             for container in &*seen.object.spec.containers {
                 self.add_workload(&key.namespace, &container.name);
             }
         }
+        for (key, seen) in objects.services.iter() {
+            if !is_of_the_platform(&key.namespace) {
+                self.labels(&seen.object.spec.selector);
+            }
+        }
+        for (key, seen) in objects.network_policies.iter() {
+            if !is_of_the_platform(&key.namespace) {
+                let selector = seen.object.spec.as_ref().map(|spec| &spec.pod_selector.match_labels);
+                if let Some(labels) = selector {
+                    self.labels(labels);
+                }
+            }
+        }
+        objects.nodes.iter().for_each(|(_, seen)| self.labels(&seen.object.metadata.labels));
         let bindings = objects.role_bindings.iter().chain(objects.cluster_role_bindings.iter());
         for (key, seen) in bindings {
             for subject in seen.object.subjects.iter().filter(|subject| &*subject.kind == "ServiceAccount") {
                 self.add_workload(&subject.namespace, &subject.name);
             }
             self.add_workload(&key.namespace, &seen.object.role_ref.name);
+        }
+    }
+
+    /// Values of labels, of those that somebody chose: numbers, versions and what Kubernetes and Azure set are none.
+    fn labels(&mut self, labels: &Labels) {
+        const CHOSEN: [&str; 4] = [
+            "app.kubernetes.io/instance",
+            "app.kubernetes.io/name",
+            "app.kubernetes.io/part-of",
+            "kubernetes.azure.com/cluster",
+        ];
+        for (key, value) in labels.iter() {
+            let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+            let set = is_public(domain) && !CHOSEN.contains(&&**key)
+                || ["-hash", "-generation", "storageprofile", "storagetier"]
+                    .iter()
+                    .any(|end| key.ends_with(end));
+            let number = value.starts_with(|c: char| c.is_ascii_digit()) || value.len() < 3;
+            if !set && !number && !is_of_files(&value.to_lowercase()) {
+                self.add(value, "label");
+            }
+        }
+    }
+
+    /// Folders and files of the bundle.
+    fn paths(&mut self, cluster: &Cluster) {
+        for path in cluster.facts.coverage.entries.keys() {
+            file_names(path).for_each(|name| self.add(name, "file"));
         }
     }
 
@@ -245,13 +291,63 @@ pub(super) fn is_public(domain: &str) -> bool {
         .any(|end| domain.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.')))
 }
 
+/// Whether a host keeps images, by its name.
+pub(super) fn is_registry(host: &str) -> bool {
+    ["azurecr.", "dkr.ecr.", "ghcr.io", "gcr.io", "pkg.dev", "docker.io"]
+        .iter()
+        .any(|part| host.contains(part))
+}
+
+/// Whether the images of a registry are everybody's: those of the platform, of projects, of Docker's library.
+pub(super) fn is_public_registry(host: &str, path: &str) -> bool {
+    const REGISTRIES: [&str; 6] =
+        ["mcr.microsoft.com", "registry.k8s.io", "k8s.gcr.io", "quay.io", "public.ecr.aws", "mcr.azk8s.cn"];
+    let library = host.ends_with("docker.io") && path.starts_with("library/");
+    // `rbac.authorization.k8s.io/v1` is an API group with its version.
+    REGISTRIES.contains(&host) || library || is_public(host) && !is_registry(host)
+}
+
 /// Words that a name may be and that say nothing of anybody: those of sentences and of kubectl.
 pub(super) fn is_everybodys(name: &str) -> bool {
-    const WORDS: &str = " a account address admin all an and any api are as at az azure azureuser be by client cluster confirmed config \
+    const WORDS: &str = " a account address admin all amd64 an and any api app are arm64 as at az azure azureuser be by client cluster confirmed config \
         container containers create curl default deny deployment dns down error events failed finding findings for from get group host http https id \
-        image in ingress ip is it job jq json kubectl kubernetes list localhost log logs name namespace network no node nodes none not of on \
+        image in ingress ip is it job jq json kubectl kubernetes linux list localhost log logs name namespace network no node nodes none not of on \
         one or ping pod pods policy port quota range ready registry request requests role root run secret secrets server service \
-        services set sh status subnet system tcp the times to udp up user users warning webhook with yaml zone ";
+        services set sh status subnet system  tcp the times to true udp up user users warning webhook with yaml zone ";
     let name = name.to_ascii_lowercase();
     WORDS.contains(&format!(" {name} ")) || name.starts_with("kube-") || name.starts_with("system:")
+}
+
+/// The names of a path that somebody gave: folders and files, without extensions. What all their words are of tools and of
+/// Kubernetes is none.
+pub(super) fn file_names(path: &str) -> impl Iterator<Item = &str> {
+    let given = |name: &&str| {
+        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2);
+        words
+            .filter(|word| !word.starts_with(|c: char| c.is_ascii_digit()))
+            .any(|word| !is_of_files(&word.to_lowercase()) && !is_everybodys(word))
+    };
+    path.split(['/', '!', '\\']).map(|part| part.split('.').next().unwrap_or_default()).filter(given)
+}
+
+/// Whether a word is of the file names that tools and systems give.
+fn is_of_files(word: &str) -> bool {
+    const WORDS: &str = " access addon addons addr addresses agent aks aksinsights allocatable alerts ama analysis analytics analyticsvm analyze apiserver \
+        apiservices arp audit auth azfw azure azuredns azurediagnostics backup balancer bgp blocks boot bridge budgets bundle bundles busybox \
+        ca calico calicoctl case cert certificate certs cgroup cilium ciliumendpoints ciliumnodes ciliumnetworkpolicies claims classes cloud clusterrole clusterrolebindings \
+        clusterroles cni cnidriver cns collect collection collector command commands component componentstatuses conf configmaps configuration conntrack console \
+        container containerd containerlog containerlogv controller core coredns corefile counters cpu crd crds crictl cri crontab csv curl current custom \
+        daemon daemonset daemonsets data date debug default definitions deployments describe details diagnose diagnostic diagnostics dig disk disks disruption dmesg \
+        dns docker docs dump edges efi egress encoded endpoint endpoints endpointslices env environment err errors etc etcd eth event eventlist eventhub exec execution \
+        expected export ext external extra failure file files filter firewall flannel free from full fwd gather general get group hard health helm history hit host hostname hosts hpa html hubble \
+        identities images info ingress ingresses init insights inspect insecure install interfaces inventory invoke iostat ipam ipamblocks ipaddresses ippools iproute ips iptables ipset ipvs iso items \
+        jobs journal journalctl journald json kern kernel keys kind klog konnectivity kube kubeconfig kubectl kubelet kubeletcmd kubenet kubeevents kubenodeinventory kubeobjects kubepodinventory kubeservices kubernetes \
+        last leases legacy lib limits lines links load local localdns log logfmt lsblk lsmod lsof manifests master mem memory messages meta metadata metrics misc mount mounts must mutating \
+        name names namespaced namespaces nat neighbor netstat networkoutbound networkpolicies networkpolicy networks nft nic nmcli nnc nodelogs nodenetworkconfig nodes notes npm nsg nslookup null nvidia object objects old openshift openssl operator ops oom os other out output \
+        packet paste pasted partial pdb pdbs peer periscope persistentvolumeclaims persistentvolumes pg plain plugins podlist podlogs podscontainerlogs policies pool pools portal pressure previous private problems proc processes profile progress prometheus provision provisioning proxy ps public pvc pvcs pvs \
+        query queries quick quiet quotas rancher raw rbac read readme records release releases replicas replicaset replicasets replicationcontrollers report reports reserved resolv resource resourcequotas resources result results rest rolebinding rolebindings roles route routes rpm rule rules run runtime \
+        sample sandbox save scheduler scheme select serviceaccounts services share single slices snapshot snapshots sonobuoy sos sosreport spec ss stack stats statefulset statefulsets stderr stdout storage storageclasses store stray subnets summary support supportbundle swap sys sysctl sysdump sysinfo syslog systemd systemctl systemlogs \
+        table tables tar templates test text ticket tigera time timed timeline tmp tokens tool top traces traffic transcript trouble troubleshoot trace tunnel txt udev uname unattended uptime usage users usr utf util utilization \
+        validating var velero verbose version versions vmss vnet vnets volume volumeattachments volumes waagent walinux warnings watcher weave webhooks windows workload workloads yaml yamls yml zone zones ";
+    WORDS.contains(&format!(" {word} "))
 }

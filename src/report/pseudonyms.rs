@@ -4,11 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
+use regex::Captures;
 use sha2::{Digest, Sha256};
 
-use super::names::{BundleNames, Kind, Replace, is_everybodys, is_public, is_somebodys_host};
-use super::vocabulary::{TextRole, Vocabulary};
+use super::names::{
+    BundleNames, Kind, Replace, file_names, is_everybodys, is_public, is_public_registry, is_registry,
+    is_somebodys_host,
+};
+use super::vocabulary::{Rewriting, TextRole, Vocabulary};
 use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
 use crate::cluster::azure::AZURE_DNS;
@@ -25,8 +29,26 @@ pub struct Pseudonyms {
     vocabulary: Vocabulary,
     /// People whose names are ordinary words: replaced where a text is that name and no more.
     whole: BTreeMap<String, String>,
+    /// Addresses of the bundle, which may stand as numbers.
+    known: HashSet<u32>,
     key: [u8; 32],
 }
+
+// An image of a registry, whose path and tag are words of whoever pushed it.
+pattern!(
+    IMAGE,
+    r"\b(?P<host>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+)(?::\d{2,5})?/(?P<path>[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*)(?::(?P<tag>[A-Za-z0-9_][\w.-]{0,127}))?"
+);
+pattern!(BARE_GUID, r"(?i)\b[0-9a-f]{32}\b");
+pattern!(
+    TAINT,
+    r"\btaints? \{?(?P<key>[a-z0-9][a-z0-9./_-]*)(?:: ?|=)(?P<value>[A-Za-z0-9][A-Za-z0-9._-]*)|\b(?P<key2>[a-z0-9][a-z0-9./_-]*)=(?P<value2>[A-Za-z0-9._-]+):(?:NoSchedule|NoExecute|PreferNoSchedule)\b"
+);
+// An address as one number, or its parts in other than decimals.
+pattern!(
+    NUMBER,
+    r"(?i)\b(?P<dotted>0(?:x[0-9a-f]{1,2}|[0-7]{2,3})(?:\.(?:0x[0-9a-f]{1,2}|0?[0-7]{1,3})){3})\b|\b(?P<hex>0x[0-9a-f]{8})\b|\b(?P<octal>0[0-7]{9,11})\b|\b(?P<number>[1-9]\d{7,9})\b"
+);
 
 // An address, alone or with the length of a range's prefix; its parts by dots, `%2E` or dashes.
 pattern!(
@@ -83,6 +105,38 @@ pattern!(
 );
 pattern!(MAC, r"(?i)\b(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}\b|\b(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}\b");
 
+/// The address that a number stands for, and whether it can be nothing else.
+fn address_of_number(found: &Captures<'_>) -> Option<(Ipv4Addr, bool)> {
+    let value = |text: &str| match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => u32::from_str_radix(text.get(2..)?, 16).ok(),
+        [b'0', _, ..] => u32::from_str_radix(text, 8).ok(),
+        _ => text.parse().ok(),
+    };
+    let whole = found.get(0)?.as_str();
+    if found.name("dotted").is_some() {
+        let parts: Option<Vec<u8>> =
+            whole.split('.').map(|part| value(part).and_then(|part| u8::try_from(part).ok())).collect();
+        let octets: [u8; 4] = parts?.try_into().ok()?;
+        return Some((Ipv4Addr::from(octets), true));
+    }
+    let ip = Ipv4Addr::from(value(whole)?);
+    // Flags, marks and codes of Windows are numbers of eight digits as well.
+    let [first, second, ..] = ip.octets();
+    Some((ip, found.name("hex").is_some() && (1..224).contains(&first) && (first, second) != (0x80, 7)))
+}
+
+/// What is met and has no name: it may stand as a number elsewhere.
+const ADDRESS_KIND: Kind = "address";
+
+/// Addresses of pods and nodes.
+fn known_addresses(cluster: &Cluster) -> HashSet<u32> {
+    let objects = &cluster.facts.objects;
+    let of_pods = objects.pods.iter().map(|(_, seen)| &*seen.object.status.pod_ip);
+    let of_nodes = objects.nodes.iter().flat_map(|(_, seen)| seen.object.status.addresses.iter());
+    let all = of_pods.chain(of_nodes.map(|address| &*address.address));
+    all.filter_map(|ip| ip.parse::<Ipv4Addr>().ok()).map(u32::from).collect()
+}
+
 impl Pseudonyms {
     /// For a cluster: its nodes, the users that ask, the clusters of Azure, and what else it has a name for.
     pub fn new(cluster: &Cluster, replace: Replace) -> Self {
@@ -104,6 +158,7 @@ impl Pseudonyms {
             pairs: Vec::new(),
             vocabulary: Vocabulary::default(),
             whole: BTreeMap::new(),
+            known: known_addresses(cluster),
             key: hash.finalize().into(),
         }
     }
@@ -123,6 +178,10 @@ impl Pseudonyms {
     /// The names that a text speaks of.
     pub(super) fn names_in(&self, text: &str) -> Vec<(Kind, String)> {
         let mut found = Vec::new();
+        if self.replace != Replace::Names {
+            let addresses = ADDRESS.captures_iter(text).filter_map(|found| found.name("v4"));
+            found.extend(addresses.map(|address| (ADDRESS_KIND, address.as_str().to_owned())));
+        }
         if self.replace == Replace::Addresses {
             return found;
         }
@@ -154,6 +213,7 @@ impl Pseudonyms {
             }
         }
         MAC.find_iter(text).for_each(|mac| add("mac", mac.as_str()));
+        BARE_GUID.find_iter(text).for_each(|guid| add("guid", guid.as_str()));
         for host in
             CONTACTED.captures_iter(text).filter_map(|found| found.name("host")).map(|host| host.as_str())
         {
@@ -162,6 +222,26 @@ impl Pseudonyms {
             }
         }
         if self.replace == Replace::All {
+            for found in TAINT.captures_iter(text) {
+                let part = |names: [&str; 2]| {
+                    names.iter().find_map(|name| found.name(name)).map_or("", |part| part.as_str())
+                };
+                if !is_public(part(["key", "key2"]).split('/').next().unwrap_or_default()) {
+                    add("label", part(["value", "value2"]));
+                }
+            }
+            for found in IMAGE.captures_iter(text) {
+                let part = |name| found.name(name).map_or("", |part| part.as_str());
+                let (host, path, tag) = (part("host"), part("path"), part("tag"));
+                let before = found.get(0).and_then(|whole| text.get(..whole.start())).unwrap_or_default();
+                let tagged = !tag.is_empty() && !before.ends_with('/') && DOMAIN.is_match(host);
+                if !is_public_registry(host, path) && (tagged || is_registry(host)) {
+                    add("image", &format!("{host}/{path}"));
+                    if !tag.is_empty() {
+                        add("image", &format!("{host}/{path}:{tag}"));
+                    }
+                }
+            }
             for found in ACCOUNT.captures_iter(text) {
                 let part = |names: [&str; 3]| {
                     names.iter().find_map(|name| found.name(name)).map(|part| part.as_str())
@@ -185,6 +265,16 @@ impl Pseudonyms {
         found
     }
 
+    /// The names that paths speak of.
+    pub(super) fn names_of_paths<'a>(
+        &self,
+        paths: &'a [String],
+    ) -> impl Iterator<Item = (Kind, String)> + use<'a> {
+        let all = self.replace == Replace::All;
+        let paths = paths.iter().filter(move |_| all);
+        paths.flat_map(|path| file_names(path)).map(|name| ("file", name.to_owned()))
+    }
+
     /// Gives each name its pseudonym.
     pub(super) fn learn(
         &mut self,
@@ -197,6 +287,10 @@ impl Pseudonyms {
         let people =
             self.people.iter().filter(|name| !secrets.contains(*name)).map(|name| ("user", name.clone()));
         for (kind, name) in people.collect::<Vec<_>>().into_iter().chain(met) {
+            if kind == ADDRESS_KIND {
+                self.known.extend(name.parse::<Ipv4Addr>().ok().map(u32::from));
+                continue;
+            }
             // A person whose name is a word of every sentence is told by what stands around it.
             if kind == "user" && self.people.contains(&name) && (name.len() < 2 || is_everybodys(&name)) {
                 ordinary.insert(name);
@@ -205,10 +299,18 @@ impl Pseudonyms {
             }
         }
         let mut numbers: BTreeMap<Kind, u32> = BTreeMap::new();
+        let mut images = Vec::new();
         for (name, kind) in names {
+            if kind == "image" {
+                images.push(name);
+                continue;
+            }
             let number = numbers.entry(kind).or_insert(0);
             *number += 1;
             let pseudonym = match kind {
+                "guid" if !name.contains('-') && !name.contains('%') => {
+                    format!("000000000000400080{number:014}")
+                }
                 "guid" => format!("00000000-0000-4000-8000-{number:012}"),
                 "mac" => format!("02:00:00:00:{:02x}:{:02x}", *number >> 8 & 255, *number & 255),
                 "user" if name.contains('@') => format!("user-{number}@example.invalid"),
@@ -232,6 +334,7 @@ impl Pseudonyms {
             };
             self.pairs.push((name, pseudonym));
         }
+        self.learn_images(&images);
         let first = numbers.get("user").copied().unwrap_or_default() + 1;
         for (name, number) in ordinary.into_iter().zip(first..) {
             for (before, after) in [("user ", ""), ("User \"", "\""), ("--as=", ""), ("--as='", "'")] {
@@ -245,6 +348,38 @@ impl Pseudonyms {
         });
         self.pairs.dedup_by(|later, first| later.0 == first.0);
         self.vocabulary = Vocabulary::new(self.pairs.iter().cloned());
+    }
+
+    /// Images keep the pseudonym of their registry. Those of one repository, in order of their tags, share a number; the
+    /// registry's own errors speak of repositories alone.
+    fn learn_images(&mut self, images: &[String]) {
+        let mut number = 0;
+        let mut tags = 0;
+        let mut last = "";
+        for image in images {
+            let Some((host, path)) = image.split_once('/') else { continue };
+            let (path, tag) = path.split_once(':').unwrap_or((path, ""));
+            let repository = image.get(..host.len() + 1 + path.len()).unwrap_or_default();
+            if repository != last {
+                number += 1;
+                last = repository;
+            }
+            let mut pseudonym = format!("image-{number}");
+            if !tag.is_empty() {
+                tags += 1;
+                pseudonym.push_str(&format!(":tag-{tags}"));
+            }
+            let registry = self.pairs.iter().find(|(name, _)| name == host);
+            let registry = registry.map_or(host, |(_, pseudonym)| pseudonym.as_str());
+            let whole = (image.clone(), format!("{registry}/{pseudonym}"));
+            self.pairs.push(whole);
+            // `shop/cart` is a pod of a namespace as well.
+            let namespace = path.split('/').next().unwrap_or_default();
+            if path.contains('/') && self.candidates.get(namespace) != Some(&"namespace") {
+                let alone = if tag.is_empty() { path.to_owned() } else { format!("{path}:{tag}") };
+                self.pairs.push((alone, pseudonym));
+            }
+        }
     }
 
     /// What stands for what: pseudonym, tab, original, a line each.
@@ -267,10 +402,9 @@ impl Pseudonyms {
             text.clone_from(pseudonym);
             return;
         }
-        let in_command = role == TextRole::Command;
-        self.vocabulary.replace(text, in_command);
+        self.vocabulary.replace(text, role);
         if self.replace != Replace::Names {
-            self.replace_addresses(text, in_command, replaced);
+            self.replace_addresses(text, role, replaced);
         }
     }
 
@@ -287,9 +421,8 @@ impl Pseudonyms {
         Sha256::new().chain_update(self.key).chain_update(of).finalize().into()
     }
 
-    fn replace_addresses(&self, text: &mut String, in_command: bool, replaced: &mut Vec<(String, String)>) {
-        let mut out = String::new();
-        let mut at = 0;
+    fn replace_addresses(&self, text: &mut String, role: TextRole, replaced: &mut Vec<(String, String)>) {
+        let mut rewriting = Rewriting::of(text, role);
         for found in ADDRESS.captures_iter(text) {
             let Some(whole) = found.get(0) else { continue };
             let part = found.name("v4").or_else(|| found.name("v6")).map_or("", |part| part.as_str());
@@ -312,13 +445,32 @@ impl Pseudonyms {
             if let Some(bits) = bits {
                 pseudonym.push_str(&format!("/{bits}"));
             }
-            out.push_str(text.get(at..whole.start()).unwrap_or_default());
-            out.push_str(&if in_command { format!("<{pseudonym}>") } else { pseudonym });
-            at = whole.end();
+            rewriting.put(whole.range(), &pseudonym);
         }
-        if at > 0 {
-            out.push_str(text.get(at..).unwrap_or_default());
-            *text = out;
+        if let Some(rewritten) = rewriting.finish() {
+            *text = rewritten;
+        }
+        let mut rewriting = Rewriting::of(text, role);
+        for found in NUMBER.captures_iter(text) {
+            let Some(whole) = found.get(0) else { continue };
+            let Some((ip, certain)) = address_of_number(&found) else { continue };
+            let IpAddr::V4(other) = self.address(IpAddr::V4(ip), None) else { continue };
+            if other == ip || !certain && !self.known.contains(&u32::from(ip)) {
+                continue;
+            }
+            replaced.push((ip.to_string(), other.to_string()));
+            let bits = u32::from(other);
+            let pseudonym = match whole.as_str() {
+                dotted if dotted.contains('.') => other.to_string(),
+                hex if hex.starts_with("0x") => format!("0x{bits:08x}"),
+                hex if hex.starts_with("0X") => format!("0X{bits:08X}"),
+                octal if octal.starts_with('0') => format!("0{bits:o}"),
+                _ => bits.to_string(),
+            };
+            rewriting.put(whole.range(), &pseudonym);
+        }
+        if let Some(rewritten) = rewriting.finish() {
+            *text = rewritten;
         }
     }
 
@@ -420,6 +572,9 @@ mod tests {
         for text in [
             "127.0.0.1:10090 and 168.63.129.16:53 and 0.0.0.0/0, version 1.33.2",
             "mcr.microsoft.com, registry.k8s.io, kube-dns.kube-system.svc.cluster.local, metrics.k8s.io/v1beta1",
+            "mcr.microsoft.com/oss/kubernetes/pause:3.6, registry.k8s.io/coredns/coredns:v1.11.1, quay.io/cilium/cilium:v1.15",
+            "flags 0x00004000, code 0x80070005 at 1764000000, docker.io/library/nginx:1.27",
+            "ranges 0.0.0.0/0, deployments.apps/scale, https://github.com/kubernetes/kubernetes, rbac.authorization.k8s.io/v1",
             "pods.json, kube-apiserver.log, /var/log/syslog, 2026-11-23T20:52:03Z",
         ] {
             assert_eq!(replaced(text), text);
@@ -440,6 +595,23 @@ mod tests {
             ("contosocache.redis.cache.windows.net", "contoso"),
             ("az aks show -g zork-rg2 -n zorkaks2 --subscription \"Zork Production\"", "zork-rg2"),
             ("C:\\Users\\zorkmann\\.kube", "zorkmann"),
+            ("Failed to pull zork.azurecr.io/zorkcorp/kart:v1", "zorkcorp/kart"),
+            ("image \"zork.azurecr.io/zorkcorp/kart:rel-77\" and kart", "rel-77"),
+            ("ghcr.io/zorkcorp/kart@sha256:7031", "zorkcorp"),
+            ("untolerated taint {dedicated: zorkpay}", "zorkpay"),
+            ("node has taint dedicated=zorkpay:NoSchedule", "zorkpay"),
+            ("connect to 0xcb00714d failed", "cb00714d"),
+            ("connect to 203.0.113.77 is 3405803853", "3405803853"),
+            ("connect to 203.0.113.77 is 031300070515", "031300070515"),
+            ("connect to 0xCB.0x00.0x71.0x4D failed", "CB.0x00"),
+            ("connect to 0313.0000.0161.0115 failed", "0161"),
+            ("tenant 0b1f64711bf04ddaaec3cb9272f09590", "0b1f6471"),
+            ("tenant 0b1f6471-1bf0-4dda-aec3-cb9272f09590 is 0B1F64711BF04DDAAEC3CB9272F09590", "0B1F6471"),
+            ("pod web-203-0-113-77 on aks-pool7-31337123-vmss_26", "203-0-113"),
+            ("AUTHORIZATION: OBJECT ID '0B1F6471-1BF0-4DDA-AEC3-CB9272F09590'", "0B1F6471"),
+            ("grace.hopper\\u0040contoso-zork.com and grace.hopper%40contoso-zork.com", "hopper"),
+            ("Nov 23 10:02:03 zorknode kubelet[1]: x, by system:node:zorknode", "zorknode"),
+            ("ghopper-laptop.corp.zork-secret.com: no such host", "ghopper"),
         ] {
             assert!(!replaced(text).contains(name), "{}", replaced(text));
         }

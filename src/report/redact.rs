@@ -76,8 +76,9 @@ const IDS: [&str; 6] = [
     "/verdicts/*/findings/*",
 ];
 
-const COMMANDS: [&str; 3] =
-    ["/findings/*/fix/commands/*", "/findings/*/fix/manifests/*", "/findings/*/verify/*"];
+const COMMANDS: [&str; 2] = ["/findings/*/fix/commands/*", "/findings/*/verify/*"];
+
+const MANIFESTS: &str = "/findings/*/fix/manifests/*";
 
 fn role(path: &str) -> Option<TextRole> {
     if OURS.contains(&path) {
@@ -86,6 +87,8 @@ fn role(path: &str) -> Option<TextRole> {
         Some(TextRole::Id)
     } else if COMMANDS.contains(&path) {
         Some(TextRole::Command)
+    } else if path == MANIFESTS {
+        Some(TextRole::Manifest)
     } else {
         Some(TextRole::Text)
     }
@@ -272,10 +275,11 @@ pub fn redact(diagnosis: Diagnosis, pseudonyms: Option<Pseudonyms>) -> Redacted 
     let secrets: BTreeSet<String> = secrets.into_iter().collect();
     let vocabulary = Vocabulary::of_secrets(&secrets);
     if !vocabulary.is_empty() {
-        parts.rewrite(|_: &mut Vec<()>, text, _| vocabulary.replace(text, false));
+        parts.rewrite(|_: &mut Vec<()>, text, _| vocabulary.replace(text, TextRole::Text));
     }
     let map = pseudonyms.map(|mut pseudonyms| {
-        let met = parts.rewrite(|met, text, _| met.extend(pseudonyms.names_in(text)));
+        let mut met = parts.rewrite(|met, text, _| met.extend(pseudonyms.names_in(text)));
+        met.extend(pseudonyms.names_of_paths(&parts.rest.inputs));
         pseudonyms.learn(met, &secrets);
         let replaced = parts.rewrite(|replaced, text, role| pseudonyms.replace(text, role, replaced));
         let addresses: BTreeMap<String, String> = replaced.into_iter().collect();

@@ -146,3 +146,68 @@ fn commands_with_pseudonyms_are_refused_by_a_shell() {
         assert!(text.contains("pseudonyms"), "{name} does not say that names are pseudonyms");
     }
 }
+
+/// A bundle whose names are ordinary words, and of which each kind of name is in a finding or a path.
+fn bundle_of_ordinary_words(folder: &std::path::Path) {
+    let pod = |namespace: &str, name: &str| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"namespace": namespace, "name": name, "labels": {"team": "zorkteam", "app": "kart"}},
+            "spec": {"nodeName": "zorknode7", "containers": [{"name": "kart", "image": "zork.azurecr.io/zorkcorp/kart:rel-77"}]},
+            "status": {"phase": "Pending", "podIP": "203.0.113.77", "containerStatuses": [{
+                "name": "kart", "image": "zork.azurecr.io/zorkcorp/kart:rel-77", "ready": false, "restartCount": 0,
+                "state": {"waiting": {"reason": "ErrImagePull", "message":
+                    "failed to pull and unpack image \"zork.azurecr.io/zorkcorp/kart:rel-77\": not found"}},
+            }]},
+        })
+    };
+    let pods: Vec<Value> =
+        ["shop", "web", "prod", "test", "payments"].map(|ns| pod(ns, "kart-7d9f8-abcde")).to_vec();
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "PodList", "items": pods});
+    let event = |message: &str, name: &str| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "prod", "name": name},
+            "involvedObject": {"kind": "Pod", "namespace": "prod", "name": "kart-7d9f8-abcde"},
+            "type": "Warning", "reason": "FailedScheduling", "message": message, "count": 3,
+            "firstTimestamp": "2026-11-23T10:00:00Z", "lastTimestamp": "2026-11-23T10:05:00Z",
+        })
+    };
+    let events = [
+        event("0/3 nodes are available: 3 node(s) had untolerated taint {dedicated: zorkpay}.", "a"),
+        event("connect to 0xcb00714d, 3405803853: object 0b1f64711bf04ddaaec3cb9272f09590 is unknown", "b"),
+    ];
+    let events = serde_json::json!({"apiVersion": "v1", "kind": "EventList", "items": events});
+    let inner = folder.join("zorkcorp-emea");
+    std::fs::create_dir_all(&inner).unwrap();
+    std::fs::write(inner.join("pods.json"), list.to_string()).unwrap();
+    std::fs::write(inner.join("zorkreport.json"), events.to_string()).unwrap();
+    std::fs::write(inner.join("zorknotes.bin"), b"no format of any kind, from zorknode7").unwrap();
+}
+
+#[test]
+fn names_that_are_ordinary_words_and_names_of_files_and_images_are_replaced() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("zorkbundle");
+    bundle_of_ordinary_words(&folder);
+    let cluster = kubetriage::read(&[Input::Path(folder)], &Options::default()).unwrap();
+    let diagnosis = Diagnosis::of(&cluster, vec!["zorkbundle".to_owned()], None);
+    let plain = serde_json::to_string(&diagnosis).unwrap();
+    let redacted = redact(diagnosis, Some(Pseudonyms::new(&cluster, Replace::All)));
+    for (name, text) in outputs(&redacted) {
+        let text = text.to_lowercase();
+        for mark in ["zork", "kart", "rel-77", "payments", "cb00714d", "3405803853", "0b1f6471", "203.0.113"]
+        {
+            let at = text.find(mark);
+            let around = at.and_then(|at| text.get(at.saturating_sub(80)..(at + 80).min(text.len())));
+            assert!(at.is_none(), "{mark} is in {name}: {around:?}");
+        }
+    }
+    // Words of the page's script are no names: those are looked for in the data.
+    let json = render(&redacted, Format::Json).unwrap();
+    for namespace in ["shop", "web", "prod", "test"] {
+        let forms = [format!("\"{namespace}\""), format!("{namespace}/"), format!(" {namespace} ")];
+        assert!(plain.contains(&format!("{namespace}/")), "{namespace} is not in the report at all");
+        assert!(!forms.iter().any(|form| json.contains(form)), "{namespace} is in the report");
+    }
+    assert!(json.contains("image-1") && json.contains("namespace-1"), "pseudonyms stand for them");
+}
