@@ -233,7 +233,9 @@ impl BundleNames {
     /// Folders and files of the bundle.
     fn paths(&mut self, cluster: &Cluster) {
         for path in cluster.facts.coverage.entries.keys() {
-            file_names(path).for_each(|name| self.add(name, "file"));
+            for name in file_names(path, &self.candidates) {
+                self.add(name, "file");
+            }
         }
     }
 
@@ -319,15 +321,31 @@ pub(super) fn is_everybodys(name: &str) -> bool {
 }
 
 /// The names of a path that somebody gave: folders and files, without extensions. What all their words are of tools and of
-/// Kubernetes is none.
-pub(super) fn file_names(path: &str) -> impl Iterator<Item = &str> {
-    let given = |name: &&str| {
-        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2);
-        words
-            .filter(|word| !word.starts_with(|c: char| c.is_ascii_digit()))
-            .any(|word| !is_of_files(&word.to_lowercase()) && !is_everybodys(word))
+/// Kubernetes, or names with a pseudonym of their own, is none.
+pub(super) fn file_names<'a>(path: &'a str, names: &HashMap<String, Kind>) -> Vec<&'a str> {
+    let stems = path.split(['/', '!', '\\']).map(|part| part.split('.').next().unwrap_or_default());
+    stems.filter(|stem| !is_of_known_words(&stem.to_lowercase(), names)).collect()
+}
+
+fn is_of_known_words(stem: &str, names: &HashMap<String, Kind>) -> bool {
+    let known = |word: &str| {
+        word.len() < 3
+            || word.starts_with(|c: char| c.is_ascii_digit())
+            || is_of_files(word)
+            || is_everybodys(word)
+            || names.get(word).is_some_and(|kind| *kind != "file")
     };
-    path.split(['/', '!', '\\']).map(|part| part.split('.').next().unwrap_or_default()).filter(given)
+    let ends = || stem.match_indices(|c: char| !c.is_alphanumeric()).chain([(stem.len(), "")]).take(16);
+    let mut from = 0;
+    while from < stem.len() {
+        // The longest name that begins here, of one word or more.
+        let rest = |end: usize| stem.get(from..end).unwrap_or_default();
+        let Some((end, sign)) = ends().filter(|(end, _)| *end >= from && known(rest(*end))).last() else {
+            return false;
+        };
+        from = end + sign.len().max(1);
+    }
+    true
 }
 
 /// Whether a word is of the file names that tools and systems give.
@@ -341,13 +359,32 @@ fn is_of_files(word: &str) -> bool {
         dns docker docs dump edges efi egress encoded endpoint endpoints endpointslices env environment err errors etc etcd eth event eventlist eventhub exec execution \
         expected export ext external extra failure file files filter firewall flannel free from full fwd gather general get group hard health helm history hit host hostname hosts hpa html hubble \
         identities images info ingress ingresses init insights inspect insecure install interfaces inventory invoke iostat ipam ipamblocks ipaddresses ippools iproute ips iptables ipset ipvs iso items \
-        jobs journal journalctl journald json kern kernel keys kind klog konnectivity kube kubeconfig kubectl kubelet kubeletcmd kubenet kubeevents kubenodeinventory kubeobjects kubepodinventory kubeservices kubernetes \
+        ipams jobs journal journalctl k8s journald json kern kernel keys kind klog konnectivity kube kubeconfig kubectl kubelet kubeletcmd kubenet kubeevents kubenodeinventory kubeobjects kubepodinventory kubeservices kubernetes \
         last leases legacy lib limits lines links load local localdns log logfmt lsblk lsmod lsof manifests master mem memory messages meta metadata metrics misc mount mounts must mutating \
         name names namespaced namespaces nat neighbor netstat networkoutbound networkpolicies networkpolicy networks nft nic nmcli nnc nodelogs nodenetworkconfig nodes notes npm nsg nslookup null nvidia object objects old openshift openssl operator ops oom os other out output \
-        packet paste pasted partial pdb pdbs peer periscope persistentvolumeclaims persistentvolumes pg plain plugins podlist podlogs podscontainerlogs policies pool pools portal pressure previous private problems proc processes profile progress prometheus provision provisioning proxy ps public pvc pvcs pvs \
+        packet paste pasted partial pdb pdbs peer periscope persistentvolumeclaims persistentvolumes pg plain plugins podlist podlogs podscontainerlogs policies pool pools portal pressure previous private problems proc processes profile progress prometheus provision provisioning proxy ps pt1h pt05m public pvc pvcs pvs \
         query queries quick quiet quotas rancher raw rbac read readme records release releases replicas replicaset replicasets replicationcontrollers report reports reserved resolv resource resourcequotas resources result results rest rolebinding rolebindings roles route routes rpm rule rules run runtime \
-        sample sandbox save scheduler scheme select serviceaccounts services share single slices snapshot snapshots sonobuoy sos sosreport spec ss stack stats statefulset statefulsets stderr stdout storage storageclasses store stray subnets summary support supportbundle swap sys sysctl sysdump sysinfo syslog systemd systemctl systemlogs \
+        sample sandbox save show scheduler scheme select serviceaccounts services share single slices snapshot snapshots sonobuoy sos sosreport spec ss stack stats statefulset statefulsets stderr stdout storage storageclasses store stray subnets summary support supportbundle swap sys sysctl sysdump sysinfo syslog systemd systemctl systemlogs \
         table tables tar templates test text ticket tigera time timed timeline tmp tokens tool top traces traffic transcript trouble troubleshoot trace tunnel txt udev uname unattended uptime usage users usr utf util utilization \
         validating var velero verbose version versions vmss vnet vnets volume volumeattachments volumes waagent walinux warnings watcher weave webhooks windows workload workloads yaml yamls yml zone zones ";
     WORDS.contains(&format!(" {word} "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_somebodys_where_a_word_of_them_is() {
+        let mut names: HashMap<String, Kind> = HashMap::new();
+        names.insert("aks-np1-vmss000000".to_owned(), "node");
+        for path in [
+            "nodes.tar.gz!aks-np1-vmss000000/var/lib/cni/networks/k8s-pod-network/10.1.1.1",
+            "aks-np1-vmss000000-ipam.txt",
+            "cluster-resources/pods/kube-system.json",
+        ] {
+            assert!(file_names(path, &names).is_empty(), "{path}: {:?}", file_names(path, &names));
+        }
+        assert_eq!(file_names("contoso-emea/aks-np1-vmss000000.log", &names), ["contoso-emea"]);
+    }
 }

@@ -39,6 +39,11 @@ pattern!(
     IMAGE,
     r"\b(?P<host>[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+)(?::\d{2,5})?/(?P<path>[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*)(?::(?P<tag>[A-Za-z0-9_][\w.-]{0,127}))?"
 );
+// What a registry is asked for.
+pattern!(
+    REPOSITORY,
+    r"://(?P<host>[a-z0-9.-]+)(?::\d{2,5})?/v2/(?P<path>[a-z0-9._/-]+?)/(?:manifests|blobs|tags)/"
+);
 pattern!(BARE_GUID, r"(?i)\b[0-9a-f]{32}\b");
 pattern!(
     TAINT,
@@ -123,6 +128,26 @@ fn address_of_number(found: &Captures<'_>) -> Option<(Ipv4Addr, bool)> {
     // Flags, marks and codes of Windows are numbers of eight digits as well.
     let [first, second, ..] = ip.octets();
     Some((ip, found.name("hex").is_some() && (1..224).contains(&first) && (first, second) != (0x80, 7)))
+}
+
+/// The images that a text speaks of, but those that are everybody's: registry and path, and these with the tag.
+fn images_in(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for image in IMAGE.captures_iter(text).chain(REPOSITORY.captures_iter(text)) {
+        let part = |name| image.name(name).map_or("", |part| part.as_str());
+        let (host, path, tag) = (part("host"), part("path"), part("tag"));
+        let before = image.get(0).and_then(|whole| text.get(..whole.start())).unwrap_or_default();
+        // `https://host/path` is no image.
+        let is_image = is_registry(host) || !tag.is_empty() && DOMAIN.is_match(host);
+        if before.ends_with('/') || !is_image || is_public_registry(host, path) {
+            continue;
+        }
+        found.push(format!("{host}/{path}"));
+        if !tag.is_empty() {
+            found.push(format!("{host}/{path}:{tag}"));
+        }
+    }
+    found
 }
 
 /// What is met and has no name: it may stand as a number elsewhere.
@@ -230,17 +255,8 @@ impl Pseudonyms {
                     add("label", part(["value", "value2"]));
                 }
             }
-            for found in IMAGE.captures_iter(text) {
-                let part = |name| found.name(name).map_or("", |part| part.as_str());
-                let (host, path, tag) = (part("host"), part("path"), part("tag"));
-                let before = found.get(0).and_then(|whole| text.get(..whole.start())).unwrap_or_default();
-                let tagged = !tag.is_empty() && !before.ends_with('/') && DOMAIN.is_match(host);
-                if !is_public_registry(host, path) && (tagged || is_registry(host)) {
-                    add("image", &format!("{host}/{path}"));
-                    if !tag.is_empty() {
-                        add("image", &format!("{host}/{path}:{tag}"));
-                    }
-                }
+            for image in images_in(text) {
+                add("image", &image);
             }
             for found in ACCOUNT.captures_iter(text) {
                 let part = |names: [&str; 3]| {
@@ -266,13 +282,12 @@ impl Pseudonyms {
     }
 
     /// The names that paths speak of.
-    pub(super) fn names_of_paths<'a>(
-        &self,
-        paths: &'a [String],
-    ) -> impl Iterator<Item = (Kind, String)> + use<'a> {
-        let all = self.replace == Replace::All;
-        let paths = paths.iter().filter(move |_| all);
-        paths.flat_map(|path| file_names(path)).map(|name| ("file", name.to_owned()))
+    pub(super) fn names_of_paths(&self, paths: &[String]) -> Vec<(Kind, String)> {
+        if self.replace != Replace::All {
+            return Vec::new();
+        }
+        let names = paths.iter().flat_map(|path| file_names(path, &self.candidates));
+        names.map(|name| ("file", name.to_owned())).collect()
     }
 
     /// Gives each name its pseudonym.
@@ -597,6 +612,7 @@ mod tests {
             ("C:\\Users\\zorkmann\\.kube", "zorkmann"),
             ("Failed to pull zork.azurecr.io/zorkcorp/kart:v1", "zorkcorp/kart"),
             ("image \"zork.azurecr.io/zorkcorp/kart:rel-77\" and kart", "rel-77"),
+            ("HEAD https://zork.azurecr.io/v2/zorkcorp/kart/manifests/1.4: 404", "zorkcorp/kart"),
             ("ghcr.io/zorkcorp/kart@sha256:7031", "zorkcorp"),
             ("untolerated taint {dedicated: zorkpay}", "zorkpay"),
             ("node has taint dedicated=zorkpay:NoSchedule", "zorkpay"),
