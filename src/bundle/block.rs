@@ -54,6 +54,12 @@ impl Block {
     }
 
     pub(super) fn new(entry: Arc<Entry>, format: u16, buffer: Buffer, pool: Arc<BufferPool>) -> Self {
+        // A bundle of many small files has many small blocks: they wait for their workers in what they need.
+        let buffer = if buffer.len() <= SMALL && buffer.bytes.len() >= BLOCK_BYTES {
+            Buffer { bytes: Memory::Plain(buffer.filled().to_vec()), filled: buffer.len(), pool: None }
+        } else {
+            buffer
+        };
         let lines = memchr::memchr_iter(b'\n', buffer.filled()).count() as u64;
         pool.take_permit(buffer.bytes.len());
         Self {
@@ -74,7 +80,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.pool.give_back(buffer);
+        self.pool.give_permit_back(buffer.bytes.len());
     }
 }
 
@@ -124,6 +130,16 @@ impl DerefMut for Memory {
 pub(super) struct Buffer {
     bytes: Memory,
     filled: usize,
+    /// Where its memory goes when it is dropped.
+    pool: Option<Arc<BufferPool>>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.keep(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 impl Buffer {
@@ -194,6 +210,9 @@ struct PoolState {
     holding: usize,
 }
 
+/// Blocks up to this length are copied, in bytes.
+const SMALL: usize = BLOCK_BYTES / 16;
+
 /// Most buffers kept for the next blocks.
 const SPARE: usize = 16;
 
@@ -217,11 +236,21 @@ impl BufferPool {
         Arc::new(Self { state: Mutex::default(), freed: Condvar::new(), budget })
     }
 
-    pub(super) fn take(&self) -> Buffer {
+    pub(super) fn take(self: &Arc<Self>) -> Buffer {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = state.free.pop();
         drop(state);
-        Buffer { bytes: bytes.unwrap_or_else(|| Memory::zeros(BLOCK_BYTES)), filled: 0 }
+        let bytes = bytes.unwrap_or_else(|| Memory::zeros(BLOCK_BYTES));
+        Buffer { bytes, filled: 0, pool: Some(Arc::clone(self)) }
+    }
+
+    /// Keeps memory for the next block. What waited while objects were read is not needed again, nor is room for a long
+    /// record.
+    fn keep(&self, bytes: Memory) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.free.len() < SPARE && bytes.len() == BLOCK_BYTES {
+            state.free.push(bytes);
+        }
     }
 
     /// Waits until fewer than [`HOLDS`] nested zips are held.
@@ -244,13 +273,9 @@ impl BufferPool {
         state.in_flight += bytes;
     }
 
-    fn give_back(&self, buffer: Buffer) {
+    fn give_permit_back(&self, bytes: usize) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_flight = state.in_flight.saturating_sub(buffer.bytes.len());
-        // What waited while objects were read is not needed again, nor is room for a long record.
-        if state.free.len() < SPARE && buffer.bytes.len() == BLOCK_BYTES {
-            state.free.push(buffer.bytes);
-        }
+        state.in_flight = state.in_flight.saturating_sub(bytes);
         drop(state);
         self.freed.notify_all();
     }

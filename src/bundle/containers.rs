@@ -119,7 +119,10 @@ impl StreamReader<'_> {
         names: &mut Names,
     ) -> bool {
         let kind = header.entry_type();
-        let size = walk.size.take().or_else(|| header.entry_size().ok()).unwrap_or(0);
+        let size = walk.size.take().or_else(|| entry_size(header)).unwrap_or_else(|| {
+            walk.note(format!("the size of entry {} can't be read: what it holds is not found", walk.seen + 1));
+            0
+        });
         let mut member = Member { inner: source, left: size };
         let mut short = |limit: u64| {
             let mut bytes = Vec::new();
@@ -365,6 +368,12 @@ impl TarWalk {
             }
         }
     }
+}
+
+/// The size of an entry in its header; `None` when it is none, or below zero (base 256 has a sign).
+fn entry_size(header: &tar::Header) -> Option<u64> {
+    let size = header.entry_size().ok()?;
+    i64::try_from(size).is_ok().then_some(size)
 }
 
 fn until_nul(mut name: Vec<u8>) -> Vec<u8> {

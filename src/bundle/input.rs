@@ -167,7 +167,7 @@ impl Jobs {
         let zip = archive::is_zip(&head);
         if !zip && archive::detect(&head).is_some() {
             self.archives.push(file(path));
-        } else if zip || archive::is_zip_to_its_end(path, &head) {
+        } else if zip || (meta.is_file() && archive::is_zip_to_its_end(path, &head)) {
             match archive::zip_directory(File::open(path)?) {
                 Some(directory) => {
                     let (path, members_under) = (path.to_owned(), entry_name.clone());

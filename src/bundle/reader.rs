@@ -12,7 +12,7 @@ use zip::ZipArchive;
 
 use super::ahead::Ahead;
 use super::archive::{self, Container};
-use super::block::{BLOCK_BYTES, Block, BufferPool, Entry};
+use super::block::{BLOCK_BYTES, Block, Buffer, BufferPool, Entry};
 use super::decode;
 use super::frame::Framer;
 use super::input::{self, Input, Job, OpenError, open_file};
@@ -312,6 +312,9 @@ impl StreamReader<'_> {
 
     /// Passes over bytes that nobody reads, within the limits; gives how many there were.
     pub(super) fn skip(&mut self, source: &mut dyn Read, most: u64) -> u64 {
+        if most == 0 {
+            return 0;
+        }
         let mut limited = source.take(most);
         let mut filling = Filling::new(&mut limited, self.pool.take());
         filling.pass(self.allowance, self.progress);
@@ -367,8 +370,11 @@ impl StreamReader<'_> {
                 cut_short = true;
                 cut = filling.buffer.len();
             }
-            let mut rest = self.pool.take();
-            rest.extend(filling.buffer.filled().get(cut..).unwrap_or_default());
+            let mut rest = Buffer::default();
+            if cut < filling.buffer.len() || !filling.ended {
+                rest = self.pool.take();
+                rest.extend(filling.buffer.filled().get(cut..).unwrap_or_default());
+            }
             let mut full = std::mem::replace(&mut filling.buffer, rest);
             full.truncate(cut);
             let whole = first && filling.ended && filling.buffer.len() == 0;

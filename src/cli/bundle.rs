@@ -179,7 +179,7 @@ impl Arguments {
     pub(super) fn exit(diagnosis: &Diagnosis) -> Exit {
         let nothing = diagnosis.coverage.recognised_bytes == 0
             && diagnosis.findings.is_empty()
-            && !diagnosis.coverage.entries.iter().any(|entry| entry.recognised);
+            && diagnosis.coverage.formats.keys().all(|format| format == "text");
         if nothing {
             output::complain(
                 "nothing in the input was recognised: give a support bundle, kubectl output, API server or audit logs. The report lists what was found.",

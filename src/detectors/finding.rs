@@ -1,5 +1,7 @@
 //! What a detector says: a finding, with its evidence, its cause and its fix.
 
+use std::cmp::Reverse;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +130,16 @@ impl Finding {
             verify: Vec::new(),
             explained_by: Vec::new(),
         })
+    }
+
+    /// The worst first, and what stands for many after those.
+    pub fn rank(&self) -> impl Ord + use<> {
+        (
+            Reverse((self.severity, self.confidence)),
+            super::worst::is_rest(self),
+            Reverse(self.count),
+            self.id.clone(),
+        )
     }
 
     /// First and last time, in microseconds since 1970.

@@ -17,6 +17,7 @@ pub mod node_access;
 pub mod nodes;
 mod observed;
 pub mod service;
+mod worst;
 
 pub use crate::evidence::Confidence;
 pub use details::{Bucket, Details, LabelDifference, LeakedAddress, PathHop, Permission, PodNotReady};
@@ -124,7 +125,14 @@ pub struct Outcome {
 
 impl From<Vec<Finding>> for Outcome {
     fn from(findings: Vec<Finding>) -> Self {
-        Self { findings, ..Self::default() }
+        findings.into_iter().collect()
+    }
+}
+
+impl FromIterator<Finding> for Outcome {
+    fn from_iter<I: IntoIterator<Item = Finding>>(findings: I) -> Self {
+        let findings = findings.into_iter().collect::<worst::WorstFindings>().into();
+        Self { findings, undecided: None, ruled_out: None }
     }
 }
 

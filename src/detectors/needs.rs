@@ -70,9 +70,13 @@ pub(super) fn has_node_logs(cluster: &Cluster) -> bool {
     let of_kubelet = |name: &str| {
         ["kubelet", "cluster-provision", "syslog", "messages"].iter().any(|word| name.contains(word))
     };
-    cluster.facts.coverage.entries.iter().any(|(name, entry)| {
-        entry.formats.keys().any(|format| OF_NODES.contains(format)) || (of_kubelet(name) && entry.recognised)
-    }) || cluster.unreached.iter().any(|item| matches!(item.who, Who::Node(_)))
+    cluster
+        .facts
+        .coverage
+        .entries
+        .iter()
+        .any(|(name, entry)| entry.formats.has_any(OF_NODES) || (of_kubelet(name) && entry.recognised))
+        || cluster.unreached.iter().any(|item| matches!(item.who, Who::Node(_)))
 }
 
 /// Logs of the kubelet, and of provisioning.
@@ -103,8 +107,7 @@ pub(super) const POD_LOGS: Need = Need {
         // Logs of the control plane and of nodes say nothing of pods.
         let others = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "audit"];
         cluster.facts.coverage.entries.iter().any(|(name, entry)| {
-            entry.formats.keys().any(|format| logs.contains(format))
-                && !others.iter().any(|other| name.contains(other))
+            entry.formats.has_any(&logs) && !others.iter().any(|other| name.contains(other))
         }) || cluster.unreached.iter().any(|item| matches!(item.who, Who::Pod(_) | Who::Unknown))
     },
 };
@@ -117,7 +120,7 @@ pub(super) const DNS_LOGS: Need = Need {
     met: |cluster| {
         let by_name = |name: &str| name.contains("coredns");
         cluster.facts.coverage.entries.iter().any(|(name, entry)| {
-            entry.formats.contains_key("coredns-log")
+            entry.formats.has_any(&["coredns-log"])
                 || (by_name(name) && entry.recognised && name.contains("log"))
         }) || cluster.unreached.iter().any(|item| item.who == Who::Dns)
     },

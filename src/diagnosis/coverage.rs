@@ -1,11 +1,12 @@
 //! What was read and what was not, for the report and for `inspect`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, time};
+use crate::facts::{EntryCoverage, Facts, time};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,8 +89,13 @@ pub struct CoverageView {
     pub contradictions: Vec<ContradictionView>,
     /// How many objects there are of which copies do not agree.
     pub contradiction_count: u64,
-    /// Each entry.
+    /// How many entries have times.
+    pub dated_entries: u64,
+    /// Each entry, in the order of paths; of very many those with problems, then those with the most unrecognised, then the
+    /// largest.
     pub entries: Vec<EntryView>,
+    /// How many entries are not among these.
+    pub entries_left_out: u64,
 }
 
 /// An object that is told in several ways.
@@ -131,22 +137,79 @@ fn limit_note(path: &str, format: &str, bytes: u64, records: u64) -> Option<Stri
     }
 }
 
+/// Most entries that are listed one by one.
+const LISTED: usize = 4_000;
+/// Most text of them, in bytes: names may be long.
+const LISTED_TEXT: usize = 400_000;
+
+/// An entry among all others.
+struct RankedEntry<'a> {
+    problem: bool,
+    unrecognised: u64,
+    path: &'a str,
+    entry: &'a EntryCoverage,
+}
+
+impl RankedEntry<'_> {
+    /// What a report has room for, in the order of paths.
+    fn most_telling(mut all: Vec<Self>) -> Vec<Self> {
+        let rank = |item: &Self| Reverse((item.problem, item.unrecognised, item.entry.bytes));
+        all.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.path.cmp(b.path)));
+        let mut text = 0;
+        let fits = all.iter().take(LISTED).take_while(|item| {
+            let problems: usize = item.entry.problems.keys().map(String::len).sum();
+            let line = item.entry.first_unrecognised.as_ref().map_or(0, |(_, line)| line.len());
+            text += item.path.len() + problems + line;
+            text <= LISTED_TEXT
+        });
+        let fits = fits.count();
+        all.truncate(fits);
+        all.sort_by(|a, b| a.path.cmp(b.path));
+        all
+    }
+
+    fn view(&self, anchor: Option<i64>) -> EntryView {
+        let Self { entry, path, .. } = self;
+        let records = entry.formats.iter().map(|(_, records)| records).sum();
+        let span = entry.span.resolve(anchor);
+        let formats: Vec<&str> = entry
+            .formats
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| !entry.recognised || *name != "text")
+            .collect();
+        let format = match (&entry.not_text, entry.class, formats.is_empty()) {
+            (Some(why), _, true) => why.clone(),
+            (None, Some(class), _) => class.to_owned(),
+            (None, None, true) => "not read".to_owned(),
+            _ => formats.join(" + "),
+        };
+        EntryView {
+            path: (*path).to_owned(),
+            note: limit_note(path, &format, entry.bytes, records),
+            format,
+            recognised: entry.recognised,
+            bytes: entry.bytes,
+            unrecognised_bytes: self.unrecognised,
+            first_unrecognised: entry
+                .first_unrecognised
+                .as_ref()
+                .map(|(line, text)| (*line, text.to_string())),
+            records,
+            problem: joined(&entry.problems),
+            from: span.map(|(first, _)| time::rfc3339_text(first)),
+            to: span.map(|(_, last)| time::rfc3339_text(last)),
+        }
+    }
+}
+
 impl CoverageView {
     /// Makes the table.
     pub(super) fn of(facts: &Facts, anchor: Option<i64>) -> Self {
         let mut view = Self::default();
+        let mut all = Vec::new();
         for (path, entry) in &facts.coverage.entries {
-            let span = entry.span.resolve(anchor);
-            let formats: Vec<&str> =
-                entry.formats.keys().copied().filter(|name| !entry.recognised || *name != "text").collect();
-            let format = match (&entry.not_text, entry.class, formats.is_empty()) {
-                (Some(why), _, true) => why.clone(),
-                (None, Some(class), _) => class.to_owned(),
-                (None, None, true) => "not read".to_owned(),
-                _ => formats.join(" + "),
-            };
-            let records = entry.formats.values().sum();
-            let problem = joined(&entry.problems);
+            let records = entry.formats.iter().map(|(_, records)| records).sum();
             view.entry_count += 1;
             view.bytes += entry.bytes;
             let mut unrecognised = 0;
@@ -158,31 +221,19 @@ impl CoverageView {
             } else if entry.recognised {
                 unrecognised = entry.unrecognised.min(entry.bytes);
                 view.recognised_bytes += entry.bytes - unrecognised;
-                for (name, records) in entry.formats.iter().filter(|(name, _)| **name != "text") {
-                    add(&mut view.formats, name, entry.bytes, *records);
+                for (name, records) in entry.formats.iter().filter(|(name, _)| *name != "text") {
+                    add(&mut view.formats, name, entry.bytes, records);
                 }
             } else {
                 unrecognised = entry.bytes;
                 add(&mut view.formats, "text", entry.bytes, records);
             }
-            view.problem_count += u64::from(problem.is_some());
-            view.entries.push(EntryView {
-                path: path.to_string(),
-                note: limit_note(path, &format, entry.bytes, records),
-                format,
-                recognised: entry.recognised,
-                bytes: entry.bytes,
-                unrecognised_bytes: unrecognised,
-                first_unrecognised: entry
-                    .first_unrecognised
-                    .as_ref()
-                    .map(|(line, text)| (*line, text.to_string())),
-                records,
-                problem,
-                from: span.map(|(first, _)| time::rfc3339_text(first)),
-                to: span.map(|(_, last)| time::rfc3339_text(last)),
-            });
+            view.problem_count += u64::from(!entry.problems.is_empty());
+            view.dated_entries += u64::from(entry.span.resolve(anchor).is_some());
+            all.push(RankedEntry { problem: !entry.problems.is_empty(), unrecognised, path, entry });
         }
+        view.entries = RankedEntry::most_telling(all).iter().map(|item| item.view(anchor)).collect();
+        view.entries_left_out = view.entry_count - view.entries.len() as u64;
         let text = view.bytes - view.not_text_bytes;
         view.recognised_percent = percent(view.recognised_bytes, text);
         view.accounted_percent = percent(view.recognised_bytes + view.no_use_bytes, text);

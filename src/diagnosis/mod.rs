@@ -10,10 +10,10 @@ mod inventory;
 mod layout;
 mod path;
 mod platform;
-mod rest;
 mod summary;
 mod timeline;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ pub use platform::Inferred;
 pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
-use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Outcome, Severity};
+use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Need, Outcome, Severity};
 use crate::facts::text::counted;
 use crate::facts::{Facts, time};
 use crate::timings::{TimedPart, Timings, timed};
@@ -179,23 +179,20 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Runs all detectors over a cluster and explains what they found; notes the time of each when it is wanted.
     pub fn of(cluster: &Cluster, inputs: Vec<String>, timings: Option<&Timings>) -> Self {
-        let rank = |finding: &Finding| {
-            (
-                std::cmp::Reverse((finding.severity, finding.confidence)),
-                // What was folded follows what it was folded from.
-                rest::is_rest(finding),
-                std::cmp::Reverse(finding.count),
-                finding.id.clone(),
-            )
-        };
         let mut verdicts = Vec::new();
         let mut findings: Vec<Finding> = Vec::new();
         let mut ask_for: Vec<Ask> = Vec::new();
         let mut internal_errors = Vec::new();
         let all: Vec<&Detector> = detectors::all().collect();
+        // Many causes need the same, and to look for it may take as long as the bundle has entries.
+        let needs: BTreeMap<&str, &Need> =
+            all.iter().flat_map(|detector| detector.needs).map(|need| (need.what, need)).collect();
+        let needs: Vec<_> = needs.into_iter().collect();
+        let lacking: BTreeSet<&str> =
+            needs.par_iter().filter(|(_, need)| !(need.met)(cluster)).map(|(what, _)| *what).collect();
         let detect = |detector: &Detector| {
             let detect = || timed(timings, TimedPart::Detector(detector.id), || (detector.detect)(cluster));
-            let missing: Vec<_> = detector.needs.iter().filter(|need| !(need.met)(cluster)).collect();
+            let missing: Vec<_> = detector.needs.iter().filter(|need| lacking.contains(need.what)).collect();
             (catch_unwind(AssertUnwindSafe(detect)), missing)
         };
         let judged: Vec<_> = all.par_iter().map(|detector| detect(detector)).collect();
@@ -209,10 +206,9 @@ impl Diagnosis {
                 command: need.command.to_owned(),
             }));
             let missing: Vec<String> = missing.iter().map(|need| need.what.to_owned()).collect();
-            if let Ok(mut found) = found {
-                found.findings.sort_by_cached_key(rank);
+            if let Ok(found) = found {
                 verdicts.push(verdict(detector, &found, missing));
-                findings.extend(rest::joined(detector, found.findings));
+                findings.extend(found.findings);
             } else {
                 internal_errors
                     .push(format!("the detector {} failed: this is a fault of kubetriage", detector.id));
@@ -222,7 +218,7 @@ impl Diagnosis {
                 verdicts.push(failed);
             }
         }
-        findings.sort_by_cached_key(rank);
+        findings.sort_by_cached_key(Finding::rank);
         number_equal_ids(&mut findings);
         chains::explain(cluster, &mut findings);
         path::trace(cluster, &mut findings);

@@ -9,7 +9,7 @@ use super::time::Span;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntryCoverage {
     /// Records read, by the name of the format that read them.
-    pub formats: BTreeMap<&'static str, u64>,
+    pub formats: FormatTally,
     /// Bytes after decompression.
     pub bytes: u64,
     /// Why it holds nothing to read: empty, a picture, a link.
@@ -28,6 +28,47 @@ pub struct EntryCoverage {
     pub first_unrecognised: Option<(u64, Box<str>)>,
 }
 
+/// Records by the name of the format that read them, in the order of names. Nearly every entry has one format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormatTally(Vec<(&'static str, u64)>);
+
+impl FormatTally {
+    /// Counts records.
+    pub fn add(&mut self, format: &'static str, records: u64) {
+        match self.0.binary_search_by_key(&format, |(name, _)| name) {
+            Ok(at) => self.0.iter_mut().skip(at).take(1).for_each(|(_, count)| *count += records),
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (format, records));
+            }
+        }
+    }
+
+    /// Whether no format read anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of these formats read something.
+    pub fn has_any(&self, formats: &[&str]) -> bool {
+        self.0.iter().any(|(name, _)| formats.contains(name))
+    }
+
+    /// Each format and its records.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().copied()
+    }
+}
+
+impl IntoIterator for FormatTally {
+    type Item = (&'static str, u64);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// All entries by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -38,10 +79,6 @@ pub struct Coverage {
 impl Coverage {
     /// The line of an entry.
     pub fn entry(&mut self, path: &Arc<str>) -> &mut EntryCoverage {
-        if !self.entries.contains_key(path) {
-            self.entries.insert(Arc::clone(path), EntryCoverage::default());
-        }
-        // The key was inserted above; `or_default` keeps this free of a panic.
         self.entries.entry(Arc::clone(path)).or_default()
     }
 
@@ -60,7 +97,7 @@ impl Coverage {
                 (item, other) => item.or(other),
             };
             for (format, records) in more.formats {
-                *kept.formats.entry(format).or_default() += records;
+                kept.formats.add(format, records);
             }
             for (problem, count) in more.problems {
                 *kept.problems.entry(problem).or_default() += count;

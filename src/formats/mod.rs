@@ -222,7 +222,7 @@ pub fn read(block: &Block, facts: &mut Facts) {
         coverage.recognised = true;
     }
     if records > 0 || coverage.formats.is_empty() {
-        *coverage.formats.entry(format.name()).or_default() += records;
+        coverage.formats.add(format.name(), records);
     }
 }
 

@@ -119,7 +119,7 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
     if azure::answered(part, facts) {
         let coverage = facts.coverage.entry(part.source);
         coverage.recognised = true;
-        *coverage.formats.entry(azure::FORMAT.name()).or_default() += 1;
+        coverage.formats.add(azure::FORMAT.name(), 1);
         return;
     }
     let scored =
@@ -156,7 +156,7 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
     };
     let coverage = facts.coverage.entry(part.source);
     coverage.recognised = true;
-    *coverage.formats.entry(format).or_default() += records;
+    coverage.formats.add(format, records);
 }
 
 /// Whether this is what `kubectl get` says when there is nothing to show.

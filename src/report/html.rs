@@ -240,7 +240,7 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
         findings => Serde(diagnosis.findings.iter().take(FINDINGS).collect::<Vec<_>>()),
         findings_cut => diagnosis.findings.len().saturating_sub(FINDINGS),
         entries => Serde(listed_entries(diagnosis)),
-        entries_cut => diagnosis.coverage.entries.len().saturating_sub(ENTRIES),
+        entries_cut => diagnosis.coverage.entry_count.saturating_sub(ENTRIES as u64),
         address_rows => Serde(rows),
         all_orphans => nodes.iter().filter_map(|node| node.orphans).sum::<u64>(),
         subnet_rows => Serde(diagnosis.inventory.subnets.iter().map(subnet_row).collect::<Vec<_>>()),

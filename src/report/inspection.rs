@@ -141,10 +141,9 @@ fn facts(page: &mut Page, diagnosis: &Diagnosis) {
         holds.push(format!("{others} objects of {} other kinds", inventory.other_objects.len()));
     }
     page.fact("Objects", &if holds.is_empty() { "none".to_owned() } else { holds.join(", ") });
-    let logs: Vec<&EntryView> = coverage.entries.iter().filter(|entry| entry.from.is_some()).collect();
     let span =
         inventory.log_span.as_ref().map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
-    let mut given = vec![format!("{} files with times{span}", logs.len())];
+    let mut given = vec![format!("{} files with times{span}", coverage.dated_entries)];
     if inventory.audit_events > 0 {
         given.push(format!("{} audit events", inventory.audit_events));
     }

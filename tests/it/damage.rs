@@ -28,8 +28,8 @@ fn samples() -> Vec<(PathBuf, Vec<u8>)> {
 fn told(facts: &Facts) -> String {
     let mut formats = std::collections::BTreeMap::new();
     for entry in facts.coverage.entries.values() {
-        for (format, records) in &entry.formats {
-            *formats.entry(*format).or_insert(0) += records;
+        for (format, records) in entry.formats.iter() {
+            *formats.entry(format).or_insert(0) += records;
         }
     }
     format!(

@@ -26,8 +26,12 @@ fn settled(mut facts: Facts) -> Facts {
 }
 
 fn formats(facts: &Facts) -> Vec<&'static str> {
-    let mut found: Vec<_> =
-        facts.coverage.entries.values().flat_map(|entry| entry.formats.keys().copied()).collect();
+    let mut found: Vec<_> = facts
+        .coverage
+        .entries
+        .values()
+        .flat_map(|entry| entry.formats.iter().map(|(name, _)| name))
+        .collect();
     found.sort_unstable();
     found.dedup();
     found

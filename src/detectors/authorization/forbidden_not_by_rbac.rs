@@ -45,8 +45,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .iter()
         .filter(|group| named(group) || !observed(group.class))
         .filter_map(|group| finding(cluster, group))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn by_audit(group: &DenialGroup<'_>) -> bool {

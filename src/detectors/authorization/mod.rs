@@ -40,23 +40,23 @@ super::detectors![
     forbidden_not_by_rbac,
 ];
 
-use super::{Finding, Need, Outcome};
+use super::{Need, Outcome};
 use crate::cluster::Cluster;
 use crate::facts::Class;
 
 /// Denied requests of unknown user and reason: no cause can be ruled out with them.
-fn decided(cluster: &Cluster, findings: Vec<Finding>) -> Outcome {
+fn decided(cluster: &Cluster, outcome: Outcome) -> Outcome {
     let observed = |(key, denial): &&(crate::facts::DenialKey, crate::facts::Denial)| {
         (key.class == Class::Unattributed).then(|| denial.count().0)
     };
     let unexplained: u64 = cluster.denials.iter().filter_map(|denial| observed(&denial)).sum();
-    let undecided = (findings.is_empty() && unexplained > 0).then(|| {
+    let undecided = (outcome.findings.is_empty() && unexplained > 0).then(|| {
         format!(
             "{} got 403, and only the audit log would show the user and the reason",
             if unexplained == 1 { "1 request".to_owned() } else { format!("{unexplained} requests") }
         )
     });
-    Outcome { findings, undecided, ..Outcome::default() }
+    Outcome { undecided, ..outcome }
 }
 
 /// How the near misses are decided.

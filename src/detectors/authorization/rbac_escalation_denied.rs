@@ -42,6 +42,6 @@ fn detect(cluster: &Cluster) -> Outcome {
             )];
             Some(finding)
         })
-        .collect::<Vec<_>>();
+        .collect();
     decided(cluster, findings)
 }

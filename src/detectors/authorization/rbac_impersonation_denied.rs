@@ -49,6 +49,6 @@ fn detect(cluster: &Cluster) -> Outcome {
             finding.verify = vec![format!("kubectl auth can-i impersonate users --as={}   # yes, once granted", crate::detectors::shell(group.identity.label()))];
             Some(finding)
         })
-        .collect::<Vec<_>>();
+        .collect();
     decided(cluster, findings)
 }

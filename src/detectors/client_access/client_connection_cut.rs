@@ -45,6 +45,5 @@ fn detect(cluster: &Cluster) -> Outcome {
             says,
         )
         .into_iter()
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }

@@ -25,10 +25,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let all = observed::signals(cluster, |key| {
         matches!(key.signal, Signal::NoCredentials | Signal::CredentialPlugin).then_some(key.signal)
     });
-    all.into_iter()
-        .filter_map(|(signal, observed)| finding(cluster, signal, observed))
-        .collect::<Vec<_>>()
-        .into()
+    all.into_iter().filter_map(|(signal, observed)| finding(cluster, signal, observed)).collect()
 }
 
 fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<Finding> {

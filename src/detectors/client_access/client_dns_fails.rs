@@ -26,7 +26,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     }
     let given = common::attempts(cluster, |attempt| attempt.failure.of_dns() && !attempt.of_private_api());
-    given.and_then(|observed| finding(cluster, observed)).into_iter().collect::<Vec<_>>().into()
+    given.and_then(|observed| finding(cluster, observed)).into_iter().collect()
 }
 
 fn finding(cluster: &Cluster, mut observed: Observed) -> Option<Finding> {

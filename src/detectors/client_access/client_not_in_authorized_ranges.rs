@@ -30,7 +30,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         common::attempts(cluster, |attempt| common::unanswered(attempt.failure) && !attempt.of_private_api());
     let Some(aks) = cluster.azure.cluster() else {
         let unknown = cluster.azure.clusters.is_empty() && common::is_private_cluster(cluster) != Some(true);
-        return timeouts.filter(|_| unknown).and_then(unexplained).into_iter().collect::<Vec<_>>().into();
+        return timeouts.filter(|_| unknown).and_then(unexplained).into_iter().collect();
     };
     if aks.private {
         return ruled_out(
@@ -77,7 +77,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         ));
     }
     match timeouts {
-        Some(observed) => address_unknown(aks, observed, known.first(), &common::earlier(cluster)).into_iter().collect::<Vec<_>>().into(),
+        Some(observed) => address_unknown(aks, observed, known.first(), &common::earlier(cluster)).into_iter().collect(),
         None => Outcome {
             undecided: Some("the cluster has authorized IP ranges, and the client's public address is not in the bundle: pass it with --client-ip".to_owned()),
             ..Outcome::default()

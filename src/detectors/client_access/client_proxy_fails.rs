@@ -51,6 +51,5 @@ fn detect(cluster: &Cluster) -> Outcome {
             says,
         )
         .into_iter()
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }

@@ -43,7 +43,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         Some(aks) => refused.and_then(|observed| only_refused(Some(aks), observed)),
         None => refused.and_then(|observed| only_refused(None, observed)),
     };
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }
 
 fn about(aks: &AksCluster, finding: Option<Finding>) -> Option<Finding> {

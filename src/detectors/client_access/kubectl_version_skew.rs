@@ -42,6 +42,5 @@ fn detect(cluster: &Cluster) -> Outcome {
             says,
         )
         .into_iter()
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }

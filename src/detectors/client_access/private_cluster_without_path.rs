@@ -35,7 +35,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         let no_way = common::unanswered(attempt.failure) || attempt.failure == Failure::NameUnknown;
         no_way && (described || attempt.of_private_api())
     });
-    given.and_then(|observed| finding(cluster, described, observed)).into_iter().collect::<Vec<_>>().into()
+    given.and_then(|observed| finding(cluster, described, observed)).into_iter().collect()
 }
 
 fn finding(cluster: &Cluster, described: bool, mut observed: Observed) -> Option<Finding> {

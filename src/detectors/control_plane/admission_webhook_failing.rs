@@ -48,8 +48,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     by_name
         .into_iter()
         .filter_map(|(name, (host, observed))| finding(cluster, &name, &host, observed))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 /// Whether the bundle shows that a service has no ready endpoint: by its published endpoints when they are there, else by the

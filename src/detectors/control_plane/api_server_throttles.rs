@@ -84,5 +84,5 @@ fn detect(cluster: &Cluster) -> Outcome {
     } else {
         "API server throttled: 429 Too Many Requests".to_owned()
     };
-    observed.finding(&DETECTOR, "api-server", title, says).into_iter().collect::<Vec<_>>().into()
+    observed.finding(&DETECTOR, "api-server", title, says).into_iter().collect()
 }

@@ -49,5 +49,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         let title = if passed { format!("{who} throttling, ended: 429 Too Many Requests") } else { format!("{who} throttling: 429 Too Many Requests") };
         observed.finding(&DETECTOR, if of_aks { "aks" } else { "resource-manager" }, title, says)
     });
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }

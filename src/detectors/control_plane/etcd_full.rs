@@ -202,5 +202,5 @@ fn detect(cluster: &Cluster) -> Outcome {
     let ruled_out = store
         .filter(|_| findings.is_empty())
         .map(|store| format!("etcd is not full: its database has {}", store.size()));
-    Outcome { findings, ruled_out, ..Outcome::default() }
+    Outcome { ruled_out, ..Outcome::from(findings) }
 }

@@ -110,5 +110,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.subjects.extend(question.iter().map(|name| node_subject(name)));
         finding
     });
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }

@@ -77,5 +77,5 @@ fn detect(cluster: &Cluster) -> Outcome {
             finding.subjects.push(subject("Service", &Key::new("kube-system", "metrics-server")));
             finding
         });
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }

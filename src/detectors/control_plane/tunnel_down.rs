@@ -37,7 +37,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         None if all_down => broken(cluster, Observed::default(), agents.len(), &down),
         None => None,
     };
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }
 
 type Down<'a> =

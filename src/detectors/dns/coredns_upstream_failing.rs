@@ -31,11 +31,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         // Attempts are kept together by who and how: all their servers go into one finding.
         by_server.entry(servers.join(", ")).or_default().add_attempt(item);
     }
-    by_server
-        .into_iter()
-        .filter_map(|(servers, observed)| finding(cluster, &servers, observed))
-        .collect::<Vec<_>>()
-        .into()
+    by_server.into_iter().filter_map(|(servers, observed)| finding(cluster, &servers, observed)).collect()
 }
 
 fn finding(cluster: &Cluster, servers: &str, mut observed: Observed) -> Option<Finding> {

@@ -59,11 +59,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     for (key, _) in cluster.facts.objects.services.iter() {
         services.entry(&key.name).or_default().push(&key.namespace);
     }
-    by_name
-        .into_iter()
-        .filter_map(|(name, observed)| finding(cluster, &services, &name, observed))
-        .collect::<Vec<_>>()
-        .into()
+    by_name.into_iter().filter_map(|(name, observed)| finding(cluster, &services, &name, observed)).collect()
 }
 
 fn finding(

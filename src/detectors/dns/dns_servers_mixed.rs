@@ -58,7 +58,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             }
         }
     }
-    finding(cluster, places).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, places).into_iter().collect()
 }
 
 fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Finding> {

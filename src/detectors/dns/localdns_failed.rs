@@ -79,6 +79,5 @@ fn detect(cluster: &Cluster) -> Outcome {
     given
         .finding(&DETECTOR, "nodes", format!("localdns.service failed on {whose}"), says)
         .into_iter()
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }

@@ -29,7 +29,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         (pod && attempt.failure == Failure::ResolverFailed && attempt.what != What::ApiServer).then_some(())
     })
     .remove(&());
-    given.and_then(|observed| finding(cluster, observed)).into_iter().collect::<Vec<_>>().into()
+    given.and_then(|observed| finding(cluster, observed)).into_iter().collect()
 }
 
 fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {

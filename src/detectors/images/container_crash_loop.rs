@@ -87,8 +87,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .filter_map(|((namespace, owner, container), looping)| {
             finding(&namespace, &owner, &container, looping)
         })
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> Option<Finding> {

@@ -58,8 +58,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .filter_map(|((namespace, owner, container), ended)| {
             finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref())
         })
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(

@@ -25,10 +25,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let all = observed::signals(cluster, |key| {
         (key.signal == Signal::ImageMissing).then(|| key.detail.to_string())
     });
-    all.into_iter()
-        .filter_map(|(detail, observed)| finding(cluster, &detail, observed))
-        .collect::<Vec<_>>()
-        .into()
+    all.into_iter().filter_map(|(detail, observed)| finding(cluster, &detail, observed)).collect()
 }
 
 fn finding(cluster: &Cluster, detail: &str, observed: Observed) -> Option<Finding> {

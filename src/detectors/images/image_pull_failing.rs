@@ -72,7 +72,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             }));
         }
     }
-    found.into_values().filter_map(|(observed, reason)| finding(observed, &reason)).collect::<Vec<_>>().into()
+    found.into_values().filter_map(|(observed, reason)| finding(observed, &reason)).collect()
 }
 
 fn finding(observed: Observed, reason: &str) -> Option<Finding> {

@@ -25,8 +25,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     pulls(cluster, Signal::ImageForbidden)
         .into_iter()
         .filter_map(|(registry, pull)| finding(cluster, &registry, pull))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 /// `client with IP '20.1.2.3' is not allowed access`.

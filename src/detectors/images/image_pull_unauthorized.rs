@@ -25,8 +25,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     pulls(cluster, Signal::ImageUnauthorised)
         .into_iter()
         .filter_map(|(registry, pull)| finding(cluster, &registry, pull))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Finding> {

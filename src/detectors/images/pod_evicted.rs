@@ -46,8 +46,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     found
         .into_iter()
         .filter_map(|((node, what), observed)| finding(cluster, &node, &what, observed))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(cluster: &Cluster, node: &str, what: &str, observed: Observed) -> Option<Finding> {

@@ -82,8 +82,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     });
     all.into_iter()
         .filter_map(|((registry, how), observed)| finding(cluster, &registry, &how, observed))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> Option<Finding> {

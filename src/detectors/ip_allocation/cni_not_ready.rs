@@ -70,7 +70,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         message.evidence.extend(tally.examples.as_slice().iter().take(3).cloned());
     }
     let findings = by_node.into_iter().filter_map(|(node, message)| finding(cluster, &node, message));
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }
 
 /// Whether the bundle shows nodes, and all of them ready.

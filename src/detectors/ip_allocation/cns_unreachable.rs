@@ -81,7 +81,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.verify = vec![format!("curl -s localhost:10090/debug/ipaddresses -d '{{\"IPConfigStateFilter\":[\"Assigned\"]}}'   # on {name}: prints JSON")];
         Some(finding)
     });
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }
 
 /// `once`, `12 times`.

@@ -38,12 +38,7 @@ pub(super) const REFUSALS: Need = Need {
     met: |cluster| {
         cluster.facts.events.read > 0
             || cluster.facts.signals.map.iter().any(|(key, _)| key.signal.refuses_a_pod())
-            || cluster
-                .facts
-                .coverage
-                .entries
-                .values()
-                .any(|entry| entry.formats.keys().any(|format| OF_NODES.contains(format)))
+            || cluster.facts.coverage.entries.values().any(|entry| entry.formats.has_any(OF_NODES))
     },
 };
 

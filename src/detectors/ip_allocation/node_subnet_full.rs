@@ -41,7 +41,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let findings = by_name.into_iter().filter_map(|(name, (count, span, evidence, detail))| {
         finding(cluster, name, count, span, evidence, &detail)
     });
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }
 
 fn finding(

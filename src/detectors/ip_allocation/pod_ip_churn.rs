@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
 fn detect(cluster: &Cluster) -> Outcome {
     let findings = per_node(cluster, Reason::Churn, &DETECTOR, "pod churn, IPs not yet released", node);
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
-    Outcome { findings, undecided, ..Outcome::default() }
+    Outcome { undecided, ..Outcome::from(findings) }
 }
 
 fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {

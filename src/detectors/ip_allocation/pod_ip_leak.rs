@@ -30,7 +30,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     });
     findings.extend(calico(cluster));
     let undecided = if findings.is_empty() { undecided(cluster) } else { None };
-    Outcome { findings, undecided, ..Outcome::default() }
+    Outcome { undecided, ..Outcome::from(findings) }
 }
 
 /// Why nothing could be decided, although something was there.

@@ -50,7 +50,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let findings = by_subnet
         .into_iter()
         .filter_map(|(subnet, (refusing, full, places))| finding(cluster, &subnet, &refusing, &full, places));
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }
 
 fn finding(

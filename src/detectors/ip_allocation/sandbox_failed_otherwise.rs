@@ -145,7 +145,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         group.evidence.extend(others.into_iter().take(1).cloned());
     }
     of_logs(cluster, &mut groups);
-    groups.into_iter().filter_map(|(kind, group)| finding(kind, group)).collect::<Vec<_>>().into()
+    groups.into_iter().filter_map(|(kind, group)| finding(kind, group)).collect()
 }
 
 /// What logs of the kubelet say, where no event does: only with a reason that is known.

@@ -39,5 +39,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.verify = vec!["az network vnet subnet show -g RESOURCE_GROUP --vnet-name VNET -n SUBNET --query delegations   # []".to_owned()];
         Some(finding)
     });
-    findings.take(1).collect::<Vec<_>>().into()
+    findings.take(1).collect()
 }

@@ -72,5 +72,5 @@ fn detect(cluster: &Cluster) -> Outcome {
             finding.subjects.push(subject("Service", &key));
             finding
         });
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }

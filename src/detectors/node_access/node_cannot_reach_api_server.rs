@@ -53,7 +53,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
     let over = cluster.is_over(given.span);
     let passed = over || (!coded && observed::recovered(cluster, &given.nodes));
-    finding(cluster, given, coded, passed).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, given, coded, passed).into_iter().collect()
 }
 
 fn finding(cluster: &Cluster, given: Observed, coded: bool, passed: bool) -> Option<Finding> {

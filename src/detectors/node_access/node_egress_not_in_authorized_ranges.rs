@@ -110,5 +110,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.subjects.extend(aks_subject(cluster));
         finding
     });
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }

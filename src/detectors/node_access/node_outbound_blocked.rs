@@ -85,7 +85,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     }
     purposes.dedup();
-    finding(cluster, observed, coded, &purposes).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, observed, coded, &purposes).into_iter().collect()
 }
 
 fn finding(

@@ -62,7 +62,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     };
-    finding(cluster, observed, &reached, failed).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, observed, &reached, failed).into_iter().collect()
 }
 
 fn finding(

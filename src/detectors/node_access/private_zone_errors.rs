@@ -54,5 +54,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.subjects.extend(aks_subject(cluster));
         Some(finding)
     });
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }

@@ -83,7 +83,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     if missing.is_empty() {
         return Outcome::default();
     }
-    finding(cluster, zone, &missing).into_iter().collect::<Vec<_>>().into()
+    finding(cluster, zone, &missing).into_iter().collect()
 }
 
 fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding> {

@@ -39,10 +39,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         let (code, action) = (words.next()?, words.next().unwrap_or_default());
         (key.signal == Signal::AzureRefused).then(|| format!("{code} {action}").trim().to_owned())
     });
-    all.into_iter()
-        .filter_map(|(what, observed)| finding(cluster, &what, observed))
-        .collect::<Vec<_>>()
-        .into()
+    all.into_iter().filter_map(|(what, observed)| finding(cluster, &what, observed)).collect()
 }
 
 /// The check that AKS can act in Azure again.

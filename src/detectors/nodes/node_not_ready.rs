@@ -110,8 +110,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .filter_map(|((kind, starting), (observed, group))| {
             finding(cluster, kind, starting, &group, observed, down, known)
         })
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(

@@ -105,8 +105,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     groups
         .into_iter()
         .filter_map(|(conditions, (group, words))| finding(&conditions, &words, group))
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 /// The scheduler's reason as far as it fits into a title.

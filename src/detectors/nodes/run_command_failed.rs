@@ -45,5 +45,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         };
         observed.finding(&DETECTOR, &code, format!("az aks command invoke failed: {code}"), says)
     });
-    findings.collect::<Vec<_>>().into()
+    findings.collect()
 }

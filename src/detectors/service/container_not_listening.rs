@@ -130,11 +130,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
         item.evidence.push(evidence.clone());
     }
-    found
-        .into_iter()
-        .filter_map(|((owner, port), refused)| finding(cluster, &owner, port, refused))
-        .collect::<Vec<_>>()
-        .into()
+    found.into_iter().filter_map(|((owner, port), refused)| finding(cluster, &owner, port, refused)).collect()
 }
 
 fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes) -> Option<Finding> {

@@ -83,8 +83,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         .filter_map(|(service, (ingresses, missing, sure))| {
             finding(cluster, &service, &ingresses, missing, sure)
         })
-        .collect::<Vec<_>>()
-        .into()
+        .collect()
 }
 
 fn finding(

@@ -58,10 +58,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
         item.evidence.extend(tally.examples.as_slice().iter().cloned());
     }
-    all.into_iter()
-        .filter_map(|((signal, node), observed)| finding(signal, &node, observed))
-        .collect::<Vec<_>>()
-        .into()
+    all.into_iter().filter_map(|((signal, node), observed)| finding(signal, &node, observed)).collect()
 }
 
 fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Finding> {

@@ -33,7 +33,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     }
     let blocked = policies::blocked(cluster, &to);
-    blocked.iter().filter_map(|item| finding(cluster, item, &to)).collect::<Vec<_>>().into()
+    blocked.iter().filter_map(|item| finding(cluster, item, &to)).collect()
 }
 
 /// Connections of these pods to the API server that failed.

@@ -58,7 +58,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let udp = Socket { protocol: Protocol::Udp, port };
     let to: Vec<_> = ends.iter().map(|end| (end.clone(), udp)).collect();
     let blocked = policies::blocked(cluster, &to);
-    blocked.iter().filter_map(|item| finding(cluster, item, ends.first()?, port)).collect::<Vec<_>>().into()
+    blocked.iter().filter_map(|item| finding(cluster, item, ends.first()?, port)).collect()
 }
 
 /// DNS queries of these pods that failed.

@@ -60,5 +60,5 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile.networkPolicy   # not none".to_owned()];
         finding
     });
-    finding.into_iter().collect::<Vec<_>>().into()
+    finding.into_iter().collect()
 }

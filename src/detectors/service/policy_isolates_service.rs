@@ -41,11 +41,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             found.entry(policies).or_default().push((key, state));
         }
     }
-    found
-        .iter()
-        .filter_map(|(policies, services)| finding(cluster, policies, services))
-        .collect::<Vec<_>>()
-        .into()
+    found.iter().filter_map(|(policies, services)| finding(cluster, policies, services)).collect()
 }
 
 fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) -> Option<Finding> {

@@ -56,11 +56,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         *line = (*line).min(place.line);
     }
     let wanted = wanted(cluster);
-    nodes
-        .into_iter()
-        .filter_map(|(source, (filter, line))| finding(&wanted, source, line, &filter))
-        .collect::<Vec<_>>()
-        .into()
+    nodes.into_iter().filter_map(|(source, (filter, line))| finding(&wanted, source, line, &filter)).collect()
 }
 
 /// Services that should have rules: with an address and ready endpoints.
