@@ -16,6 +16,8 @@ mod guide_addresses;
 mod hostile;
 mod ipam_properties;
 mod leaks;
+#[path = "../models/mod.rs"]
+mod models;
 mod names;
 mod outputs;
 mod pitfalls;

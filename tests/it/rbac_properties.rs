@@ -2,43 +2,9 @@
 //! reference, a fix lets through all that was denied, and none of its rules is idle.
 
 use crate::common;
-use std::sync::Arc;
-
-use kubetriage::cluster::rbac::{Authorizer, Decision, Review};
-use kubetriage::facts::{Objects, Origin, Scope, Target};
+use crate::models::rbac::{self, GROUPS, Question, VERBS, WORDS, groups, naive, question};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-const VERBS: [&str; 6] = ["get", "list", "watch", "create", "deletecollection", "*"];
-const THINGS: [(&str, &str, &str); 6] = [
-    ("", "pods", ""),
-    ("", "pods", "log"),
-    ("", "configmaps", ""),
-    ("apps", "deployments", ""),
-    ("apps", "deployments", "scale"),
-    ("", "nodes", ""),
-];
-const WORDS: [&str; 9] = [
-    "pods",
-    "pods/log",
-    "pods/logs",
-    "Pods",
-    "configmaps",
-    "deployments",
-    "deployments/scale",
-    "*/scale",
-    "*",
-];
-const GROUPS: [&str; 4] = ["", "apps", "extensions", "*"];
-const IDENTITIES: [&str; 4] = [
-    "system:serviceaccount:a:cart",
-    "system:serviceaccount:b:cart",
-    "system:serviceaccount:a:default",
-    "ann",
-];
-
-/// A request: identity, verb, thing, namespace (0 is the cluster's scope), with a name or not.
-type Asked = (usize, usize, usize, usize, bool);
 
 fn rule() -> impl Strategy<Value = Value> {
     (
@@ -47,28 +13,11 @@ fn rule() -> impl Strategy<Value = Value> {
         prop::collection::vec(0..WORDS.len(), 1..3),
         any::<bool>(),
     )
-        .prop_map(|(verbs, groups, words, named)| {
-            let mut rule = json!({
-                "verbs": verbs.iter().map(|at| VERBS[*at]).collect::<Vec<_>>(),
-                "apiGroups": groups.iter().map(|at| GROUPS[*at]).collect::<Vec<_>>(),
-                "resources": words.iter().map(|at| WORDS[*at]).collect::<Vec<_>>(),
-            });
-            if named {
-                rule["resourceNames"] = json!(["other"]);
-            }
-            rule
-        })
+        .prop_map(|(verbs, groups, words, named)| rbac::rule(&verbs, &groups, &words, named))
 }
 
 fn subject() -> impl Strategy<Value = Value> {
-    (0..6_usize).prop_map(|at| match at {
-        0 => json!({"kind": "ServiceAccount", "name": "cart", "namespace": "a"}),
-        1 => json!({"kind": "ServiceAccount", "name": "cart", "namespace": "b"}),
-        2 => json!({"kind": "ServiceAccount", "name": "crat", "namespace": "a"}),
-        3 => json!({"kind": "User", "name": "ann"}),
-        4 => json!({"kind": "Group", "name": "devs"}),
-        _ => json!({"kind": "ServiceAccount", "name": "cart"}),
-    })
+    (0..6_usize).prop_map(rbac::subject)
 }
 
 /// Roles and bindings: where (0 is the cluster), rules; where, which role, subjects.
@@ -78,143 +27,7 @@ fn world() -> impl Strategy<Value = Vec<Value>> {
         (0..3_usize, 0..5_usize, prop::bool::weighted(0.1), prop::collection::vec(subject(), 1..2)),
         0..4,
     );
-    (roles, bindings).prop_map(|(roles, bindings)| {
-        let namespaces = ["", "a", "b"];
-        let roles_at: Vec<usize> = roles.iter().map(|(place, _)| *place).collect();
-        let mut items = Vec::new();
-        for (at, (place, rules)) in roles.into_iter().enumerate() {
-            let mut role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": if place == 0 { "ClusterRole" } else { "Role" }, "metadata": {"name": format!("r{at}")}, "rules": rules});
-            if place > 0 {
-                role["metadata"]["namespace"] = json!(namespaces[place]);
-            }
-            items.push(role);
-        }
-        for (at, (place, role, missing, subjects)) in bindings.into_iter().enumerate() {
-            // Most bindings name a role that is there, from where it can be named; some a role that is not.
-            let home = roles_at[role % roles_at.len()];
-            let place = if home > 0 { home } else { place };
-            let kind = if home > 0 { "Role" } else { "ClusterRole" };
-            let role = if missing { 9 } else { role % roles_at.len() };
-            let mut binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": if place == 0 { "ClusterRoleBinding" } else { "RoleBinding" }, "metadata": {"name": format!("b{at}")}, "roleRef": {"kind": kind, "name": format!("r{role}")}, "subjects": subjects});
-            if place > 0 {
-                binding["metadata"]["namespace"] = json!(namespaces[place]);
-            }
-            items.push(binding);
-        }
-        items
-    })
-}
-
-fn groups(user: &str) -> Vec<String> {
-    let mut groups = vec!["system:authenticated".to_owned()];
-    if let Some((namespace, _)) =
-        user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
-    {
-        groups.push("system:serviceaccounts".to_owned());
-        groups.push(format!("system:serviceaccounts:{namespace}"));
-    } else {
-        groups.push("devs".to_owned());
-    }
-    groups
-}
-
-/// The rules of the API server, as plainly as they can be said.
-fn naive(
-    items: &[Value],
-    user: &str,
-    verb: &str,
-    (group, resource, sub): (&str, &str, &str),
-    namespace: &str,
-    name: &str,
-) -> bool {
-    let has =
-        |list: &Value, word: &str| list.as_array().is_some_and(|list| list.iter().any(|ours| ours == word));
-    let find = |kind: &str, namespace: &str, name: &str| {
-        items.iter().find(|item| {
-            item["kind"] == kind
-                && item["metadata"]["name"] == name
-                && item["metadata"]["namespace"].as_str().unwrap_or("") == namespace
-        })
-    };
-    items.iter().any(|binding| {
-        let place = binding["metadata"]["namespace"].as_str().unwrap_or("");
-        let applies = match binding["kind"].as_str().unwrap() {
-            "ClusterRoleBinding" => true,
-            "RoleBinding" => place == namespace && !namespace.is_empty(),
-            _ => return false,
-        };
-        let named = binding["subjects"].as_array().unwrap().iter().any(|subject| {
-            match subject["kind"].as_str().unwrap() {
-                "User" => subject["name"] == user,
-                "Group" => groups(user).iter().any(|group| subject["name"] == **group),
-                _ => {
-                    let ours = subject["namespace"].as_str().unwrap_or(place);
-                    !ours.is_empty()
-                        && user
-                            == format!("system:serviceaccount:{ours}:{}", subject["name"].as_str().unwrap())
-                }
-            }
-        });
-        let reference = &binding["roleRef"];
-        let role = match reference["kind"].as_str().unwrap() {
-            "ClusterRole" => find("ClusterRole", "", reference["name"].as_str().unwrap()),
-            _ if place.is_empty() => None,
-            _ => find("Role", place, reference["name"].as_str().unwrap()),
-        };
-        applies
-            && named
-            && role.is_some_and(|role| {
-                role["rules"].as_array().unwrap().iter().any(|rule| {
-                    let whole =
-                        if sub.is_empty() { resource.to_owned() } else { format!("{resource}/{sub}") };
-                    (has(&rule["verbs"], verb) || has(&rule["verbs"], "*"))
-                        && (has(&rule["apiGroups"], group) || has(&rule["apiGroups"], "*"))
-                        && (has(&rule["resources"], &whole)
-                            || has(&rule["resources"], "*")
-                            || (!sub.is_empty() && has(&rule["resources"], &format!("*/{sub}"))))
-                        && (rule["resourceNames"].as_array().is_none_or(Vec::is_empty)
-                            || has(&rule["resourceNames"], name))
-                })
-            })
-    })
-}
-
-struct Question<'a> {
-    user: &'a str,
-    verb: &'a str,
-    thing: (&'a str, &'a str, &'a str),
-    namespace: &'a str,
-    name: &'a str,
-}
-
-fn question((identity, verb, thing, place, named): Asked) -> Question<'static> {
-    let verb = VERBS[verb % 5];
-    let thing = THINGS[thing];
-    let namespace = if thing.1 == "nodes" { "" } else { ["", "a", "b"][place] };
-    let nameless =
-        matches!(verb, "list" | "watch" | "deletecollection") || (verb == "create" && thing.2.is_empty());
-    Question {
-        user: IDENTITIES[identity],
-        verb,
-        thing,
-        namespace,
-        name: if named && !nameless { "web" } else { "" },
-    }
-}
-
-fn objects(items: &[Value]) -> Objects {
-    let source: Arc<str> = Arc::from("x");
-    let mut objects = Objects::default();
-    for item in items {
-        objects
-            .parse(
-                item["kind"].as_str().unwrap(),
-                item.to_string().as_bytes(),
-                &Origin::full(0, &source, 1, 0),
-            )
-            .unwrap();
-    }
-    objects
+    (roles, bindings).prop_map(|(roles, bindings)| rbac::world(roles, bindings))
 }
 
 fn audit(at: usize, question: &Question<'_>) -> String {
@@ -309,17 +122,7 @@ proptest! {
 
     #[test]
     fn the_engine_agrees_with_the_naive_reference(items in world(), asked in prop::collection::vec((0..4_usize, 0..5_usize, 0..6_usize, 0..3_usize, any::<bool>()), 1..12)) {
-        let objects = objects(&items);
-        let authorizer = Authorizer::new(&objects);
-        for question in asked.into_iter().map(question) {
-            let (group, resource, sub) = question.thing;
-            let scope = if question.namespace.is_empty() { Scope::Cluster } else { Scope::Namespace(question.namespace.into()) };
-            let target = Target::Resource { group: group.into(), resource: resource.into(), subresource: sub.into(), scope };
-            let groups = groups(question.user);
-            let decision = authorizer.decide(&Review { user: question.user, groups: &groups, verb: question.verb, target: &target, name: question.name });
-            let expected = naive(&items, question.user, question.verb, question.thing, question.namespace, question.name);
-            prop_assert_eq!(matches!(decision, Decision::Allowed { .. }), expected);
-        }
+        rbac::check(&items, asked.into_iter().map(question));
     }
 }
 
