@@ -60,6 +60,43 @@ bench *arguments='--page docs/performance.md':
 bench-parts *arguments:
     cargo bench --package kubetriage-benches --bench parts -- {{arguments}}
 
+# Fuzz one target, or each in turn (needs cargo-fuzz and a C++ compiler); what is found lies in fuzz/artifacts
+fuzz target='' seconds='60':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd fuzz
+    # Without a sanitizer: there is no `unsafe` of our own, and a stable compiler will do.
+    export RUSTC_BOOTSTRAP=1
+    cargo fuzz build --sanitizer none {{target}}
+    for target in {{ if target == '' { '$(cargo fuzz list)' } else { target } }}; do
+        # What is new goes where the seeds are; `fuzz-keep` takes from there what is worth saving.
+        cargo run --quiet --no-default-features --example seeds -- "$target" "found/$target"
+        mkdir -p "corpus/$target"
+        cargo fuzz run --sanitizer none "$target" "found/$target" "corpus/$target" -- -dict=kubernetes.dict \
+            -max_len=65536 -timeout=10 -rss_limit_mb=2048 -max_total_time={{seconds}} -print_final_stats=1
+    done
+
+# Save the inputs that reach what no other reaches, smallest first, up to so many bytes; CI replays them
+fuzz-keep target bytes='150000':
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cd fuzz
+    export RUSTC_BOOTSTRAP=1
+    merged=$(mktemp -d)
+    trap 'rm -rf "$merged"' EXIT
+    cargo fuzz run --sanitizer none {{target}} "$merged" corpus/{{target}} found/{{target}} -- -merge=1 -max_len=65536 -timeout=10
+    rm -rf corpus/{{target}} && mkdir -p corpus/{{target}}
+    total=0
+    while read -r size name; do
+        total=$((total + size))
+        test "$total" -le {{bytes}} || break
+        cp "$merged/$name" corpus/{{target}}/
+    done < <(cd "$merged" && stat --format '%s %n' -- * | sort -n)
+
+# Replay the saved inputs without a fuzzer
+fuzz-replay:
+    cargo test --manifest-path fuzz/Cargo.toml --no-default-features
+
 # Make a report of the sample bundle
 demo:
     cargo run -- report samples/bundles/contoso-shop

@@ -5,7 +5,8 @@
 //! merge, [`cluster`] reasons, [`detectors`] judge, [`diagnosis`] explains, [`report`] renders.
 
 pub mod bundle;
-mod bytes;
+#[doc(hidden)]
+pub mod bytes;
 pub mod cli;
 pub mod cluster;
 pub mod detectors;

@@ -17,7 +17,7 @@ const DEPTH: u8 = 127;
 
 /// Why a text is not what it should be.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Error {
+pub enum Error {
     /// No JSON.
     Syntax,
     /// It ends too soon.
@@ -28,7 +28,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// In one word, as `serde_json` classifies its own.
-    pub(crate) fn class(&self) -> &'static str {
+    pub fn class(&self) -> &'static str {
         match self {
             Self::Syntax => "Syntax",
             Self::Eof => "Eof",
@@ -58,7 +58,7 @@ impl de::Error for Error {
 type Result<T> = std::result::Result<T, Error>;
 
 /// Reads a value that stands at the start of a text; what follows it is not looked at.
-pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T> {
+pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T> {
     T::deserialize(&mut JsonReader {
         text,
         bytes: text.as_bytes(),
@@ -415,7 +415,7 @@ fn plain_length(text: &[u8]) -> usize {
 }
 
 /// The end of a JSON value that starts at `from`; `None` when it is cut.
-pub(crate) fn value_end(json: &[u8], from: usize) -> Option<usize> {
+pub fn value_end(json: &[u8], from: usize) -> Option<usize> {
     match json.get(from)? {
         b'"' => string_end(json, from),
         b'{' | b'[' => {

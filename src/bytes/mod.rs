@@ -2,5 +2,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod brackets;
-pub(crate) mod json;
+/// Seen from outside by the fuzz targets alone, which compare it with `serde_json`.
+#[doc(hidden)]
+pub mod json;
 pub(crate) mod pattern;
