@@ -84,6 +84,9 @@ impl Confidence {
     }
 }
 
+/// The last word before a cut is left out when it is no longer than this, in bytes.
+const CUT_WORD: usize = 120;
+
 /// Cuts bytes of a bundle to a displayable excerpt; invalid UTF-8 becomes U+FFFD.
 pub fn excerpt(text: &[u8]) -> Box<str> {
     let trimmed = text.trim_ascii();
@@ -99,6 +102,11 @@ pub fn excerpt(text: &[u8]) -> Box<str> {
         // A cut inside a multi-byte character leaves one replacement character: drop it.
         if text.ends_with('\u{fffd}') {
             text.pop();
+        }
+        // Half a name is no name: it would be none of those that are masked.
+        let near = text.len().saturating_sub(CUT_WORD);
+        if let Some(at) = text.rfind(char::is_whitespace).filter(|at| *at > near) {
+            text.truncate(at);
         }
         text.push('…');
     }

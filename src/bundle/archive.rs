@@ -76,7 +76,7 @@ pub(super) fn is_tar_header(header: &[u8]) -> bool {
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum::<u32>()
         - field.iter().map(|byte| u32::from(*byte)).sum::<u32>()
         + blank;
-    stored == sum && header.first().is_some_and(|byte| *byte > b' ')
+    stored == sum
 }
 
 /// The kinds of files that hold no text, so that they are named and not scanned.

@@ -120,7 +120,10 @@ impl StreamReader<'_> {
     ) -> bool {
         let kind = header.entry_type();
         let size = walk.size.take().or_else(|| entry_size(header)).unwrap_or_else(|| {
-            walk.note(format!("the size of entry {} can't be read: what it holds is not found", walk.seen + 1));
+            walk.note(format!(
+                "the size of entry {} can't be read: what it holds is not found",
+                walk.seen + 1
+            ));
             0
         });
         let mut member = Member { inner: source, left: size };
@@ -141,7 +144,11 @@ impl StreamReader<'_> {
             walk.link = None;
         } else {
             let raw = walk.name.take().unwrap_or_else(|| header.path_bytes().into_owned());
-            let name = names.unique(archive::slashes(&String::from_utf8_lossy(&raw)));
+            let mut name = archive::slashes(&String::from_utf8_lossy(&raw));
+            if name.is_empty() {
+                name = format!("entry {} (without a name)", walk.seen + 1);
+            }
+            let name = names.unique(name);
             path = archive::join(&place.members_under, &name);
             walk.seen += 1;
             if kind.is_symlink() || kind.is_hard_link() {

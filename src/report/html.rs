@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context, escape_formatter};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -193,7 +193,11 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.add_template("report.html", include_str!("../../templates/report.html"))?;
     environment.add_template("finding.html", include_str!("../../templates/finding.html"))?;
-    environment.add_filter("visible", |text: String| visible(&text).into_owned());
+    // Whatever a template shows, no character of it acts without being seen.
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => escape_formatter(out, state, &visible(text).into_owned().into()),
+        _ => escape_formatter(out, state, value),
+    });
     environment.add_filter("bytes", human_bytes);
     environment.add_filter("number", human_number);
     environment.add_filter("at", human_time);
