@@ -20,7 +20,8 @@ use kubetriage::{Options, scan};
 const BYTES: usize = 4_000_000;
 
 fn facts_of(path: &Path) -> Facts {
-    let opened = bundle::open(&[Input::Path(path.to_owned())]).unwrap();
+    let opened =
+        bundle::open(&[Input::Path(path.to_owned())], &kubetriage::bundle::Limits::default()).unwrap();
     scan(&opened, &Options { threads: Some(1), ..Options::default() }, &Progress::default())
 }
 

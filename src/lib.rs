@@ -75,7 +75,7 @@ pub fn diagnose(inputs: &[Input], options: &Options) -> Result<Redacted, OpenErr
 
 /// The first half of the pipeline, for questions: inputs in, the cluster that they tell of out.
 pub fn read(inputs: &[Input], options: &Options) -> Result<Cluster, OpenError> {
-    let opened = bundle::open(inputs)?;
+    let opened = bundle::open(inputs, &options.limits)?;
     let progress = options.progress.clone().unwrap_or_default();
     progress.total.store(opened.packed_bytes, Ordering::Relaxed);
     let timings = options.timings.as_deref();

@@ -38,7 +38,10 @@ pub fn archive(data: &[u8]) {
 }
 
 fn read(path: &std::path::Path, threads: usize) -> (Vec<EntryReport>, Texts) {
-    let Ok(inputs) = bundle::open(&[Input::Path(path.to_owned())]) else { return Default::default() };
+    let Ok(inputs) = bundle::open(&[Input::Path(path.to_owned())], &kubetriage::bundle::Limits::default())
+    else {
+        return Default::default();
+    };
     let texts = Mutex::new(Texts::new());
     let reports = inputs.read(&limits(), &ByContent, threads, &Progress::default(), &|block| {
         let mut texts = texts.lock().expect("no thread has failed");

@@ -215,8 +215,39 @@ pub(super) struct ZipMember {
     pub(super) overlapping: bool,
 }
 
-/// The directory of a zip; `None` when it can't be read.
-pub(super) fn zip_directory<R: Read + Seek>(file: R) -> Option<ZipDirectory> {
+/// How many members a zip has by its end record, which stands in the last bytes; more than 65,534 stand in a record of their
+/// own (APPNOTE 4.3.14). Where they can't be found, none: then the archive is read to see.
+fn zip_count(file: &mut (impl Read + Seek)) -> u64 {
+    /// The end record, and before it where the larger one stands.
+    const END: i64 = 22;
+    const LOCATOR: i64 = 20;
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let mut tail = [0; (END + LOCATOR) as usize];
+    let mut record = [0; 56];
+    let mut count = || {
+        file.seek(SeekFrom::End(-(END + LOCATOR))).ok()?;
+        file.read_exact(&mut tail).ok()?;
+        let (locator, end) = tail.split_at(LOCATOR as usize);
+        if !end.starts_with(b"PK\x05\x06") {
+            return None;
+        }
+        let count = number(end.get(10..12)?);
+        if count < 0xffff || !locator.starts_with(b"PK\x06\x07") {
+            return Some(count);
+        }
+        file.seek(SeekFrom::Start(number(locator.get(8..16)?))).ok()?;
+        file.read_exact(&mut record).ok()?;
+        record.starts_with(b"PK\x06\x06").then(|| number(record.get(32..40).unwrap_or_default()))
+    };
+    let count = count().unwrap_or_default();
+    if file.rewind().is_ok() { count } else { u64::MAX }
+}
+
+/// The directory of a zip; `None` when it can't be read, or has so many members that it is not to be held.
+pub(super) fn zip_directory<R: Read + Seek>(mut file: R, most: u64) -> Option<ZipDirectory> {
+    if zip_count(&mut file) > most {
+        return None;
+    }
     let archive = ZipArchive::new(BufReader::new(file)).ok()?;
     let overlapping = overlapping(&archive);
     let mut names = Names::default();

@@ -61,7 +61,7 @@ impl Block {
             buffer
         };
         let lines = memchr::memchr_iter(b'\n', buffer.filled()).count() as u64;
-        pool.take_permit(buffer.bytes.len());
+        pool.take_permit(weight(&buffer));
         Self {
             entry,
             format,
@@ -77,10 +77,15 @@ impl Block {
     }
 }
 
+/// What a block takes, in bytes: itself and what it is of, besides its text.
+fn weight(buffer: &Buffer) -> usize {
+    buffer.bytes.len() + 4096
+}
+
 impl Drop for Block {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        self.pool.give_permit_back(buffer.bytes.len());
+        self.pool.give_permit_back(weight(&buffer));
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::archive::{self, Container, Names};
+use super::inflate::{Inflated, Inflater};
 use super::stream::{CountingReader, Expansion, Filling, Member, Ratio};
 use super::stream_reader::{StreamPlace, StreamReader};
 
@@ -258,7 +259,11 @@ impl StreamReader<'_> {
         within: &StreamPlace,
         on_disk: bool,
     ) {
-        match archive.by_index(index) {
+        let plain = archive.by_index_data(index).is_ok_and(|member| {
+            member.compression() == CompressionMethod::Deflated && !member.encrypted() && !member.is_symlink()
+        });
+        let opened = if plain { archive.by_index_raw(index) } else { archive.by_index(index) };
+        match opened {
             Ok(mut member) => {
                 if on_disk {
                     self.progress.packed.fetch_add(member.compressed_size(), Ordering::Relaxed);
@@ -279,9 +284,20 @@ impl StreamReader<'_> {
                     depth: within.depth + 1,
                     beside_others: true,
                 };
-                let mut bounded =
-                    Ratio::new(&mut member, self.limits, self.progress, Expansion::Known(packed));
-                self.stream(&place, &mut bounded);
+                if plain {
+                    let mut inflater = self.inflaters.pop().unwrap_or_else(Inflater::new);
+                    let sum = member.crc32();
+                    let mut inflated = Inflated::new(&mut member, &mut inflater, sum);
+                    let expansion = Expansion::Known(packed);
+                    self.stream(
+                        &place,
+                        &mut Ratio::new(&mut inflated, self.limits, self.progress, expansion),
+                    );
+                    self.inflaters.push(inflater);
+                } else {
+                    let expansion = Expansion::Known(packed);
+                    self.stream(&place, &mut Ratio::new(&mut member, self.limits, self.progress, expansion));
+                }
             }
             Err(zip::result::ZipError::UnsupportedArchive(why)) => {
                 let why = if why == zip::result::ZipError::PASSWORD_REQUIRED {

@@ -75,7 +75,7 @@ pub(super) enum Job {
     ZipMember { path: PathBuf, entry_name: String, members_under: String, index: usize },
     /// A member of a zip archive whose bytes are those of another one.
     Overlapping { entry_name: String },
-    /// A zip archive whose directory can't be read.
+    /// A zip archive whose directory can't be read, or is too long.
     CutZip { path: PathBuf, entry_name: String, members_under: String },
     /// A symbolic link in a folder.
     Link { entry_name: String, members_under: String, target: String },
@@ -109,8 +109,9 @@ struct Jobs {
     archives: Vec<Job>,
 }
 
-/// Lists what there is to read, files before archives and each in the order of names, and the bytes on disk.
-pub(super) fn jobs(inputs: &[Input]) -> Result<(Vec<Job>, u64), OpenError> {
+/// Lists what there is to read, files before archives and each in the order of names, and the bytes on disk. A zip of more
+/// than `most` members is read from its front instead.
+pub(super) fn jobs(inputs: &[Input], most: u64) -> Result<(Vec<Job>, u64), OpenError> {
     let mut jobs = Jobs::default();
     let mut bytes = 0;
     let mut labels: HashMap<String, u32> = HashMap::new();
@@ -130,10 +131,10 @@ pub(super) fn jobs(inputs: &[Input]) -> Result<(Vec<Job>, u64), OpenError> {
                 let fail = |source| OpenError { input: path.display().to_string(), source };
                 let meta = path.metadata().map_err(fail)?;
                 if meta.is_dir() {
-                    bytes += jobs.add_folder(path, &label);
+                    bytes += jobs.add_folder(path, &label, most);
                 } else {
                     bytes += meta.len();
-                    jobs.add_file(path, label).map_err(fail)?;
+                    jobs.add_file(path, label, most).map_err(fail)?;
                 }
             }
         }
@@ -145,7 +146,7 @@ pub(super) fn jobs(inputs: &[Input]) -> Result<(Vec<Job>, u64), OpenError> {
 
 impl Jobs {
     /// A zip file becomes its members; anything else is read as one stream.
-    fn add_file(&mut self, path: &Path, entry_name: String) -> std::io::Result<()> {
+    fn add_file(&mut self, path: &Path, entry_name: String, most: u64) -> std::io::Result<()> {
         let name =
             if entry_name.is_empty() { Input::Path(path.to_owned()).name() } else { entry_name.clone() };
         let meta = path.metadata()?;
@@ -168,7 +169,7 @@ impl Jobs {
         if !zip && archive::detect(&head).is_some() {
             self.archives.push(file(path));
         } else if zip || (meta.is_file() && archive::is_zip_to_its_end(path, &head)) {
-            match archive::zip_directory(File::open(path)?) {
+            match archive::zip_directory(File::open(path)?, most) {
                 Some(directory) => {
                     let (path, members_under) = (path.to_owned(), entry_name.clone());
                     if directory.front > 0 {
@@ -210,7 +211,7 @@ impl Jobs {
         Ok(())
     }
 
-    fn add_folder(&mut self, root: &Path, label: &str) -> u64 {
+    fn add_folder(&mut self, root: &Path, label: &str, most: u64) -> u64 {
         let mut bytes = 0;
         let mut found = walkdir::WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter();
         while let Some(entry) = found.next() {
@@ -235,7 +236,7 @@ impl Jobs {
             } else if kind.is_file() {
                 let length = entry.metadata().map_or(0, |meta| meta.len());
                 bytes += length;
-                if let Err(error) = self.add_file(entry.path(), entry_name.clone()) {
+                if let Err(error) = self.add_file(entry.path(), entry_name.clone(), most) {
                     self.skip(entry_name, format!("can't be read: {error}"), length);
                 }
             } else if kind.is_symlink() {

@@ -11,6 +11,7 @@ mod block;
 mod containers;
 mod decode;
 mod frame;
+mod inflate;
 mod input;
 mod limits;
 mod progress;

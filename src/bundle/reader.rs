@@ -58,8 +58,8 @@ pub struct Inputs {
 }
 
 /// Finds the inputs. Fails when one of them can't be opened at all.
-pub fn open(inputs: &[Input]) -> Result<Inputs, OpenError> {
-    let (jobs, packed_bytes) = input::jobs(inputs)?;
+pub fn open(inputs: &[Input], limits: &Limits) -> Result<Inputs, OpenError> {
+    let (jobs, packed_bytes) = input::jobs(inputs, limits.entries)?;
     Ok(Inputs { jobs, packed_bytes })
 }
 
@@ -99,6 +99,7 @@ impl Inputs {
                         pool: Arc::clone(&pool),
                         reports: Vec::new(),
                         zips: HashMap::new(),
+                        inflaters: Vec::new(),
                         held: 0,
                         allowance: Allowance::of(limits),
                         beside_others: self.jobs.len() > 1,
@@ -219,7 +220,7 @@ impl StreamReader<'_> {
                 let mut packed = Packed { inner: BufReader::new(file), progress: self.progress };
                 let saved = self.zip_without_directory(&place, &mut packed);
                 let why = format!(
-                    "zip directory can't be read: the archive is damaged or cut; \
+                    "zip directory can't be read, or is too long: the archive is damaged, cut, or has too many members; \
                      {saved} members were read from the front"
                 );
                 self.report(entry_name, 0, None, vec![why]);

@@ -10,6 +10,7 @@ use zip::ZipArchive;
 
 use super::block::{Block, BufferPool, Entry};
 use super::frame::Framer;
+use super::inflate::Inflater;
 use super::limits::{Allowance, Limits};
 use super::progress::Progress;
 
@@ -81,6 +82,8 @@ pub(super) struct StreamReader<'a> {
     pub(super) reports: Vec<EntryReport>,
     /// Directories of the zips that this thread has open.
     pub(super) zips: HashMap<PathBuf, ZipArchive<BufReader<File>>>,
+    /// Inflaters that are not in use.
+    pub(super) inflaters: Vec<Inflater>,
     /// Bytes of nested zips that this thread holds.
     pub(super) held: usize,
     /// The sums at which the reading of what is being read stops.

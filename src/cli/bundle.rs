@@ -133,7 +133,7 @@ impl Arguments {
             return Ok(None);
         }
         if let Some(map) = &self.redact_map
-            && inputs.iter().any(|input| output::is_same(input, Path::new(map)))
+            && inputs.iter().any(|input| output::is_of_input(input, Path::new(map)))
         {
             output::complain(&format!("error: `{map}` is an input: --redact-map would overwrite it"));
             return Ok(None);

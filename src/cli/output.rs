@@ -1,7 +1,7 @@
 //! The only place that writes: the files that the user asked for, and the standard streams.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -71,10 +71,20 @@ pub(super) fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", crate::report::visible(message));
 }
 
-/// Whether a place to write to is an input.
-pub(super) fn is_same(input: &Input, output: &Path) -> bool {
+/// Whether a place to write to is an input, or a file of one that no earlier run has written.
+pub(super) fn is_of_input(input: &Input, output: &Path) -> bool {
     match (input, output.canonicalize()) {
-        (Input::Path(path), Ok(output)) => path.canonicalize().is_ok_and(|path| path == output),
+        (Input::Path(path), Ok(output)) => path.canonicalize().is_ok_and(|path| {
+            path == output || (output.is_file() && output.starts_with(path) && !is_report(&output))
+        }),
         _ => false,
     }
+}
+
+/// Whether a file begins as a report does.
+fn is_report(path: &Path) -> bool {
+    const HEAD: u64 = 4096;
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.is_ok() && memchr::memmem::find(&head, b"kubetriage").is_some()
 }

@@ -144,7 +144,7 @@ impl Report {
                 targets.extend(by_default(&path));
                 continue;
             }
-            if inputs.iter().any(|input| super::output::is_same(input, &path)) {
+            if inputs.iter().any(|input| super::output::is_of_input(input, &path)) {
                 return Err(format!("`{output}` is an input: it would be overwritten"));
             }
             let by_name = path.extension().and_then(|name| Format::by_name(&name.to_string_lossy()));

@@ -13,7 +13,7 @@ mod platform;
 mod summary;
 mod timeline;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
@@ -374,14 +374,20 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
     }
 }
 
-/// Two findings about things whose names differ only in signs would share an id.
+/// Two findings about things whose names differ only in signs would share an id. What has one by its name keeps it.
 fn number_equal_ids(findings: &mut [Finding]) {
-    let mut seen = std::collections::HashMap::new();
+    let mut taken: HashSet<String> = findings.iter().map(|finding| finding.id.clone()).collect();
+    let mut seen: HashMap<String, u32> = HashMap::new();
     for finding in findings {
-        let times = seen.entry(finding.id.clone()).or_insert(0_u32);
+        let times = seen.entry(finding.id.clone()).or_insert(0);
         *times += 1;
-        if *times > 1 {
-            finding.id = format!("{}-{times}", finding.id);
+        while *times > 1 {
+            let id = format!("{}-{times}", finding.id);
+            if taken.insert(id.clone()) {
+                finding.id = id;
+                break;
+            }
+            *times += 1;
         }
     }
 }

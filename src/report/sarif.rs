@@ -28,13 +28,13 @@ fn rank(severity: Severity) -> f64 {
 }
 
 // Links and placeholders of a message (SARIF 2.1.0, sections 3.11.5 and 3.11.6).
-pattern!(LINK, r"\[(?P<text>[^\[\]]*)\]\(");
 pattern!(PLACEHOLDER, r"\{(?P<number>\d+)\}");
 
 /// Text of a message: nothing of the bundle is a link or a placeholder in it.
 fn message(text: &str) -> String {
     let text = visible(text);
-    let text = LINK.replace_all(&text, r"\[$text\](");
+    // Where there may be a link, no bracket is one of it.
+    let text = if text.contains("](") { text.replace('[', "\\[").replace(']', "\\]").into() } else { text };
     PLACEHOLDER.replace_all(&text, "{{$number}}").into_owned()
 }
 
@@ -126,4 +126,19 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
         }]
     });
     escape::json(&log).map_err(|error| RenderError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_neither_links_nor_placeholders_nor_places_elsewhere() {
+        assert_eq!(
+            message("web[ container [click](javascript:x)"),
+            r"web\[ container \[click\](javascript:x)"
+        );
+        assert_eq!(message("selector {0} of [app]"), "selector {{0}} of [app]");
+        assert_eq!(uri("/etc/../x y"), "etc/%2E%2E/x%20y");
+    }
 }

@@ -139,7 +139,8 @@ fn connectivity(case: &Path) -> Compared {
 }
 
 fn differences(case: &Path) -> Result<(), String> {
-    let opened = bundle::open(&[Input::Path(case.join("manifests"))]).map_err(|error| error.to_string())?;
+    let opened = bundle::open(&[Input::Path(case.join("manifests"))], &kubetriage::bundle::Limits::default())
+        .map_err(|error| error.to_string())?;
     let mut facts = scan(&opened, &Options::default(), &Progress::default());
     for seen in facts.objects.pods.values_mut() {
         seen.object.spec.host_network = false;

@@ -90,7 +90,8 @@ const CARRIED: &[(&str, &[&str], &[&str])] = &[
 type Claims = BTreeMap<(String, String), BTreeMap<&'static str, String>>;
 
 fn facts(path: &Path) -> Facts {
-    let opened = bundle::open(&[Input::Path(path.to_owned())]).expect("the lab's bundle is there");
+    let opened = bundle::open(&[Input::Path(path.to_owned())], &kubetriage::bundle::Limits::default())
+        .expect("the lab's bundle is there");
     let mut facts = kubetriage::scan(&opened, &Options::default(), &Progress::default());
     facts.objects.settle();
     facts

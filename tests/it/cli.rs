@@ -295,3 +295,19 @@ fn a_map_of_pseudonyms_overwrites_neither_the_bundle_nor_the_report() {
     }
     assert_eq!(std::fs::read_to_string(temp.path().join("b.log")).unwrap(), "pods is forbidden\n");
 }
+
+#[test]
+fn a_file_of_the_bundle_is_never_overwritten_and_a_report_of_before_is() {
+    let temp = tempfile::tempdir().unwrap();
+    let (input, report) = (temp.path().join("pods.json"), temp.path().join("r.html"));
+    std::fs::write(&input, "{}").unwrap();
+    let run = |output: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubetriage"));
+        command.args(["report", "-q"]).arg(temp.path()).arg("-o").arg(output);
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(run(&input), Some(2));
+    assert_eq!(std::fs::read_to_string(&input).unwrap(), "{}");
+    assert_eq!(run(&report), Some(3));
+    assert_ne!(run(&report), Some(2), "the report of before may be replaced");
+}

@@ -56,6 +56,7 @@ pub fn diagnosis(path: &Path) -> Redacted {
 
 /// Reads one path into facts.
 pub fn facts(path: &Path, options: &Options) -> Facts {
-    let opened = bundle::open(&[Input::Path(path.to_owned())]).unwrap();
+    let opened =
+        bundle::open(&[Input::Path(path.to_owned())], &kubetriage::bundle::Limits::default()).unwrap();
     scan(&opened, options, &Progress::default())
 }

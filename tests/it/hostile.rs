@@ -368,3 +368,19 @@ fn more_objects_than_any_cluster_has_are_bounded_and_told() {
     assert_eq!(found.inventory.objects["namespaces"], 200_000);
     assert!(found.too_much.iter().any(|what| what.starts_with("more namespaces than can be kept")));
 }
+
+#[test]
+fn ids_of_findings_are_unique_whatever_the_names() {
+    let temp = tempfile::tempdir().unwrap();
+    let line = |user: &str| {
+        format!(
+            "E1123 10:00:00.000000       1 r.go:1] pods is forbidden: User \"{user}\" cannot list resource \"pods\" in API group \"\" at the cluster scope\n"
+        )
+    };
+    let users = ["ada.l", "ada-l", "ada_l", "ada-l-2", "ada l-2", "ada-l-3"];
+    std::fs::write(temp.path().join("kube.log"), users.map(line).concat()).unwrap();
+    let found = common::diagnosis(temp.path());
+    let ids: std::collections::BTreeSet<&str> =
+        found.findings.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!((ids.len(), found.findings.len()), (6, 6), "{ids:?}");
+}
