@@ -51,7 +51,13 @@ pub(super) const PODS: Need = Need {
     what: "the pods with their status",
     why: "it shows which pods are not ready, and why",
     command: "kubectl get pods -A -o json > pods.json",
-    met: |cluster| !cluster.facts.objects.pods.is_empty(),
+    met: |cluster| {
+        // Manifests are no pods that run.
+        cluster.facts.objects.pods.iter().any(|(_, seen)| {
+            let status = &seen.object.status;
+            !status.phase.is_empty() || !status.conditions.is_empty() || !status.container_statuses.is_empty()
+        })
+    },
 };
 
 /// Nodes with their conditions.

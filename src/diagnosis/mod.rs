@@ -43,8 +43,10 @@ pub enum VerdictKind {
     Confirmed,
     /// Something points to it.
     Suspected,
-    /// The data was there, and it is not so.
+    /// A fact of the bundle refutes it.
     RuledOut,
+    /// The data was there, and nothing in it points to it; nothing refutes it either.
+    NoSign,
     /// The data was not there.
     NotEvaluated,
 }
@@ -56,6 +58,7 @@ impl VerdictKind {
             Self::Confirmed => "confirmed",
             Self::Suspected => "suspected",
             Self::RuledOut => "ruled out",
+            Self::NoSign => "no sign seen",
             Self::NotEvaluated => "not evaluated",
         }
     }
@@ -348,6 +351,12 @@ fn too_much(cluster: &Cluster) -> Vec<String> {
     .collect()
 }
 
+/// Where it was looked for.
+fn places(detector: &Detector) -> String {
+    let places: Vec<&str> = detector.needs.iter().map(|need| need.what.trim_start_matches("the ")).collect();
+    if places.is_empty() { "bundle".to_owned() } else { places.join(" and the ") }
+}
+
 fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verdict {
     let found = &outcome.findings;
     let surest = found.iter().map(|finding| finding.confidence).max();
@@ -357,10 +366,11 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
         None if missing.is_empty() && outcome.undecided.is_some() => {
             (VerdictKind::NotEvaluated, outcome.undecided.clone().unwrap_or_default())
         }
-        None if missing.is_empty() => {
-            let nothing = || "the data was there, and nothing of the kind was seen".to_owned();
-            (VerdictKind::RuledOut, outcome.ruled_out.clone().unwrap_or_else(nothing))
-        }
+        None if missing.is_empty() => match &outcome.ruled_out {
+            Some(fact) => (VerdictKind::RuledOut, fact.clone()),
+            // What was looked at may be one line of one pod: that holds no sign, and refutes nothing.
+            None => (VerdictKind::NoSign, format!("no sign of it in the {}", places(detector))),
+        },
         None => (VerdictKind::NotEvaluated, format!("missing: {}", missing.join("; "))),
     };
     Verdict {

@@ -49,7 +49,7 @@ pub struct ServerBlock {
 pub struct PacketFilter {
     /// The node, when told.
     pub node: Option<Box<str>>,
-    /// `iptables-save`, `iptables -L`, `nft`.
+    /// `iptables-save`, `ip6tables-save`, `iptables -L`, `nft`.
     pub tool: Box<str>,
     /// Rules.
     pub rules: u64,

@@ -40,7 +40,7 @@ pub(super) fn board(diagnosis: &Diagnosis) -> Vec<ChapterRows<'_>> {
 }
 
 /// Found ones come first, unknown ones last.
-const ORDER: [&str; 3] = ["confirmed", "suspected", "ruled out"];
+const ORDER: [&str; 4] = ["confirmed", "suspected", "ruled out", "no sign seen"];
 
 /// The rows of a chapter, found ones first.
 fn rows<'a>(verdicts: &[&'a Verdict]) -> Vec<BoardRow<'a>> {
@@ -48,7 +48,7 @@ fn rows<'a>(verdicts: &[&'a Verdict]) -> Vec<BoardRow<'a>> {
     for verdict in verdicts {
         let cause = (verdict.title, verdict.id);
         let label = verdict.verdict.label();
-        let folds = matches!(verdict.verdict, VerdictKind::RuledOut | VerdictKind::NotEvaluated);
+        let folds = !matches!(verdict.verdict, VerdictKind::Confirmed | VerdictKind::Suspected);
         let same = rows.iter_mut().find(|row| folds && row.label == label && row.reason == verdict.reason);
         match same {
             Some(row) => row.causes.push(cause),

@@ -240,6 +240,7 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
         confirmed => count(VerdictKind::Confirmed),
         suspected => count(VerdictKind::Suspected),
         ruled_out => count(VerdictKind::RuledOut),
+        no_sign => count(VerdictKind::NoSign),
         not_evaluated => count(VerdictKind::NotEvaluated),
         findings => Serde(diagnosis.findings.iter().take(FINDINGS).collect::<Vec<_>>()),
         findings_cut => diagnosis.findings.len().saturating_sub(FINDINGS),

@@ -91,7 +91,8 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
     };
     // Neither a condition nor a container's state: an excerpt of the object, which says nothing.
     let is_given = condition("Ready").is_some() || !pod.status.container_statuses.is_empty();
-    if !is_given && &*pod.status.phase == "Running" {
+    // A manifest (a static pod's file, `--dry-run`, a chart) has no status at all.
+    if !is_given && matches!(&*pod.status.phase, "Running" | "") {
         return None;
     }
     let node = &pod.spec.node_name;
@@ -99,9 +100,7 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
         let ready = seen.object.status.conditions.iter().find(|condition| &*condition.r#type == "Ready");
         ready.is_some_and(|ready| &*ready.status != "True")
     });
-    if ready && pod.addresses().next().is_none() && !pod.address_hidden() {
-        return Some(Why::NoAddress(String::new()));
-    }
+    // The kubelet makes no pod ready without an address: where there is none, it is not told, as in a table without -o wide.
     if ready {
         return None;
     }

@@ -51,20 +51,29 @@ fn detect(cluster: &Cluster) -> Outcome {
         whole.node = whole.node.take().or_else(|| filter.node.clone());
         whole.rules += filter.rules;
         whole.of_kube_proxy |= filter.of_kube_proxy;
+        whole.service_chains += filter.service_chains;
+        if whole.tool.is_empty() {
+            whole.tool.clone_from(&filter.tool);
+        }
         whole.services.extend(filter.services.iter().cloned());
         whole.no_endpoints.extend(filter.no_endpoints.iter().cloned());
         *line = (*line).min(place.line);
     }
-    let wanted = wanted(cluster);
-    nodes.into_iter().filter_map(|(source, (filter, line))| finding(&wanted, source, line, &filter)).collect()
+    // The tables of one family hold no rules for the other.
+    let (v4, v6) = (wanted(cluster, false), wanted(cluster, true));
+    let of = |tool: &str| if tool.starts_with("ip6") { &v6 } else { &v4 };
+    nodes
+        .into_iter()
+        .filter_map(|(source, (filter, line))| finding(of(&filter.tool), source, line, &filter))
+        .collect()
 }
 
-/// Services that should have rules: with an address and ready endpoints.
-fn wanted(cluster: &Cluster) -> Vec<&Key> {
+/// Services that should have rules: with an address of the family and ready endpoints.
+fn wanted(cluster: &Cluster, v6: bool) -> Vec<&Key> {
     let services = cluster.services.all.iter().filter(|(key, state)| {
         let seen = cluster.facts.objects.services.get(&key.namespace, &key.name);
-        let address =
-            seen.is_some_and(|seen| seen.object.spec.cluster_ip.parse::<std::net::IpAddr>().is_ok());
+        let address = seen.and_then(|seen| seen.object.spec.cluster_ip.parse::<std::net::IpAddr>().ok());
+        let address = address.is_some_and(|address| address.is_ipv6() == v6);
         let published = state.published.as_ref().is_some_and(|published| !published.ready.is_empty());
         address && published
     });
@@ -80,7 +89,9 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
         return None;
     }
     let none = filter.services.is_empty();
-    if found == 0 && !none {
+    // Rules that name no service, as those of `nft list ruleset` without comments: which services they are of is not told.
+    let unnamed = none && filter.service_chains > 0;
+    if (found == 0 && !none) || unnamed {
         return None;
     }
     let node = filter.node.as_deref().unwrap_or_default();
