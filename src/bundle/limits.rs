@@ -45,7 +45,7 @@ impl Allowance {
         Self { entries: limits.entries, bytes: limits.total_bytes, nested: false }
     }
 
-    /// For an archive within an archive: at most half of what is left, so that what lies beside it is read, too.
+    /// For an archive beside others: at most half of what is left, so that what lies beside it is read, too.
     pub(super) fn half(self, progress: &Progress) -> Self {
         let half = |most: u64, taken: &AtomicU64| {
             let taken = taken.load(Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Allowance {
     pub(super) fn too_many_bytes(self) -> String {
         let Self { bytes, nested, .. } = self;
         if nested {
-            "an archive within an archive takes half of the bytes that are left of --max-bytes: the rest of it is not read"
+            "an archive beside others takes half of the bytes that are left of --max-bytes: the rest of it is not read"
                 .to_owned()
         } else {
             format!("more than {bytes} bytes in all, the rest is not read; raise --max-bytes")
@@ -75,7 +75,7 @@ impl Allowance {
         if progress.names.load(Ordering::Relaxed) > Limits::NAMES {
             format!("more than {} bytes of names, the rest is not read", Limits::NAMES)
         } else if nested {
-            "an archive within an archive takes half of the entries that are left of --max-entries: the rest of it is not read".to_owned()
+            "an archive beside others takes half of the entries that are left of --max-entries: the rest of it is not read".to_owned()
         } else {
             format!("more than {entries} entries, the rest is not read; raise --max-entries")
         }

@@ -129,7 +129,8 @@ fn find(meaning: &Meaning, found: &mut Vec<Range<usize>>) {
             let start = captures.name("keep").map_or(whole.start(), |keep| keep.end());
             let value = meaning.text.get(start..whole.end()).unwrap_or_default();
             let words = value.split(['-', '_', '.', '/']).all(|word| word.chars().all(char::is_lowercase));
-            let words = words && value.contains(['-', '_']);
+            // A token that is known by its own form is one, whatever its letters.
+            let words = words && value.contains(['-', '_']) && captures.name("keep").is_some();
             if !words && !fields::is_stand_in(value.trim_end_matches('@')) {
                 places.push(start..whole.end());
             }

@@ -471,6 +471,7 @@ const CORPUS: &[(&str, &str)] = &[
     ("client-key-data: LS0tLS1CRUdJTiBLRVktLS0tLWFiY2RlZg==", "LS0tLS1CRUdJ"),
     ("postgres://shop:s3cr3tpass@db.example:5432/shop", "s3cr3tpass"),
     ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "ghp_abcdef"),
+    ("ghp_abcdefghijklmnopqrstuvwxyzabcdefghij", "ghp_abcdef"),
     ("AKIAIOSFODNN7EXAMPLE and more words", "AKIAIOSF"),
     (r#"{"name":"DB_PASSWORD","value":"s3cr3t pass"}"#, "s3cr3t"),
     ("az login --service-principal --password hunter2hunter2", "hunter2"),
