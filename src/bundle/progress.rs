@@ -30,7 +30,7 @@ impl Progress {
     }
 
     /// Begins anew.
-    pub(crate) fn restart(&self) {
+    pub fn restart(&self) {
         for count in [&self.packed, &self.unpacked, &self.entries, &self.names, &self.forgiven] {
             count.store(0, Ordering::Relaxed);
         }
@@ -38,7 +38,7 @@ impl Progress {
     }
 
     /// Whether a limit was reached.
-    pub(crate) fn is_limited(&self) -> bool {
+    pub fn is_limited(&self) -> bool {
         self.limited.load(Ordering::Relaxed)
     }
 
