@@ -442,10 +442,13 @@ impl StreamReader<'_> {
     /// Whether nothing more may be read here.
     pub(super) fn is_over(&self) -> bool {
         let Progress { entries, names, unpacked, .. } = self.progress;
-        self.tentative && self.progress.is_limited()
-            || entries.load(Ordering::Relaxed) > self.allowance.entries
+        let over = entries.load(Ordering::Relaxed) > self.allowance.entries
             || names.load(Ordering::Relaxed) > Limits::NAMES
-            || unpacked.load(Ordering::Relaxed) >= self.allowance.bytes
+            || unpacked.load(Ordering::Relaxed) >= self.allowance.bytes;
+        if over {
+            self.progress.limited.store(true, Ordering::Relaxed);
+        }
+        over || (self.tentative && self.progress.is_limited())
     }
 
     /// Why nothing more may be read here.
