@@ -132,7 +132,10 @@ impl Inputs {
             let why = if bytes { allowance.too_many_bytes() } else { allowance.too_many_entries(progress) };
             reports.push(EntryReport::failed("(the rest)", why));
         }
-        reports.sort_by(|a, b| a.path.cmp(&b.path));
+        // Two entries may have one path; which thread came first is not to be seen.
+        reports.sort_by(|a, b| {
+            (&a.path, a.bytes, &a.not_text, &a.problems).cmp(&(&b.path, b.bytes, &b.not_text, &b.problems))
+        });
         settle_links(&mut reports);
         reports
     }
