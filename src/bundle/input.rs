@@ -171,28 +171,18 @@ impl Jobs {
         } else if zip || (meta.is_file() && archive::is_zip_to_its_end(path, &head)) {
             match archive::zip_directory(File::open(path)?, most) {
                 Some(directory) => {
-                    let (path, members_under) = (path.to_owned(), entry_name.clone());
+                    let place = || (path.to_owned(), entry_name.clone());
                     if directory.front > 0 {
-                        let (path, entry_name) = (path.clone(), name);
-                        self.archives.push(Job::Front {
-                            path,
-                            entry_name,
-                            members_under,
-                            bytes: directory.front,
-                        });
+                        let ((path, members_under), bytes) = (place(), directory.front);
+                        self.archives.push(Job::Front { path, entry_name: name, members_under, bytes });
                     }
                     self.archives.extend(directory.members.into_iter().map(|member| {
-                        let members_under = entry_name.clone();
+                        let ((path, members_under), index) = (place(), member.index);
                         let entry_name = archive::join(&members_under, &member.name);
                         if member.overlapping {
                             Job::Overlapping { entry_name }
                         } else {
-                            Job::ZipMember {
-                                path: path.clone(),
-                                entry_name,
-                                members_under,
-                                index: member.index,
-                            }
+                            Job::ZipMember { path, entry_name, members_under, index }
                         }
                     }));
                 }

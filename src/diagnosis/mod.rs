@@ -369,7 +369,10 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
         None if missing.is_empty() => match &outcome.ruled_out {
             Some(fact) => (VerdictKind::RuledOut, fact.clone()),
             // What was looked at may be one line of one pod: that holds no sign, and refutes nothing.
-            None => (VerdictKind::NoSign, format!("no sign of it in the {}", places(detector))),
+            None => (
+                VerdictKind::NoSign,
+                format!("no sign of it in what the bundle has of the {}", places(detector)),
+            ),
         },
         None => (VerdictKind::NotEvaluated, format!("missing: {}", missing.join("; "))),
     };

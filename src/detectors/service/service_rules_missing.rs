@@ -90,7 +90,7 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
     }
     let none = filter.services.is_empty();
     // Rules that name no service, as those of `nft list ruleset` without comments: which services they are of is not told.
-    let unnamed = none && filter.service_chains > 0;
+    let unnamed = none && &*filter.tool == "nft" && filter.service_chains > 0;
     if (found == 0 && !none) || unnamed {
         return None;
     }
