@@ -174,6 +174,10 @@ pub(super) struct Member<'a> {
 impl Read for Member<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let most = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        // Some decoders take a read of no bytes for the end of what they decode.
+        if most == 0 {
+            return Ok(0);
+        }
         let read = self.inner.read(out.get_mut(..most).unwrap_or_default())?;
         self.left = self.left.saturating_sub(read as u64);
         Ok(read)

@@ -184,7 +184,10 @@ impl<'a> Places<'a> {
         }
         let question = facts.attempts.map.iter().filter(|(key, _)| told_by_entry(key));
         let entries: HashSet<&str> = question.map(|(key, _)| &*key.source).collect();
-        let named: HashSet<&str> = entries.into_iter().flat_map(words).collect();
+        let without_namespace = facts.attempts.map.iter().map(|(key, _)| &key.pod);
+        let without_namespace = without_namespace.filter(|(namespace, _)| namespace.is_empty());
+        let named: HashSet<&str> =
+            entries.into_iter().flat_map(words).chain(without_namespace.map(|(_, name)| &**name)).collect();
         for (key, seen) in objects.pods.iter() {
             if !seen.object.spec.host_network {
                 places.pods.extend(seen.object.addresses().map(|ip| (ip, key)));
@@ -256,7 +259,14 @@ impl<'a> Places<'a> {
             Speaker::Node => return Who::Node(key.node.to_string()),
             Speaker::Unknown => {}
         }
-        if !key.pod.1.is_empty() {
+        let (namespace, name) = (&*key.pod.0, &*key.pod.1);
+        // `kubectl logs POD` without a namespace: the only pod of that name.
+        if namespace.is_empty()
+            && let Some([pod]) = self.by_name.get(name).map(Vec::as_slice)
+        {
+            return Who::Pod((*pod).clone());
+        }
+        if !name.is_empty() {
             return Who::Pod(Key::new(&*key.pod.0, &*key.pod.1));
         }
         if let Some(pod) = self.pod_of(&key.source) {

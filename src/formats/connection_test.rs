@@ -431,10 +431,7 @@ impl InputFormat for ConnectionTest {
         ];
         let looked_up =
             FOUND.iter().any(|words| has(words)) || (has("Server:") && has("Name:") && has("Address"));
-        if !(looked_up || tools.iter().any(|tool| has(tool)))
-            || sections::prompted(head.bytes)
-            || sections::mixed(head.bytes)
-        {
+        if !(looked_up || tools.iter().any(|tool| has(tool))) || sections::mixed(head.bytes) {
             return 0;
         }
         let text = String::from_utf8_lossy(head.bytes);

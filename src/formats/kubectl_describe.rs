@@ -448,7 +448,7 @@ impl DescribeReader<'_, '_> {
             pod: (event.kind == "Pod").then_some((event.namespace, event.name)),
             count: event.count,
             print: Some(fingerprint((event.kind, event.namespace, event.name, event.message))),
-            at: 0,
+            ..Surroundings::default()
         };
         line::consider(event.message.as_bytes(), around, self.piece.source, event.line, self.facts);
     }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::shared::audit;
+use super::shared::dump::Frame;
 use super::shared::events::Event;
 use super::shared::go_encoded;
 use super::shared::json::{JsonFramer, Scanned, Scanner, fields, kind, plain_string};
@@ -85,6 +86,7 @@ impl InputFormat for KubernetesJson {
             lines: LineCounter::new(piece),
             list: piece.context.map(OpenList::from_head).unwrap_or_default(),
             records: 0,
+            log_of: piece.context.and_then(Frame::parse).and_then(owner),
         };
         let mut scanner = piece.context.map_or_else(Scanner::default, Scanner::within);
         let text = piece.bytes;
@@ -158,15 +160,25 @@ impl OpenList {
     }
 }
 
+/// The pod of a log that begins.
+fn owner(frame: Frame<'_>) -> Option<(&str, &str)> {
+    match frame {
+        Frame::Start(namespace, name) => Some((namespace, name)),
+        Frame::End => None,
+    }
+}
+
 struct ObjectReader<'a, 'p> {
     piece: &'a Piece<'p>,
     facts: &'a mut Facts,
     lines: LineCounter<'p>,
     list: OpenList,
     records: u64,
+    /// The pod whose log, framed by `kubectl cluster-info dump`, is being read.
+    log_of: Option<(&'p str, &'p str)>,
 }
 
-impl ObjectReader<'_, '_> {
+impl<'p> ObjectReader<'_, 'p> {
     /// Handles one finding; gives where it ends.
     fn found(&mut self, found: Scanned) -> usize {
         let text = self.piece.bytes;
@@ -192,7 +204,12 @@ impl ObjectReader<'_, '_> {
             }
             Scanned::Text { start, end } => {
                 let line = self.lines.at(start);
-                let around = Surroundings { node: self.piece.node, ..Surroundings::default() };
+                let text: &'p [u8] = self.piece.bytes;
+                if let Some(frame) = text.get(start..end).and_then(Frame::parse) {
+                    self.log_of = owner(frame);
+                }
+                let around =
+                    Surroundings { node: self.piece.node, log_of: self.log_of, ..Surroundings::default() };
                 line::consider(slice(start, end), around, self.piece.source, line, self.facts);
                 end
             }

@@ -242,6 +242,7 @@ mod tests {
             node: None,
             command: None,
             in_cluster: false,
+            log_of: None,
         };
         let mut facts = Facts::default();
         assert_eq!(FORMAT.read(&piece, &mut facts), 4);

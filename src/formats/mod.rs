@@ -140,6 +140,8 @@ pub struct Piece<'a> {
     pub command: Option<&'a str>,
     /// The command ran in a pod or on a node of the cluster.
     pub in_cluster: bool,
+    /// Namespace and name of the pod whose log it is, when the surrounding text names it; the namespace may be empty.
+    pub log_of: Option<(&'a str, &'a str)>,
 }
 
 /// One input format.
@@ -170,6 +172,9 @@ pub trait InputFormat: Sync {
 
 /// The formats that claim an entry, best first.
 pub fn candidates(head: &Head<'_>) -> Vec<(&'static dyn InputFormat, u8)> {
+    if shared::sections::is_transcript(head.bytes) {
+        return vec![(&text::FORMAT, u8::MAX)];
+    }
     let mut scored: Vec<_> =
         FORMATS.iter().map(|format| (*format, format.score(head))).filter(|(_, score)| *score > 0).collect();
     scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
@@ -183,6 +188,10 @@ impl Recogniser for ByContent {
     fn recognise(&self, entry: &Entry, head: &[u8]) -> Recognised {
         let head = Head { entry, bytes: head.get(..HEAD_BYTES).unwrap_or(head) };
         let mut best = (FORMATS.len() - 1, 0);
+        // What a terminal showed is split before it is recognised, whatever stands in it.
+        if shared::sections::is_transcript(head.bytes) {
+            best.1 = u8::MAX;
+        }
         for (at, format) in FORMATS.iter().enumerate() {
             let score = format.score(&head);
             if score > best.1 {
@@ -215,6 +224,7 @@ pub fn read(block: &Block, facts: &mut Facts) {
         node: None,
         command: None,
         in_cluster: false,
+        log_of: None,
     };
     let records = format.read(&piece, facts);
     let coverage = facts.coverage.entry(&block.entry.path);

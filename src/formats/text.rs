@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::shared::command;
 use super::shared::irrelevant_text;
 use super::shared::line;
-use super::shared::sections::{mixed_after_document, sections, segments, short_and_mixed};
+use super::shared::sections::{is_transcript, mixed_after_document, sections, segments, short_and_mixed};
 use super::{
     FORMATS, Head, InputFormat, Piece, azure, connection_test, counting_command, host_local_listing,
     kubectl_table,
@@ -43,7 +43,8 @@ impl InputFormat for TextFormat {
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
         let document = matches!(piece.bytes.trim_ascii_start().first(), Some(b'{' | b'['));
-        let several = if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
+        let several = is_transcript(piece.bytes)
+            || if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
         if piece.offset == 0
             && !several
             && let Some(class) = irrelevant_text::class(piece.bytes, &piece.entry.path)
@@ -68,6 +69,7 @@ impl InputFormat for TextFormat {
                 node: node.as_deref().or(piece.node),
                 command: segment.command.as_deref().or(piece.command),
                 in_cluster,
+                log_of: segment.command.as_deref().and_then(log_of).or(piece.log_of),
                 ..*piece
             };
             for section in sections(part.bytes) {
@@ -80,6 +82,11 @@ impl InputFormat for TextFormat {
         }
         0
     }
+}
+
+/// The pod whose log a command prints.
+fn log_of(command: &str) -> Option<(&str, &str)> {
+    command::kubectl(command).filter(|command| matches!(command.verb, "logs" | "log"))?.pod()
 }
 
 /// Cuts before a prompt when there is one, so that an output stays in one piece; carries the node along.

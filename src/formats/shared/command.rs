@@ -1,5 +1,142 @@
 //! What an echoed command line says about its output: which resource, of which namespace, of which node.
 
+/// Commands whose output is read, and words that may follow each; none where anything may.
+const COMMANDS: [(&str, &[&str]); 46] = [
+    ("kubectl", KUBECTL),
+    ("k", KUBECTL),
+    ("oc", KUBECTL),
+    (
+        "az",
+        &[
+            "account", "acr", "ad", "aks", "graph", "identity", "group", "login", "monitor", "network",
+            "policy", "resource", "rest", "role", "vm", "vmss",
+        ],
+    ),
+    (
+        "helm",
+        &[
+            "get", "history", "install", "list", "ls", "repo", "rollback", "status", "template", "upgrade",
+            "version",
+        ],
+    ),
+    (
+        "crictl",
+        &["images", "info", "inspect", "inspecti", "inspectp", "logs", "pods", "ps", "stats", "version"],
+    ),
+    ("ctr", &["-n", "containers", "images", "tasks"]),
+    ("docker", &["images", "info", "inspect", "logs", "ps", "version"]),
+    ("nerdctl", &["images", "logs", "ps", "-n"]),
+    ("journalctl", &["-"]),
+    ("systemctl", &["cat", "is-active", "list-units", "show", "status", "--failed"]),
+    ("curl", &["-", "http"]),
+    ("wget", &["-", "http"]),
+    ("nslookup", &[]),
+    ("dig", &[]),
+    ("host", &[]),
+    ("ping", &[]),
+    ("nc", &["-"]),
+    ("telnet", &[]),
+    ("traceroute", &[]),
+    ("tracepath", &[]),
+    ("openssl", &["s_client", "x509", "verify"]),
+    ("ip", &["-", "a", "addr", "address", "link", "neigh", "r", "route", "rule"]),
+    ("iptables", &["-"]),
+    ("iptables-save", &[]),
+    ("ip6tables-save", &[]),
+    ("nft", &["list"]),
+    ("ipset", &["list"]),
+    ("ipvsadm", &["-"]),
+    ("conntrack", &["-"]),
+    ("sysctl", &[]),
+    ("ss", &["-"]),
+    ("netstat", &["-"]),
+    ("dmesg", &[]),
+    ("cat", &["/"]),
+    ("ls", &["-", "/"]),
+    ("tail", &["-", "/"]),
+    ("etcdctl", &["endpoint", "member", "alarm", "--", "-w", "get"]),
+    ("kubeadm", &["certs", "config", "init", "join", "token", "upgrade"]),
+    ("calicoctl", &["get", "ipam", "node", "version"]),
+    ("cilium", CILIUM),
+    ("cilium-dbg", CILIUM),
+    ("cilium-health", &["status"]),
+    ("hubble", &["observe", "status"]),
+    ("Resolve-DnsName", &[]),
+    ("Test-NetConnection", &[]),
+];
+
+const KUBECTL: &[&str] = &[
+    "-n",
+    "--",
+    "adm",
+    "api-resources",
+    "apply",
+    "auth",
+    "cluster-info",
+    "cordon",
+    "create",
+    "debug",
+    "delete",
+    "describe",
+    "drain",
+    "events",
+    "exec",
+    "explain",
+    "get",
+    "logs",
+    "patch",
+    "port-forward",
+    "proxy",
+    "rollout",
+    "run",
+    "scale",
+    "top",
+    "version",
+];
+
+const CILIUM: &[&str] =
+    &["bpf", "connectivity", "endpoint", "identity", "monitor", "node", "policy", "service", "status"];
+
+/// What may stand before a command on its line.
+const BEFORE: [&str; 6] = ["sudo", "time", "watch", "nohup", "exec", "winpty"];
+
+/// The first word of a command line that is a command, without its folder, and what follows it.
+fn program(line: &str) -> Option<(&str, std::str::SplitWhitespace<'_>)> {
+    let mut words = line.split_whitespace();
+    loop {
+        let word = words.next()?;
+        // `KUBECONFIG=/tmp/x kubectl …`
+        let assignment = word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        });
+        if !assignment && !BEFORE.contains(&word) {
+            let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
+            return Some((name.strip_suffix(".exe").unwrap_or(name), words));
+        }
+    }
+}
+
+/// Whether a line begins with a command whose output is read.
+pub(in crate::formats) fn is_known(line: &str) -> bool {
+    program(line).is_some_and(|(name, _)| COMMANDS.iter().any(|(known, _)| *known == name))
+}
+
+/// Whether what follows the command is what may: then the line is a command even without a prompt.
+pub(in crate::formats) fn has_known_verb(line: &str) -> bool {
+    let Some((name, mut words)) = program(line) else { return false };
+    let Some((_, verbs)) = COMMANDS.iter().find(|(known, _)| *known == name) else { return false };
+    match words.next() {
+        // `nslookup mcr.microsoft.com 10.0.0.10`: a name, and a server at most.
+        Some(next) if verbs.is_empty() => next.contains(['.', '/', '-']) && words.count() < 6,
+        Some(next) => verbs.iter().any(|verb| {
+            next == *verb
+                || !verb.ends_with(char::is_alphanumeric) && next.starts_with(verb)
+                || *verb == "http" && next.starts_with(verb)
+        }),
+        None => verbs.is_empty() && name.contains('-') || matches!(name, "dmesg"),
+    }
+}
+
 /// A `kubectl` command.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::formats) struct Kubectl<'a> {
@@ -7,8 +144,22 @@ pub(in crate::formats) struct Kubectl<'a> {
     pub(in crate::formats) verb: &'a str,
     /// The first resource, as written: `pods`, `po`, `pod/cart-1`.
     pub(in crate::formats) resource: &'a str,
+    /// The name after it: `describe pod cart-1`, `logs cart-1`, `get pod/cart-1`.
+    pub(in crate::formats) name: Option<&'a str>,
     /// After `-n`.
     pub(in crate::formats) namespace: Option<&'a str>,
+    /// With `-A`.
+    pub(in crate::formats) all_namespaces: bool,
+}
+
+impl<'a> Kubectl<'a> {
+    /// The pod whose log, shell or object it is, after its namespace: empty when the command does not tell it.
+    pub(in crate::formats) fn pod(&self) -> Option<(&'a str, &'a str)> {
+        let pod =
+            matches!(self.verb, "logs" | "log" | "exec" | "attach") || kind_of(self.resource) == Some("Pod");
+        let name = self.name.filter(|_| pod)?;
+        Some((self.namespace.unwrap_or_default(), name))
+    }
 }
 
 /// Reads a command line that calls kubectl (or `k`, or `oc`).
@@ -21,10 +172,17 @@ pub(in crate::formats) fn kubectl(command: &str) -> Option<Kubectl<'_>> {
     })?;
     let mut found = Kubectl::default();
     while let Some(word) = words.next() {
+        if word == "--" {
+            break;
+        }
         if let Some(value) = word.strip_prefix("--namespace=").or_else(|| word.strip_prefix("-n=")) {
+            found.namespace = Some(value);
+        } else if let Some(value) = word.strip_prefix("-n").filter(|value| !value.is_empty()) {
             found.namespace = Some(value);
         } else if matches!(word, "-n" | "--namespace") {
             found.namespace = words.next();
+        } else if matches!(word, "-A" | "--all-namespaces") {
+            found.all_namespaces = true;
         } else if matches!(
             word,
             "-o" | "--output"
@@ -33,20 +191,60 @@ pub(in crate::formats) fn kubectl(command: &str) -> Option<Kubectl<'_>> {
                 | "--context"
                 | "--kubeconfig"
                 | "-c"
+                | "--container"
                 | "--sort-by"
+                | "--field-selector"
                 | "--tail"
+                | "--since"
                 | "--as"
-                | "-f"
-        ) {
+        ) || word == "-f" && !found.takes_a_pod()
+        {
             let _value = words.next();
         } else if word.starts_with('-') {
         } else if found.verb.is_empty() {
             found.verb = word;
+        } else if found.takes_a_pod() && found.name.is_none() {
+            // `logs pod/cart-1`, `logs deploy/cart`.
+            match word.split_once('/') {
+                Some((kind, name)) if kind_of(kind) == Some("Pod") => found.name = Some(name),
+                Some(_) => found.resource = word,
+                None => found.name = Some(word),
+            }
         } else if found.resource.is_empty() {
-            found.resource = word;
+            let (resource, name) =
+                word.split_once('/').map_or((word, None), |(kind, name)| (kind, Some(name)));
+            (found.resource, found.name) = (resource, name);
+        } else if found.name.is_none() {
+            found.name = Some(word);
         }
     }
     (!found.verb.is_empty()).then_some(found)
+}
+
+impl Kubectl<'_> {
+    fn takes_a_pod(&self) -> bool {
+        matches!(self.verb, "logs" | "log" | "exec" | "attach")
+    }
+}
+
+/// The node that `az vmss run-command invoke --name VMSS --instance-id N` runs on: instances are counted in base 36, six digits
+/// (<https://learn.microsoft.com/azure/virtual-machine-scale-sets/virtual-machine-scale-sets-instance-ids>).
+pub(in crate::formats) fn scale_set_instance(command: &str) -> Option<String> {
+    if !command.contains("vmss run-command") {
+        return None;
+    }
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let option = |names: [&str; 2]| {
+        let at = words.iter().position(|word| names.contains(word))?;
+        words.get(at + 1).copied()
+    };
+    let mut number: u64 = option(["--instance-id", "--instance-ids"])?.parse().ok()?;
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = *b"0123456789abcdefghijklmnopqrstuvwxyz".get((number % 36) as usize)?;
+        number /= 36;
+    }
+    Some(format!("{}{}", option(["--name", "-n"])?, std::str::from_utf8(&digits).ok()?))
 }
 
 /// The kind that a resource name or its short form means.

@@ -118,7 +118,7 @@ impl Event {
             pod: (kind == "Pod").then_some((namespace, name)),
             count,
             print: identity.map(fingerprint),
-            at: 0,
+            ..Surroundings::default()
         };
         line::consider(message.as_bytes(), around, piece.source, line, facts);
     }

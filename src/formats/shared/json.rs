@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr3};
 
+use super::dump::Frame;
 use crate::bundle::Framer;
 use crate::bytes::json::{string_end, value_end};
 use crate::bytes::{blocks, brackets};
@@ -43,6 +44,8 @@ pub(in crate::formats) struct Scanner {
     position: usize,
     depth: usize,
     in_string: bool,
+    /// Within a log that `kubectl cluster-info dump` framed: nothing is JSON there.
+    in_log: bool,
     /// Depth inside the array of records.
     records: Option<usize>,
     document: usize,
@@ -74,7 +77,7 @@ impl Scanner {
     pub(in crate::formats) fn within(context: &[u8]) -> Self {
         let mut scanner = Self::default();
         scanner.run(context, |_| true);
-        Self { depth: scanner.depth, records: scanner.records, ..Self::default() }
+        Self { depth: scanner.depth, records: scanner.records, in_log: scanner.in_log, ..Self::default() }
     }
 
     /// Whether a document is begun and not ended.
@@ -175,12 +178,16 @@ impl Scanner {
 
     /// Between documents: the next one, or a line of text.
     fn between(&mut self, buffer: &[u8], byte: u8) -> Between {
+        let rest = buffer.get(self.position..).unwrap_or_default();
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => {
                 self.position += 1;
                 Between::Nothing
             }
-            b'{' | b'[' => {
+            b'{' | b'[' if !self.in_log && begins_json(rest) != Some(false) => {
+                if begins_json(rest).is_none() {
+                    return Between::Unfinished;
+                }
                 self.document = self.position;
                 self.depth = 1;
                 self.position += 1;
@@ -194,9 +201,13 @@ impl Scanner {
             }
             _ => {
                 let start = self.position;
-                let rest = buffer.get(start..).unwrap_or_default();
                 let Some(length) = memchr(b'\n', rest) else { return Between::Unfinished };
                 self.position = start + length + 1;
+                match Frame::parse(rest) {
+                    Some(Frame::Start(..)) => self.in_log = true,
+                    Some(Frame::End) => self.in_log = false,
+                    None => {}
+                }
                 Between::Found(Scanned::Text { start, end: self.position })
             }
         }
@@ -239,6 +250,14 @@ impl Scanner {
         }
         true
     }
+}
+
+/// Whether a bracket between documents begins one: a log's `[2026-11-20 …` and `{cart 3 …` don't.
+/// `None` when the text ends before that can be told.
+fn begins_json(text: &[u8]) -> Option<bool> {
+    let (bracket, rest) = text.split_first()?;
+    let next = rest.trim_ascii_start().first()?;
+    Some(matches!((bracket, next), (b'{', b'"' | b'}') | (b'[', b'{' | b'"' | b'[' | b']')))
 }
 
 /// Whether the text before a `[` ends in a key that names records.
@@ -284,9 +303,19 @@ impl JsonFramer {
                     return true;
                 }
                 Scanned::Element { end, .. } => boundary = Some((end, head.clone())),
-                Scanned::Document { end, .. } | Scanned::Text { end, .. } | Scanned::End { end } => {
+                Scanned::Document { end, .. } | Scanned::End { end } => {
                     *head = None;
                     boundary = Some((end, None));
+                }
+                Scanned::Text { start, end } => {
+                    // What follows the first line of a log is of its pod.
+                    let line = buffer.get(start..end).unwrap_or_default();
+                    match Frame::parse(line) {
+                        Some(Frame::Start(..)) => *head = Some(Arc::from(line)),
+                        Some(Frame::End) => *head = None,
+                        None => {}
+                    }
+                    boundary = Some((end, head.clone()));
                 }
             }
             !first

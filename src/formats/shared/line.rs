@@ -141,7 +141,7 @@ fn search(piece: &Piece<'_>, bytes: &[u8], first_line: u64, prefilter: &Prefilte
         line += memchr::memchr_iter(b'\n', bytes.get(counted..start).unwrap_or_default()).count() as u64;
         counted = start;
         let text = bytes.get(start..end).unwrap_or_default();
-        let around = Surroundings { node: piece.node, ..Surroundings::default() };
+        let around = Surroundings { node: piece.node, log_of: piece.log_of, ..Surroundings::default() };
         understand(text, around, piece.source, line, facts);
         at = end;
     }
@@ -216,7 +216,7 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
     let (mut at, mut unread) = (0, 0);
     while let Some(line) = lines.get(at) {
         let number = piece.first_line + at as u64;
-        let around = Surroundings { node: piece.node, ..Surroundings::default() };
+        let around = Surroundings { node: piece.node, log_of: piece.log_of, ..Surroundings::default() };
         let mut taken = 1;
         let whole = with_open_brackets(&lines, at, 1);
         // Words about addresses end a message: what it is about stands on the lines before.

@@ -1,5 +1,6 @@
 //! A line of a log on its way to those who understand it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::unwrap::Unwrapped;
@@ -14,6 +15,8 @@ pub(in crate::formats) struct Surroundings<'a> {
     pub(in crate::formats) node: Option<&'a str>,
     /// Namespace and name of the pod it is about (an event's object, not the logging pod).
     pub(in crate::formats) pod: Option<(&'a str, &'a str)>,
+    /// Namespace and name of the pod that wrote the line, when the text around it names it.
+    pub(in crate::formats) log_of: Option<(&'a str, &'a str)>,
     /// Count that the event around it states.
     pub(in crate::formats) count: u64,
     /// Last time, for events.
@@ -37,4 +40,15 @@ pub(super) struct LogLine<'a> {
     pub(super) source: &'a Arc<str>,
     /// In its entry.
     pub(super) number: u64,
+}
+
+impl LogLine<'_> {
+    /// Whose log it is, as a path: that of its entry, or the one that a dump gives the log of the pod which the text around
+    /// it names.
+    pub(super) fn log(&self) -> Cow<'_, str> {
+        match self.around.log_of {
+            Some((namespace, name)) => format!("{namespace}/{name}/logs.txt").into(),
+            None => Cow::Borrowed(self.source),
+        }
+    }
 }

@@ -45,6 +45,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "ould not resolve host",
     "proxy error from",
     "tunnel-uds",
+    "Request log error: ",
 ];
 
 static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURES));
@@ -101,7 +102,12 @@ fn classify(text: &str) -> Option<(Signal, String)> {
             [named(found.as_ref(), "name"), named(found.as_ref(), "host")].join(" ").trim().to_owned(),
         ));
     }
-    let tunnel = has!(text, "No agent available")
+    // A log that could not be had: of a container that waits or is gone, the kubelet says so itself.
+    let unread = has!(text, "Request log error: ")
+        && has!(text, "has prevented the request from succeeding")
+        && !has!(text, "waiting to start");
+    let tunnel = unread
+        || has!(text, "No agent available")
         || (has!(text, "proxy error from") && has!(text, "while dialing"))
         || (has!(text, "tunnel-uds") && has!(text, "broken pipe"));
     if tunnel || has!(text, "ing backend") {
@@ -171,13 +177,13 @@ pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         .into();
     let (namespace, pod) =
         line.around.pod.map(|(namespace, name)| (namespace.into(), name.into())).unwrap_or_default();
+    let log = line.log();
     let stated = line.around.count.max(1);
     let times = [line.unwrapped.when, line.around.last];
     // A document on one line holds the words of many things: together they say nothing.
     let operation = || {
         operation_signals::signal(line.text).filter(|(signal, _)| {
-            line.text.len() < LONG
-                && operation_signals::counts(*signal, line.source, line.unwrapped.host.is_some())
+            line.text.len() < LONG && operation_signals::counts(*signal, &log, line.unwrapped.host.is_some())
         })
     };
     if let Some((signal, detail)) = signal(line.text).or_else(operation) {
@@ -206,10 +212,14 @@ pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         host: host.into(),
         port,
         resolver: resolver.into(),
-        speaker: speaker(line.text, line.source, line.unwrapped.host.is_some()),
+        speaker: speaker(line.text, &log, line.unwrapped.host.is_some()),
         of_api: of_api(line.text),
         node,
-        pod: (namespace, pod),
+        // Of a pod's own log, it speaks of itself.
+        pod: match line.around.log_of {
+            Some((namespace, name)) if pod.is_empty() => (namespace.into(), name.into()),
+            _ => (namespace, pod),
+        },
         source: Arc::clone(line.source),
     };
     facts.attempted(AttemptSeen { key, print: line.print, stated, times, line: line.number, text: line.raw });

@@ -208,6 +208,7 @@ impl<'a> RecordRow<'a> {
             count,
             print: Some(fingerprint((kind, namespace, name, message))),
             at: self.at,
+            ..Surroundings::default()
         };
         line::consider(message.as_bytes(), around, self.source, self.line, facts);
     }

@@ -1,15 +1,11 @@
 //! A text that holds several things: where each begins, by prompts and by first lines.
 
+use super::command;
+use super::prompt::CommandLine;
 use super::table::TableHeader;
 use crate::bytes::json::value_end;
 use crate::bytes::pattern::pattern;
 use crate::facts::text::lossy;
-
-// `root@node:/#`, `/ #`, `$`, `PS C:\>`, `user@host ~ %` before a command.
-pattern!(
-    PROMPT,
-    r"^(?:\[?(?P<user>[\w.-]+)@(?P<host>[\w.-]+)[^#$%>]{0,80}[#$%>]|(?:[~/][\w./-]*) [#$]|~?[#$%]\s|(?:PS )?[A-Z]:\\[^>]{0,120}>|PS>)\s*(?P<command>\S.*)$"
-);
 
 // Where a shell was opened on a node.
 pattern!(
@@ -32,20 +28,61 @@ pub(in crate::formats) struct Segment {
     pub(in crate::formats) in_cluster: bool,
 }
 
-/// Whether a command runs in the cluster: its prompt is that of a container (`/ #`, `root@curl:/#`), or it goes there.
-fn runs_in_cluster(line: &str, command: &str) -> bool {
-    let container = line.starts_with("/ #") || line.starts_with("~ #") || line.starts_with("/ $");
-    let named = line.split_once(":/").is_some_and(|(before, rest)| {
-        before.starts_with("root@") && rest.trim_start_matches(|c: char| c != '#').starts_with('#')
-    });
-    let goes =
-        ["kubectl exec", "kubectl run ", "kubectl debug", "k exec", "az vmss run-command", "az aks command"]
-            .iter()
-            .any(|word| command.contains(word));
-    container || named || goes
+/// Whether a command goes into the cluster, wherever it was typed.
+fn goes_into_cluster(command: &str) -> bool {
+    ["kubectl exec", "kubectl run ", "kubectl debug", "k exec", "az vmss run-command", "az aks command"]
+        .iter()
+        .any(|word| command.contains(word))
 }
 
-/// Splits at prompts.
+/// The longest line that may be a prompt and a command.
+const LINE: usize = 1000;
+
+/// A line as a command line, when it may be one.
+fn command_line(raw: &[u8]) -> Option<CommandLine<'_>> {
+    let line = std::str::from_utf8(raw).ok().filter(|line| line.len() < LINE)?;
+    CommandLine::parse(line.trim_end())
+}
+
+/// Whether a text is what a terminal showed: its first line is a command, or one of the field stands behind a prompt. Logs,
+/// too, stand in terminals, so the look of the other lines does not matter.
+pub(in crate::formats) fn is_transcript(text: &[u8]) -> bool {
+    let start = text.trim_ascii_start();
+    // A script holds commands, and no output; a document holds what it says.
+    if start.starts_with(b"#!") || matches!(start.first(), Some(b'{' | b'<')) {
+        return false;
+    }
+    let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let first = lines.next().unwrap_or_default();
+    if command_line(first).is_some_and(|line| !line.command.is_empty() && (line.sure || line.host.is_some()))
+    {
+        return true;
+    }
+    lines.any(|line| {
+        may_be_prompted(line)
+            && command_line(line)
+                .is_some_and(|found| found.sure && found.command.len() < line.trim_ascii_end().len())
+    })
+}
+
+/// Whether a line holds a sign in which prompts end.
+fn may_be_prompted(line: &[u8]) -> bool {
+    memchr::memchr3(b'$', b'#', b'>', line).is_some()
+        || memchr::memchr3(b'%', b'+', 0xe2, line).is_some()
+        || line.contains(&0xce)
+}
+
+/// The node that a debugging shell is on, by its command or its banner.
+fn debugged(text: &str) -> Option<String> {
+    NODE.captures(text)?.name("node").map(|node| node.as_str().to_owned())
+}
+
+/// The node that a command goes to.
+fn node_of(command: &str) -> Option<String> {
+    debugged(command).or_else(|| command::scale_set_instance(command))
+}
+
+/// Splits at command lines.
 pub(in crate::formats) fn segments(text: &[u8]) -> Vec<Segment> {
     let first = Segment {
         start: 0,
@@ -71,34 +108,26 @@ pub(in crate::formats) fn segments(text: &[u8]) -> Vec<Segment> {
             at = end;
             continue;
         }
-        let promising = raw.len() < 1000
-            && (memchr::memchr3(b'$', b'#', b'>', raw).is_some()
-                || memchr::memchr(b'%', raw).is_some()
-                || memchr::memmem::find(raw, b"node").is_some());
-        if promising {
-            let rendered = lossy(raw);
-            let label = rendered.trim_end();
-            let named = NODE.captures(label);
-            let named = named.and_then(|found| found.name("node")).map(|node| node.as_str().to_owned());
-            if let Some(prompt) = PROMPT.captures(label) {
-                let command = prompt.name("command").map(|command| command.as_str().to_owned());
-                let host = prompt.name("host").map(|host| host.as_str().to_owned());
-                if let Some(last) = found.last_mut() {
-                    last.end = at;
-                }
-                let host = host.filter(|host| host.contains("vmss") || host.starts_with("aks-"));
-                let in_cluster = runs_in_cluster(label, command.as_deref().unwrap_or_default());
-                found.push(Segment {
-                    in_cluster,
-                    start: end,
-                    end: text.len(),
-                    prompt: at,
-                    line: number + 1,
-                    command,
-                    node: named.or(host),
-                });
-            } else if let (Some(named), Some(last)) = (named, found.last_mut()) {
-                last.node = Some(named);
+        if let Some(found_line) = command_line(raw) {
+            let command = Some(found_line.command.to_owned()).filter(|command| !command.is_empty());
+            if let Some(last) = found.last_mut() {
+                last.end = at;
+            }
+            let host = found_line.host.filter(|host| host.contains("vmss") || host.starts_with("aks-"));
+            let node = node_of(found_line.command).or_else(|| host.map(ToOwned::to_owned));
+            found.push(Segment {
+                in_cluster: found_line.container || command.as_deref().is_some_and(goes_into_cluster),
+                start: end,
+                end: text.len(),
+                prompt: at,
+                line: number + 1,
+                command,
+                node,
+            });
+        } else if raw.len() < LINE && memchr::memmem::find(raw, b"node").is_some() {
+            let banner = lossy(raw);
+            if let (Some(node), Some(last)) = (debugged(banner.trim_end()), found.last_mut()) {
+                last.node = Some(node);
             }
         }
         at = end;
@@ -204,11 +233,6 @@ pub(in crate::formats) fn sections(text: &[u8]) -> Vec<Section> {
 /// Whether a short text holds several things: a long one is a log, whatever stands in it.
 pub(in crate::formats) fn short_and_mixed(text: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', text).take(40).count() < 40 && mixed(text)
-}
-
-/// Whether a text holds a command after a prompt: what it printed is read knowing that command.
-pub(in crate::formats) fn prompted(text: &[u8]) -> bool {
-    segments(text).iter().any(|segment| segment.command.is_some())
 }
 
 /// Whether a text holds several things, or prompts: then it is no single table or description.
