@@ -6,6 +6,7 @@
 mod address_book;
 mod attempt;
 mod azure;
+mod condition;
 mod coverage;
 mod denial;
 mod event;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub use address_book::{AddressBook, AddressBooks, Held, Holding, Records};
 pub use attempt::{AttemptKey, AttemptSeen, Attempts, Failure, Speaker};
 pub use azure::{API_SERVER_DOMAINS, AzureFacts, AzureKind, AzureResource};
+pub use condition::{ConditionKey, ConditionSeen, Conditions, conditions_of, is_on_its_way, means_harm};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
 pub use event::{EventKey, EventSeen, EventTally, Events};
@@ -105,6 +107,8 @@ pub struct Facts {
     pub signals: Signals,
     /// Attempts to reach something that failed.
     pub attempts: Attempts,
+    /// Conditions of objects of kinds that are not kept.
+    pub conditions: Conditions,
     /// What nodes say.
     pub nodes: NodeFacts,
     /// Azure resources.
@@ -192,6 +196,7 @@ impl Facts {
         self.denials.map.settle();
         self.access.map.settle();
         self.flows.map.settle();
+        self.conditions.settle();
         self.collected.settle();
         self.other_kinds.settle();
         self.address_books.books.settle();
@@ -220,6 +225,7 @@ impl Facts {
             kept.listed |= more.listed;
             kept.examples.merge(more.examples);
         });
+        self.conditions.merge(other.conditions);
         self.other_kinds.merge(other.other_kinds, |kept, more| *kept += more);
         self.leases.merge(other.leases);
         self.address_books.merge(other.address_books);

@@ -4,6 +4,8 @@
 //! no namespace: they are taken only when the echoed command tells it.
 
 use super::shared::command::{self, Kubectl};
+use super::shared::conditions;
+use super::shared::fragments::DescribedEventRow;
 use super::shared::line;
 use super::shared::log_line::Surroundings;
 use super::shared::sections::{self, begins_description, is_remark};
@@ -11,12 +13,12 @@ use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Binding, BudgetStatus, Condition, Container, ContainerPort, ContainerState, ContainerStatus,
-    EndpointAddress, Endpoints, EventSeen, Facts, Form, IntOrString, Labels, LoadBalancer,
-    LoadBalancerIngress, Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo,
-    NodeSpec, NodeStatus, Origin, Owner, Pod, PodDisruptionBudget, PodIp, PodSpec, PodStatus, PolicyRule,
-    Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset, Terminated, Text,
-    Waiting, fingerprint,
+    Binding, BudgetStatus, Condition, ConditionedObject, ConditionedStatus, Container, ContainerPort,
+    ContainerState, ContainerStatus, EndpointAddress, Endpoints, EventSeen, Facts, Form, IntOrString, Labels,
+    LoadBalancer, LoadBalancerIngress, Meta, Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress,
+    NodeInfo, NodeSpec, NodeStatus, Origin, Owner, Pod, PodDisruptionBudget, PodIp, PodSpec, PodStatus,
+    PolicyRule, Role, RoleRef, Service, ServicePort, ServiceSpec, ServiceStatus, Subject, Subset, Terminated,
+    Text, Waiting, fingerprint,
 };
 
 pub(super) struct KubectlDescribe;
@@ -218,12 +220,43 @@ struct DescribeReader<'a, 'p> {
     command: Option<&'a Kubectl<'a>>,
 }
 
+/// Reads a row of events without the object that it stood below: the command may name it. Says whether it is one.
+pub(super) fn read_event_row(piece: &Piece<'_>, line: &str, number: u64, facts: &mut Facts) -> bool {
+    let Some(row) = DescribedEventRow::parse(line) else { return false };
+    let command = piece.command.and_then(command::kubectl);
+    let described = command.as_ref().filter(|command| command.verb == "describe");
+    let block = Described::default();
+    let mut reader = DescribeReader { piece, facts, block: &block, command: described };
+    // The scheduler and the kubelet speak of pods.
+    let kind = described.and_then(|command| command::kind_of(command.resource)).unwrap_or("Pod");
+    reader.event(&DescribedEvent {
+        kind,
+        name: described.and_then(|command| command.name).unwrap_or_default(),
+        namespace: described.and_then(|command| command.namespace).unwrap_or_default(),
+        reason: row.reason,
+        normal: row.normal,
+        message: row.message,
+        count: row.count,
+        node: row.host,
+        times: [None, None],
+        line: number,
+    });
+    true
+}
+
 impl DescribeReader<'_, '_> {
     fn read(&mut self) {
         let block = self.block;
         let Some(first) = block.lines.first() else { return };
         let Some(kind) = self.kind() else {
             self.facts.not_kept("described objects of other kinds");
+            let named = match block.value("Kind") {
+                "" => self.command.map_or("", |command| command.resource),
+                kind => kind,
+            };
+            let named = named.to_owned();
+            self.conditions(&named, first.number);
+            self.events(&named, block.value("Namespace"));
             return;
         };
         if kind == "Event" {
@@ -281,7 +314,10 @@ impl DescribeReader<'_, '_> {
             "ClusterRoleBinding" => objects.cluster_role_bindings.add(binding(block, metadata), &origin),
             "Role" => objects.roles.add(role(block, metadata), &origin),
             "ClusterRole" => objects.cluster_roles.add(role(block, metadata), &origin),
-            other => self.facts.not_kept(other),
+            other => {
+                self.facts.not_kept(other);
+                self.conditions(other, first.number);
+            }
         }
         self.events(kind, namespace);
     }
@@ -353,6 +389,40 @@ impl DescribeReader<'_, '_> {
         })
     }
 
+    /// Conditions of an object whose kind has no form of its own: `kubectl describe` prints them as it does all fields, one
+    /// below the other, and each begins anew with the first of its keys.
+    fn conditions(&mut self, kind: &str, line: u64) {
+        let block = self.block;
+        let mut found: Vec<Condition> = Vec::new();
+        for (at, parent) in block.lines.iter().enumerate().filter(|(_, line)| line.text == "Conditions:") {
+            let below = block.lines.get(at + 1..).unwrap_or_default();
+            let end = below.iter().position(|line| line.indent <= parent.indent).unwrap_or(below.len());
+            let mut keys: Vec<&str> = Vec::new();
+            for (key, value) in below.get(..end).unwrap_or_default().iter().filter_map(DescribeLine::pair) {
+                if keys.is_empty() || keys.contains(&key) {
+                    keys.clear();
+                    found.push(Condition::default());
+                }
+                keys.push(key);
+                let Some(condition) = found.last_mut() else { continue };
+                match key {
+                    "Type" => condition.r#type = value.into(),
+                    "Status" => condition.status = value.into(),
+                    "Reason" => condition.reason = value.into(),
+                    "Message" => condition.message = value.into(),
+                    "Last Transition Time" => condition.last_transition_time = value.into(),
+                    _ => {}
+                }
+            }
+        }
+        let question = self.command.and_then(|command| command.namespace).unwrap_or_default();
+        let namespace = Some(block.value("Namespace")).filter(|ours| !ours.is_empty()).unwrap_or(question);
+        let metadata =
+            Meta { name: block.value("Name").into(), namespace: namespace.into(), ..Meta::default() };
+        let status = ConditionedStatus { conditions: found.into(), ..ConditionedStatus::default() };
+        conditions::note(kind, &ConditionedObject { metadata, status }, self.piece, line, self.facts);
+    }
+
     /// The table at the end of a block.
     fn events(&mut self, kind: &str, namespace: &str) {
         let block = self.block;
@@ -360,33 +430,20 @@ impl DescribeReader<'_, '_> {
             "Node" => block.value("Name"),
             _ => block.value("Node").split('/').next().unwrap_or_default(),
         };
-        let rows = block
-            .below("Events")
-            .iter()
-            .filter(|line| !line.text.starts_with("Type ") && !line.text.starts_with("----"));
-        for row in rows {
-            let cells = cells(row.text);
-            let [r#type, reason, age, from, message @ ..] = cells.as_slice() else { continue };
-            let message = message.join("  ");
-            let count = age
-                .split_once("(x")
-                .and_then(|(_, rest)| rest.split([' ', ')']).next()?.parse().ok())
-                .unwrap_or(1);
-            // Old clients print the host: `kubelet, aks-1`.
-            let (from, host) = from.split_once(", ").unwrap_or((from, ""));
-            let of_kubelet = from == "kubelet";
-            let node = if host.is_empty() && of_kubelet { node } else { host };
+        for line in block.below("Events") {
+            let Some(row) = DescribedEventRow::parse(line.text) else { continue };
+            let node = if row.host.is_empty() && row.from == "kubelet" { node } else { row.host };
             let seen = DescribedEvent {
                 kind,
                 name: block.value("Name"),
                 namespace,
-                reason,
-                normal: *r#type == "Normal",
-                message: &message,
-                count,
+                reason: row.reason,
+                normal: row.normal,
+                message: row.message,
+                count: row.count,
                 node,
                 times: [None, None],
-                line: row.number,
+                line: line.number,
             };
             self.event(&seen);
         }

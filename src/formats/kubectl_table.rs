@@ -5,6 +5,8 @@
 //! counted: their rows do not say what they grant.
 
 use super::shared::command::{self, Kubectl};
+use super::shared::conditions;
+use super::shared::fragments::{self, Fragment};
 use super::shared::line;
 use super::shared::log_line::Surroundings;
 use super::shared::nnc;
@@ -14,13 +16,13 @@ use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Lines};
 use crate::facts::text::lossy;
 use crate::facts::{
-    ApiService, ApiServiceSpec, ApiServiceStatus, Binding, BudgetSpec, BudgetStatus, Condition, ConfigMap,
-    ContainerState, ContainerStatus, EndpointAddress, EndpointPort, EndpointSlice, Endpoints, EventSeen,
-    Facts, Form, Ingress, IntOrString, LabelSelector, Labels, LoadBalancer, LoadBalancerIngress, Meta,
-    Namespace, NamespaceStatus, NetworkPolicy, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin,
-    Pod, PodDisruptionBudget, PodSpec, PodStatus, RoleRef, Service, ServiceAccount, ServiceOf, ServicePort,
-    ServiceSpec, ServiceStatus, SliceEndpoint, Subject, Subset, Terminated, Text, Waiting, Workload,
-    WorkloadSpec, fingerprint,
+    ApiService, ApiServiceSpec, ApiServiceStatus, Binding, BudgetSpec, BudgetStatus, Condition,
+    ConditionedObject, ConditionedStatus, ConfigMap, ContainerState, ContainerStatus, EndpointAddress,
+    EndpointPort, EndpointSlice, Endpoints, EventSeen, Facts, Form, Ingress, IntOrString, LabelSelector,
+    Labels, LoadBalancer, LoadBalancerIngress, Meta, Namespace, NamespaceStatus, NetworkPolicy, Node,
+    NodeAddress, NodeInfo, NodeSpec, NodeStatus, Origin, Pod, PodDisruptionBudget, PodSpec, PodStatus,
+    RoleRef, Service, ServiceAccount, ServiceOf, ServicePort, ServiceSpec, ServiceStatus, SliceEndpoint,
+    Subject, Subset, Terminated, Text, Waiting, Workload, WorkloadSpec, fingerprint,
 };
 
 pub(super) struct KubectlTable;
@@ -68,6 +70,17 @@ impl InputFormat for KubectlTable {
         }
         reader.rows
     }
+}
+
+/// Reads one row that stands below no header. Says whether it is one.
+pub(super) fn read_row(piece: &Piece<'_>, line: &str, number: u64, facts: &mut Facts) -> bool {
+    let mut reader = TableReader::new(piece, facts);
+    let Some(Fragment::Row(header, kind)) = Fragment::parse(line, reader.command.as_ref()) else {
+        return false;
+    };
+    let Some(row) = header.row(line) else { return false };
+    reader.object(&row, kind, header.len(), number);
+    true
 }
 
 /// Rows read of a piece in which some did not fit.
@@ -200,8 +213,14 @@ impl<'a, 'p> TableReader<'a, 'p> {
             self.event(row, number);
             return;
         }
-        if kind.is_empty() || name.is_empty() {
+        if kind.is_empty() || name.is_empty() || kind == "StatefulSet" && !row.get("READY").contains('/') {
             self.facts.not_kept("rows of other tables");
+            let named = row.get("NAME").split_once('/').map(|(prefix, _)| prefix);
+            let named = named.or(self.command.as_ref().map(|command| command.resource)).unwrap_or_default();
+            let question = self.command.as_ref().and_then(|command| command.namespace).unwrap_or_default();
+            let namespace = Some(row.get("NAMESPACE")).filter(|ours| !ours.is_empty()).unwrap_or(question);
+            let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
+            self.conditions(row, named, metadata, number);
             return;
         }
         let cluster_scoped =
@@ -247,7 +266,41 @@ impl<'a, 'p> TableReader<'a, 'p> {
                 None => self.facts.not_kept(&format!("{kind} (names only)")),
             },
             "Role" | "ClusterRole" => self.facts.not_kept(&format!("{kind} (names only)")),
-            other => self.facts.not_kept(other),
+            other => {
+                self.facts.not_kept(other);
+                self.conditions(row, other, metadata, number);
+            }
+        }
+    }
+
+    /// The columns of a custom resource that show a condition: `READY False`, with `REASON`, `STATUS` or `MESSAGE` beside it.
+    fn conditions(&mut self, row: &TableRow<'_>, kind: &str, metadata: Meta, number: u64) {
+        let mut found = Vec::new();
+        for (column, name) in [
+            ("READY", "Ready"),
+            ("PROGRAMMED", "Programmed"),
+            ("ACCEPTED", "Accepted"),
+            ("AVAILABLE", "Available"),
+            ("DEGRADED", "Degraded"),
+            ("SYNCED", "Synced"),
+            ("HEALTHY", "Healthy"),
+            ("VALID", "Valid"),
+        ] {
+            let status = row.get(column);
+            if matches!(status, "True" | "False" | "Unknown") {
+                let message = ["MESSAGE", "STATUS", "DEPLOYMENT"].into_iter().map(|name| row.get(name));
+                found.push(Condition {
+                    r#type: name.into(),
+                    status: status.into(),
+                    reason: row.get("REASON").into(),
+                    message: message.into_iter().find(|cell| !cell.is_empty()).unwrap_or_default().into(),
+                    ..Condition::default()
+                });
+            }
+        }
+        if !found.is_empty() {
+            let status = ConditionedStatus { conditions: found.into(), ..ConditionedStatus::default() };
+            conditions::note(kind, &ConditionedObject { metadata, status }, self.piece, number, self.facts);
         }
     }
 
@@ -258,8 +311,7 @@ impl<'a, 'p> TableReader<'a, 'p> {
         let namespace = Some(row.get("NAMESPACE")).filter(|ours| !ours.is_empty()).unwrap_or(question);
         let message = row.get("MESSAGE");
         let seen = row.get("LAST SEEN");
-        let times = seen.split_once("(x").and_then(|(_, rest)| rest.split([' ', ')']).next());
-        let count = times.unwrap_or_else(|| row.get("COUNT")).parse().unwrap_or(1);
+        let count = row.get("COUNT").parse().unwrap_or_else(|_| fragments::times(seen));
         // `kubelet, aks-1`: the host of the source.
         let node = row
             .get("SOURCE")

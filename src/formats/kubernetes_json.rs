@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::shared::audit;
+use super::shared::conditions;
 use super::shared::dump::Frame;
 use super::shared::events::Event;
 use super::shared::go_encoded;
@@ -280,7 +281,12 @@ impl<'p> ObjectReader<'_, 'p> {
         let origin = Origin::full(json.len(), self.piece.source, line, self.piece.offset + at);
         match self.facts.objects.parse(&kind, json, &origin) {
             Ok(true) => {}
-            Ok(false) => self.facts.not_kept(&kind),
+            Ok(false) => {
+                self.facts.not_kept(&kind);
+                if let Ok(object) = json::read(&lossy(json)) {
+                    conditions::note(&kind, &object, self.piece, line, self.facts);
+                }
+            }
             Err(error) => {
                 self.problem(&format!("{kind} objects that could not be understood ({error} error)"));
             }

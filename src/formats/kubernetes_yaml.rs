@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::kubernetes_json::by_shape;
+use super::shared::conditions;
 use super::shared::events::Event;
 use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
@@ -254,7 +255,17 @@ impl YamlReader<'_, '_> {
     fn object(&mut self, yaml: &str, line: u64, of_list: bool) {
         let line = self.piece.first_line + line;
         self.records += 1;
-        let known = field(yaml, "kind").map(|kind| kind_of_group(kind, field(yaml, "apiVersion")));
+        // `- {apiVersion: v1, kind: Pod, …}`
+        let flow = yaml
+            .trim_start()
+            .starts_with('{')
+            .then(|| serde_saphyr::from_str::<serde_json::Value>(yaml).ok());
+        let flow = flow.flatten();
+        let value = |name: &str| match &flow {
+            Some(object) => object.get(name).and_then(serde_json::Value::as_str),
+            None => field(yaml, name),
+        };
+        let known = value("kind").map(|kind| kind_of_group(kind, value("apiVersion")));
         let kind = known.or_else(|| shape(yaml));
         let Some(kind) = kind else {
             self.facts.not_kept("objects that do not tell their kind");
@@ -270,6 +281,11 @@ impl YamlReader<'_, '_> {
         }
         if !Objects::keeps(&kind) {
             self.facts.not_kept(&kind);
+            if yaml.contains("conditions:")
+                && let Ok(object) = serde_saphyr::from_str(yaml)
+            {
+                conditions::note(&kind, &object, self.piece, line, self.facts);
+            }
             return;
         }
         // The error itself may quote the whole object: it is not shown.

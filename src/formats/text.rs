@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use super::shared::command;
+use super::shared::fragments::Fragment;
 use super::shared::irrelevant_text;
 use super::shared::line;
 use super::shared::sections::{is_transcript, mixed_after_document, sections, segments, short_and_mixed};
 use super::{
     FORMATS, Head, InputFormat, Piece, azure, connection_test, counting_command, host_local_listing,
-    kubectl_table,
+    kubectl_describe, kubectl_table,
 };
 use crate::bundle::Framer;
 use crate::evidence::excerpt;
@@ -147,23 +148,82 @@ fn read_section(part: &Piece<'_>, facts: &mut Facts) {
         }
         _ if answers(part) => (kubectl_table::FORMAT.name(), kubectl_table::FORMAT.read(part, facts).max(1)),
         _ => {
-            line::scan_prose(part, facts);
-            let bytes = part.bytes.len() as u64;
-            let coverage = facts.coverage.entry(part.source);
-            coverage.unrecognised += bytes;
-            let first = part.bytes.trim_ascii_start();
-            let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let place = (part.first_line, excerpt(first.get(..120).unwrap_or(first)));
-            coverage.first_unrecognised = Some(match coverage.first_unrecognised.take() {
-                Some(known) => known.min(place),
-                None => place,
-            });
+            if !read_rows(part, facts) {
+                read_prose(part, facts);
+            }
             return;
         }
     };
     let coverage = facts.coverage.entry(part.source);
     coverage.recognised = true;
     coverage.formats.add(format, records);
+}
+
+/// Searches words for known errors, and says that nothing else is known of them.
+fn read_prose(part: &Piece<'_>, facts: &mut Facts) {
+    line::scan_prose(part, facts);
+    let coverage = facts.coverage.entry(part.source);
+    coverage.unrecognised += part.bytes.len() as u64;
+    let first = part.bytes.trim_ascii_start();
+    let first = first.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let place = (part.first_line, excerpt(first.get(..120).unwrap_or(first)));
+    coverage.first_unrecognised = Some(match coverage.first_unrecognised.take() {
+        Some(known) => known.min(place),
+        None => place,
+    });
+}
+
+/// Reads the rows of tables that stand in a text without a header, and the text between them as text. Says whether there were
+/// any.
+fn read_rows(part: &Piece<'_>, facts: &mut Facts) -> bool {
+    let command = part.command.and_then(command::kubectl);
+    let mut read = [0_u64; 2];
+    let (mut at, mut text) = (0, 0..0);
+    let mut text_line = part.first_line;
+    let mut rest: Vec<(std::ops::Range<usize>, u64)> = Vec::new();
+    for (raw, number) in part.bytes.split_inclusive(|byte| *byte == b'\n').zip(part.first_line..) {
+        let end = at + raw.len();
+        let line = std::str::from_utf8(raw).map_or("", str::trim_end);
+        let known = match Fragment::parse(line, command.as_ref()) {
+            Some(Fragment::Row(..)) => {
+                kubectl_table::read_row(part, line, number, facts).then(|| read[0] += 1).is_some()
+            }
+            Some(Fragment::Event(_)) => {
+                kubectl_describe::read_event_row(part, line, number, facts).then(|| read[1] += 1).is_some()
+            }
+            None => false,
+        };
+        if known {
+            rest.push((std::mem::replace(&mut text, end..end), text_line));
+            text_line = number + 1;
+        } else {
+            text.end = end;
+        }
+        at = end;
+    }
+    if read == [0, 0] {
+        return false;
+    }
+    rest.push((text, text_line));
+    for (range, first_line) in rest {
+        let bytes = part.bytes.get(range.clone()).unwrap_or_default();
+        if !bytes.trim_ascii().is_empty() {
+            read_prose(
+                &Piece { bytes, first_line, offset: part.offset + range.start as u64, ..*part },
+                facts,
+            );
+        }
+    }
+    let coverage = facts.coverage.entry(part.source);
+    coverage.recognised = true;
+    for (format, records) in
+        [kubectl_table::FORMAT.name(), kubectl_describe::FORMAT.name()].into_iter().zip(read)
+    {
+        if records > 0 {
+            coverage.formats.add(format, records);
+        }
+    }
+    true
 }
 
 /// Whether this is what `kubectl get` says when there is nothing to show.

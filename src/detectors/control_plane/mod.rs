@@ -6,6 +6,7 @@ mod azure_throttles;
 mod etcd_full;
 mod kubelet_port_blocked;
 mod metrics_api_unavailable;
+mod resource_not_ready;
 mod tunnel_down;
 
 super::detectors![
@@ -16,6 +17,7 @@ super::detectors![
     api_server_throttles,
     metrics_api_unavailable,
     azure_throttles,
+    resource_not_ready,
 ];
 
 use crate::cluster::Cluster;

@@ -140,6 +140,23 @@ shape! {
     }
 }
 shape! {
+    /// An object of any kind, as far as conditions go.
+    ConditionedObject { metadata: Meta, status: ConditionedStatus }
+}
+shape! {
+    /// Where conditions stand: Gateway API has some for each listener and each parent of a route.
+    ConditionedStatus {
+        conditions: List<Condition>,
+        listeners: List<ConditionedPart>,
+        parents: List<ConditionedPart>,
+        ancestors: List<ConditionedPart>,
+    }
+}
+shape! {
+    /// A part of an object with conditions of its own.
+    ConditionedPart { conditions: List<Condition> }
+}
+shape! {
     /// An address of a pod.
     PodIp { ip: Text }
 }

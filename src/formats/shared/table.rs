@@ -58,6 +58,16 @@ impl TableHeader {
         (columns.len() >= 2 && FIRST.contains(&first)).then_some(Self { columns, aligned })
     }
 
+    /// The columns that rows without a header must have.
+    pub(in crate::formats) fn of(names: impl Iterator<Item = String>) -> Self {
+        Self { columns: names.map(|name| (name, 0)).collect(), aligned: false }
+    }
+
+    /// Which column has this name.
+    pub(in crate::formats) fn position(&self, name: &str) -> Option<usize> {
+        self.at(name)
+    }
+
     /// Whether there is a column of this name.
     pub(in crate::formats) fn has(&self, name: &str) -> bool {
         self.at(name).is_some()
