@@ -76,6 +76,9 @@ const ON_ITS_WAY: [&str; 11] = [
     "Waiting",
 ];
 
+/// The kind under which the conditions of a node's container runtime stand, by the node's name.
+pub const RUNTIME: &str = "container runtime";
+
 /// Whether a condition tells of a fault.
 pub fn means_harm(name: &str, status: &str) -> bool {
     match status {
@@ -147,6 +150,16 @@ impl Conditions {
     pub fn harmful(&self) -> impl Iterator<Item = (&ConditionKey, &ConditionSeen)> {
         let all = self.map.iter().filter_map(|(key, seen)| Some((key, seen.as_ref()?)));
         all.filter(|(key, seen)| means_harm(&key.condition, &seen.status) && !MEANT.contains(&&*seen.reason))
+    }
+
+    /// One condition of all objects of a kind.
+    pub fn of_kind<'a>(
+        &'a self,
+        kind: &'a str,
+        condition: &'a str,
+    ) -> impl Iterator<Item = (&'a ConditionKey, &'a ConditionSeen)> {
+        let all = self.map.iter().filter_map(|(key, seen)| Some((key, seen.as_ref()?)));
+        all.filter(move |(key, _)| &*key.kind == kind && &*key.condition == condition)
     }
 
     /// Whether any was seen.

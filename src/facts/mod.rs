@@ -26,7 +26,9 @@ use std::sync::Arc;
 pub use address_book::{AddressBook, AddressBooks, Held, Holding, Records};
 pub use attempt::{AttemptKey, AttemptSeen, Attempts, Failure, Speaker};
 pub use azure::{API_SERVER_DOMAINS, AzureFacts, AzureKind, AzureResource};
-pub use condition::{ConditionKey, ConditionSeen, Conditions, conditions_of, is_on_its_way, means_harm};
+pub use condition::{
+    ConditionKey, ConditionSeen, Conditions, RUNTIME, conditions_of, is_on_its_way, means_harm,
+};
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
 pub use event::{EventKey, EventSeen, EventTally, Events};

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::tally::BoundedMap;
+use crate::evidence::Evidence;
 
 /// Where a file or an output begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +107,14 @@ pub struct Conntrack {
     pub insert_failed: u64,
     /// Packets dropped: the table is full, or the packet is wrong.
     pub dropped: u64,
+    /// Of these, for want of room.
+    pub dropped_early: u64,
+    /// Entries of the table, as the kernel counts them, when told.
+    pub count: Option<u64>,
+    /// Most that it holds, when told.
+    pub most: Option<u64>,
+    /// The lines that say so.
+    pub evidence: Vec<Evidence>,
 }
 
 /// `provision.json` or an event of the node's provisioning script.

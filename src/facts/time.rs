@@ -141,9 +141,76 @@ pub fn rfc3339(text: &[u8]) -> Option<(When, usize)> {
             offset = (hours * 3600 + minutes * 60) * if sign == b'-' { -1 } else { 1 };
             at += 5 + colon;
         }
+        // `2021-08-03 12:14:13.63 +0200 CEST m=+138.2`, as Go prints a time, and `… +02:00`.
+        Some(b' ') => {
+            if let Some((seconds, length)) = spaced_offset(text.get(at + 1..).unwrap_or_default()) {
+                offset = seconds;
+                at += 1 + length;
+            }
+        }
         _ => {}
     }
     Some((When::At((days * 86_400 + seconds - offset) * MICROS + micros), at))
+}
+
+/// An offset after a blank, with the zone's name and Go's monotonic clock where they follow: seconds, and the bytes that it takes.
+fn spaced_offset(text: &[u8]) -> Option<(i64, usize)> {
+    let sign = match text.first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let colon = usize::from(text.get(3) == Some(&b':'));
+    let (hours, minutes) = (digits(text.get(1..3)?)?, digits(text.get(3 + colon..5 + colon)?)?);
+    let mut length = 5 + colon;
+    if hours > 14
+        || minutes > 59
+        || text.get(length).is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b']')
+    {
+        return None;
+    }
+    // The zone by name, or the offset once more; then `m=+138.2`.
+    for _ in 0..2 {
+        let rest = text.get(length..).unwrap_or_default();
+        let Some(word) = rest.strip_prefix(b" ") else { break };
+        let end = word.iter().position(u8::is_ascii_whitespace).unwrap_or(word.len());
+        let word = word.get(..end).unwrap_or_default();
+        let zone = (3..=5).contains(&word.len()) && word.iter().all(u8::is_ascii_uppercase);
+        let again =
+            word.len() == 5 && word.first() == text.first() && word.iter().skip(1).all(u8::is_ascii_digit);
+        if !(zone || again || word.starts_with(b"m=")) {
+            break;
+        }
+        length += 1 + end;
+    }
+    Some((sign * (hours * 3600 + minutes * 60), length))
+}
+
+/// `03/Aug/2021:12:11:56 +0200` at the start of a text, as web servers log it. Gives the time and how many bytes it took.
+pub fn web_log(text: &[u8]) -> Option<(When, usize)> {
+    if text.get(2) != Some(&b'/') || text.get(6) != Some(&b'/') || text.get(11) != Some(&b':') {
+        return None;
+    }
+    let number = |from: usize, to: usize| digits(text.get(from..to)?);
+    let seconds = number(12, 14)? * 3600 + number(15, 17)? * 60 + number(18, 20)?;
+    let (offset, length) = text
+        .get(20..)
+        .and_then(|rest| spaced_offset(rest.strip_prefix(b" ")?))
+        .map_or((0, 20), |(offset, length)| (offset, 21 + length));
+    let when = civil(number(7, 11)?, month(text.get(3..6)?)?, number(0, 2)?, seconds - offset, 0)?;
+    Some((when, length))
+}
+
+/// A time in any of the ways in which programs write one into a field of its own.
+pub fn of_field(text: &str) -> Option<When> {
+    let bytes = text.trim().as_bytes();
+    rfc3339(bytes)
+        .or_else(|| web_log(bytes))
+        .map(|(when, _)| when)
+        .or_else(|| go_log(bytes))
+        .or_else(|| rfc1123(text))
+        .or_else(|| unix_date(bytes))
+        .or_else(|| epoch(text.trim().parse().ok()?))
 }
 
 /// The time of a klog header, `I1123 20:52:03.889309`, given the text after the letter.
@@ -235,13 +302,14 @@ pub fn civil_yearless(month: i64, day: i64, seconds: i64) -> Option<When> {
     Some(When::Yearless((days_from_civil(i64::from(LEAP_YEAR), month, day)? * 86_400 + seconds) * MICROS))
 }
 
-/// Seconds, milliseconds or microseconds since 1970, told apart by their size.
+/// Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size.
 pub fn epoch(number: f64) -> Option<When> {
     let micros = match number.abs() {
         n if n < 1e8 => return None,
         n if n < 1e11 => number * 1e6,
         n if n < 1e14 => number * 1e3,
         n if n < 1e17 => number,
+        n if n < 1e20 => number / 1e3,
         _ => return None,
     };
     Some(When::At(micros as i64))
@@ -311,6 +379,9 @@ mod tests {
         assert_eq!(rendered("2026-11-23T20:05:01.123456789Z"), "2026-11-23T20:05:01.123456Z");
         assert_eq!(rendered("2026-11-23T20:05:01.5+0200"), "2026-11-23T18:05:01.5Z");
         assert_eq!(rendered("2026-11-23 20:05:01.5-05:30"), "2026-11-24T01:35:01.5Z");
+        assert_eq!(rendered("2026-11-23 20:05:01.63 +0200 CEST m=+138.2 x"), "2026-11-23T18:05:01.63Z");
+        assert_eq!(rfc3339(b"2026-11-23 20:05:01 +0200 CEST m=+138.2 x").unwrap().1, 39);
+        assert_eq!(rfc3339(b"2026-11-23 20:05:01 -1 items").unwrap().1, 19);
         assert!(rfc3339(b"2026-13-02T03:04:05Z").is_none());
         assert!(rfc3339(b"2026-1").is_none());
     }
@@ -333,6 +404,24 @@ mod tests {
         assert_eq!(resolved(unix_date(b"Fri Oct 15 10:06:00 UTC 2021")), "2021-10-15T10:06:00Z");
         assert_eq!(resolved(unix_date(b"Mon Nov  3 20:05:01 2026")), "2026-11-03T20:05:01Z");
         assert!(unix_date(b"Mon is not a date at all, no").is_none());
+    }
+
+    #[test]
+    fn a_field_may_hold_a_time_in_any_way() {
+        for text in [
+            "2026-11-23T20:05:01Z",
+            "23/Nov/2026:22:05:01 +0200",
+            "2026/11/23 20:05:01",
+            "Mon, 23 Nov 2026 20:05:01 GMT",
+            "Mon Nov 23 20:05:01 UTC 2026",
+            "1795464301",
+            "1795464301000",
+            "1795464301000000000",
+        ] {
+            let when = of_field(text).and_then(|when| when.resolve(None)).map(rfc3339_text);
+            assert_eq!(when.as_deref(), Some("2026-11-23T20:05:01Z"), "{text}");
+        }
+        assert_eq!(of_field("yesterday"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::shared::json::without_spinner;
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::facts::{AzureKind, AzureResource, Facts, Place};
@@ -27,7 +28,8 @@ impl InputFormat for AzureFormat {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let text = head.bytes.trim_ascii_start();
+        let text = without_spinner(head.bytes);
+        let text = text.trim_ascii_start();
         if !matches!(text.first(), Some(b'{' | b'[')) {
             return 0;
         }
@@ -68,7 +70,7 @@ impl InputFormat for AzureFormat {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let value = match serde_json::from_slice::<Value>(piece.bytes) {
+        let value = match serde_json::from_slice::<Value>(&without_spinner(piece.bytes)) {
             Ok(value) => lowered(value, DEPTH),
             Err(error) => {
                 let what = format!(

@@ -1,6 +1,7 @@
 //! `conntrack -L` (connections) and `conntrack -S` (counters per processor).
 
 use super::{Head, InputFormat, Piece, share_of_lines};
+use crate::evidence::Evidence;
 use crate::facts::text::lossy;
 use crate::facts::{self, Facts, Place};
 
@@ -27,7 +28,7 @@ impl InputFormat for ConntrackFormat {
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
         let mut found = facts::Conntrack { node: piece.node.map(Into::into), ..facts::Conntrack::default() };
         let mut records = 0;
-        for line in piece.bytes.split(|byte| *byte == b'\n') {
+        for (line, number) in piece.bytes.split(|byte| *byte == b'\n').zip(piece.first_line..) {
             if is_counter(line) {
                 records += 1;
                 let text = lossy(line);
@@ -36,6 +37,8 @@ impl InputFormat for ConntrackFormat {
                 };
                 found.insert_failed += count("insert_failed=");
                 found.dropped += count("drop=") + count("early_drop=");
+                found.dropped_early += count("early_drop=");
+                found.evidence.push(Evidence::line(piece.source, number, line));
             } else if is_entry(line) {
                 records += 1;
                 found.entries += 1;

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
-use crate::facts::{Facts, Place, Sandbox};
+use crate::evidence::Evidence;
+use crate::facts::{ConditionKey, ConditionSeen, Facts, Place, RUNTIME, Sandbox};
 
 pub(super) struct Crictl;
 pub(super) const FORMAT: Crictl = Crictl;
@@ -15,6 +16,23 @@ struct CrictlListing {
     items: Vec<CrictlItem>,
     containers: Vec<serde::de::IgnoredAny>,
     images: Vec<serde::de::IgnoredAny>,
+    status: RuntimeStatus,
+}
+
+/// `crictl info` (kubernetes/cri-api `RuntimeStatus`).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RuntimeStatus {
+    conditions: Vec<RuntimeCondition>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RuntimeCondition {
+    r#type: String,
+    status: bool,
+    reason: String,
+    message: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -70,6 +88,31 @@ impl InputFormat for Crictl {
             facts.problem(piece.source, "crictl's JSON could not be understood: it may be cut");
             return 0;
         };
+        for condition in listing.status.conditions.iter().filter(|condition| !condition.r#type.is_empty()) {
+            let quoted = format!("\"{}\"", condition.r#type);
+            let before = memchr::memmem::find(piece.bytes, quoted.as_bytes())
+                .and_then(|at| piece.bytes.get(..at))
+                .unwrap_or_default();
+            let line = piece.first_line + memchr::memchr_iter(b'\n', before).count() as u64;
+            let status = if condition.status { "True" } else { "False" };
+            let words = format!("{}={status} {}: {}", condition.r#type, condition.reason, condition.message);
+            let pointer = format!("crictl info .status.conditions[{}]", condition.r#type);
+            facts.conditions.add(
+                ConditionKey {
+                    kind: RUNTIME.into(),
+                    namespace: "".into(),
+                    name: piece.node.unwrap_or_default().into(),
+                    condition: condition.r#type.as_str().into(),
+                },
+                ConditionSeen {
+                    since: None,
+                    status: status.into(),
+                    reason: condition.reason.as_str().into(),
+                    message: condition.message.as_str().into(),
+                    place: Evidence::field(piece.source, line, pointer, &words),
+                },
+            );
+        }
         let others = listing.containers.len() + listing.images.len();
         let mut records = others.max(1) as u64 - u64::from(others == 0 && !listing.items.is_empty());
         for (item, at) in listing.items.into_iter().zip(0..) {

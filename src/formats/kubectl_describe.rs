@@ -502,7 +502,7 @@ impl DescribeReader<'_, '_> {
             when: event.times[0],
             last: event.times[1],
             node: node.or(self.piece.node),
-            pod: (event.kind == "Pod").then_some((event.namespace, event.name)),
+            pod: (event.kind == "Pod" && !event.name.is_empty()).then_some((event.namespace, event.name)),
             count: event.count,
             print: Some(fingerprint((event.kind, event.namespace, event.name, event.message))),
             ..Surroundings::default()

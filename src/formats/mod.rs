@@ -19,6 +19,7 @@ mod crictl;
 mod diagnostic_records;
 mod docker_log;
 mod dumped_logs;
+mod event_page;
 mod felix_log;
 mod go_log;
 mod host_local_listing;
@@ -43,6 +44,7 @@ mod provision;
 mod resolv_conf;
 mod run_command;
 mod shared;
+mod sysctl;
 mod text;
 mod timed_log;
 
@@ -86,6 +88,8 @@ formats![
     packet_filter,
     ip_tool,
     conntrack,
+    sysctl,
+    event_page,
     provision,
     crictl,
     calicoctl,

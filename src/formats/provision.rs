@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
-use crate::facts::{self, Facts, Place};
+use crate::facts::{self, Facts, Place, time};
 use crate::formats::shared::line;
 use crate::formats::shared::log_line::Surroundings;
 
@@ -38,7 +38,12 @@ impl InputFormat for ProvisionFormat {
         let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         let result = has("\"ExitCode\"") && (has("\"ExecDuration\"") || has("\"Output\""));
         let event = has("\"TaskName\"") && has("\"AKS.");
-        if text.starts_with(b"{") && (result || event) { 95 } else { 0 }
+        let status = has("\"formattedMessage\"") && has("\"operation\"");
+        match text.first() {
+            Some(b'{') if result || event => 95,
+            Some(b'{' | b'[') if status => 95,
+            _ => 0,
+        }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
@@ -50,7 +55,10 @@ impl InputFormat for ProvisionFormat {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut records = 0;
+        let mut records = extension_status(piece, facts);
+        if records > 0 {
+            return records;
+        }
         let mut documents = serde_json::Deserializer::from_slice(piece.bytes).into_iter::<Document>();
         while let Some(Ok(document)) = documents.next() {
             records += 1;
@@ -82,4 +90,45 @@ impl InputFormat for ProvisionFormat {
         }
         records
     }
+}
+
+/// `status/N.status` of a VM extension: an array of reports, each with a status and a message for people
+/// (<https://github.com/Azure/azure-vmextension-publishing/wiki/3.0-Status-Report>). Gives how many there are.
+fn extension_status(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct ExtensionReport {
+        #[serde(rename = "timestampUTC")]
+        timestamp: String,
+        status: ExtensionStatus,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct ExtensionStatus {
+        operation: String,
+        status: String,
+        formatted_message: FormattedMessage,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct FormattedMessage {
+        message: String,
+    }
+    let reports = serde_json::from_slice::<Vec<ExtensionReport>>(piece.bytes)
+        .or_else(|_| serde_json::from_slice::<ExtensionReport>(piece.bytes).map(|report| vec![report]));
+    let Ok(reports) = reports else { return 0 };
+    let reports = reports.into_iter().filter(|report| !report.status.operation.is_empty());
+    let mut records = 0;
+    for report in reports {
+        records += 1;
+        // A success may quote errors of its first attempts.
+        if report.status.status == "error" {
+            let when = time::rfc3339(report.timestamp.as_bytes()).map(|(when, _)| when);
+            facts.saw(when);
+            let around = Surroundings { when, node: piece.node, ..Surroundings::default() };
+            let message = report.status.formatted_message.message;
+            line::consider(message.as_bytes(), around, piece.source, piece.first_line, facts);
+        }
+    }
+    records
 }

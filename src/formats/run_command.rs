@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::shared::json::without_spinner;
 use super::{Head, InputFormat, Piece, text};
 use crate::bundle::{Framer, Whole};
 use crate::facts::Facts;
@@ -26,7 +27,8 @@ impl InputFormat for RunCommand {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let text = head.bytes.trim_ascii_start();
+        let text = without_spinner(head.bytes);
+        let text = text.trim_ascii_start();
         let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         if text.starts_with(b"{") || text.starts_with(b"[") {
             let vmss = has("\"message\"") && has("[stdout]");
@@ -47,7 +49,8 @@ impl InputFormat for RunCommand {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let body = piece.bytes.trim_ascii();
+        let body = without_spinner(piece.bytes);
+        let body = body.trim_ascii();
         let mut outputs: Vec<(String, String)> = Vec::new();
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => collect(&value, &mut outputs),

@@ -22,6 +22,9 @@ use crate::facts::Facts;
 pub(super) struct TextFormat;
 pub(super) const FORMAT: TextFormat = TextFormat;
 
+/// Most lines over which the end of a row is broken.
+const WRAPPED: usize = 4;
+
 /// A part is taken for a format from this score on.
 const SURE: u8 = 30;
 
@@ -178,28 +181,53 @@ fn read_prose(part: &Piece<'_>, facts: &mut Facts) {
 fn read_rows(part: &Piece<'_>, facts: &mut Facts) -> bool {
     let command = part.command.and_then(command::kubectl);
     let mut read = [0_u64; 2];
-    let (mut at, mut text) = (0, 0..0);
-    let mut text_line = part.first_line;
+    let mut at = 0;
+    let lines: Vec<(usize, &str)> = part
+        .bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|raw| {
+            at += raw.len();
+            (at, std::str::from_utf8(raw).map_or("", str::trim_end))
+        })
+        .collect();
+    // What stands between rows: where it begins and ends, and its first line.
+    let (mut text, mut text_line) = (0..0, part.first_line);
     let mut rest: Vec<(std::ops::Range<usize>, u64)> = Vec::new();
-    for (raw, number) in part.bytes.split_inclusive(|byte| *byte == b'\n').zip(part.first_line..) {
-        let end = at + raw.len();
-        let line = std::str::from_utf8(raw).map_or("", str::trim_end);
-        let known = match Fragment::parse(line, command.as_ref()) {
-            Some(Fragment::Row(..)) => {
-                kubectl_table::read_row(part, line, number, facts).then(|| read[0] += 1).is_some()
-            }
-            Some(Fragment::Event(_)) => {
-                kubectl_describe::read_event_row(part, line, number, facts).then(|| read[1] += 1).is_some()
-            }
+    let mut nth = 0;
+    while let Some((end, line)) = lines.get(nth).copied() {
+        let number = part.first_line + nth as u64;
+        let mut end = end;
+        let fragment = Fragment::parse(line, command.as_ref());
+        nth += 1;
+        let known = match &fragment {
             None => false,
+            Some(Fragment::Row(_, kind)) if *kind != "Event" => {
+                kubectl_table::read_row(part, line, number, facts)
+            }
+            // The message of an event is last, and a terminal or a mail program may have broken it.
+            Some(fragment) => {
+                let more = lines.iter().skip(nth).take(WRAPPED).take_while(|(_, line)| {
+                    !line.is_empty() && Fragment::parse(line, command.as_ref()).is_none()
+                });
+                let mut whole = line.to_owned();
+                for (behind, more) in more {
+                    whole.push(' ');
+                    whole.push_str(more.trim_start());
+                    (end, nth) = (*behind, nth + 1);
+                }
+                match fragment {
+                    Fragment::Row(..) => kubectl_table::read_row(part, &whole, number, facts),
+                    Fragment::Event(_) => kubectl_describe::read_event_row(part, &whole, number, facts),
+                }
+            }
         };
         if known {
+            read[usize::from(matches!(fragment, Some(Fragment::Event(_))))] += 1;
             rest.push((std::mem::replace(&mut text, end..end), text_line));
-            text_line = number + 1;
+            text_line = part.first_line + nth as u64;
         } else {
             text.end = end;
         }
-        at = end;
     }
     if read == [0, 0] {
         return false;

@@ -13,5 +13,8 @@ fn looks(line: &[u8]) -> bool {
         || time::syslog(line).is_some()
         || time::go_log(line).is_some()
         || time::unix_date(line).is_some()
+        || time::web_log(line).is_some()
+        || std::str::from_utf8(line.get(..line.len().min(40)).unwrap_or_default())
+            .is_ok_and(|head| time::rfc1123(head).is_some())
         || klog_time(line).is_some()
 }

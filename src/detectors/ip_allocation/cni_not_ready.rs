@@ -6,7 +6,7 @@ use super::common::{node_word, observed_refusals, on_node};
 use crate::cluster::Cluster;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{Signal, time};
+use crate::facts::{RUNTIME, Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "cni-not-ready",
@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["sandbox-failed-otherwise", "node-not-ready", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The container runtime finds no CNI configuration or binary (`cni plugin not initialized`, `no networks found in /etc/cni/net.d`, `failed to find plugin … in path`), so the node is NotReady or its pods get no network. Every node reports this in its first minute.",
-        decision: "Confirmed when the node's Ready condition reports it; likely when logs repeat it for more than ten minutes up to their end; possible when the lines have no time and not all nodes are Ready. Nodes that are Ready by now are left out.",
+        decision: "Confirmed when the node's Ready condition or its container runtime (crictl info: NetworkReady false) reports it; likely when logs repeat it for more than ten minutes up to their end; possible when the lines have no time and not all nodes are Ready. Nodes that are Ready by now are left out.",
         action: "Check the pods that install the CNI plugin (azure-cns, cilium, calico-node) and the node's provisioning log.",
         reference: "AKS: Basic troubleshooting of Node Not Ready failures. Kubernetes: Network Plugins; Troubleshooting CNI plugin-related errors.",
     },
@@ -59,6 +59,13 @@ fn detect(cluster: &Cluster) -> Outcome {
                 ..place
             }));
         }
+    }
+    // What the runtime itself says of the moment in which it was asked.
+    let runtimes = cluster.facts.conditions.of_kind(RUNTIME, "NetworkReady");
+    for (key, seen) in runtimes.filter(|(_, seen)| &*seen.status == "False") {
+        let message = by_node.entry(key.name.to_string()).or_default();
+        message.now = true;
+        message.evidence.push(seen.place.clone());
     }
     for (key, tally) in observed_refusals(cluster, Signal::CniNotReady) {
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.pod);

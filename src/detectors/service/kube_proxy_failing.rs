@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["service-rules-missing"],
     doc: Doc {
         meaning: "kube-proxy's log shows that iptables-restore or nft failed, so the node keeps its previous Service rules; or the kernel logs `nf_conntrack: table full, dropping packet` and drops packets of new connections.",
-        decision: "`Failed to execute iptables-restore`, `Error syncing proxy rules`, `nf_conntrack: table full, dropping packet`, by node. Likely and high when seen more than twice; otherwise possible and low, since kube-proxy retries.",
+        decision: "`Failed to execute iptables-restore`, `Error syncing proxy rules`, `nf_conntrack: table full, dropping packet`, by node. Confirmed when nf_conntrack_count had reached nf_conntrack_max when it was collected. Likely and high when seen more than twice; otherwise possible and low, since kube-proxy retries.",
         action: "Act on the iptables error; raise nf_conntrack_max, or find what opens so many connections.",
         reference: "AKS: Configure kube-proxy; Customize node configuration (netFilter). Kubernetes: Virtual IPs and Service Proxies.",
     },
@@ -45,6 +45,8 @@ struct ProxyFailures {
     count: u64,
     span: Option<(i64, i64)>,
     evidence: Vec<Evidence>,
+    /// The table was full when it was looked at.
+    now: bool,
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -58,6 +60,22 @@ fn detect(cluster: &Cluster) -> Outcome {
         item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
         item.evidence.extend(tally.examples.as_slice().iter().cloned());
     }
+    for tracking in cluster.facts.nodes.conntrack.iter().map(|(_, tracking)| tracking) {
+        // At its limit when it was looked at. Counters alone tell of any time since the node started.
+        if tracking.count.zip(tracking.most).is_some_and(|(count, most)| most > 0 && count >= most) {
+            let node = tracking.node.as_deref().unwrap_or_default();
+            let item = all.entry((Signal::ConntrackFull, node.to_owned())).or_default();
+            item.now = true;
+            item.evidence.splice(0..0, tracking.evidence.iter().cloned());
+        }
+    }
+    let counters = cluster.facts.nodes.conntrack.iter().filter(|(_, tracking)| tracking.dropped_early > 0);
+    for (_, tracking) in counters {
+        let node = tracking.node.as_deref().unwrap_or_default();
+        if let Some(item) = all.get_mut(&(Signal::ConntrackFull, node.to_owned())) {
+            item.evidence.extend(tracking.evidence.iter().take(2).cloned());
+        }
+    }
     all.into_iter().filter_map(|((signal, node), observed)| finding(signal, &node, observed)).collect()
 }
 
@@ -65,20 +83,27 @@ fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Fi
     observed.evidence.truncate(EXAMPLES);
     let whose = if node.is_empty() { String::new() } else { format!("Node {node}: ") };
     let full = signal == Signal::ConntrackFull;
-    let what =
-        if full { "nf_conntrack: table full, dropping packet" } else { "kube-proxy fails to sync its rules" };
+    let what = if observed.now {
+        "conntrack table full (nf_conntrack_count = nf_conntrack_max)"
+    } else if full {
+        "nf_conntrack: table full, dropping packet"
+    } else {
+        "kube-proxy fails to sync its rules"
+    };
     let mut finding = Finding::new(
         DETECTOR.id,
         &format!("{} {node}", if full { "conntrack" } else { "rules" }),
         format!("{whose}{what}"),
         observed.evidence,
     )?;
-    (finding.severity, finding.confidence) = if observed.count > 2 {
+    (finding.severity, finding.confidence) = if observed.now {
+        (Severity::High, Confidence::Confirmed)
+    } else if observed.count > 2 {
         (Severity::High, Confidence::Likely)
     } else {
         (Severity::Low, Confidence::Possible)
     };
-    finding.count = observed.count;
+    finding.count = observed.count.max(1);
     finding.unit = "line";
     finding.seen(observed.span);
     if !node.is_empty() {
@@ -86,8 +111,13 @@ fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Fi
             vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
     }
     finding.cause = if full {
-        "The kernel's connection tracking table was full, so packets of new connections were dropped."
-            .to_owned()
+        if observed.now {
+            "The kernel's connection tracking table is full, so packets of new connections are dropped."
+                .to_owned()
+        } else {
+            "The kernel's connection tracking table was full, so packets of new connections were dropped."
+                .to_owned()
+        }
     } else {
         "kube-proxy could not apply its rules. Until a sync succeeds, Services on this node keep their previous endpoints.".to_owned()
     };

@@ -5,6 +5,7 @@
 //! 2 GB list is cut into elements as it comes, and text between documents (as in
 //! `kubectl cluster-info dump`) is given out as lines.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::{memchr, memchr3};
@@ -251,6 +252,22 @@ impl Scanner {
         true
     }
 }
+
+/// A document that `az` wrote beside its spinner: what that left in the first line is blanked, so that places stay.
+pub(in crate::formats) fn without_spinner(text: &[u8]) -> Cow<'_, [u8]> {
+    // `- Finished ..`, `\ Running ..` (knack `progress.py`): nothing of the document itself stands before it.
+    let head = text.get(..text.len().min(SPINNER_BYTES)).unwrap_or_default();
+    let head = head.get(..memchr::memchr2(b'\n', b'"', head).unwrap_or(head.len())).unwrap_or_default();
+    let Some(end) = memchr::memmem::rfind(head, b" ..").map(|at| at + 3) else { return Cow::Borrowed(text) };
+    let mut clean = text.to_vec();
+    for byte in clean.iter_mut().take(end).filter(|byte| !matches!(**byte, b'{' | b'[')) {
+        *byte = b' ';
+    }
+    Cow::Owned(clean)
+}
+
+/// The spinner is shorter, however often it was drawn.
+const SPINNER_BYTES: usize = 2000;
 
 /// Whether a bracket between documents begins one: a log's `[2026-11-20 …` and `{cart 3 …` don't.
 /// `None` when the text ends before that can be told.
@@ -569,6 +586,18 @@ mod tests {
             true
         });
         assert_eq!(found, ["{\"b\":2}"]);
+    }
+
+    #[test]
+    fn what_a_spinner_left_is_no_part_of_a_document() {
+        for text in
+            ["{- Finished ..\n\"id\": 1}", " - Running ..\r \\ Running ..\r{\"id\": 1}", "{\"id\": 1}"]
+        {
+            let clean = without_spinner(text.as_bytes());
+            assert_eq!(serde_json::from_slice::<serde_json::Value>(&clean).unwrap()["id"], 1, "{text}");
+        }
+        let text = b"{\"state\": \"Running\", \"note\": \"a .. b\"}";
+        assert_eq!(*without_spinner(text), *text);
     }
 
     #[test]

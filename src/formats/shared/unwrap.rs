@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 use serde::Deserialize;
 
+use super::json::fields;
 use crate::facts::text::lossy;
 use crate::facts::time::{self, When};
 
@@ -148,18 +149,32 @@ pub(in crate::formats) fn klog_time(text: &[u8]) -> Option<When> {
     time::klog(rest)
 }
 
-/// `ts`, `time` or a journal's stamp, near the start of a JSON line.
-fn json_time(text: &[u8]) -> Option<When> {
-    let head = text.get(..400).unwrap_or(text);
-    for key in ["\"ts\":", "\"time\":", "\"timestamp\":", "\"requestReceivedTimestamp\":"] {
-        let Some(at) = memmem::find(head, key.as_bytes()) else { continue };
-        let value = head.get(at + key.len()..)?.trim_ascii_start();
-        if let Some(quoted) = value.strip_prefix(b"\"") {
-            return time::rfc3339(quoted).map(|(when, _)| when);
-        }
-        let length = value.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-        let number = std::str::from_utf8(value.get(..length)?).ok()?;
-        return time::epoch(number.parse().ok()?);
-    }
-    None
+/// Keys of JSON logs that hold the time of a record (klog, zap, logrus, bunyan, pino, serilog, log4j, python-json-logger, ECS).
+const TIME_KEYS: [&[u8]; 18] = [
+    b"ts",
+    b"time",
+    b"timestamp",
+    b"Timestamp",
+    b"@timestamp",
+    b"@t",
+    b"t",
+    b"Time",
+    b"TS",
+    b"datetime",
+    b"date",
+    b"asctime",
+    b"eventTime",
+    b"timeMillis",
+    b"time_iso8601",
+    b"timeStamp",
+    b"requestReceivedTimestamp",
+    b"TimeGenerated",
+];
+
+/// The time of a record of a JSON log: of its own keys, not of what is nested in it.
+pub(in crate::formats) fn json_time(text: &[u8]) -> Option<When> {
+    fields(text).filter(|(key, _)| TIME_KEYS.contains(key)).find_map(|(_, value)| {
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        time::of_field(std::str::from_utf8(value).ok()?)
+    })
 }
