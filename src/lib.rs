@@ -14,6 +14,7 @@ pub mod diagnosis;
 pub mod evidence;
 pub mod facts;
 pub mod formats;
+pub mod knowledge;
 pub mod report;
 pub mod timings;
 

@@ -1,6 +1,7 @@
 //! REASON: everything that was read, frozen, with the engines that answer questions of it.
 
 pub mod azure;
+pub mod episode;
 pub mod ipam;
 pub mod net;
 pub mod policy;

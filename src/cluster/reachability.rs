@@ -9,9 +9,10 @@ use std::net::IpAddr;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::azure::{self, Azure};
+use super::episode;
 use super::speaker::is_of_pod;
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{API_SERVER_DOMAINS, AttemptKey, Facts, Failure, Key, Speaker, time};
+use crate::facts::{API_SERVER_DOMAINS, AttemptKey, Facts, Failure, Key, Recovery, Speaker, time};
 
 /// Who tried.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +75,8 @@ pub struct Unreached {
     pub span: Option<(i64, i64)>,
     /// It ended well before the logs did: it was passing.
     pub ended: bool,
+    /// What its own logs say of that, where they tell times.
+    pub over: Option<bool>,
     /// Where.
     pub evidence: Vec<Evidence>,
 }
@@ -127,7 +130,7 @@ fn told_by_entry(key: &AttemptKey) -> bool {
 
 /// The words of a path that may be the name of a pod.
 fn words(path: &str) -> impl Iterator<Item = &str> {
-    path.split(['/', '!', '_']).map(|part| part.split(".log").next().unwrap_or(part))
+    path.split(['/', '!', '_']).map(|part| part.split(".log").next().unwrap_or(part).trim_end_matches(".txt"))
 }
 
 struct Places<'a> {
@@ -245,9 +248,20 @@ impl<'a> Places<'a> {
             .filter_map(|name| self.by_name.get(name))
             .flatten()
             .find(|pod| is_of_pod(path, pod))
+            .or_else(|| self.pod_of_file(path))
             .map(|pod| (*pod).clone());
         self.of_entry.insert(path.to_owned(), found.clone());
         found
+    }
+
+    /// The only pod that has the name of the file: `coredns-5d78c9869d-k7w2x.log`.
+    fn pod_of_file(&self, path: &str) -> Option<&&'a Key> {
+        let name = path.rsplit(['/', '!']).next()?;
+        let stem = name.strip_suffix(".log").or_else(|| name.strip_suffix(".txt")).unwrap_or(name);
+        match self.by_name.get(stem)?.as_slice() {
+            [pod] => Some(pod),
+            _ => None,
+        }
     }
 
     fn who(&mut self, key: &AttemptKey) -> Who {
@@ -282,6 +296,14 @@ fn keep(list: &mut Vec<String>, item: &str) {
     }
 }
 
+/// Whether all of several are over: what goes on anywhere is not; of what no log tells nothing is known.
+pub fn joined_over(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a && b),
+        (a, b) => a.or(b),
+    }
+}
+
 /// All failed attempts of a bundle, by who, what and how.
 pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Option<i64>) -> Vec<Unreached> {
     let mut places = Places::new(facts, azure);
@@ -299,19 +321,28 @@ pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Op
                 count: 0,
                 span: None,
                 ended: false,
+                over: None,
                 evidence: Vec::new(),
             });
         keep(&mut item.hosts, &key.host);
         keep(&mut item.resolvers, &key.resolver);
         item.count += tally.count();
         item.span = time::joined(item.span, tally.span.resolve(anchor));
+        let over = episode::is_over(
+            facts,
+            Some(Recovery::ApiServer).filter(|_| item.what == What::ApiServer),
+            &tally.span,
+            tally.count(),
+            tally.examples.as_slice(),
+        );
+        item.over = joined_over(item.over, over);
         if item.evidence.len() < EXAMPLES {
             item.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
         }
     }
     let mut found: Vec<Unreached> = all.into_values().collect();
     for item in &mut found {
-        item.ended = item.span.is_some_and(|(_, last)| is_over(last, logs_end));
+        item.ended = item.over.unwrap_or_else(|| item.span.is_some_and(|(_, last)| is_over(last, logs_end)));
         item.evidence.truncate(EXAMPLES);
     }
     found

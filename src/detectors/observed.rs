@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Confidence, Detector, Finding, Fix, Severity, SubjectRef};
 use crate::cluster::Cluster;
 use crate::cluster::azure::AksCluster;
-use crate::cluster::reachability::{Unreached, Who};
+use crate::cluster::episode;
+use crate::cluster::reachability::{Unreached, Who, joined_over};
 use crate::detectors::details::texts;
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, EventTally, Key, SignalKey, time};
@@ -32,6 +33,8 @@ pub(super) struct Observed {
     pub(super) resolvers: BTreeSet<String>,
     /// What the lines themselves name.
     pub(super) details: BTreeSet<String>,
+    /// Whether it had ended when the logs that tell of it did; `None` when none tells times.
+    pub(super) over: Option<bool>,
 }
 
 impl Observed {
@@ -40,10 +43,16 @@ impl Observed {
         self.evidence.extend(more.iter().take(2.min(room)).cloned());
     }
 
+    /// Whether it was over well before the logs end.
+    pub(super) fn is_over(&self, cluster: &Cluster) -> bool {
+        self.over.unwrap_or_else(|| cluster.is_over(self.span))
+    }
+
     /// Adds a failed attempt.
     pub(super) fn add_attempt(&mut self, item: &Unreached) {
         self.count += item.count;
         self.span = time::joined(self.span, item.span);
+        self.over = joined_over(self.over, item.over);
         self.place(&item.evidence);
         self.hosts.extend(item.hosts.iter().cloned());
         self.resolvers.extend(item.resolvers.iter().cloned());
@@ -159,7 +168,11 @@ pub(super) fn signals<K: Ord>(
         let item = found.entry(key).or_default();
         item.count += tally.count();
         item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
-        item.place(tally.examples.as_slice());
+        let places = tally.examples.as_slice();
+        let over =
+            episode::is_over(&cluster.facts, signal.signal.ended_by(), &tally.span, tally.count(), places);
+        item.over = joined_over(item.over, over);
+        item.place(places);
         if !signal.node.is_empty() {
             item.nodes.insert(signal.node.to_string());
         }

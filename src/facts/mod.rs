@@ -14,6 +14,7 @@ mod flow;
 mod lease;
 mod node;
 mod objects;
+mod recovery;
 mod request;
 mod signal;
 mod tally;
@@ -36,6 +37,7 @@ pub use flow::{FlowKey, FlowSeen, FlowTally, Flows};
 pub use lease::{Lease, LeaseStore, LeaseStores, StoreKey};
 pub use node::*;
 pub use objects::*;
+pub use recovery::{Recoveries, Recovery, RecoveryTally};
 pub use request::{Request, Scope, Target, from_uri, split_thing};
 pub use signal::{Signal, SignalKey, SignalSeen, Signals};
 pub use tally::{BoundedMap, BoundedSet, LineTally, Sightings, fingerprint};
@@ -109,6 +111,8 @@ pub struct Facts {
     pub signals: Signals,
     /// Attempts to reach something that failed.
     pub attempts: Attempts,
+    /// What says that something works.
+    pub recoveries: Recoveries,
     /// Conditions of objects of kinds that are not kept.
     pub conditions: Conditions,
     /// What nodes say.
@@ -199,6 +203,7 @@ impl Facts {
         self.access.map.settle();
         self.flows.map.settle();
         self.conditions.settle();
+        self.recoveries.settle();
         self.collected.settle();
         self.other_kinds.settle();
         self.address_books.books.settle();
@@ -228,6 +233,7 @@ impl Facts {
             kept.examples.merge(more.examples);
         });
         self.conditions.merge(other.conditions);
+        self.recoveries.merge(other.recoveries);
         self.other_kinds.merge(other.other_kinds, |kept, more| *kept += more);
         self.leases.merge(other.leases);
         self.address_books.merge(other.address_books);

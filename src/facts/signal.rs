@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+
+use super::recovery::Recovery;
 use super::tally::{BoundedMap, LineTally};
 use super::time::When;
 
 /// The error texts that detectors ask for. One name covers all the wordings that versions gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Signal {
     /// host-local: `no IP addresses available in range set`.
     RangeSetFull,
@@ -24,6 +29,14 @@ pub enum Signal {
     CalicoFull,
     /// whereabouts: `Could not allocate IP in range`.
     WhereaboutsFull,
+    /// Cilium: no address in the node's range or pool.
+    CiliumFull,
+    /// The AWS VPC CNI: no address or prefix for the node.
+    AwsFull,
+    /// OVN-Kubernetes, kube-ovn: no address in the subnet.
+    OvnFull,
+    /// An IPAM refuses an address that another pod has.
+    AddressGivenTwice,
     /// A node gets no range of pod addresses: `CIDRNotAvailable`.
     CidrNotAvailable,
     /// The container runtime has no CNI configuration or binary.
@@ -107,6 +120,23 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// The signal of a name, as knowledge writes it: `cilium-full`.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
+
+    /// What ends it, when its log says so.
+    pub fn ended_by(self) -> Option<Recovery> {
+        match self {
+            Self::CniNotReady | Self::CniFailing => Some(Recovery::Network),
+            Self::NoCredentials | Self::KubeletCertificateExpired | Self::DnsUnauthorised => {
+                Some(Recovery::ApiServer)
+            }
+            _ => None,
+        }
+    }
+
     /// A pod was refused an address.
     pub fn refuses_a_pod(self) -> bool {
         matches!(
@@ -118,6 +148,9 @@ impl Signal {
                 | Self::CnsUnauthorised
                 | Self::CalicoFull
                 | Self::WhereaboutsFull
+                | Self::CiliumFull
+                | Self::AwsFull
+                | Self::OvnFull
         )
     }
 }

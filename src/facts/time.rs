@@ -99,6 +99,24 @@ impl Span {
         }
     }
 
+    /// How long another span goes on after this one ends, in microseconds, of times of one kind: two of one log can be compared
+    /// without knowing the year. Negative when it ends before.
+    pub fn until_end_of(&self, other: &Self) -> Option<i64> {
+        let last = |span: &Self| (span.at.map(|(_, last)| last), span.yearless.map(|(_, last)| last));
+        match (last(self), last(other)) {
+            ((Some(ours), _), (Some(theirs), _)) | ((None, Some(ours)), (_, Some(theirs))) => {
+                Some(theirs - ours)
+            }
+            _ => None,
+        }
+    }
+
+    /// From the first to the last, in microseconds.
+    pub fn length(&self) -> i64 {
+        let of = |span: Option<(i64, i64)>| span.map_or(0, |(first, last)| last - first);
+        of(self.at).max(of(self.yearless))
+    }
+
     /// The newest absolute time, which anchors the yearless ones.
     pub fn newest(&self) -> Option<i64> {
         self.at.map(|(_, last)| last)

@@ -337,6 +337,9 @@ impl DescribeReader<'_, '_> {
         } else if block.has("Containers") && (block.has("QoS Class") || block.has("IP") || block.has("Node"))
         {
             "Pod"
+        } else if block.has("Node") && block.has("Namespace") {
+            // A description that is cut before or after its containers.
+            "Pod"
         } else if block.has("Session Affinity")
             || (block.has("Selector") && block.has("Type") && block.has("Endpoints"))
         {

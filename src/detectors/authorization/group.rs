@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::rbac::{MissStep, NearMiss};
 use crate::detectors::{Finding, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Scope, Target, time};
+use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Recovery, Scope, Target, time, time::Span};
 
 /// Silence after which a denial has ended by itself.
 const QUIET: i64 = 15 * 60 * 1_000_000;
@@ -70,24 +70,55 @@ impl DenialGroup<'_> {
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
+    /// The line of the log that tells of the denials which says, later, that what was denied works: caches are synced, a lease was
+    /// acquired. Components that start before their roles exist are denied at first.
+    pub(super) fn recovered(&self, cluster: &Cluster) -> Option<Evidence> {
+        let span = self.raw_span();
+        let places = self.denials.iter().flat_map(|(_, denial)| denial.examples.as_slice());
+        let recoveries =
+            places.filter_map(|place| cluster.facts.recoveries.of(Recovery::ApiServer, &place.source));
+        recoveries
+            .filter(|tally| span.until_end_of(&tally.span).is_some_and(|after| after >= 0))
+            .find_map(|tally| tally.examples.as_slice().last().cloned())
+    }
+
+    fn raw_span(&self) -> Span {
+        let mut span = Span::default();
+        self.denials.iter().for_each(|(_, denial)| span.merge(denial.span));
+        span
+    }
+
     /// How long the logs go on after the last denial without another one, when that is long enough to say
     /// that it has ended by itself. The log that told of it must go on: silence of a log that stops is
     /// no sign of health. In microseconds.
     pub(super) fn quiet_since(&self, cluster: &Cluster) -> Option<i64> {
-        let (first, last) = self.span(cluster)?;
-        let told_in = self.denials.iter().flat_map(|(_, denial)| denial.examples.as_slice());
-        let ends = told_in.filter_map(|place| {
-            let entry = cluster.facts.coverage.entries.get(&place.source)?;
-            let end = entry.span.resolve(cluster.anchor).map(|(_, end)| end)?;
-            Some(cluster.facts.window.until.map_or(end, |until| end.min(until)))
-        });
-        // Previous logs of a container end with it; its next log is another entry, so the bundle's end
-        // counts too, after a longer silence; a handful of refusals is no loop that would go on.
-        let enough = if self.count().0 <= 3 { QUIET } else { QUIET * 4 };
-        let ours = ends.max().map(|end| end - last).filter(|silence| *silence >= QUIET);
-        let whole = cluster.logs_end.map(|end| end - last).filter(|silence| *silence >= enough);
-        let silence = ours.or(whole)?;
-        (silence >= (last - first) * 2).then_some(silence)
+        let span = self.raw_span();
+        let places = self.denials.iter().flat_map(|(_, denial)| denial.examples.as_slice());
+        let entries = &cluster.facts.coverage.entries;
+        let logs: Vec<_> =
+            places.filter_map(|place| Some((&place.source, entries.get(&place.source)?))).collect();
+        let silence = |log: &Span| {
+            let silence = span.until_end_of(log)?;
+            // What comes after the time that is asked for says nothing of what went on in it.
+            let end = log.resolve(cluster.anchor).map(|(_, end)| end);
+            let beyond = end.zip(cluster.facts.window.until).map_or(0, |(end, until)| (end - until).max(0));
+            Some(silence - beyond)
+        };
+        let ours = logs.iter().filter_map(|(_, log)| silence(&log.span)).max();
+        // A previous log of a container ends with it, and events have none: then the bundle's end counts, after a longer
+        // silence; a handful of refusals is no loop that would go on.
+        let previous = logs.iter().all(|(source, _)| source.contains("previous"));
+        let whole = || {
+            let enough = if self.count().0 <= 3 { QUIET } else { QUIET * 4 };
+            let (_, last) = self.span(cluster)?;
+            cluster.logs_end.map(|end| end - last).filter(|silence| *silence >= enough)
+        };
+        let silence = match ours {
+            Some(silence) if silence >= QUIET => silence,
+            Some(_) if !previous => return None,
+            _ => whole()?,
+        };
+        (silence >= span.length() * 2).then_some(silence)
     }
 
     /// The API server itself recorded it, so that its end is no guess.

@@ -61,7 +61,15 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
     if missed.step == MissStep::Allowed {
         finding.severity = Severity::Low;
     }
-    if let Some(silence) = group.quiet_since(cluster) {
+    if let Some(place) = group.recovered(cluster) {
+        finding.severity = Severity::Low;
+        finding.confidence = Confidence::Possible;
+        finding.details.authorization.ended = true;
+        finding.cause =
+            format!("Ended: the same log says later that it works ({}). {}", place.excerpt, finding.cause);
+        finding.fix.text = format!("No action needed unless it comes back. If it does: {}", finding.fix.text);
+        finding.evidence.insert(0, place);
+    } else if let Some(silence) = group.quiet_since(cluster) {
         ended(&mut finding, group, silence);
     }
     Some(finding)

@@ -111,7 +111,7 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Op
     let state = service.as_ref().and_then(|key| cluster.services.all.get(key));
     let without = state.is_some_and(has_no_endpoint);
     let ignored = configured.is_some_and(|(_, _, webhook)| &*webhook.failure_policy == "Ignore");
-    let over = cluster.is_over(given.span) && !without;
+    let over = given.is_over(cluster) && !without;
     let (severity, confidence) = match (over || ignored, without, given.count > 2) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::Critical, Confidence::Confirmed),

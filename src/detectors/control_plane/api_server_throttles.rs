@@ -31,7 +31,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     }
     let mut observed: Observed = given.unwrap_or_default();
     let refused = observed.count > 0;
-    let passed = guard.is_none() && (cluster.is_over(observed.span) || observed.count <= 10);
+    let passed = guard.is_none() && (observed.is_over(cluster) || observed.count <= 10);
     observed.show_first(guard.into_iter().flat_map(|seen| seen.evidence("FlowSchema", &key)).take(1));
     let (severity, confidence) = match (guard.is_some(), passed) {
         (true, _) => (Severity::High, Confidence::Confirmed),

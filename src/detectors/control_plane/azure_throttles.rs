@@ -27,7 +27,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     });
     let findings = all.into_iter().filter_map(|(signal, observed)| {
         let of_aks = signal == Signal::AksThrottled;
-        let passed = cluster.is_over(observed.span);
+        let passed = observed.is_over(cluster);
         let says = Wording {
             severity: if passed { Severity::Low } else { Severity::Medium },
             confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },

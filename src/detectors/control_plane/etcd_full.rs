@@ -149,7 +149,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let mut findings: Vec<Finding> = Vec::new();
     for (signal, mut observed) in all {
         let full = signal == Signal::EtcdFull;
-        let passed = cluster.is_over(observed.span) || (!full && observed.count <= 5);
+        let passed = observed.is_over(cluster) || (!full && observed.count <= 5);
         let (severity, confidence) = match (full, passed) {
             (true, false) => (Severity::Critical, Confidence::Confirmed),
             (true, true) => (Severity::Medium, Confidence::Likely),

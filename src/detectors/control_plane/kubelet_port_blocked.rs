@@ -39,7 +39,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     }
     let mut observed = given.unwrap_or_default();
-    let over = denial.is_none() && cluster.is_over(observed.span);
+    let over = denial.is_none() && observed.is_over(cluster);
     if let Some((group, rule, place)) = &denial {
         observed.show_first([at(
             place,

@@ -52,7 +52,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         words = format!(" APIService {}: Available=False, {}: {}", key.name, item.reason, item.message);
         observed.show_first(seen.evidence("APIService", key).into_iter().take(1));
     }
-    let passed = down.is_none() && cluster.is_over(observed.span);
+    let passed = down.is_none() && observed.is_over(cluster);
     let says = Wording {
         severity: if passed { Severity::Low } else { Severity::Medium },
         confidence: if down.is_some() { Confidence::Confirmed } else if passed { Confidence::Possible } else { Confidence::Likely },

@@ -45,7 +45,7 @@ type Down<'a> =
 
 fn broken(cluster: &Cluster, mut observed: Observed, agents: usize, down: &[Down<'_>]) -> Option<Finding> {
     let failing = observed.count > 0;
-    let over = failing && cluster.is_over(observed.span) && down.is_empty();
+    let over = failing && observed.is_over(cluster) && down.is_empty();
     let places: Vec<_> = down
         .iter()
         .take(2)

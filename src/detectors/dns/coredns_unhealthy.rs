@@ -107,7 +107,7 @@ fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why
 }
 
 fn told_itself(cluster: &Cluster, signal: Signal, observed: Observed, down: bool) -> Option<Finding> {
-    let over = cluster.is_over(observed.span) && !down;
+    let over = observed.is_over(cluster) && !down;
     let (about, title, why, fix) = match signal {
         Signal::DnsLoop => (
             "loop",

@@ -35,7 +35,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 fn finding(cluster: &Cluster, servers: &str, mut observed: Observed) -> Option<Finding> {
-    let passed = cluster.is_over(observed.span);
+    let passed = observed.is_over(cluster);
     let azure = servers.contains(AZURE_DNS);
     let configured = cluster
         .azure

@@ -68,7 +68,7 @@ fn finding(
     name: &str,
     observed: Observed,
 ) -> Option<Finding> {
-    let passed = cluster.is_over(observed.span);
+    let passed = observed.is_over(cluster);
     let objects = &cluster.facts.objects;
     let mut subjects = Vec::new();
     let private = name.contains(".privatelink.") || name.starts_with("privatelink.");

@@ -50,7 +50,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         given.evidence.extend(more.evidence);
         given.nodes.extend(more.nodes);
     }
-    if given.count == 0 || (!coded && cluster.is_over(given.span)) {
+    if given.count == 0 || (!coded && given.is_over(cluster)) {
         return Outcome::default();
     }
     let nodes = listed(given.nodes.iter().map(String::as_str), 3);

@@ -35,7 +35,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {
     let ready = observed::all_ready(cluster, &given.pods);
     let broken = observed::none_ready(cluster, &given.pods);
-    let passed = ready || (cluster.is_over(given.span) && !broken);
+    let passed = ready || (given.is_over(cluster) && !broken);
     let node = observed::common_node(cluster, &given.pods).filter(|_| given.pods.len() > 1);
     let names: Vec<String> = given.pods.iter().map(Key::label).collect();
     let who = match given.pods.len() {

@@ -55,7 +55,7 @@ fn pulls(cluster: &Cluster, signal: Signal) -> BTreeMap<String, Observed> {
 
 /// Whether failed pulls are over: the pods that they kept back run by now, or the logs go on without.
 fn pulled_since(cluster: &Cluster, given: &Observed) -> bool {
-    observed::all_ready(cluster, &given.pods) || cluster.is_over(given.span)
+    observed::all_ready(cluster, &given.pods) || given.is_over(cluster)
 }
 
 /// The images that the lines name and the pods that pull them, for a sentence.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::common::{node_word, observed_refusals, on_node};
-use crate::cluster::Cluster;
+use crate::cluster::reachability::joined_over;
+use crate::cluster::{Cluster, episode};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{RUNTIME, Signal, time};
+use crate::facts::{RUNTIME, Recovery, Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "cni-not-ready",
@@ -40,6 +41,10 @@ struct Said {
     span: Option<(i64, i64)>,
     evidence: Vec<Evidence>,
     now: bool,
+    /// The longest time over which one log repeats it, in microseconds.
+    length: i64,
+    /// What its logs say of its end.
+    over: Option<bool>,
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -74,6 +79,15 @@ fn detect(cluster: &Cluster) -> Outcome {
         let message = by_node.entry(node.to_owned()).or_default();
         message.count += tally.count();
         message.span = time::joined(message.span, tally.span.resolve(cluster.anchor));
+        message.length = message.length.max(tally.span.length());
+        let over = episode::is_over(
+            &cluster.facts,
+            Some(Recovery::Network),
+            &tally.span,
+            tally.count(),
+            tally.examples.as_slice(),
+        );
+        message.over = joined_over(message.over, over);
         message.evidence.extend(tally.examples.as_slice().iter().take(3).cloned());
     }
     let findings = by_node.into_iter().filter_map(|(node, message)| finding(cluster, &node, message));
@@ -88,7 +102,6 @@ fn all_ready(cluster: &Cluster) -> bool {
 }
 
 fn finding(cluster: &Cluster, node: &str, mut message: Said) -> Option<Finding> {
-    let lasted = message.span.map(|(first, last)| (last - first) / 60_000_000);
     let ready = cluster.facts.objects.nodes.get("", node).map(|seen| {
         seen.object
             .status
@@ -97,12 +110,15 @@ fn finding(cluster: &Cluster, node: &str, mut message: Said) -> Option<Finding> 
             .any(|condition| &*condition.r#type == "Ready" && &*condition.status == "True")
     });
     // Until the end of the logs, or long before it.
-    let open = message
-        .span
-        .zip(cluster.logs_end)
-        .is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000);
-    let long = lasted.is_some_and(|minutes| minutes > START_MINUTES);
-    let undated = message.span.is_none() && message.count > 0;
+    let open = match message.over {
+        Some(over) => !over,
+        None => message
+            .span
+            .zip(cluster.logs_end)
+            .is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000),
+    };
+    let long = message.length > START_MINUTES * 60_000_000;
+    let undated = message.span.is_none() && message.over.is_none() && message.count > 0;
     let confidence = match (message.now, ready) {
         (true, _) => Confidence::Confirmed,
         // A node that is ready by now has started since.

@@ -6,7 +6,7 @@ use crate::cluster::ipam::subnets::Role;
 use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::Evidence;
-use crate::facts::{Signal, time};
+use crate::facts::{Form, Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cidr-exhausted",
@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["cni-not-ready", "pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "With Azure CNI Overlay and kubenet, each node gets its own podCIDR (a /24) of the cluster's pod CIDR. When all are allocated, a new node gets none (CIDRNotAvailable) and cannot run pods with their own IP.",
-        decision: "`CIDRNotAvailable` in events or logs. Confirmed, critical. With the pod CIDR of az aks show and the nodes' podCIDRs the calculation is shown.",
+        decision: "`CIDRNotAvailable` in events or logs. Confirmed when the node's object has no podCIDR, otherwise likely; nodes that are Ready by now are left out: their plugin gives addresses without it. With the pod CIDR of az aks show and the nodes' podCIDRs the calculation is shown.",
         action: "Expand the pod CIDR (Azure CNI Overlay), or remove nodes that are not needed.",
         reference: "AKS: Azure CNI Overlay, expand pod CIDR space. kubernetes/kubernetes: pkg/controller/nodeipam.",
     },
@@ -42,6 +42,16 @@ fn detect(cluster: &Cluster) -> Outcome {
     }
     nodes.sort();
     nodes.dedup();
+    // Calico, Cilium and Azure give addresses without the node's podCIDR: the controller asks for a range that nobody needs.
+    let ready = |name: &String| {
+        cluster.facts.objects.nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(true))
+    };
+    let named = !nodes.is_empty();
+    nodes.retain(|name| !ready(name));
+    if named && nodes.is_empty() {
+        let why = "the nodes that got no podCIDR are Ready: their network plugin does not need one";
+        return Outcome { ruled_out: Some(why.to_owned()), ..Outcome::default() };
+    }
     evidence.sort();
     evidence.dedup();
     evidence.truncate(6);
@@ -56,7 +66,16 @@ fn detect(cluster: &Cluster) -> Outcome {
         return Outcome::default();
     };
     finding.severity = Severity::Critical;
-    finding.confidence = Confidence::Confirmed;
+    // The node's own object says that it has none.
+    let without = |name: &String| {
+        cluster
+            .facts
+            .objects
+            .nodes
+            .get("", name)
+            .is_some_and(|seen| seen.form == Form::Full && seen.object.spec.pod_cidr.is_empty())
+    };
+    finding.confidence = if nodes.iter().any(without) { Confidence::Confirmed } else { Confidence::Likely };
     finding.count = count.max(1);
     finding.seen(span);
     finding.subjects = nodes

@@ -42,6 +42,9 @@ fn node(found: &Exhaustion, books: Option<&NodeIpam>) -> Option<Finding> {
         }
         Some(Signal::CalicoFull) => "Calico has no free IP in its pools or in the node's blocks",
         Some(Signal::WhereaboutsFull) => "whereabouts has no free IP in the range of the additional network",
+        Some(Signal::CiliumFull) => "Cilium has no free IP in the node's range or pool",
+        Some(Signal::AwsFull) => "The AWS VPC CNI has no free IP or prefix for the node",
+        Some(Signal::OvnFull) => "OVN has no free IP in the node's subnet",
         _ => "The CNI plugin has no free IP",
     };
     let range = if found.refused.ranges.is_empty() {

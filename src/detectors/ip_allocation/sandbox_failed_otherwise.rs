@@ -7,11 +7,12 @@ use aho_corasick::AhoCorasick;
 use foldhash::HashSet;
 
 use super::common::{self, some};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, episode};
 use crate::detectors::details::texts;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{Signal, time};
+use crate::facts::{EventKey, Recovery, Signal, time};
+use crate::knowledge::MESSAGES;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "sandbox-failed-otherwise",
@@ -44,7 +45,11 @@ const OF_ADDRESSES: &[&str] = &[
 
 fn is_of_addresses(text: &str) -> bool {
     static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(OF_ADDRESSES).ok());
-    WORDS.as_ref().is_some_and(|words| words.is_match(text))
+    let known = || {
+        let (message, _) = MESSAGES.find(text)?;
+        Signal::by_name(&message.means).filter(|signal| signal.refuses_a_pod())
+    };
+    WORDS.as_ref().is_some_and(|words| words.is_match(text)) || known().is_some()
 }
 
 /// Known reasons: what the message has, in words, and what to do.
@@ -123,7 +128,10 @@ fn detect(cluster: &Cluster) -> Outcome {
             .collect();
         let Some(first) = others.first() else { continue };
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
-        if pod.is_some_and(|pod| pod.object.ended() || pod.object.addresses().next().is_some()) {
+        if pod.is_some_and(|pod| {
+            pod.object.ended() || pod.object.is_ready() || pod.object.addresses().next().is_some()
+        }) || has_started_since(cluster, key)
+        {
             continue;
         }
         // A message that was cut before its reason may be about addresses: another text may have said so.
@@ -148,6 +156,16 @@ fn detect(cluster: &Cluster) -> Outcome {
     groups.into_iter().filter_map(|(kind, group)| finding(kind, group)).collect()
 }
 
+/// Whether a container of the pod has started: its sandbox was made, then.
+fn has_started_since(cluster: &Cluster, key: &EventKey) -> bool {
+    cluster.facts.events.of_reason("Started").any(|(started, tally)| {
+        let failed = cluster.facts.events.map.get(key);
+        let later =
+            failed.and_then(|failed| tally.span.until_end_of(&failed.span)).is_some_and(|after| after <= 0);
+        started.kind == key.kind && started.namespace == key.namespace && started.name == key.name && later
+    })
+}
+
 /// What logs of the kubelet say, where no event does: only with a reason that is known.
 fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
     let observed: BTreeSet<usize> = groups.keys().copied().collect();
@@ -164,6 +182,11 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
         let first = tally.examples.as_slice().first();
         let kind = first.and_then(|item| REASONS.iter().position(|(text, ..)| item.excerpt.contains(text)));
         let Some(kind) = kind.filter(|kind| !observed.contains(kind)) else { continue };
+        let network = Some(Recovery::Network);
+        let places = tally.examples.as_slice();
+        if episode::is_over(&cluster.facts, network, &tally.span, tally.count(), places) == Some(true) {
+            continue;
+        }
         let group = groups.entry(kind).or_default();
         group.count += tally.count();
         if !key.pod.is_empty() {

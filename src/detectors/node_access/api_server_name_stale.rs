@@ -192,7 +192,7 @@ fn differs(
         (attempt.what == What::ApiServer && unanswered && attempt.hosts.iter().any(aimed)).then_some(())
     })
     .remove(&())
-    .filter(|observed| !cluster.is_over(observed.span))
+    .filter(|observed| !observed.is_over(cluster))
     .unwrap_or_default();
     let failing = given.count > 0;
     // Elsewhere a second private endpoint with a zone of its own is a right way to the same server.

@@ -72,7 +72,7 @@ pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Observed> {
         matches!(code, 50 | 51) || name.contains("K8SAPIServerConnFail") || name.contains("OutboundConnFail")
     });
     // What a node said weeks ago says nothing of today.
-    let provisioning = provisioning.filter(|observed| !cluster.is_over(observed.span));
+    let provisioning = provisioning.filter(|observed| !observed.is_over(cluster));
     match (given, provisioning) {
         (Some(mut observed), Some(more)) => {
             observed.count += more.count;

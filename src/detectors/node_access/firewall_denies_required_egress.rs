@@ -162,7 +162,7 @@ impl DeniedFlows {
                     && tally.span.resolve(cluster.anchor).is_some_and(|(_, end)| end > last)
             })
         };
-        cluster.is_over(self.observed.span) || self.targets.iter().all(|target| later(target))
+        self.observed.is_over(cluster) || self.targets.iter().all(|target| later(target))
     }
 }
 

@@ -212,7 +212,7 @@ fn not_passed(cluster: &Cluster, aks: &AksCluster, proxy: &HttpProxy) -> Option<
         (Some(observed), _) => (observed, true),
         (None, observed) => (observed?, false),
     };
-    let passed = cluster.is_over(observed.span);
+    let passed = observed.is_over(cluster);
     let sure = of_nodes || observed.hosts.iter().any(is_own);
     observed.show_first(
         proxy

@@ -51,7 +51,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let script = common::codes(cluster, |code, name| code == 51 || name.contains("K8SAPIServerConnFail"));
     let stated = common::of_nodes(cluster, |of_node| common::no_connection(of_node.failure));
     let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
-    let over = cluster.is_over(given.span);
+    let over = given.is_over(cluster);
     let passed = over || (!coded && observed::recovered(cluster, &given.nodes));
     finding(cluster, given, coded, passed).into_iter().collect()
 }

@@ -29,7 +29,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let script = common::codes(cluster, named);
     let stated = common::of_nodes(cluster, |of_node| of_node.failure.of_dns());
     let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
-    let over = cluster.is_over(given.span);
+    let over = given.is_over(cluster);
     let passed = over || (!coded && observed::recovered(cluster, &given.nodes));
     finding(cluster, given, coded, passed).into_iter().collect()
 }

@@ -54,7 +54,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     let by_appliance = !aks.outbound.is_empty() && !aks.outbound.eq_ignore_ascii_case("loadBalancer");
     // AKS may allow the address of the cluster's own load balancer implicitly: nodes that fail show that it does not.
     let of_nodes = common::of_nodes(cluster, |of_node| !of_node.ended && !of_node.failure.of_dns()).is_some()
-        || common::codes(cluster, |code, _| code == 51).is_some_and(|code| !cluster.is_over(code.span));
+        || common::codes(cluster, |code, _| code == 51).is_some_and(|code| !code.is_over(cluster));
     let (severity, confidence) = match (confirmed, by_appliance) {
         (true, false) if !of_nodes => (Severity::Medium, Confidence::Likely),
         (true, _) => (Severity::Critical, Confidence::Confirmed),

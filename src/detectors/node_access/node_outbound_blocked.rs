@@ -39,7 +39,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         };
     }
     let script = common::codes(cluster, |code, name| code == 50 || name.contains("OutboundConnFail"));
-    let script = script.filter(|observed| !cluster.is_over(observed.span));
+    let script = script.filter(|observed| !observed.is_over(cluster));
     let coded = script.is_some();
     let mut observed = script.unwrap_or_default();
     let list = required::required(cluster.azure.cluster());

@@ -58,7 +58,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             let tunnel =
                 observed::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(()))
                     .remove(&())
-                    .filter(|observed| !cluster.is_over(observed.span));
+                    .filter(|observed| !observed.is_over(cluster));
             let failing = common::unanswered_now(cluster).or(tunnel);
             let confirmed = failing.is_some();
             // Nodes that are ready have another path, such as a proxy.

@@ -75,7 +75,7 @@ fn finding(
     let ready = observed::all_ready(cluster, &given.pods);
     let broken = observed::none_ready(cluster, &given.pods);
     // A pod that waits before its next start is silent, and nothing is over for it.
-    let passed = !tested && !broken && (cluster.is_over(given.span) || ready || !reached.is_empty());
+    let passed = !tested && !broken && (given.is_over(cluster) || ready || !reached.is_empty());
     given.show_first(failed);
     let node = observed::common_node(cluster, &given.pods).filter(|_| given.pods.len() > 1);
     let text: Vec<String> = given.pods.iter().map(crate::facts::Key::label).collect();

@@ -71,7 +71,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         still.then(|| words.contains("max node group size reached"))
     });
     for (at_maximum, observed) in waiting {
-        if !all_ready(cluster, &observed.pods) && !cluster.is_over(observed.span) {
+        if !all_ready(cluster, &observed.pods) && !observed.is_over(cluster) {
             findings.extend(of_pods(cluster, at_maximum, observed));
         }
     }
@@ -79,7 +79,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding> {
-    let passed = cluster.is_over(observed.span);
+    let passed = observed.is_over(cluster);
     let known = CODES.iter().find(|(ours, ..)| *ours == code);
     let meaning = known.map_or(
         "the size of a scale set differs from the target that the autoscaler set",

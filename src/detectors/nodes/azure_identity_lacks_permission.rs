@@ -52,7 +52,7 @@ fn reconciled(cluster: &Cluster) -> Vec<String> {
 
 fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding> {
     let (code, action) = what.split_once(' ').unwrap_or((what, ""));
-    let passed = cluster.is_over(observed.span);
+    let passed = observed.is_over(cluster);
     let (severity, confidence) =
         if passed { (Severity::Low, Confidence::Possible) } else { (Severity::High, Confidence::Confirmed) };
     let scope =

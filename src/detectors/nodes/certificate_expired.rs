@@ -99,7 +99,7 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed)
         let (_, rest) = item.excerpt.split_once("current time ")?;
         Some(rest.trim_end_matches(['"', '\'', '.']).split('"').next()?.to_owned())
     });
-    let over = cluster.is_over(observed.span);
+    let over = observed.is_over(cluster);
     let (severity, confidence) = match (kind, over) {
         ("other", _) => (Severity::Low, Confidence::Possible),
         (_, true) => (Severity::Medium, Confidence::Possible),

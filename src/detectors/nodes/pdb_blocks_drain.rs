@@ -84,7 +84,7 @@ fn drain(
     mut given: Observed,
     none: &[(&Key, &crate::facts::Seen<PodDisruptionBudget>)],
 ) -> Option<Finding> {
-    let passed = cluster.is_over(given.span) && none.is_empty();
+    let passed = given.is_over(cluster) && none.is_empty();
     let named: Vec<String> = none.iter().map(|(key, _)| key.label()).collect();
     let places: Vec<_> = none
         .iter()

@@ -160,28 +160,36 @@ fn pod(text: &str) -> Option<(String, String)> {
     Some((get(["ns", "ns2", "ns3", "ns4", "ns5"])?, get(["name", "name2", "name3", "name4", "name5"])?))
 }
 
-/// Counts a text about addresses; says whether it was one.
-pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
-    let Some((signal, detail)) = signal(line.text) else { return false };
+/// The pod that a line is about: the object of its event, or what the line names.
+pub(super) fn about(line: &LogLine<'_>) -> Option<(String, String)> {
     let about = line.around.pod.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
-    let (namespace, pod) = about.or_else(|| pod(line.text)).unwrap_or_default();
+    about.or_else(|| pod(line.text))
+}
+
+/// The node that a line is about or from; empty when it does not tell.
+pub(super) fn node_named(line: &LogLine<'_>) -> String {
     let given = search(&NODE, line.text);
     let row = search(&ROW, line.text);
-    let stated = named(row.as_ref(), "count").parse().unwrap_or(1);
-    let node = line
-        .around
+    line.around
         .node
         .filter(|_| given.is_none())
         .map(ToOwned::to_owned)
         .or_else(|| given.map(|found| named(Some(&found), "node").to_owned()))
         .or_else(|| line.unwrapped.host.clone())
-        .unwrap_or_else(|| named(row.as_ref(), "node").to_owned());
+        .unwrap_or_else(|| named(row.as_ref(), "node").to_owned())
+}
+
+/// Counts a text about addresses; says whether it was one.
+pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
+    let Some((signal, detail)) = signal(line.text) else { return false };
+    let (namespace, pod) = about(line).unwrap_or_default();
+    let stated = named(search(&ROW, line.text).as_ref(), "count").parse().unwrap_or(1);
     facts.signalled(SignalSeen {
         key: SignalKey {
             signal,
             namespace: namespace.into(),
             pod: pod.into(),
-            node: node.into(),
+            node: node_named(line).into(),
             detail: detail.into(),
         },
         print: line.print,

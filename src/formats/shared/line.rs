@@ -12,7 +12,9 @@ use super::log_line::{LogLine, Surroundings};
 use super::message::{self, plain};
 use super::prefilter::{Hits, Prefilter};
 use super::unwrap::unwrap;
-use super::{access_line, address_signals, audit, network_signals, operation_signals};
+use super::{
+    access_line, address_signals, audit, known_messages, network_signals, operation_signals, recovery_signs,
+};
 use crate::bytes::pattern::has;
 use crate::facts::text::lossy;
 use crate::facts::{Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint};
@@ -49,6 +51,8 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
         .chain(network_signals::SIGNATURES)
         .chain(operation_signals::SIGNATURES)
         .copied()
+        .chain(recovery_signs::SIGNS.iter().map(|(words, _)| *words))
+        .chain(known_messages::anchors())
         .collect();
     Prefilter::of(&all)
 });
@@ -311,7 +315,11 @@ pub(in crate::formats) fn understand(
         access_line::read_before_1_20(&line, facts);
         return true;
     }
-    refusal(&line, facts) || address_signals::read(&line, facts) || network_signals::read(&line, facts)
+    refusal(&line, facts)
+        || address_signals::read(&line, facts)
+        || known_messages::read(&line, facts)
+        || network_signals::read(&line, facts)
+        || recovery_signs::read(&line, facts)
 }
 
 fn refusal(line: &LogLine<'_>, facts: &mut Facts) -> bool {

@@ -169,7 +169,11 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         return pull(text);
     }
     if has!(text, "getting credentials") {
+        // client-go `plugin/pkg/client/auth/exec`: what a test or a log calls getting credentials is something else.
         let why = text.split_once("getting credentials: ").map_or("", |(_, why)| why);
+        if !["exec", "decoding", "plugin", "parsing"].iter().any(|start| why.starts_with(start)) {
+            return None;
+        }
         return Some((Signal::CredentialPlugin, why.chars().take(120).collect()));
     }
     if has!(text, "no configuration has been provided") {

@@ -59,7 +59,9 @@ pub(in crate::formats) fn is_transcript(text: &[u8]) -> bool {
         return true;
     }
     lines.any(|line| {
+        // A script that traces itself (`set -x`) prints what it runs, and little of what comes of it.
         may_be_prompted(line)
+            && !line.starts_with(b"+")
             && command_line(line)
                 .is_some_and(|found| found.sure && found.command.len() < line.trim_ascii_end().len())
     })
