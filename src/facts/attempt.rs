@@ -25,6 +25,8 @@ pub enum Failure {
     NameUnknown,
     /// The resolver did not answer, or answered with an error.
     ResolverFailed,
+    /// The name does not resolve; whether for want of the name or of an answer is not told.
+    Unresolved,
     /// TCP works and the TLS handshake does not come to its end.
     TlsTimeout,
     /// The certificate is of an authority that is not known: TLS inspection, or an old kubeconfig.
@@ -48,6 +50,7 @@ impl Failure {
             Self::Proxy => "did not get past its proxy",
             Self::NameUnknown => "found no such host",
             Self::ResolverFailed => "got no answer from DNS",
+            Self::Unresolved => "could not resolve the name",
             Self::TlsTimeout => "timed out in the TLS handshake",
             Self::TlsUntrusted => "met a certificate of an unknown authority",
             Self::TlsWrongName => "met a certificate of another name",
@@ -58,7 +61,7 @@ impl Failure {
 
     /// Within DNS, before anything was reached.
     pub fn of_dns(self) -> bool {
-        matches!(self, Self::NameUnknown | Self::ResolverFailed)
+        matches!(self, Self::NameUnknown | Self::ResolverFailed | Self::Unresolved)
     }
 
     /// Within TLS, after something was reached.

@@ -3,6 +3,8 @@
 //! `knowledge/messages/*.toml` holds the texts of errors, one block a text. Description is data, evaluation is Rust: there is no rule
 //! language. A block that can't be read is a fault of the program, which a test finds.
 
+pub mod resolver_words;
+
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;

@@ -29,7 +29,39 @@ fn detect(cluster: &Cluster) -> Outcome {
         (pod && attempt.failure == Failure::ResolverFailed && attempt.what != What::ApiServer).then_some(())
     })
     .remove(&());
-    given.and_then(|observed| finding(cluster, observed)).into_iter().collect()
+    // Words that leave open whether there is no such name or no answer, by name.
+    let open = observed::attempts(cluster, |attempt| {
+        let pod = matches!(attempt.who, Who::Pod(_) | Who::Unknown);
+        (pod && attempt.failure == Failure::Unresolved)
+            .then(|| attempt.hosts.first().cloned().unwrap_or_default())
+    });
+    let given = given.and_then(|observed| finding(cluster, observed));
+    given
+        .into_iter()
+        .chain(open.into_iter().filter_map(|(name, observed)| unresolved(cluster, &name, observed)))
+        .collect()
+}
+
+/// A name that does not resolve, and nobody tells why.
+fn unresolved(cluster: &Cluster, name: &str, given: Observed) -> Option<Finding> {
+    let passed = observed::all_ready(cluster, &given.pods) || given.is_over(cluster);
+    let who = given.pods.iter().next().map_or_else(|| "a client in the cluster".to_owned(), Key::label);
+    let look_up =
+        format!("kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup {}", shell(name));
+    let says = Wording {
+        severity: if passed { Severity::Low } else { Severity::Medium },
+        confidence: Confidence::Possible,
+        unit: "failed look-up",
+        cause: format!(
+            "{who} could not resolve {name}{}: either there is no such name, or DNS gave no answer; the program's words do not say which.",
+            given.when()
+        ),
+        fix: "Look the name up in the cluster: NXDOMAIN means that the name is wrong (Service, namespace, or spelling), a timeout or SERVFAIL that DNS does not answer.".to_owned(),
+        commands: vec![look_up.clone(), "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide".to_owned()],
+        verify: vec![format!("{look_up}   # an address")],
+    };
+    let title = format!("{name} does not resolve{}", if passed { ", ended" } else { "" });
+    given.finding(&DETECTOR, &format!("unresolved {name}"), title, says)
 }
 
 fn finding(cluster: &Cluster, given: Observed) -> Option<Finding> {

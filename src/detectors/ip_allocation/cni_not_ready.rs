@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["sandbox-failed-otherwise", "node-not-ready", "service-pods-not-ready", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The container runtime finds no CNI configuration or binary (`cni plugin not initialized`, `no networks found in /etc/cni/net.d`, `failed to find plugin … in path`), so the node is NotReady or its pods get no network. Every node reports this in its first minute.",
-        decision: "Confirmed when the node's Ready condition or its container runtime (crictl info: NetworkReady false) reports it; likely when logs repeat it for more than ten minutes up to their end; possible when the lines have no time and not all nodes are Ready. Nodes that are Ready by now are left out.",
+        decision: "Confirmed when the node's Ready condition or its container runtime (crictl info: NetworkReady false) reports it; likely when a log repeats it for more than five minutes, up to its end; possible when the lines have no time and not all nodes are Ready. Nodes that are Ready by now are left out.",
         action: "Check the pods that install the CNI plugin (azure-cns, cilium, calico-node) and the node's provisioning log.",
         reference: "AKS: Basic troubleshooting of Node Not Ready failures. Kubernetes: Network Plugins; Troubleshooting CNI plugin-related errors.",
     },
@@ -33,6 +33,9 @@ const NODES: crate::detectors::Need = crate::detectors::Need {
 
 /// A node that starts reports it for a while.
 const START_MINUTES: i64 = 10;
+
+/// It does not take so long to start.
+const LONG_MINUTES: i64 = 5;
 
 /// What a node says: times, first and last, where, and that it is so at the end.
 #[derive(Default)]
@@ -117,7 +120,7 @@ fn finding(cluster: &Cluster, node: &str, mut message: Said) -> Option<Finding> 
             .zip(cluster.logs_end)
             .is_some_and(|((_, last), end)| end - last < START_MINUTES * 60_000_000),
     };
-    let long = message.length > START_MINUTES * 60_000_000;
+    let long = message.length > LONG_MINUTES * 60_000_000;
     let undated = message.span.is_none() && message.over.is_none() && message.count > 0;
     let confidence = match (message.now, ready) {
         (true, _) => Confidence::Confirmed,

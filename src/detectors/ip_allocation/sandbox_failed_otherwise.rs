@@ -110,6 +110,8 @@ struct RefusalGroup {
     evidence: Vec<Evidence>,
     message: String,
     of_logs: bool,
+    /// A log tells of it up to its end.
+    ongoing: bool,
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -180,11 +182,18 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
             continue;
         }
         let first = tally.examples.as_slice().first();
-        let kind = first.and_then(|item| REASONS.iter().position(|(text, ..)| item.excerpt.contains(text)));
-        let Some(kind) = kind.filter(|kind| !observed.contains(kind)) else { continue };
+        let holds =
+            |text: &str| key.detail.contains(text) || first.is_some_and(|item| item.excerpt.contains(text));
+        let kind = REASONS.iter().position(|(text, ..)| holds(text)).unwrap_or(REASONS.len());
+        if observed.contains(&kind) {
+            continue;
+        }
         let network = Some(Recovery::Network);
         let places = tally.examples.as_slice();
-        if episode::is_over(&cluster.facts, network, &tally.span, tally.count(), places) == Some(true) {
+        let over = episode::is_over(&cluster.facts, network, &tally.span, tally.count(), places);
+        // Of one failure without known words nothing follows; a sandbox that can't be removed twice is gone.
+        let unknown = kind == REASONS.len();
+        if over == Some(true) || unknown && (tally.count() < 2 || holds("failed (delete)")) {
             continue;
         }
         let group = groups.entry(kind).or_default();
@@ -196,8 +205,12 @@ fn of_logs(cluster: &Cluster, groups: &mut BTreeMap<usize, RefusalGroup>) {
             group.nodes.insert(key.node.to_string());
         }
         group.span = time::joined(group.span, tally.span.resolve(cluster.anchor));
+        if group.message.is_empty() {
+            group.message = key.detail.to_string();
+        }
         group.evidence.extend(first.cloned());
         group.of_logs = true;
+        group.ongoing |= over == Some(false);
     }
 }
 
@@ -239,9 +252,11 @@ fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
     };
     let mut finding =
         Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;
-    finding.severity = Severity::High;
-    finding.confidence =
-        if reason.is_some() && !group.of_logs { Confidence::Confirmed } else { Confidence::Likely };
+    (finding.severity, finding.confidence) = match (reason.is_some(), group.of_logs, group.ongoing) {
+        (true, false, _) => (Severity::High, Confidence::Confirmed),
+        (false, true, false) => (Severity::Medium, Confidence::Possible),
+        _ => (Severity::High, Confidence::Likely),
+    };
     finding.count = group.count.max(1);
     finding.unit = "failure";
     finding.seen(group.span);

@@ -28,7 +28,10 @@ fn detect(cluster: &Cluster) -> Outcome {
         let parts: Vec<&str> = key.detail.split(' ').collect();
         let [need, have, range, name] = parts.as_slice() else { return None };
         let pods = name.to_lowercase().contains("podcidr");
-        let title = format!("{} {range} too small: node pools need up to {need} IPs, {have} available", if pods { "Pod CIDR" } else { "Subnet" });
+        let which = [*range, *name].into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+        let kind = if pods { "Pod CIDR" } else { "Subnet" };
+        let object = [kind, which].join(" ").trim_end().to_owned();
+        let title = format!("{object} too small: node pools need up to {need} IPs, {have} available");
         let mut finding = Finding::new(DETECTOR.id, range, title, tally.examples.as_slice().to_vec())?;
         finding.severity = Severity::High;
         finding.confidence = Confidence::Confirmed;
@@ -36,12 +39,17 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.seen(tally.span.resolve(cluster.anchor));
         finding.details.ip_allocation.needed = need.parse().ok();
         finding.details.ip_allocation.available = have.parse().ok();
-        finding.details.ip_allocation.range = Some(range.to_string());
-        finding.details.ip_allocation.name = Some(name.to_string());
+        finding.details.ip_allocation.range = Some(range.to_string()).filter(|range| !range.is_empty());
+        finding.details.ip_allocation.name = Some(name.to_string()).filter(|name| !name.is_empty());
         let each = if pods { format!(" Each node needs a /24 of it, 256 IPs: {need} are for {}, and {have} are enough for {}.", counted(part(need), "node"), part(have)) } else { String::new() };
         let known = cluster.ledger.subnets.all.iter().find(|subnet| subnet.range.to_string() == **range);
         let sum = known.map_or_else(String::new, |known| arithmetic(known, &mut finding));
-        finding.cause = format!("Azure rejected the operation (InsufficientSubnetSize): at the autoscaler's maximum plus upgrade surge, the node pools need {need} IPs of {range} ({name}), which has {have}.{each} Azure counts the maximum, not the current usage.{sum}");
+        let of_range = match (range.is_empty(), name.is_empty()) {
+            (true, _) => " of the subnet".to_owned(),
+            (_, true) => format!(" of {range}"),
+            _ => format!(" of {range} ({name})"),
+        };
+        finding.cause = format!("Azure rejected the operation (InsufficientSubnetSize): at the autoscaler's maximum plus upgrade surge, the node pools need {need} IPs{of_range}, and it has {have}.{each} Azure counts the maximum, not the current usage.{sum}");
         finding.fix = fix(pods);
         finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query '{pod:networkProfile.podCidr,pools:agentPoolProfiles[].{name:name,max:maxCount}}'".to_owned()];
         Some(finding)

@@ -239,16 +239,18 @@ impl Objects {
         for (_, seen) in self.nodes.iter() {
             nodes.extend(seen.object.status.addresses.iter().map(|address| address.address.to_string()));
         }
-        let mut shared: BTreeMap<String, u32> = BTreeMap::new();
+        let mut shared: BTreeMap<(String, String), u32> = BTreeMap::new();
         for (_, seen) in self.pods.iter() {
             if !seen.object.status.pod_ip.is_empty() && !seen.object.ended() {
-                *shared.entry(seen.object.status.pod_ip.to_string()).or_default() += 1;
+                let place = (seen.object.spec.node_name.to_string(), seen.object.status.pod_ip.to_string());
+                *shared.entry(place).or_default() += 1;
             }
         }
         for seen in self.pods.values_mut() {
             let ip: &str = &seen.object.status.pod_ip;
+            let place = (seen.object.spec.node_name.to_string(), ip.to_owned());
             if seen.form < Form::Describe
-                && (nodes.contains(ip) || shared.get(ip).is_some_and(|pods| *pods > 1))
+                && (nodes.contains(ip) || shared.get(&place).is_some_and(|pods| *pods > 1))
             {
                 seen.object.spec.host_network = true;
             }

@@ -54,7 +54,7 @@ pattern!(
 );
 pattern!(
     PREALLOCATED,
-    r"Pre-allocated IPs (?P<need>\d+) exceeds IPs available (?P<have>\d+) in Subnet Cidr (?P<range>[0-9a-fA-F.:/]+), Subnet Name (?P<name>[\w.-]+?)(?:\.? |\.?$)"
+    r"Pre-allocated IPs (?P<need>\d+) exceeds IPs available (?:(?P<have>\d+) in Subnet(?: Cidr (?P<range>[0-9a-fA-F.:/]+)(?:, Subnet Name (?P<name>[\w.-]+?)(?:\.? |\.?$))?)?|in Subnet (?P<old>\d+))"
 );
 pattern!(
     OVERLAP,
@@ -119,7 +119,8 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     }
     if has!(text, "Pre-allocated IPs") {
         let found = search(&PREALLOCATED, text)?;
-        let parts = ["need", "have", "range", "name"].map(|part| named(Some(&found), part));
+        let have = if named(Some(&found), "have").is_empty() { "old" } else { "have" };
+        let parts = ["need", have, "range", "name"].map(|part| named(Some(&found), part));
         return Some((Signal::InsufficientSubnetSize, parts.join(" ")));
     }
     if has!(text, "SubnetIsFull") || (has!(text, "enough capacity for") && has!(text, "IP addresses")) {

@@ -3,6 +3,7 @@
 
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Failure, Speaker};
+use crate::knowledge::resolver_words::{self, Resolution};
 
 // `dial tcp 10.0.0.1:443: i/o timeout`; some lines lack the second colon, and addresses may be masked.
 pattern!(
@@ -112,6 +113,14 @@ fn is_search_noise(name: &str, kind: &str) -> bool {
 
 /// How it failed, what was to be reached (name or address, port), and over which resolver.
 pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
+    if let Some((host, port, says)) = resolver_words::unresolved(text) {
+        let failure = match says {
+            Resolution::Open => Failure::Unresolved,
+            Resolution::NoAnswer => Failure::ResolverFailed,
+            Resolution::NoSuchName => Failure::NameUnknown,
+        };
+        return Some((failure, host.to_owned(), port, String::new()));
+    }
     let failure = failure(text)?;
     // What was not reached then is the proxy, whatever the words say of it.
     let failure = if has!(text, "proxyconnect") { Failure::Proxy } else { failure };

@@ -15,10 +15,13 @@ use super::unwrap::unwrap;
 use super::{
     access_line, address_signals, audit, known_messages, network_signals, operation_signals, recovery_signs,
 };
-use crate::bytes::pattern::has;
+use crate::bytes::pattern::{has, pattern};
 use crate::facts::text::lossy;
 use crate::facts::{Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint};
 use crate::formats::Piece;
+
+// `failed to setup network for sandbox "a8d579…"`
+pattern!(SANDBOX, r#"for sandbox "(?P<id>[0-9a-f]{8,64})""#);
 
 /// Signs of refusals: a line that holds none of these, nor a signature of the other modules, is of no interest to any
 /// detector.
@@ -53,6 +56,7 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
         .copied()
         .chain(recovery_signs::SIGNS.iter().map(|(words, _)| *words))
         .chain(known_messages::anchors())
+        .chain(crate::knowledge::resolver_words::anchors())
         .collect();
     Prefilter::of(&all)
 });
@@ -277,6 +281,14 @@ pub(in crate::formats) fn note_times(piece: &Piece<'_>, facts: &mut Facts) {
     }
 }
 
+/// The sandbox that a text is about.
+fn sandbox_of(text: &str) -> Option<&str> {
+    if !has!(text, "or sandbox \"") {
+        return None;
+    }
+    SANDBOX.captures(text)?.name("id").map(|id| id.as_str())
+}
+
 /// Understands a line that holds a signature.
 pub(in crate::formats) fn understand(
     line: &[u8],
@@ -299,7 +311,9 @@ pub(in crate::formats) fn understand(
         }
     }
     let meant = plain(text);
-    let print = around.print.unwrap_or_else(|| {
+    // Four layers of a kubelet print one failure, each with the sandbox that it is about.
+    let of_sandbox = sandbox_of(&meant).map(|id| fingerprint(("sandbox", id)));
+    let print = around.print.or(of_sandbox).unwrap_or_else(|| {
         if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number, around.at)) }
     });
     let line = LogLine { text: &meant, raw: line, print, around, unwrapped: &unwrapped, source, number };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::attempts::{attempt, of_api, of_client, speaker};
 use super::log_line::LogLine;
-use super::operation_signals;
 use super::prefilter::{ModuleSignatures, Prefilter};
+use super::{address_signals, operation_signals};
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{AttemptKey, AttemptSeen, Facts, Signal, SignalKey, SignalSeen};
 
@@ -23,6 +23,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "only unsupported versions",
     "provide credentials",
     "network for sandbox",
+    "network for pod \"",
     "calico-packet",
     "olicy denied",
     "iptables-restore",
@@ -148,8 +149,8 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         let signal = if of_azure { Signal::ArmThrottled } else { Signal::ApiThrottled };
         return (!other && (of_azure || of_server)).then(|| (signal, String::new()));
     }
-    if has!(text, "network for sandbox") {
-        return Some((Signal::CniFailing, String::new()));
+    if has!(text, "network for sandbox") || has!(text, "network for pod \"") {
+        return Some((Signal::CniFailing, sandbox_error(text)));
     }
     if has!(text, "provide credentials") {
         return Some((Signal::NoCredentials, String::new()));
@@ -161,6 +162,22 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         return Some((Signal::CorefileBroken, String::new()));
     }
     None
+}
+
+/// The error in a text about a sandbox, without the words of the runtime, the plugin and the kubelet around it.
+fn sandbox_error(text: &str) -> String {
+    const MOST: usize = 160;
+    let begins = [
+        "failed (add): ",
+        "failed (delete): ",
+        "failed to set up pod ",
+        "network for pod ",
+        "network for sandbox ",
+        ": ",
+    ];
+    let error = begins.iter().fold(text, |rest, words| rest.split_once(words).map_or(rest, |(_, end)| end));
+    // What follows the quoted error is the kubelet's: `" pod="shop/web-1"`.
+    error.split('"').find(|part| part.len() > 10).unwrap_or(error).trim().chars().take(MOST).collect()
 }
 
 /// No message is this long, in bytes.
@@ -187,6 +204,10 @@ pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         })
     };
     if let Some((signal, detail)) = signal(line.text).or_else(operation) {
+        let (namespace, pod) = match address_signals::about(line).filter(|_| signal == Signal::CniFailing) {
+            Some((namespace, pod)) => (namespace.into(), pod.into()),
+            None => (namespace, pod),
+        };
         let key = SignalKey { signal, namespace, pod, node, detail: detail.into() };
         facts.signalled(SignalSeen {
             key,

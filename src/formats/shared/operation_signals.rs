@@ -120,6 +120,16 @@ fn pull(text: &str) -> Option<(Signal, String)> {
     {
         return Some((Signal::ImageForbidden, image));
     }
+    // The registry was never called: its name was not resolved.
+    let looked_up = has!(text, ": lookup ") && !has!(text, "no such host");
+    if looked_up
+        && (has!(text, "i/o timeout")
+            || has!(text, "server misbehaving")
+            || has!(text, "Try again")
+            || has!(text, "read udp"))
+    {
+        return Some((Signal::ImageUnreachable, format!("{image} dns")));
+    }
     if let Some((_, how)) = UNREACHED.iter().find(|(words, _)| text.contains(words)) {
         return Some((Signal::ImageUnreachable, format!("{image} {how}")));
     }
