@@ -590,7 +590,8 @@ fn of_ready(row: &TableRow<'_>) -> Option<u32> {
 
 fn workload(row: &TableRow<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
     let selector = LabelSelector { match_labels: labels(row.get("SELECTOR")), ..LabelSelector::default() };
-    Workload { metadata, spec: WorkloadSpec { replicas, selector, ..WorkloadSpec::default() } }
+    let spec = WorkloadSpec { replicas, selector, ..WorkloadSpec::default() };
+    Workload { metadata, spec, ..Workload::default() }
 }
 
 /// A binding with its subjects: only `-o wide` has them.

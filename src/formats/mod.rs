@@ -43,7 +43,9 @@ mod provision;
 mod resolv_conf;
 mod run_command;
 mod shared;
+mod systemctl_status;
 mod text;
+mod time_series;
 mod timed_log;
 
 use std::sync::Arc;
@@ -88,6 +90,7 @@ formats![
     conntrack,
     provision,
     crictl,
+    systemctl_status,
     calicoctl,
     counting_command,
     cni_state,
@@ -95,6 +98,7 @@ formats![
     run_command,
     collection_errors,
     metrics,
+    time_series,
     network_outbound,
     connection_test,
     kubectl_table,
