@@ -128,7 +128,7 @@ pub fn why_not_running(facts: &Facts, key: &Key, pod: &Pod) -> Vec<Why> {
     if let Some(words) = unscheduled(facts, key, pod) {
         return vec![Why::Unscheduled(words)];
     }
-    if let Some(why) = pod.status.init_container_statuses.iter().find_map(|status| stopped(status)) {
+    if let Some(why) = pod.status.init_container_statuses.iter().find_map(stopped) {
         return std::iter::once(Why::Initialising(why.0, why.1)).chain(lost()).collect();
     }
     let waiting = pod.status.container_statuses.iter().filter_map(|status| status.state.waiting.as_ref());

@@ -213,12 +213,14 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
         (false, false) => format!("CrashLoopBackOff, {restarts}"),
     };
     let says = Wording {
-        severity: match (looping.ready, looping.of_log) {
-            (true, _) => Severity::Low,
-            (false, true) => Severity::Medium,
-            (false, false) if namespace == "kube-system" => Severity::High,
-            (false, false) if observed::breaks_a_service(cluster, &looping.observed.pods) => Severity::High,
-            (false, false) => Severity::Medium,
+        severity: if looping.ready {
+            Severity::Low
+        } else if !looping.of_log
+            && (namespace == "kube-system" || observed::breaks_a_service(cluster, &looping.observed.pods))
+        {
+            Severity::High
+        } else {
+            Severity::Medium
         },
         confidence: if looping.of_log { Confidence::Likely } else { Confidence::Confirmed },
         unit: "pod",

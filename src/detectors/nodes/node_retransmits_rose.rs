@@ -26,7 +26,7 @@ const METRICS: Need = Need {
     what: "metrics over time of nodes (CSV)",
     why: "they show what rose, and when",
     command: "kubectl top nodes > top.txt",
-    met: |cluster| cluster.facts.nodes.series.len() > 0,
+    met: |cluster| !cluster.facts.nodes.series.is_empty(),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

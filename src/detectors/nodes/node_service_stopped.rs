@@ -36,7 +36,7 @@ const UNITS: Need = Need {
     what: "systemctl status of the services on the nodes",
     why: "it shows whether kubelet, containerd and the others run",
     command: "systemctl status --no-pager kubelet containerd kube-proxy kube-scheduler kube-controller-manager > systemctl.txt   # on each node",
-    met: |cluster| cluster.facts.nodes.units.len() > 0,
+    met: |cluster| !cluster.facts.nodes.units.is_empty(),
 };
 
 /// Units, what ends with them, and how bad that is.

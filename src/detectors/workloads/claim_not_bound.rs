@@ -49,12 +49,12 @@ struct Lack {
 /// Events of a claim with a reason, with the newest words.
 fn events<'a>(cluster: &'a Cluster, key: &Key, reason: &'a str) -> Option<(&'a Evidence, u64)> {
     let all = cluster.facts.events.of_reason(reason);
-    let ours = all.filter(|(event, _)| {
+    let mut ours = all.filter(|(event, _)| {
         &*event.kind == "PersistentVolumeClaim"
             && *event.namespace == *key.namespace
             && *event.name == *key.name
     });
-    ours.filter_map(|(_, tally)| Some((tally.examples.as_slice().last()?, tally.count))).next()
+    ours.find_map(|(_, tally)| Some((tally.examples.as_slice().last()?, tally.count)))
 }
 
 fn lack(cluster: &Cluster, key: &Key, claim: &PersistentVolumeClaim) -> Option<Lack> {
@@ -130,7 +130,7 @@ fn compared(cluster: &Cluster, claim: &PersistentVolumeClaim) -> Option<Lack> {
     let free = volumes.filter(|(_, seen)| {
         &*seen.object.status.phase == "Available" && seen.object.spec.claim_ref.is_none()
     });
-    let mut nearest: Option<(Vec<(&'static str, String)>, &Key, &Seen<PersistentVolume>)> = None;
+    let mut nearest: Option<(Vec<Miss>, &Key, &Seen<PersistentVolume>)> = None;
     for (key, seen) in free {
         let misses = misses(claim, &seen.object);
         if !misses.is_empty() && nearest.as_ref().is_none_or(|(known, ..)| misses.len() < known.len()) {
@@ -161,8 +161,11 @@ fn compared(cluster: &Cluster, claim: &PersistentVolumeClaim) -> Option<Lack> {
     })
 }
 
-/// In what a volume does not fit a claim, each in a word and in words.
-fn misses(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Vec<(&'static str, String)> {
+/// In what a volume does not fit a claim: a word, and words.
+type Miss = (&'static str, String);
+
+/// All in which a volume does not fit a claim.
+fn misses(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Vec<Miss> {
     let mut found = Vec::new();
     if let Some(class) = &claim.spec.storage_class_name
         && **class != *volume.spec.storage_class_name

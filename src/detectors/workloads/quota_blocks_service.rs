@@ -130,13 +130,13 @@ fn finding(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::facts::QuotaStatus;
 
     #[test]
     fn amounts_are_compared_as_numbers() {
         let quota = |used: &str, hard: &str| {
             let pairs = |text: &str| [("services".into(), text.into())].into_iter().collect();
-            let status = crate::facts::QuotaStatus { used: pairs(used), hard: pairs(hard) };
+            let status = QuotaStatus { used: pairs(used), hard: pairs(hard) };
             status.used.amount("services") >= status.hard.amount("services")
         };
         assert!(quota("11", "11"));

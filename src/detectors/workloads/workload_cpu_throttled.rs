@@ -27,7 +27,7 @@ pub(super) const METRICS: Need = Need {
     what: "metrics over time of workloads and nodes (CSV)",
     why: "they show what rose, and when",
     command: "kubectl top pods -A --containers > top.txt",
-    met: |cluster| cluster.facts.nodes.series.len() > 0,
+    met: |cluster| !cluster.facts.nodes.series.is_empty(),
 };
 
 /// Whether throttling rose to where it matters.
