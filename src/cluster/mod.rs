@@ -4,6 +4,7 @@ pub mod azure;
 pub mod episode;
 pub mod ipam;
 pub mod net;
+pub mod pods;
 pub mod policy;
 pub mod rbac;
 pub mod reach;
@@ -12,6 +13,7 @@ mod requests;
 pub mod selector;
 pub mod service;
 pub mod speaker;
+pub mod trend;
 
 use std::sync::OnceLock;
 

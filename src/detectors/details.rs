@@ -48,6 +48,9 @@ pub struct Details {
     /// Of services and policies.
     #[serde(flatten)]
     pub service: ServiceDetails,
+    /// Of pods and workloads.
+    #[serde(flatten)]
+    pub workload: WorkloadDetails,
     /// Of what lies below the cluster: etcd, firewalls, authorized ranges.
     #[serde(flatten)]
     pub platform: PlatformDetails,
@@ -236,6 +239,24 @@ facts! {
         route_table: Option<String>,
         /// Pods that are not ready, each with why.
         not_ready: Vec<PodNotReady>,
+    }
+
+    /// Facts of pods and workloads.
+    WorkloadDetails {
+        /// Why the scheduler finds no node, a word each: `cpu`, `node-selector`, `cordoned`, …
+        scheduling: Vec<String>,
+        /// Why pods are not created, or what a claim lacks, in a word: `quota`, `service-account`, `capacity`, …
+        lacks: Option<String>,
+        /// The resource that is short: `requests.memory`, `services`, `cpu`.
+        resource: Option<String>,
+        /// Which probe fails: `liveness`, `readiness`, `startup`.
+        probe: Option<String>,
+        /// How it fails, in a word: `refused`, `status`, `timeout`, `protocol`, `port`.
+        failure: Option<String>,
+        /// A service of a node: `kubelet`, `containerd`.
+        unit: Option<String>,
+        /// The last lines of a container's log that name a failure.
+        last_words: Vec<String>,
     }
 
     /// Facts of what lies below the cluster.

@@ -17,6 +17,7 @@ pub mod node_access;
 pub mod nodes;
 mod observed;
 pub mod service;
+pub mod workloads;
 mod worst;
 
 pub use crate::evidence::Confidence;
@@ -46,6 +47,8 @@ pub enum Chapter {
     Authorization,
     /// The API server and its path to the nodes.
     ControlPlane,
+    /// Pods are not created, not placed, or not ready.
+    Workloads,
     /// Images can't be pulled, containers end.
     Images,
     /// Nodes, certificates, identities, scale.
@@ -63,6 +66,7 @@ impl Chapter {
             Self::Dns => "DNS",
             Self::Authorization => "Authorization (401, 403, RBAC)",
             Self::ControlPlane => "API server, konnectivity tunnel, webhooks, etcd",
+            Self::Workloads => "Pods and workloads (Pending, FailedCreate, volumes, probes)",
             Self::Images => "Images and containers (ImagePullBackOff, CrashLoopBackOff)",
             Self::Nodes => "Nodes, identities, certificates, autoscaling",
         }
@@ -146,6 +150,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         dns::DETECTORS,
         authorization::DETECTORS,
         control_plane::DETECTORS,
+        workloads::DETECTORS,
         images::DETECTORS,
         nodes::DETECTORS,
     ];

@@ -260,6 +260,16 @@ pub(super) fn all_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| seen.object.is_ready()))
 }
 
+/// Whether a service is left without a ready pod, one of these being among those that it selects.
+pub(super) fn breaks_a_service(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
+    pods.iter().take(NAMED).any(|pod| {
+        let services = cluster.services.of_pod(pod);
+        services
+            .into_iter()
+            .any(|key| cluster.services.all.get(key).is_some_and(|state| state.ready.is_empty()))
+    })
+}
+
 /// Whether none of these pods is ready, as far as they are in the bundle, and all are.
 pub(super) fn none_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     let pod = |key: &Key| cluster.facts.objects.pods.get(&key.namespace, &key.name);

@@ -55,6 +55,33 @@ fn subject_name(subject: &SubjectRef) -> String {
     format!("{} {name}", subject.kind.to_lowercase())
 }
 
+/// Workloads whose pods a service would take.
+fn workloads_of<'a>(cluster: &'a Cluster, service: &'a Key) -> Vec<(&'static str, &'a Key)> {
+    let objects = &cluster.facts.objects;
+    let Some(service_seen) = objects.services.get(&service.namespace, &service.name) else {
+        return Vec::new();
+    };
+    let selector = &service_seen.object.spec.selector;
+    if selector.is_empty() {
+        return Vec::new();
+    }
+    let stores = [
+        ("Deployment", &objects.deployments),
+        ("ReplicaSet", &objects.replica_sets),
+        ("StatefulSet", &objects.stateful_sets),
+        ("DaemonSet", &objects.daemon_sets),
+    ];
+    let mut found = Vec::new();
+    for (kind, store) in stores {
+        let ours = store.of_namespace(&service.namespace).filter(|(_, seen)| {
+            let labels = &seen.object.spec.template.metadata.labels;
+            selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        });
+        found.extend(ours.map(|(key, _)| (kind, key)).take(PODS));
+    }
+    found
+}
+
 /// Everything that the objects of a finding depend on: their pods, the nodes of these, the accounts they run under.
 fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
     let mut found = Handles::new();
@@ -79,6 +106,11 @@ fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
                 let Some(state) = cluster.services.all.get(&key) else { continue };
                 // The ready ones suffer from nothing.
                 let suffering = state.pods.iter().filter(|pod| state.ready.binary_search(pod).is_err());
+                for (kind, workload) in workloads_of(cluster, &key) {
+                    let how =
+                        format!("service {} selects the pods of {kind} {}", key.label(), workload.label());
+                    found.entry(reference(kind, &workload.namespace, &workload.name)).or_insert(how);
+                }
                 for pod in suffering.take(PODS) {
                     let how = format!("service {} leads to pod {}", key.label(), pod.label());
                     found.entry(reference("Pod", &pod.namespace, &pod.name)).or_insert(how);
@@ -163,6 +195,10 @@ fn reason_fits(cause: &Finding, symptom: &Finding) -> bool {
         ("pod-unschedulable", _) => &["can't be scheduled"],
         ("container-crash-loop" | "container-out-of-memory", _) => {
             &["CrashLoopBackOff", "OOMKilled", "Error"]
+        }
+        ("container-cannot-start", _) => return true,
+        ("probe-failing", _) if cause.details.workload.probe.as_deref() == Some("readiness") => {
+            &["fail their readiness probe"]
         }
         ("container-not-listening", _) => &["fail their readiness probe"],
         (_, Some(Chapter::Images)) => &["ImagePullBackOff", "ErrImagePull", "InvalidImageName"],

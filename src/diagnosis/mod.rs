@@ -10,6 +10,7 @@ mod inventory;
 mod layout;
 mod path;
 mod platform;
+mod remainder;
 mod summary;
 mod timeline;
 
@@ -198,7 +199,8 @@ impl Diagnosis {
             let missing: Vec<_> = detector.needs.iter().filter(|need| lacking.contains(need.what)).collect();
             (catch_unwind(AssertUnwindSafe(detect)), missing)
         };
-        let judged: Vec<_> = all.par_iter().map(|detector| detect(detector)).collect();
+        let mut judged: Vec<_> = all.par_iter().map(|detector| detect(detector)).collect();
+        remainder::keep_what_no_other_tells(judged.iter_mut().filter_map(|(found, _)| found.as_mut().ok()));
         for (detector, (found, missing)) in all.into_iter().zip(judged) {
             // What was there did not decide it: a better collection may.
             let undecided = missing.is_empty() && found.as_ref().is_ok_and(|found| found.undecided.is_some());

@@ -11,6 +11,7 @@ mod coverage;
 mod denial;
 mod event;
 mod flow;
+mod last_words;
 mod lease;
 mod node;
 mod objects;
@@ -34,6 +35,7 @@ pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
 pub use event::{EventKey, EventSeen, EventTally, Events};
 pub use flow::{FlowKey, FlowSeen, FlowTally, Flows};
+pub use last_words::{LastWords, LogEnds};
 pub use lease::{Lease, LeaseStore, LeaseStores, StoreKey};
 pub use node::*;
 pub use objects::*;
@@ -125,6 +127,8 @@ pub struct Facts {
     pub failed: BoundedSet<FailedCollection, 2_000>,
     /// API server logs.
     pub api_server: ApiServerLog,
+    /// How logs end.
+    pub log_ends: LogEnds,
     /// What was read, by entry.
     pub coverage: Coverage,
     /// All absolute times seen in recognised formats: the newest anchors those without a year.
@@ -209,6 +213,7 @@ impl Facts {
         self.address_books.books.settle();
         self.azure.resources.settle();
         self.nodes.settle();
+        self.log_ends.map.settle();
     }
 
     /// Adds all of another: the order does not matter.
@@ -238,6 +243,7 @@ impl Facts {
         self.leases.merge(other.leases);
         self.address_books.merge(other.address_books);
         self.nodes.merge(other.nodes);
+        self.log_ends.merge(other.log_ends);
         self.azure.merge(other.azure);
         self.flows.merge(other.flows);
         self.failed.merge(other.failed);

@@ -128,6 +128,62 @@ pub struct Provision {
     pub message: Box<str>,
 }
 
+/// A service of a node as `systemctl status` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SystemUnit {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// Without `.service`: `kubelet`, `containerd`.
+    pub unit: Box<str>,
+    /// `active (running)`, `inactive (dead)`, `failed (Result: exit-code)`, `activating (auto-restart) …`.
+    pub active: Box<str>,
+    /// It starts with the node: `Loaded: loaded (…; enabled; …)`. `None` when not told.
+    pub enabled: Option<bool>,
+    /// The line that says that it runs, or does not.
+    pub evidence: Option<Evidence>,
+}
+
+/// What a series of measurements is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Measured {
+    /// CPU that containers took.
+    Cpu,
+    /// CPU that containers were kept from.
+    CpuThrottled,
+    /// Memory.
+    Memory,
+    /// An upper percentile of the time that requests took.
+    Latency,
+    /// TCP segments that were sent again.
+    Retransmits,
+    /// Requests a second.
+    Requests,
+    /// The share of requests that were answered well.
+    SuccessRate,
+}
+
+/// A series of measurements of one workload or node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricSeries {
+    /// The workload or the node.
+    pub of: Box<str>,
+    /// Its column.
+    pub name: Box<str>,
+    /// What it measures.
+    pub measured: Measured,
+    /// By the times of its table, in thousandths.
+    pub values: Vec<Option<i64>>,
+}
+
+/// A table of measurements over time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricTable {
+    /// In microseconds since 1970.
+    pub times: Vec<i64>,
+    /// Its columns.
+    pub series: Vec<MetricSeries>,
+}
+
 /// A pod sandbox as the container runtime lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sandbox {
@@ -335,6 +391,10 @@ node_facts! {
     ip_states: IpState,
     /// Connection tables.
     conntrack: Conntrack,
+    /// Services of nodes.
+    units: SystemUnit,
+    /// Measurements over time.
+    series: MetricTable,
     /// Provisioning.
     provisions: Provision,
     /// Pod sandboxes.

@@ -115,6 +115,8 @@ pub enum Signal {
     MetricsUnavailable,
     /// The kernel ended a process for want of memory: its name.
     OutOfMemory,
+    /// The kubelet waits before it starts a container again: namespace, pod, container.
+    CrashLoop,
     /// A kubelet or a runtime has no threads, or does not follow its pods (PLEG).
     NodeStruggles,
 }

@@ -3,6 +3,8 @@
 //! The text is made for people and is not versioned, so each key is optional. Roles and bindings print
 //! no namespace: they are taken only when the echoed command tells it.
 
+mod specs;
+
 use super::shared::command::{self, Kubectl};
 use super::shared::conditions;
 use super::shared::fragments::DescribedEventRow;
@@ -273,7 +275,10 @@ impl DescribeReader<'_, '_> {
         };
         let metadata = Meta {
             name: block.value("Name").into(),
-            namespace: if matches!(kind, "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding") {
+            namespace: if matches!(
+                kind,
+                "Node" | "Namespace" | "ClusterRole" | "ClusterRoleBinding" | "PersistentVolume"
+            ) {
                 Text::default()
             } else {
                 namespace.into()
@@ -305,6 +310,13 @@ impl DescribeReader<'_, '_> {
                 let status = NamespaceStatus { phase: block.value("Status").into() };
                 objects.namespaces.add(Namespace { metadata, status }, &origin);
             }
+            "Deployment" => objects.deployments.add(specs::workload(block, metadata), &origin),
+            "ReplicaSet" => objects.replica_sets.add(specs::workload(block, metadata), &origin),
+            "StatefulSet" => objects.stateful_sets.add(specs::workload(block, metadata), &origin),
+            "DaemonSet" => objects.daemon_sets.add(specs::workload(block, metadata), &origin),
+            "PersistentVolumeClaim" => objects.claims.add(specs::claim(block, metadata), &origin),
+            "PersistentVolume" => objects.volumes.add(specs::volume(block, metadata), &origin),
+            "ResourceQuota" => objects.quotas.add(specs::quota(block, metadata), &origin),
             "NetworkPolicy" => objects.network_policies.add(NetworkPolicy { metadata, spec: None }, &origin),
             "PodDisruptionBudget" => objects.disruption_budgets.add(budget(block, metadata), &origin),
             "RoleBinding" | "ClusterRoleBinding" | "Role" | "ClusterRole" if !stated => {
@@ -370,6 +382,16 @@ impl DescribeReader<'_, '_> {
             "StatefulSet"
         } else if block.has("Pods Status") && block.has("Replicas") {
             "ReplicaSet"
+        } else if block.has("Reclaim Policy") {
+            "PersistentVolume"
+        } else if block.has("StorageClass") && block.has("Access Modes") {
+            "PersistentVolumeClaim"
+        } else if block
+            .lines
+            .iter()
+            .any(|line| line.indent == 0 && line.text.split_whitespace().eq(["Resource", "Used", "Hard"]))
+        {
+            "ResourceQuota"
         } else if block.has("Mountable secrets") {
             "ServiceAccount"
         } else if block.has("Default backend") || block.has("Rules") {
@@ -593,7 +615,15 @@ fn containers(lines: &[DescribeLine<'_>]) -> (Vec<Container>, Vec<ContainerStatu
                     protocol: protocol.into(),
                 })
             });
-            let container = Container { name: name.into(), ports: ports.collect(), ..Container::default() };
+            let container = Container {
+                name: name.into(),
+                ports: ports.collect(),
+                readiness_probe: specs::probe(lines, "Readiness"),
+                liveness_probe: specs::probe(lines, "Liveness"),
+                startup_probe: specs::probe(lines, "Startup"),
+                resources: specs::resources(lines),
+                ..Container::default()
+            };
             let status = ContainerStatus {
                 name: name.into(),
                 ready: inner(lines, "Ready") == "True",
@@ -635,6 +665,9 @@ fn pod(block: &Described<'_>, mut metadata: Meta) -> Pod {
             service_account_name: block.value("Service Account").into(),
             containers: containers.into(),
             init_containers: init.into(),
+            node_selector: block.labels("Node-Selectors"),
+            affinity: None,
+            volumes: specs::volumes(block),
         },
         status: PodStatus {
             init_container_statuses: init_statuses.into(),
@@ -760,7 +793,10 @@ fn node(block: &Described<'_>, metadata: Meta) -> Node {
         },
         ..NodeStatus::default()
     };
-    status.allocatable.pods = inner(block.below("Allocatable"), "pods").into();
+    let allocatable = block.below("Allocatable");
+    status.allocatable.pods = inner(allocatable, "pods").into();
+    status.allocatable.cpu = inner(allocatable, "cpu").into();
+    status.allocatable.memory = inner(allocatable, "memory").into();
     let cidrs = block.value("PodCIDRs").split(',').filter(|cidr| !cidr.is_empty());
     Node {
         metadata,
@@ -769,6 +805,7 @@ fn node(block: &Described<'_>, metadata: Meta) -> Node {
             pod_cidrs: cidrs.map(Text::from).collect(),
             unschedulable: block.value("Unschedulable") == "true",
             provider_id: block.value("ProviderID").into(),
+            taints: specs::taints(block),
         },
         status,
     }

@@ -507,13 +507,24 @@ fn of_status(status: &str) -> (&str, Option<&str>, Option<&str>) {
         "Completed" => ("Succeeded", None, Some("Completed")),
         "ContainerCreating" | "PodInitializing" => ("Pending", Some(status), None),
         "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError" => ("Failed", None, None),
-        "Error" | "OOMKilled" | "ContainerCannotRun" | "DeadlineExceeded" => ("", None, Some(status)),
+        // What a container ended with; what it waits for may be any other word.
+        "Error" | "OOMKilled" | "ContainerCannotRun" | "DeadlineExceeded" | "StartError" | "ContainerStatusUnknown" => {
+            ("", None, Some(status))
+        }
         "CrashLoopBackOff"
         | "ImagePullBackOff"
         | "ErrImagePull"
         | "CreateContainerConfigError"
         | "CreateContainerError"
         | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed"
+        | "CreatePodSandboxError"
+        | "PostStartHookError"
+        | "PreStartHookError"
+        | "PreCreateHookError"
         | "RunContainerError" => ("", Some(status), None),
         init if init.starts_with("Init:") => ("Pending", Some(init), None),
         _ => ("", None, None),
@@ -642,7 +653,8 @@ fn of_ready(row: &TableRow<'_>) -> Option<u32> {
 
 fn workload(row: &TableRow<'_>, metadata: Meta, replicas: Option<u32>) -> Workload {
     let selector = LabelSelector { match_labels: labels(row.get("SELECTOR")), ..LabelSelector::default() };
-    Workload { metadata, spec: WorkloadSpec { replicas, selector, ..WorkloadSpec::default() } }
+    let spec = WorkloadSpec { replicas, selector, ..WorkloadSpec::default() };
+    Workload { metadata, spec, ..Workload::default() }
 }
 
 /// A binding with its subjects: only `-o wide` has them.

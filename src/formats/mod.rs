@@ -45,7 +45,9 @@ mod resolv_conf;
 mod run_command;
 mod shared;
 mod sysctl;
+mod systemctl_status;
 mod text;
+mod time_series;
 mod timed_log;
 
 use std::sync::Arc;
@@ -92,6 +94,7 @@ formats![
     event_page,
     provision,
     crictl,
+    systemctl_status,
     calicoctl,
     counting_command,
     cni_state,
@@ -99,6 +102,7 @@ formats![
     run_command,
     collection_errors,
     metrics,
+    time_series,
     network_outbound,
     connection_test,
     kubectl_table,

@@ -446,6 +446,10 @@ const DESTRUCTIVE: &[(&str, &[(&str, &str)])] = &[
     ),
     ("az start", &[("cluster-stopped", "the cluster is stopped, and starting it is what is asked for")]),
     (
+        "systemctl start",
+        &[("node-service-stopped", "the unit is stopped: it serves nobody until it is started again")],
+    ),
+    (
         "systemctl restart",
         &[("localdns-failed", "the unit has failed: it serves nobody until it is started again")],
     ),

@@ -87,11 +87,7 @@ fn a_refusal_that_an_event_goes_on_to_tell_counts() {
     let since = time::rfc3339(b"2026-11-23T00:00:00Z").unwrap().0.resolve(None);
     let options = Options { window: Window { since, until: None }, ..Options::default() };
     let found = diagnose(&[Input::Path(folder.path().to_owned())], &options).unwrap();
-    assert!(
-        found.findings.iter().any(|finding| finding.detector == "forbidden-not-by-rbac"),
-        "{}",
-        found.summary
-    );
+    assert!(found.findings.iter().any(|finding| finding.detector == "pod-not-created"), "{}", found.summary);
     let words = "Of logs and events, only what happened from 2026-11-23 00:00:00Z counts.";
     assert!(found.summary.ends_with(words), "{}", found.summary);
 }

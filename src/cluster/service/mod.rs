@@ -6,15 +6,14 @@
 
 mod endpoints;
 mod lookup;
-mod readiness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 pub use endpoints::Published;
 pub use lookup::{Near, Nearest};
-pub use readiness::{Unready, Why, why_not_ready};
 
+use super::pods::{Unready, Why, why_not_ready};
 use super::policy::{Protocol, named_ports};
 use super::selector::Groups;
 use crate::facts::{Facts, Form, IntOrString, Key, LabelSelector, Pod, Seen, Service, ServicePort};

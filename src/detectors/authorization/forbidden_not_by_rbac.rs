@@ -1,5 +1,7 @@
 //! Refusals that no Role repairs, each with its true name.
 
+use std::collections::BTreeSet;
+
 use super::REQUEST_LOGS;
 use super::group::{DenialGroup, groups};
 use crate::cluster::Cluster;
@@ -37,7 +39,14 @@ const CLASSES: [Class; 12] = [
 ];
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let groups = groups(cluster, &CLASSES);
+    let mut groups = groups(cluster, &CLASSES);
+    // Pods that a controller could not create are a cause of their own: pod-not-created.
+    let refused_pods = failed_creates(cluster);
+    groups.retain(|group| {
+        let evidence = group.evidence();
+        evidence.is_empty()
+            || evidence.iter().any(|place| !refused_pods.contains(&(&*place.source, place.line)))
+    });
     // Events and client texts of admission name no user. Where the audit log has the same kind of denial,
     // with the user, they add nothing.
     let observed = |class: Class| groups.iter().any(|group| group.class == class && by_audit(group));
@@ -46,6 +55,13 @@ fn detect(cluster: &Cluster) -> Outcome {
         .filter(|group| named(group) || !observed(group.class))
         .filter_map(|group| finding(cluster, group))
         .collect()
+}
+
+/// Where events stand that tell of pods which could not be created.
+fn failed_creates(cluster: &Cluster) -> BTreeSet<(&str, u64)> {
+    let events = cluster.facts.events.of_reason("FailedCreate");
+    let places = events.flat_map(|(_, tally)| tally.examples.as_slice());
+    places.map(|place| (&*place.source, place.line)).collect()
 }
 
 fn by_audit(group: &DenialGroup<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{requests_to_kubelets, tunnel_agents};
 use crate::cluster::Cluster;
-use crate::cluster::service::why_not_ready;
+use crate::cluster::pods::why_not_ready;
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
 use crate::detectors::observed::{Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
@@ -40,8 +40,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     finding.into_iter().collect()
 }
 
-type Down<'a> =
-    (&'a crate::facts::Key, &'a crate::facts::Seen<crate::facts::Pod>, crate::cluster::service::Why);
+type Down<'a> = (&'a crate::facts::Key, &'a crate::facts::Seen<crate::facts::Pod>, crate::cluster::pods::Why);
 
 fn broken(cluster: &Cluster, mut observed: Observed, agents: usize, down: &[Down<'_>]) -> Option<Finding> {
     let failing = observed.count > 0;

@@ -1,7 +1,7 @@
 //! CoreDNS pods are not ready, or CoreDNS can't load its Corefile.
 
 use crate::cluster::Cluster;
-use crate::cluster::service::why_not_ready;
+use crate::cluster::pods::why_not_ready;
 use crate::detectors::details::texts;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{self, Observed, Wording, subject};
@@ -60,7 +60,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     findings.into()
 }
 
-fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::service::Why)]) -> Option<Finding> {
+fn not_ready(all: usize, down: &[(&Key, &Seen<Pod>, crate::cluster::pods::Why)]) -> Option<Finding> {
     let whole = down.len() == all;
     let mut observed = Observed { count: down.len() as u64, ..Observed::default() };
     for (key, seen, _) in down {

@@ -1,19 +1,21 @@
 //! A container exits and is restarted, again and again: `CrashLoopBackOff`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
-use crate::detectors::needs::PODS;
-use crate::detectors::observed::{Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
-use crate::facts::Terminated;
+use crate::cluster::pods::words::{last_words, of_message};
+use crate::detectors::details::texts;
+use crate::detectors::needs::{PODS, has_node_logs};
+use crate::detectors::observed::{self, Observed, Wording, listed};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity, shell};
+use crate::facts::{ContainerStatus, Key, Pod, Signal, Terminated};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-crash-loop",
     chapter: Chapter::Images,
     title: "Container in CrashLoopBackOff",
-    needs: &[PODS],
+    needs: &[PODS_OR_NODE_LOGS],
     explains: &[
         "service-pods-not-ready",
         "coredns-unhealthy",
@@ -25,11 +27,18 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "The container exits, with an error or because its liveness or startup probe failed, and the kubelet restarts it after a growing delay of up to five minutes (CrashLoopBackOff). Common reasons: missing configuration, a dependency that cannot be reached, a port already in use.",
-        decision: "A container waiting with reason CrashLoopBackOff, grouped by workload. Confirmed. Shows the restart count and, where the pod's status has them, the last exit code, its reason and the end of its termination message. The container's log is not read: look at `kubectl logs --previous`. OOMKilled containers are reported as container-out-of-memory instead.",
+        decision: "A container waiting with reason CrashLoopBackOff, or one that ended with an error after three restarts or more, grouped by workload. Confirmed. Shows the restart count, the last exit code and its reason, and the last words: the line that names the failure at the end of the termination message or of the container's log, of the previous run where the bundle has it. A kubelet's log that backs off a container to its end counts where the pods are not in the bundle: likely. A container that is ready and was restarted ten times or more is low. OOMKilled containers are reported as container-out-of-memory instead.",
         action: "Read the log of the previous container (kubectl logs --previous) and the pod's events.",
         reference: "Kubernetes: Debug Pods; Pod Lifecycle, container restarts. AKS: Troubleshoot pods in CrashLoopBackOff.",
     },
     detect,
+};
+
+const PODS_OR_NODE_LOGS: Need = Need {
+    what: "the pods with their status",
+    why: "it shows which containers are restarted, and how they ended",
+    command: PODS.command,
+    met: |cluster| (PODS.met)(cluster) || has_node_logs(cluster),
 };
 
 #[derive(Default)]
@@ -37,6 +46,30 @@ struct Looping {
     observed: Observed,
     restarts: u32,
     last: Option<Terminated>,
+    /// The lines that name the failure.
+    words: Vec<String>,
+    /// It runs and is ready at the moment.
+    ready: bool,
+    /// Known from a kubelet's log alone.
+    of_log: bool,
+}
+
+/// Restarts of a container that is ready now, from which on they are told.
+const MANY_RESTARTS: u32 = 10;
+
+/// How a container is restarted again and again: `Some(true)` when it is ready at the moment.
+fn looping(pod: &Pod, status: &ContainerStatus) -> Option<bool> {
+    let waits = |reason: &str| reason.strip_prefix("Init:").unwrap_or(reason) == "CrashLoopBackOff";
+    if status.state.waiting.as_ref().is_some_and(|item| waits(&item.reason)) {
+        return Some(false);
+    }
+    let ended_badly = |ended: &Terminated| ended.exit_code != 0 || &*ended.reason == "Error";
+    if status.state.terminated.as_deref().is_some_and(ended_badly) && status.restart_count > 2 && !pod.ended()
+    {
+        return Some(false);
+    }
+    let crashed = status.last_state.terminated.as_deref().is_some_and(ended_badly);
+    (crashed && status.ready && status.restart_count >= MANY_RESTARTS).then_some(true)
 }
 
 /// What an exit code means where the shell or a signal gave it; empty where it is the program's.
@@ -71,26 +104,81 @@ fn detect(cluster: &Cluster) -> Outcome {
     for (key, seen) in cluster.facts.objects.pods.iter() {
         let pod = &seen.object;
         for status in statuses(pod) {
-            let looping =
-                status.state.waiting.as_ref().is_some_and(|item| &*item.reason == "CrashLoopBackOff");
-            if !looping || out_of_memory(&status.last_state) {
+            let Some(ready) = looping(pod, status) else { continue };
+            if out_of_memory(&status.last_state) || out_of_memory(&status.state) {
                 continue;
             }
             let item = found.entry(place(key, pod, status)).or_default();
-            add(&mut item.observed, key, seen, status, "CrashLoopBackOff");
+            let state = if ready { "restarted" } else { "CrashLoopBackOff" };
+            add(&mut item.observed, key, seen, status, state);
+            item.ready = ready && (item.ready || item.restarts == 0);
             item.restarts = item.restarts.max(status.restart_count);
-            item.last = item.last.take().or_else(|| status.last_state.terminated.as_deref().cloned());
+            let last = status.last_state.terminated.as_deref().or(status.state.terminated.as_deref());
+            item.last = item.last.take().or_else(|| last.cloned());
+            if item.words.is_empty() {
+                let lines = last_words(&cluster.facts, key, &status.name);
+                item.observed.evidence.extend(lines.iter().cloned());
+                item.words = texts(lines.iter().map(|line| &line.excerpt));
+            }
         }
     }
+    of_logs(cluster, &mut found);
     found
         .into_iter()
         .filter_map(|((namespace, owner, container), looping)| {
-            finding(&namespace, &owner, &container, looping)
+            finding(cluster, [&namespace, &owner, &container], looping)
         })
         .collect()
 }
 
-fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> Option<Finding> {
+/// What logs of kubelets say of pods that are not in the bundle: they back off to the end of the log.
+fn of_logs(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
+    let all = observed::signals(cluster, |key| {
+        let mut parts = key.detail.splitn(3, ' ');
+        let (namespace, pod, container) = (parts.next()?, parts.next()?, parts.next()?);
+        let known = cluster.facts.objects.pods.get(namespace, pod).is_some();
+        (key.signal == Signal::CrashLoop && !known)
+            .then(|| (namespace.to_owned(), pod.to_owned(), container.to_owned()))
+    });
+    for (place, mut seen) in all {
+        if cluster.is_over(seen.span) || seen.count < 2 {
+            continue;
+        }
+        seen.pods = BTreeSet::from([Key::new(place.0.as_str(), place.1.as_str())]);
+        let lines = last_words(&cluster.facts, &Key::new(place.0.as_str(), place.1.as_str()), &place.2);
+        seen.evidence.extend(lines.iter().cloned());
+        let words = texts(lines.iter().map(|line| &line.excerpt));
+        found.entry(place).or_insert(Looping { observed: seen, words, of_log: true, ..Looping::default() });
+    }
+}
+
+/// What of the last words fits into a title.
+fn shortened(words: &str) -> String {
+    const MOST: usize = 70;
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() <= MOST {
+        return words;
+    }
+    let start: String = words.chars().take(MOST).collect();
+    format!("{}…", start.trim_end())
+}
+
+/// A line of a log without the time that stands before it.
+fn without_time(line: &str) -> &str {
+    let mut rest = line.trim();
+    while let Some((word, more)) = rest.split_once(' ') {
+        let dated = word.len() >= 8
+            && word.starts_with(|c: char| c.is_ascii_digit())
+            && word.contains(['-', ':', '/']);
+        if !dated && !matches!(word, "stderr" | "stdout" | "F") {
+            break;
+        }
+        rest = more.trim_start();
+    }
+    rest
+}
+
+fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping: Looping) -> Option<Finding> {
     let first = looping.observed.pods.iter().next().cloned()?;
     let pods: Vec<String> = looping.observed.pods.iter().map(|key| key.name.to_string()).collect();
     let ended = looping.last.as_ref().map_or_else(String::new, |last| {
@@ -106,19 +194,38 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
             meaning(last.exit_code)
         )
     });
-    let system = namespace == "kube-system";
+    let of_message = looping.last.as_ref().and_then(of_message).map(ToOwned::to_owned);
+    let words = of_message.or_else(|| looping.words.first().map(|line| without_time(line).to_owned()));
+    let log = if looping.words.is_empty() {
+        String::new()
+    } else {
+        format!(" The log ends with: {}", crate::evidence::excerpt(looping.words.join(" | ").as_bytes()))
+    };
     // A row of a table does not name containers.
     let named =
         if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
     let code =
         looping.last.as_ref().map_or_else(String::new, |last| format!(", exit code {}", last.exit_code));
     let restarts = super::restarts(looping.restarts, pods.len());
+    let state = match (looping.ready, looping.of_log) {
+        (true, _) => format!("ready at capture, {restarts}"),
+        (false, true) => "CrashLoopBackOff, to the end of the kubelet's log".to_owned(),
+        (false, false) => format!("CrashLoopBackOff, {restarts}"),
+    };
     let says = Wording {
-        severity: if system { Severity::High } else { Severity::Medium },
-        confidence: Confidence::Confirmed,
+        severity: if looping.ready {
+            Severity::Low
+        } else if !looping.of_log
+            && (namespace == "kube-system" || observed::breaks_a_service(cluster, &looping.observed.pods))
+        {
+            Severity::High
+        } else {
+            Severity::Medium
+        },
+        confidence: if looping.of_log { Confidence::Likely } else { Confidence::Confirmed },
         unit: "pod",
         cause: format!(
-            "{named} of {}{} exits repeatedly: CrashLoopBackOff, {restarts}.{ended}",
+            "{named} of {}{} exits repeatedly: {state}.{ended}{log}",
             listed(pods.iter().map(String::as_str), 3),
             super::in_namespace(namespace)
         ),
@@ -139,11 +246,16 @@ fn finding(namespace: &str, owner: &str, container: &str, looping: Looping) -> O
         )],
     };
     let observed = looping.observed;
-    let title = format!(
-        "{} CrashLoopBackOff ({}{restarts}{code})",
-        super::labelled(namespace, owner, container),
-        super::several(observed.pods.len())
-    );
-    let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
+    let why = words.as_deref().map_or_else(String::new, |words| format!(": {}", shortened(words)));
+    let (several, label) =
+        (super::several(observed.pods.len()), super::labelled(namespace, owner, container));
+    let title = match (looping.ready, looping.of_log) {
+        (true, _) => format!("{label} ready, restarted again and again ({several}{restarts}{code}){why}"),
+        (false, true) => format!("{label} CrashLoopBackOff (kubelet log){why}"),
+        (false, false) => format!("{label} CrashLoopBackOff ({several}{restarts}{code}){why}"),
+    };
+    let mut finding =
+        observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
+    finding.details.workload.last_words = looping.words;
     Some(super::with_known_start(finding, looping.restarts))
 }

@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
-use crate::facts::Signal;
+use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-out-of-memory",
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "The kernel kills a container that exceeds its memory limit, or the largest process when the node itself runs out of memory (OOMKilled, usually exit code 137). The kubelet restarts it, and its service is interrupted each time. Exit code 137 without the reason OOMKilled is another SIGKILL, such as a failed liveness probe or a stop beyond the grace period.",
-        decision: "Reason OOMKilled in a container's current or last state, grouped by workload. Confirmed. High when the container is not ready at capture, low when it is ready and restarted no more than twice, otherwise medium. The kernel's `Killed process` lines of the same node are added as evidence.",
+        decision: "Reason OOMKilled in a container's current or last state, or `container init was OOM-killed` in the events of a pod that does not run, grouped by workload. Confirmed. High when the container is not ready at capture, low when it is ready and restarted no more than twice, otherwise medium. The kernel's `Killed process` lines of the same node are added as evidence.",
         action: "Raise the memory limit to peak usage, or fix the memory leak.",
         reference: "AKS: Troubleshoot OOMKilled in AKS clusters. Kubernetes: Assign Memory Resources to Containers and Pods.",
     },
@@ -35,6 +35,8 @@ struct Ended {
     observed: Observed,
     restarts: u32,
     not_ready: bool,
+    /// Killed before it ran.
+    at_start: bool,
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -51,6 +53,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             item.not_ready |= !status.ready && !pod.ended();
         }
     }
+    at_start(cluster, &mut found);
     let kernel =
         observed::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
     found
@@ -59,6 +62,35 @@ fn detect(cluster: &Cluster) -> Outcome {
             finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref())
         })
         .collect()
+}
+
+/// Containers whose first process is killed before they run (runc: `container init was OOM-killed`): the limit is too
+/// small to start anything.
+fn at_start(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Ended>) {
+    for reason in ["FailedCreatePodSandBox", "Failed"] {
+        for (event, tally) in
+            cluster.facts.events.of_reason(reason).filter(|(event, _)| &*event.kind == "Pod")
+        {
+            let killed = |place: &&crate::evidence::Evidence| place.excerpt.contains("OOM-killed");
+            let Some(place) = tally.examples.as_slice().iter().find(killed) else { continue };
+            let key = Key::new(&*event.namespace, &*event.name);
+            let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name).map(|seen| &seen.object);
+            if pod.is_some_and(|pod| pod.is_ready() || pod.ended()) {
+                continue;
+            }
+            let owner = pod.and_then(|pod| pod.metadata.owner_references.first());
+            let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
+            let only = pod.map_or("", |pod| match &*pod.spec.containers {
+                [only] => &*only.name,
+                _ => "",
+            });
+            let item = found.entry((key.namespace.to_string(), owner, only.to_owned())).or_default();
+            item.observed.add_event(cluster, event, tally);
+            item.observed.show_first([place.clone()]);
+            item.not_ready = true;
+            item.at_start = true;
+        }
+    }
 }
 
 fn finding(
@@ -104,11 +136,12 @@ fn finding(
         ],
         verify: vec![format!("kubectl get pods -n {} | grep {}   # Running and ready, RESTARTS stays the same", shell(namespace), shell(owner))],
     };
-    let title = format!(
-        "{} OOMKilled ({}{restarts})",
-        super::labelled(namespace, owner, container),
-        super::several(observed.pods.len())
-    );
+    let label = super::labelled(namespace, owner, container);
+    let title = if ended.at_start {
+        format!("{label} OOMKilled while it starts: the memory limit is too low")
+    } else {
+        format!("{label} OOMKilled ({}{restarts})", super::several(observed.pods.len()))
+    };
     let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     Some(super::with_known_start(finding, ended.restarts))
 }

@@ -40,7 +40,11 @@ fn finding(cluster: &Cluster, detail: &str, observed: Observed) -> Option<Findin
         ""
     };
     let says = Wording {
-        severity: if passed { Severity::Low } else { Severity::Medium },
+        severity: match passed {
+            true => Severity::Low,
+            false if observed::breaks_a_service(cluster, &observed.pods) => Severity::High,
+            false => Severity::Medium,
+        },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: if platform {

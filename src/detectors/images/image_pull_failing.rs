@@ -44,9 +44,15 @@ fn detect(cluster: &Cluster) -> Outcome {
     for (key, seen) in cluster.facts.objects.pods.iter() {
         for status in statuses(&seen.object) {
             let Some(waiting) = status.state.waiting.as_ref() else { continue };
+            let state = waiting.reason.strip_prefix("Init:").unwrap_or(&waiting.reason);
             if !matches!(
-                &*waiting.reason,
-                "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ImageInspectError"
+                state,
+                "ErrImagePull"
+                    | "ImagePullBackOff"
+                    | "InvalidImageName"
+                    | "ImageInspectError"
+                    | "ErrImageNeverPull"
+                    | "RegistryUnavailable"
             ) {
                 continue;
             }
@@ -59,7 +65,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             }
             let (observed, reason) = found.entry(format!("{}/{image}", key.namespace)).or_default();
             if reason.is_empty() {
-                *reason = waiting.reason.to_string();
+                *reason = state.to_owned();
             }
             observed.count += 1;
             observed.pods.insert(key.clone());

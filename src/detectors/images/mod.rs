@@ -1,5 +1,6 @@
 //! Failed image pulls, containers that exit.
 
+mod container_cannot_start;
 mod container_crash_loop;
 mod container_out_of_memory;
 mod image_not_found;
@@ -15,6 +16,7 @@ super::detectors![
     registry_unreachable,
     image_not_found,
     image_pull_failing,
+    container_cannot_start,
     container_out_of_memory,
     container_crash_loop,
     pod_evicted,

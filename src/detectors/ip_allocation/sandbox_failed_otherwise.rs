@@ -41,6 +41,8 @@ const OF_ADDRESSES: &[&str] = &[
     ":10090",
     "cni plugin not initialized",
     "NetworkPluginNotReady",
+    // A container's memory limit: container-out-of-memory.
+    "OOM-killed",
 ];
 
 fn is_of_addresses(text: &str) -> bool {

@@ -1,7 +1,7 @@
 //! A kube-apiserver pod of a self-managed cluster is not ready.
 
 use crate::cluster::Cluster;
-use crate::cluster::service::why_not_ready;
+use crate::cluster::pods::why_not_ready;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, shell};

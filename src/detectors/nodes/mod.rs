@@ -1,18 +1,20 @@
-//! Nodes, certificates, identities, scheduling and scale.
+//! Nodes, certificates, identities and scale.
 
 mod autoscaler_refuses;
 mod azure_identity_lacks_permission;
 mod certificate_expired;
 mod node_not_ready;
+mod node_retransmits_rose;
+mod node_service_stopped;
 mod pdb_blocks_drain;
-mod pod_unschedulable;
 mod run_command_failed;
 
 super::detectors![
+    node_service_stopped,
     node_not_ready,
+    node_retransmits_rose,
     certificate_expired,
     azure_identity_lacks_permission,
-    pod_unschedulable,
     autoscaler_refuses,
     pdb_blocks_drain,
     run_command_failed,

@@ -20,6 +20,8 @@ pub(super) const DETECTOR: Detector = Detector {
         "tunnel-down",
         "pod-unschedulable",
         "service-local-traffic-only",
+        "api-server-pod-unhealthy",
+        "pod-not-running",
     ],
     doc: Doc {
         meaning: "A NotReady node gets no new pods, and after five minutes its pods are evicted and replaced elsewhere. Either its kubelet stopped posting node status (NodeStatusUnknown: VM or kubelet down, no path to the API server, expired certificate), or it reports the reason: NetworkPluginNotReady, PLEG is not healthy, container runtime down, MemoryPressure, DiskPressure.",

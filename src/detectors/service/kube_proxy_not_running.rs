@@ -34,12 +34,12 @@ const KUBE_PROXY: Need = Need {
 };
 
 fn proxies(cluster: &Cluster) -> impl Iterator<Item = (&Key, &crate::facts::Seen<crate::facts::Pod>)> {
-    cluster
-        .facts
-        .objects
-        .pods
-        .of_namespace("kube-system")
-        .filter(|(key, _)| key.name.starts_with("kube-proxy-") && key.name.len() <= 16 + 8)
+    cluster.facts.objects.pods.of_namespace("kube-system").filter(|(key, seen)| {
+        // A DaemonSet's pods end with five letters, static pods with the name of their node.
+        key.name
+            .strip_prefix("kube-proxy-")
+            .is_some_and(|rest| key.name.len() <= 16 + 8 || *rest == *seen.object.spec.node_name)
+    })
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -92,10 +92,20 @@ fn detect(cluster: &Cluster) -> Outcome {
         let with_system: HashSet<&str> = system.map(|(_, pod)| &*pod.object.spec.node_name).collect();
         for (key, seen) in cluster.facts.objects.nodes.iter() {
             let labels = &seen.object.metadata.labels;
+            let static_pods =
+                proxies(cluster).all(|(key, seen)| key.name.ends_with(&*seen.object.spec.node_name));
             let virtual_node = labels.get("type").is_some_and(|value| &**value == "virtual-kubelet");
             let windows = labels.get("kubernetes.io/os").is_some_and(|value| &**value == "windows");
             // The pods of this node may not be in the bundle at all.
-            if !with_system.contains(&*key.name) {
+            let listed = with_system.contains(&*key.name)
+                || static_pods
+                    && cluster
+                        .facts
+                        .objects
+                        .pods
+                        .iter()
+                        .any(|(_, pod)| *pod.object.spec.node_name == *key.name);
+            if !listed {
                 continue;
             }
             if nodes.contains(&*key.name) || !ready_node(&key.name) || virtual_node || windows {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
-use crate::cluster::service::{Fault, State, Unready, Why};
+use crate::cluster::pods::{Unready, Why};
+use crate::cluster::service::{Fault, State};
 use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
@@ -103,15 +104,21 @@ fn fix(item: &Unready) -> Fix {
     let pod = common::named(&item.pod);
     let describe = format!("kubectl describe pod {pod}");
     let (text, commands) = match &item.why {
-        Why::Waiting(why) if why.starts_with("CrashLoop") || why.contains("exit code") => (
-            "The container exits repeatedly: read the log of the previous container.",
-            vec![format!("kubectl logs {pod} --previous"), describe],
-        ),
-        Why::Waiting(why) if why.contains("Image") => (
+        Why::Waiting(why) | Why::Initialising(_, why)
+            if why.starts_with("CrashLoop") || why.contains("exit code") =>
+        {
+            (
+                "The container exits repeatedly: read the log of the previous container.",
+                vec![format!("kubectl logs {pod} --previous"), describe],
+            )
+        }
+        Why::Waiting(why) | Why::Initialising(_, why) if why.contains("Image") => (
             "The image cannot be pulled: check its name and tag, the credentials and the path to the registry.",
             vec![describe],
         ),
-        Why::Waiting(_) => ("The container cannot start: the message names the reason.", vec![describe]),
+        Why::Waiting(_) | Why::Initialising(..) => {
+            ("The container cannot start: the message names the reason.", vec![describe])
+        }
         Why::Unscheduled(_) => (
             "The scheduler finds no node (FailedScheduling): the message counts the reasons. Lower the requests, correct nodeSelectors and tolerations, or add nodes.",
             vec![describe, "kubectl describe nodes | grep -A8 'Allocated resources'".to_owned()],

@@ -158,6 +158,12 @@ stores! {
     role_bindings: Binding = "RoleBinding";
     /// Cluster role bindings.
     cluster_role_bindings: Binding = "ClusterRoleBinding";
+    /// Claims of volumes.
+    claims: PersistentVolumeClaim = "PersistentVolumeClaim";
+    /// Volumes.
+    volumes: PersistentVolume = "PersistentVolume";
+    /// Quotas of namespaces.
+    quotas: ResourceQuota = "ResourceQuota";
     /// Service accounts.
     service_accounts: ServiceAccount = "ServiceAccount";
     /// Config maps.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::fill_missing_from::FillMissing;
-use super::values::{Address, DnsTexts, IntOrString, Labels, List, Stamp, Version};
+use super::values::{Address, DnsTexts, IntOrString, Labels, List, Quantities, Stamp, Version};
 use crate::facts::text::Text;
 use crate::facts::time::When;
 
@@ -80,7 +80,49 @@ shape! {
         containers: List<Container>,
         /// Run before the others.
         init_containers: List<Container>,
+        /// Labels that its node must have.
+        node_selector: Labels,
+        /// What else it wants of its node.
+        affinity: Option<Box<Affinity>>,
+        /// Volumes, as far as another object or a path of the node stands behind them.
+        volumes: List<Volume>,
     }
+}
+shape! {
+    /// `Pod.spec.affinity`: only what is required.
+    Affinity { node_affinity: Option<NodeAffinity>, pod_affinity: Option<PodAffinity>, pod_anti_affinity: Option<PodAffinity> }
+}
+shape! {
+    /// Which nodes a pod may run on.
+    NodeAffinity { required: Option<NodeSelector> = "requiredDuringSchedulingIgnoredDuringExecution" }
+}
+shape! {
+    /// Any one of the terms is enough.
+    NodeSelector { node_selector_terms: List<NodeSelectorTerm> }
+}
+shape! {
+    /// All of the expressions must match a node's labels.
+    NodeSelectorTerm { match_expressions: List<Requirement> }
+}
+shape! {
+    /// Pods that must, or must not, run beside it.
+    PodAffinity { required: List<PodAffinityTerm> = "requiredDuringSchedulingIgnoredDuringExecution" }
+}
+shape! {
+    /// Pods, and the label of nodes by which "beside" is meant.
+    PodAffinityTerm { topology_key: Text, label_selector: Option<LabelSelector> }
+}
+shape! {
+    /// A volume of a pod.
+    Volume { name: Text, persistent_volume_claim: Option<ClaimOf>, host_path: Option<HostPath> }
+}
+shape! {
+    /// The claim behind a volume.
+    ClaimOf { claim_name: Text }
+}
+shape! {
+    /// A path of the node.
+    HostPath { path: Text }
 }
 shape! {
     /// A container of a pod.
@@ -95,7 +137,15 @@ shape! {
         readiness_probe: Option<Box<ContainerProbe>>,
         /// How the kubelet asks whether it lives.
         liveness_probe: Option<Box<ContainerProbe>>,
+        /// How the kubelet asks whether it has started; until then, the others wait.
+        startup_probe: Option<Box<ContainerProbe>>,
+        /// What it asks for, and what it may take at most.
+        resources: Option<Box<Resources>>,
     }
+}
+shape! {
+    /// `resources` of a container.
+    Resources { requests: Quantities, limits: Quantities }
 }
 shape! {
     /// A probe of a container: only those that ask a port are kept in full.
@@ -103,7 +153,7 @@ shape! {
 }
 shape! {
     /// The port that a probe asks.
-    ProbePort { port: Option<IntOrString>, path: Text }
+    ProbePort { port: Option<IntOrString>, path: Text, scheme: Text }
 }
 shape! {
     /// A declared port.
@@ -219,7 +269,13 @@ shape! {
         unschedulable: bool,
         /// `azure:///subscriptions/…`.
         provider_id: Text = "providerID",
+        /// Pods that do not tolerate them stay away.
+        taints: List<Taint>,
     }
+}
+shape! {
+    /// A taint of a node.
+    Taint { key: Text, value: Text, effect: Text }
 }
 shape! {
     /// `Node.status`.
@@ -234,6 +290,10 @@ shape! {
     Allocatable {
         /// Most pods that the kubelet takes, as a string.
         pods: Text,
+        /// Cores, as a quantity.
+        cpu: Text,
+        /// Bytes, as a quantity.
+        memory: Text,
     }
 }
 shape! {
@@ -336,7 +396,68 @@ shape! {
 }
 shape! {
     /// `Deployment`, `ReplicaSet`, `DaemonSet`, `StatefulSet`, `Job`.
-    Workload { metadata: Meta, spec: WorkloadSpec }
+    Workload { metadata: Meta, spec: WorkloadSpec, status: WorkloadStatus }
+}
+shape! {
+    /// Their status, as far as all have it.
+    WorkloadStatus {
+        /// Pods that there are.
+        replicas: Option<u32>,
+        /// `ReplicaFailure`, `Available`, `Progressing`, `Failed`, …
+        conditions: List<Condition>,
+    }
+}
+shape! {
+    /// `PersistentVolumeClaim`.
+    PersistentVolumeClaim { metadata: Meta, spec: ClaimSpec, status: ClaimStatus }
+}
+shape! {
+    /// `PersistentVolumeClaim.spec`.
+    ClaimSpec {
+        /// Missing: the cluster's default; empty: none.
+        storage_class_name: Option<Text>,
+        /// The volume that it is bound to, or asks for.
+        volume_name: Text,
+        /// `ReadWriteOnce`, …
+        access_modes: List<Text>,
+        /// Which volumes will do.
+        selector: Option<LabelSelector>,
+        /// How large.
+        resources: Option<Box<Resources>>,
+    }
+}
+shape! {
+    /// `PersistentVolumeClaim.status`: `Pending`, `Bound`, `Lost`.
+    ClaimStatus { phase: Text }
+}
+shape! {
+    /// `PersistentVolume`.
+    PersistentVolume { metadata: Meta, spec: VolumeSpec, status: VolumeStatus }
+}
+shape! {
+    /// `PersistentVolume.spec`.
+    VolumeSpec {
+        /// `storage`: how large.
+        capacity: Quantities,
+        /// `ReadWriteOnce`, …
+        access_modes: List<Text>,
+        /// Empty: of none.
+        storage_class_name: Text,
+        /// The claim that has it.
+        claim_ref: Option<ServiceOf>,
+    }
+}
+shape! {
+    /// `PersistentVolume.status`: `Available`, `Bound`, `Released`, `Failed`.
+    VolumeStatus { phase: Text }
+}
+shape! {
+    /// `ResourceQuota`.
+    ResourceQuota { metadata: Meta, status: QuotaStatus }
+}
+shape! {
+    /// `ResourceQuota.status`, by resource: `services`, `requests.cpu`, …
+    QuotaStatus { hard: Quantities, used: Quantities }
 }
 shape! {
     /// What they have in common.

@@ -3,8 +3,9 @@
 
 use super::shapes::{
     ApiService, Binding, BlockAffinity, CiliumNode, ConfigMap, EndpointSlice, Endpoints, FlowSchema,
-    ForeignPolicy, Ingress, IpPool, IpamBlock, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig, Pod,
-    PodDisruptionBudget, Role, Service, ServiceAccount, WebhookConfiguration, Workload,
+    ForeignPolicy, Ingress, IpPool, IpamBlock, Meta, Namespace, NetworkPolicy, Node, NodeNetworkConfig,
+    PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget, ResourceQuota, Role, Service,
+    ServiceAccount, WebhookConfiguration, Workload,
 };
 use super::store::Object;
 use super::values::{IntOrString, Labels};
@@ -181,6 +182,12 @@ object!(Workload, |ours| {
             sorted(ours.spec.template.spec.containers.iter().map(|container| container.name.to_string())),
         ),
     ]
+});
+
+object!(PersistentVolumeClaim, |ours| vec![("phase", ours.status.phase.to_string())]);
+object!(PersistentVolume, |ours| vec![("phase", ours.status.phase.to_string())]);
+object!(ResourceQuota, |ours| {
+    ours.status.hard.iter().map(|(key, value)| ("hard", format!("{key}={value}"))).take(1).collect()
 });
 
 object!(Role, |ours| {

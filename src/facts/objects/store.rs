@@ -241,7 +241,8 @@ impl<T: Object> Seen<T> {
 
     /// Keeps the best copy of each form below this one's.
     fn keep_lesser(&mut self, other: &mut Self) {
-        if self.form == Form::Full {
+        // A manifest that somebody wrote has no version, and no status: what the cluster says completes it.
+        if self.form == Form::Full && self.version > 0 {
             self.lesser.clear();
             return;
         }

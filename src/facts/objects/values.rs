@@ -70,6 +70,112 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
+/// Quantities by resource (`cpu`, `requests.memory`, `services`), each as its text: `500m`, `1Gi`, `11`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quantities(Box<[(Text, Text)]>);
+
+impl Quantities {
+    /// In the order in which they stand.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Text)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// Of one resource; `None` when it is not there, or no quantity.
+    pub fn amount(&self, resource: &str) -> Option<f64> {
+        amount(self.text(resource)?)
+    }
+
+    /// The text of one resource.
+    pub fn text(&self, resource: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| &**key == resource).map(|(_, value)| &**value)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(Text, Text)> for Quantities {
+    fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantities {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let pairs = BTreeMap::<Text, Scalar>::deserialize(from)?;
+        Ok(pairs.into_iter().map(|(key, value)| (key, value.0)).collect())
+    }
+}
+
+/// A text, or a number as text: people write `cpu: 1` where the API server writes `cpu: "1"`.
+#[derive(Default)]
+struct Scalar(Text);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl serde::de::Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a quantity")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.into()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string().as_str().into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string().as_str().into()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string().as_str().into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Scalar, E> {
+                Ok(Scalar::default())
+            }
+        }
+
+        from.deserialize_any(ScalarVisitor)
+    }
+}
+
+/// Suffixes of quantities, the longer first.
+const UNITS: &[(&str, f64)] = &[
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("Pi", 1_125_899_906_842_624.0),
+    ("n", 1e-9),
+    ("u", 1e-6),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+];
+
+/// A quantity as a number (apimachinery, `resource.Quantity`): `500m` is 0.5, `1Ki` is 1024, `2e3` is 2000.
+pub fn amount(text: &str) -> Option<f64> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>() {
+        return number.is_finite().then_some(number);
+    }
+    let (number, unit) = UNITS.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))?;
+    number.parse::<f64>().ok().map(|number| number * unit).filter(|number| number.is_finite())
+}
+
 /// A port by number or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntOrString {

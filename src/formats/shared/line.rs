@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use memchr::{memchr, memmem, memrchr};
 
+use super::last_words;
 use super::log_line::{LogLine, Surroundings};
 use super::message::{self, plain};
 use super::prefilter::{Hits, Prefilter};
@@ -267,6 +268,7 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
 
 /// The times of the first and the last line, as samples of the log's span.
 pub(in crate::formats) fn note_times(piece: &Piece<'_>, facts: &mut Facts) {
+    last_words::note(piece, facts);
     let bytes = piece.bytes.trim_ascii_end();
     let first = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or_default();
     let last = bytes.get(memrchr(b'\n', bytes).map_or(0, |at| at + 1)..).unwrap_or_default();

@@ -14,6 +14,7 @@ pub(in crate::formats) mod go_encoded;
 pub(in crate::formats) mod irrelevant_text;
 pub(in crate::formats) mod json;
 mod known_messages;
+mod last_words;
 pub(in crate::formats) mod line;
 pub(in crate::formats) mod log;
 pub(in crate::formats) mod log_line;

@@ -45,6 +45,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "Metrics API not",
     "FailedDiscoveryCheck",
     "list for metrics.k8s.io",
+    "with CrashLoopBackOff",
     "of memory: Kill",
     "PLEG is not",
     "pthread_create failed",
@@ -68,6 +69,10 @@ pattern!(DIALLED, r"dial tcp (?:\S+->)?(?P<ip>\[[0-9a-fA-F:]+\]|[0-9.]+):\d+");
 pattern!(EVICTED, r#"evicting pods?[ /]"?(?P<pod>[a-z0-9][a-z0-9./-]*[a-z0-9])"?"#);
 pattern!(KILLED, r"Killed process \d+ \((?P<name>[^)]{1,60})\)");
 pattern!(
+    BACKED_OFF,
+    r"failed container=(?P<container>[a-z0-9-]{1,63}) pod=(?P<pod>[a-z0-9.-]{1,253})_(?P<namespace>[a-z0-9-]{1,63})"
+);
+pattern!(
     SCALE,
     r"\b(?P<code>ZonalAllocationFailed|OverconstrainedZonalAllocationRequest|OverconstrainedAllocationRequest|AllocationFailed|QuotaExceeded|SkuNotAvailable)\b"
 );
@@ -81,6 +86,8 @@ const UNREACHED: &[(&str, &str)] = &[
     ("no such host", "dns"),
     ("server misbehaving", "dns"),
     ("name resolution", "dns"),
+    // The registry was never asked.
+    ("dial tcp: lookup ", "dns"),
     ("toomanyrequests", "rate-limit"),
     ("429 Too Many Requests", "rate-limit"),
     ("connection refused", "refused"),
@@ -251,6 +258,11 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     {
         return plain(Signal::MetricsUnavailable);
     }
+    if has!(text, "with CrashLoopBackOff") {
+        let found = search(&BACKED_OFF, text)?;
+        let parts = ["namespace", "pod", "container"].map(|part| named(Some(&found), part));
+        return Some((Signal::CrashLoop, parts.join(" ")));
+    }
     if has!(text, "of memory: Kill") {
         return Some((Signal::OutOfMemory, named(search(&KILLED, text).as_ref(), "name").to_owned()));
     }
@@ -314,6 +326,11 @@ mod tests {
                 "error when evicting pods/\"cart-1\" -n \"shop\": Cannot evict pod as it would violate the pod's disruption budget.",
                 Signal::DrainBlocked,
                 "cart-1",
+            ),
+            (
+                "failed to \"StartContainer\" for \"app\" with CrashLoopBackOff: \"back-off 5m0s restarting failed container=app pod=cart-1_shop(0d1f)\"",
+                Signal::CrashLoop,
+                "shop cart-1 app",
             ),
             ("Status=429 Code=\"OperationNotAllowed\"", Signal::ArmThrottled, ""),
             (
