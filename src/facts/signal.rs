@@ -38,6 +38,10 @@ pub enum Signal {
     SubnetDelegated,
     /// Calico or Cilium logged a packet that a policy dropped: `from to protocol port`.
     PolicyDropped,
+    /// No agent of Cilium answers on its node: nothing at its socket.
+    CiliumUnreachable,
+    /// A service of a node (`kubelet.service`) failed or is dead, as systemd or Windows says: its name and its state.
+    UnitFailed,
     /// kube-proxy could not write its rules.
     KubeProxyFailing,
     /// The kernel has no room for another connection.

@@ -316,6 +316,8 @@ const PROGRAMS: &[&str] = &[
     "cat",
     "chronyc",
     "cilium",
+    "cilium-dbg",
+    "cilium-health",
     "conntrack",
     "crictl",
     "curl",
@@ -445,6 +447,13 @@ const DESTRUCTIVE: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     ("az start", &[("cluster-stopped", "the cluster is stopped, and starting it is what is asked for")]),
+    (
+        "systemctl start",
+        &[(
+            "node-service-failed",
+            "the service has ended: starting it ends nothing that runs, and the text says when",
+        )],
+    ),
     (
         "systemctl restart",
         &[("localdns-failed", "the unit has failed: it serves nobody until it is started again")],
