@@ -89,11 +89,25 @@ pub(super) fn binary_kind(head: &[u8]) -> Option<&'static str> {
         [b'%', b'P', b'D', b'F', ..] => "PDF document",
         [b'S', b'Q', b'L', b'i', b't', b'e', ..] => "SQLite database",
         [b'P', b'A', b'R', b'1', ..] => "Parquet table",
-        [b'L', b'P', b'K', b'S', b'H', b'H', b'R', b'H', ..] => "binary systemd journal",
-        [b'M', b'Z', ..] => "program (Windows)",
-        [0xd4, 0xc3, 0xb2, 0xa1, ..] | [0xa1, 0xb2, 0xc3, 0xd4, ..] | [0x0a, 0x0d, 0x0d, 0x0a, ..] => {
-            "packet capture"
+        [b'L', b'P', b'K', b'S', b'H', b'H', b'R', b'H', ..] => {
+            "binary systemd journal (journalctl --file FILE > journal.txt makes text of it)"
         }
+        [b'O', b'b', b'j', 0x01, ..] => {
+            "Avro container, as Event Hubs Capture writes it (avro-tools tojson FILE > events.json)"
+        }
+        [b'E', b'l', b'f', b'F', b'i', b'l', b'e', 0, ..] => {
+            "Windows event log (Get-WinEvent -Path FILE | Export-Csv events.csv)"
+        }
+        // The magic of bolt, on the first page behind its header of 16 bytes; etcd keeps its store so.
+        [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, 0xed, 0xda, 0x0c, 0xed, ..] => {
+            "etcd store or snapshot (etcdutl snapshot status FILE)"
+        }
+        [b'M', b'Z', ..] => "program (Windows)",
+        [0xd4, 0xc3, 0xb2, 0xa1, ..]
+        | [0xa1, 0xb2, 0xc3, 0xd4, ..]
+        | [0x4d, 0x3c, 0xb2, 0xa1, ..]
+        | [0xa1, 0xb2, 0x3c, 0x4d, ..]
+        | [0x0a, 0x0d, 0x0d, 0x0a, ..] => "packet capture (tshark -r FILE > packets.txt makes text of it)",
         _ => {
             // A log that was truncated while it was written begins with a hole of NULs.
             let text = head.iter().position(|byte| *byte != 0).and_then(|at| head.get(at..)).unwrap_or(head);

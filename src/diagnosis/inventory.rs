@@ -9,7 +9,7 @@ use super::addresses::{self, NodeAddresses, PoolUse, SubnetUse};
 use super::layout;
 use super::platform::{self, Inferred};
 use crate::cluster::Cluster;
-use crate::facts::time;
+use crate::facts::{FlowFilter, time};
 
 /// The nodes of the cluster, in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,7 +107,7 @@ impl Inventory {
                 .flows
                 .map
                 .iter()
-                .filter(|(key, _)| key.allowed == allowed)
+                .filter(|(key, _)| key.filter == FlowFilter::Firewall && key.allowed == allowed)
                 .map(|(_, tally)| tally.sightings.count().0)
                 .sum()
         };

@@ -27,6 +27,8 @@ pub enum AzureKind {
     RouteTable,
     /// Effective routes of an interface.
     EffectiveRoutes,
+    /// The next hop to one address.
+    NextHop,
     /// A private DNS zone.
     PrivateZone,
     /// A link of a private DNS zone to a network.
@@ -55,6 +57,7 @@ impl AzureKind {
             Self::SecurityGroup => "network security group",
             Self::RouteTable => "route table",
             Self::EffectiveRoutes => "effective routes",
+            Self::NextHop => "next hop",
             Self::PrivateZone => "private DNS zone",
             Self::ZoneLink => "private DNS zone link",
             Self::RecordSet => "DNS record set",

@@ -6,11 +6,25 @@ use super::tally::{BoundedMap, Sightings};
 use super::time::{Span, When};
 use crate::evidence::{Evidence, Examples};
 
+/// What let a connection pass or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FlowFilter {
+    /// Azure Firewall.
+    #[default]
+    Firewall,
+    /// A network security group, or a security admin rule of a virtual network.
+    SecurityGroup,
+}
+
 /// What makes two records of a firewall the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     /// It was let pass. Refused ones sort first, so that they are kept when there are too many.
     pub allowed: bool,
+    /// Who decided.
+    pub filter: FlowFilter,
+    /// It came in from outside of what is filtered; records of a firewall are of what goes out.
+    pub inbound: bool,
     /// Host name or address.
     pub target: Box<str>,
     /// Port, 0 when not told.
@@ -55,7 +69,7 @@ pub struct FlowSeen<'a> {
 pub struct Flows {
     /// By kind.
     pub map: BoundedMap<FlowKey, FlowTally, 50_000>,
-    /// Records read, those of another time than is asked for included.
+    /// Records of firewalls read, those of another time than is asked for included.
     pub read: u64,
 }
 

@@ -11,6 +11,7 @@ mod coverage;
 mod denial;
 mod event;
 mod flow;
+mod host;
 mod last_words;
 mod lease;
 mod node;
@@ -34,7 +35,8 @@ pub use condition::{
 pub use coverage::{Coverage, EntryCoverage};
 pub use denial::{Carrier, Class, Denial, DenialKey, Denials, Identity, Observation};
 pub use event::{EventKey, EventSeen, EventTally, Events};
-pub use flow::{FlowKey, FlowSeen, FlowTally, Flows};
+pub use flow::{FlowFilter, FlowKey, FlowSeen, FlowTally, Flows};
+pub use host::Hosts;
 pub use last_words::{LastWords, LogEnds};
 pub use lease::{Lease, LeaseStore, LeaseStores, StoreKey};
 pub use node::*;
@@ -135,6 +137,8 @@ pub struct Facts {
     pub span: Span,
     /// The time that is asked for, and how many records of another were left out.
     pub window: Window,
+    /// Machines whose folders or archives lie in the bundle; known when all is in.
+    pub hosts: Hosts,
     /// See [`Facts::window`].
     pub left_out: u64,
     /// Those seen in other text: the anchor when there is no better one, since a text may name any date.
@@ -195,6 +199,7 @@ impl Facts {
 
     /// Puts everything in order: what follows asks and adds nothing.
     pub fn settle(&mut self) {
+        self.attribute_to_hosts();
         let (objects, events) = (&mut self.objects, &mut self.events);
         let (signals, attempts) = (&mut self.signals, &mut self.attempts);
         rayon::scope(|scope| {

@@ -257,6 +257,49 @@ pub struct CalicoReport {
     pub in_use: Option<u64>,
 }
 
+/// Addresses that Cilium has for the pods of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CiliumPool {
+    /// Its range; empty where the pool grows with what is asked of it.
+    pub range: Box<str>,
+    /// Given out, those of the agent itself included.
+    pub used: u64,
+    /// In all.
+    pub total: u64,
+    /// Lines from the start of the report to the one that says so.
+    pub line: u64,
+}
+
+/// A node that the health check of another one does not reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CiliumPeer {
+    /// `node`, or `cluster/node`.
+    pub name: Box<str>,
+    /// Its address, when told.
+    pub address: Box<str>,
+    /// How it failed.
+    pub why: Box<str>,
+    /// What says so, as it stands.
+    pub quote: Box<str>,
+    /// Only pings fail, and HTTP is answered: many networks let no ping pass.
+    pub pings_only: bool,
+    /// Lines from the start of the report to the one that says so.
+    pub line: u64,
+}
+
+/// `cilium status` and `cilium-health status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CiliumReport {
+    /// The node, when told.
+    pub node: Option<Box<str>>,
+    /// Addresses for pods.
+    pub pools: Vec<CiliumPool>,
+    /// Nodes that are not reached; not listed by all versions.
+    pub unreachable: Vec<CiliumPeer>,
+    /// Nodes that are reached, of how many.
+    pub reached: Option<(u64, u64)>,
+}
+
 /// An attempt to reach something, with its outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
@@ -268,10 +311,21 @@ pub struct Probe {
     pub port: u16,
     /// It was made in a pod or on a node of the cluster.
     pub in_cluster: bool,
+    /// It was made on a node, named or not.
+    pub on_node: bool,
     /// It was.
     pub reached: bool,
     /// What was said.
     pub message: Box<str>,
+}
+
+/// The name of a machine, as a file of it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostName {
+    /// The name.
+    pub name: Box<str>,
+    /// All files of its folder are of that machine; otherwise it is a file of known place, such as `etc/hostname`.
+    pub of_folder: bool,
 }
 
 /// Whose outward address it is.
@@ -320,6 +374,8 @@ pub enum Measure {
     StoreSize,
     /// Objects of one resource in the store.
     Objects,
+    /// Outbound connections for which a load balancer or NAT gateway had no port.
+    SnatFailures,
 }
 
 /// A number that a program measured of itself.
@@ -389,6 +445,8 @@ node_facts! {
     packet_filters: PacketFilter,
     /// Interfaces, routes, neighbours.
     ip_states: IpState,
+    /// Names of machines.
+    host_names: HostName,
     /// Connection tables.
     conntrack: Conntrack,
     /// Services of nodes.
@@ -403,6 +461,8 @@ node_facts! {
     counts: Count,
     /// What `calicoctl ipam` says.
     calico_reports: CalicoReport,
+    /// What Cilium's agents say of their nodes.
+    cilium_reports: CiliumReport,
     /// Attempts to reach something.
     probes: Probe,
     /// Addresses under which machines are seen from outside.

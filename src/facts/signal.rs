@@ -51,6 +51,8 @@ pub enum Signal {
     SubnetDelegated,
     /// Calico or Cilium logged a packet that a policy dropped: `from to protocol port`.
     PolicyDropped,
+    /// No agent of Cilium answers on its node: nothing at its socket.
+    CiliumUnreachable,
     /// kube-proxy could not write its rules.
     KubeProxyFailing,
     /// The kernel has no room for another connection.

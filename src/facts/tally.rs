@@ -188,6 +188,30 @@ impl<K: Clone + Hash + Ord, V: Default, const N: usize> BoundedMap<K, V, N> {
         self.shrink();
     }
 
+    /// Gives some of the keys another form; a value whose new key is there already is joined with what is there.
+    pub fn relabel(&mut self, mut label: impl FnMut(&K, &V) -> Option<K>, mut join: impl FnMut(&mut V, V)) {
+        let all = std::mem::take(&mut self.map);
+        self.settled = false;
+        let mut moved = Vec::new();
+        for (key, value) in all {
+            match label(&key, &value) {
+                Some(new) => moved.push((new, value)),
+                None => drop(self.map.insert(key, value)),
+            }
+        }
+        for (key, value) in moved {
+            match self.map.entry(key) {
+                Entry::Occupied(mut kept) => join(kept.get_mut(), value),
+                Entry::Vacant(slot) => drop(slot.insert(value)),
+            }
+        }
+    }
+
+    /// Gives each value to a function that may change it.
+    pub fn each(&mut self, change: impl FnMut((&K, &mut V))) {
+        self.map.iter_mut().for_each(change);
+    }
+
     /// Puts the keys in order: what comes next are questions.
     pub fn settle(&mut self) {
         if !self.settled {

@@ -1,7 +1,7 @@
 //! The part of time that is asked for: what a log or an event tells of another time is left out.
 
 use super::time::When;
-use super::{AttemptSeen, EventSeen, Facts, FlowSeen, Observation, SignalSeen};
+use super::{AttemptSeen, EventSeen, Facts, FlowFilter, FlowSeen, Observation, SignalSeen};
 
 /// From when to when, both included, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,9 +88,9 @@ impl Facts {
         }
     }
 
-    /// A connection that a firewall saw.
+    /// A connection that a firewall or a security group saw.
     pub fn flowed(&mut self, seen: FlowSeen<'_>) {
-        self.flows.read += 1;
+        self.flows.read += u64::from(seen.key.filter == FlowFilter::Firewall);
         if self.admits([seen.when, None]) {
             self.flows.add(seen);
         }

@@ -16,7 +16,7 @@ pub(super) const FORMAT: AzureFormat = AzureFormat;
 /// Most resources of one document.
 const RESOURCES: u32 = 5_000;
 /// Deepest nesting that is followed.
-const DEPTH: u8 = 40;
+pub(super) const DEPTH: u8 = 40;
 
 impl InputFormat for AzureFormat {
     fn name(&self) -> &'static str {
@@ -128,7 +128,7 @@ pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) -> bool {
 }
 
 /// All keys in lower case; `properties` becomes part of what it belongs to.
-fn lowered(value: Value, depth: u8) -> Value {
+pub(super) fn lowered(value: Value, depth: u8) -> Value {
     match value {
         Value::Object(map) if depth > 0 => {
             let mut out = Map::new();

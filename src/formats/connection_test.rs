@@ -557,6 +557,7 @@ fn note(
     };
     if let Some(slot) = facts.nodes.probes.slot(place) {
         *slot = Probe {
+            on_node: piece.node.is_some(),
             node: piece.node.map(Into::into),
             target: host.as_str().into(),
             port,
@@ -636,6 +637,7 @@ pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) {
         let first = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
         if let Some(slot) = facts.nodes.probes.slot(place) {
             *slot = Probe {
+                on_node: piece.node.is_some(),
                 node: piece.node.map(Into::into),
                 target: host.into(),
                 port,

@@ -508,9 +508,12 @@ fn of_status(status: &str) -> (&str, Option<&str>, Option<&str>) {
         "ContainerCreating" | "PodInitializing" => ("Pending", Some(status), None),
         "Evicted" | "NodeLost" | "Shutdown" | "UnexpectedAdmissionError" => ("Failed", None, None),
         // What a container ended with; what it waits for may be any other word.
-        "Error" | "OOMKilled" | "ContainerCannotRun" | "DeadlineExceeded" | "StartError" | "ContainerStatusUnknown" => {
-            ("", None, Some(status))
-        }
+        "Error"
+        | "OOMKilled"
+        | "ContainerCannotRun"
+        | "DeadlineExceeded"
+        | "StartError"
+        | "ContainerStatusUnknown" => ("", None, Some(status)),
         "CrashLoopBackOff"
         | "ImagePullBackOff"
         | "ErrImagePull"

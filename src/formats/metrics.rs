@@ -108,7 +108,7 @@ impl InputFormat for Metrics {
                         |group| format!("{plain}.{}", String::from_utf8_lossy(group)),
                     )
                 }
-                Measure::StoreSize => String::new(),
+                Measure::StoreSize | Measure::SnatFailures => String::new(),
             };
             if let Some(slot) = facts.nodes.metrics.slot(Place { source: piece.source.clone(), line: number })
             {

@@ -6,7 +6,10 @@
 mod access_log;
 mod audit_log;
 mod azure;
+mod azure_flow_log;
 mod calicoctl;
+mod cilium;
+mod cilium_bugtool;
 mod cni_state;
 mod collection_errors;
 mod connection_test;
@@ -24,20 +27,27 @@ mod felix_log;
 mod go_log;
 mod host_local_listing;
 mod host_local_store;
+mod hubble;
 mod ip_tool;
 mod journal;
 mod journal_json;
 mod json_log;
+mod kernel_log;
 mod klog;
 mod kubectl_describe;
 mod kubectl_table;
 mod kubernetes_json;
 mod kubernetes_yaml;
+mod kusto;
 mod log_analytics_csv;
 mod log_analytics_json;
+mod log_envelope;
 mod logfmt;
 mod metrics;
 mod network_outbound;
+mod network_watcher;
+mod node_services;
+mod outbound_check;
 mod packet_filter;
 mod plain_log;
 mod provision;
@@ -45,10 +55,12 @@ mod resolv_conf;
 mod run_command;
 mod shared;
 mod sysctl;
+mod system_output;
 mod systemctl_status;
 mod text;
 mod time_series;
 mod timed_log;
+mod windows_network;
 
 use std::sync::Arc;
 
@@ -107,6 +119,18 @@ formats![
     connection_test,
     kubectl_table,
     kubectl_describe,
+    azure_flow_log,
+    cilium,
+    cilium_bugtool,
+    hubble,
+    network_watcher,
+    node_services,
+    system_output,
+    kusto,
+    log_envelope,
+    windows_network,
+    kernel_log,
+    outbound_check,
     text,
 ];
 
@@ -180,13 +204,18 @@ pub trait InputFormat: Sync {
 
 /// The formats that claim an entry, best first.
 pub fn candidates(head: &Head<'_>) -> Vec<(&'static dyn InputFormat, u8)> {
-    if shared::sections::is_transcript(head.bytes) {
+    if is_transcript(head.bytes) {
         return vec![(&text::FORMAT, u8::MAX)];
     }
     let mut scored: Vec<_> =
         FORMATS.iter().map(|format| (*format, format.score(head))).filter(|(_, score)| *score > 0).collect();
     scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
     scored
+}
+
+/// What a terminal showed. A heading with a command, `# ip a`, looks like the prompt of root.
+fn is_transcript(text: &[u8]) -> bool {
+    shared::sections::is_transcript(text) && cilium_bugtool::outputs(text).is_none()
 }
 
 /// Recognises entries for the reader threads.
@@ -197,7 +226,7 @@ impl Recogniser for ByContent {
         let head = Head { entry, bytes: head.get(..HEAD_BYTES).unwrap_or(head) };
         let mut best = (FORMATS.len() - 1, 0);
         // What a terminal showed is split before it is recognised, whatever stands in it.
-        if shared::sections::is_transcript(head.bytes) {
+        if is_transcript(head.bytes) {
             best.1 = u8::MAX;
         }
         for (at, format) in FORMATS.iter().enumerate() {

@@ -75,6 +75,7 @@ impl InputFormat for NetworkOutbound {
                         target: port.map_or(target, |_| host).into(),
                         port: port.unwrap_or(0),
                         in_cluster: true,
+                        on_node: true,
                         reached: status.eq_ignore_ascii_case("connected"),
                         message: excerpt(status.as_bytes()),
                     };

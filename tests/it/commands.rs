@@ -316,6 +316,8 @@ const PROGRAMS: &[&str] = &[
     "cat",
     "chronyc",
     "cilium",
+    "cilium-dbg",
+    "cilium-health",
     "conntrack",
     "crictl",
     "curl",

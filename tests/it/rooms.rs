@@ -7,9 +7,20 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use crate::common;
 
-/// In the order in which they may be used. `bytes` is a tool of all, `facts` the vocabulary in which `formats` write.
-const ROOMS: [&str; 10] =
-    ["bytes", "evidence", "bundle", "facts", "formats", "cluster", "detectors", "diagnosis", "report", "cli"];
+/// In the order in which they may be used. `knowledge` is data, `bytes` is a tool of all, `facts` the vocabulary in which `formats` write.
+const ROOMS: [&str; 11] = [
+    "knowledge",
+    "bytes",
+    "evidence",
+    "bundle",
+    "facts",
+    "formats",
+    "cluster",
+    "detectors",
+    "diagnosis",
+    "report",
+    "cli",
+];
 
 /// A path of modules from the crate's root.
 type Module = Vec<String>;

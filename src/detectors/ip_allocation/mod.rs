@@ -1,6 +1,7 @@
 //! Pods that cannot get an IP address.
 
 mod cidr_overlap;
+mod cilium_agent_unreachable;
 mod cni_not_ready;
 mod cns_unauthorised;
 mod cns_unreachable;
@@ -35,4 +36,5 @@ super::detectors![
     subnet_delegated,
     cni_not_ready,
     sandbox_failed_otherwise,
+    cilium_agent_unreachable,
 ];

@@ -132,6 +132,7 @@ pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Opti
         let observed = given.get_or_insert_default();
         observed.count = observed.count.max(1);
         observed.details.insert(provision.exit_code.to_string());
+        observed.nodes.extend(cluster.facts.host_of(&place.source).map(String::from));
         observed.evidence.push(crate::cluster::azure::at(
             place,
             &format!("ExitCode {}", provision.exit_code),

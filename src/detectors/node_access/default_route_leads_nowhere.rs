@@ -6,6 +6,7 @@ use crate::cluster::azure::{NextHop, Routes, at};
 use crate::detectors::needs::{AKS, ROUTES};
 use crate::detectors::observed::{Wording, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::facts::AzureKind;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "default-route-leads-nowhere",
@@ -24,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "The route to 0.0.0.0/0 carries all outbound traffic of the nodes. With next hop None it is dropped (blackhole); a VirtualAppliance next hop whose firewall no longer exists drops it too. With an appliance as next hop and a public load balancer for inbound requests, routing is asymmetric: responses leave through the appliance, which has not seen the request and drops them.",
-        decision: "The default route of the node subnet's route table, or of the effective routes. Next hop None: confirmed when nodes or pods get timeouts, otherwise likely. VirtualAppliance with an address that is none of the firewalls in the bundle: likely with failures, possible without. No default route although outboundType is userDefinedRouting: likely. VirtualAppliance beside Services with a public load balancer address: possible, as a risk.",
+        decision: "The default route of the node subnet's route table, or of the effective routes. Next hop None: confirmed when nodes or pods get timeouts, otherwise likely; the same for an answer of Network Watcher on one address. VirtualAppliance with an address that is none of the firewalls in the bundle: likely with failures, possible without. No default route although outboundType is userDefinedRouting: likely. VirtualAppliance beside Services with a public load balancer address: possible, as a risk.",
         action: "Correct the next hop; send inbound requests through the same appliance (DNAT).",
         reference: "learn.microsoft.com: Customize cluster egress with outbound types in AKS; Azure Firewall with AKS, asymmetric routing.",
     },
@@ -32,7 +33,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = answered(cluster).collect();
     for table in cluster.azure.node_routes() {
         let default = table.hops.iter().find(|hop| hop.is_default());
         match default {
@@ -66,6 +67,30 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
     }
     findings.into()
+}
+
+/// Answers of Network Watcher that packets to an address go nowhere.
+fn answered(cluster: &Cluster) -> impl Iterator<Item = Finding> {
+    let hops = cluster.facts.azure.of(AzureKind::NextHop);
+    hops.filter(|(_, hop)| hop.text("nexthoptype").eq_ignore_ascii_case("none")).filter_map(|(place, hop)| {
+        let failing = common::unanswered_now(cluster);
+        let confirmed = failing.is_some();
+        let mut observed = failing.unwrap_or_default();
+        observed.show_first([at(place, "nextHopType", "None")]);
+        let target = if hop.name.is_empty() { "the address that was asked for" } else { &*hop.name };
+        let table = hop.text("routetableid").rsplit('/').next().unwrap_or_default();
+        let by = if table.is_empty() { String::new() } else { format!(", by route table {table}") };
+        let says = Wording {
+            severity: Severity::High,
+            confidence: if confirmed { Confidence::Confirmed } else { Confidence::Likely },
+            unit: if confirmed { "failed attempt" } else { "answer" },
+            cause: format!("Network Watcher answers that the next hop to {target} is None{by}: Azure drops the packets."),
+            fix: "Correct the route that fits the address best: its next hop must be the firewall, Internet or the virtual network. The change applies to every subnet with this route table.".to_owned(),
+            commands: vec!["az network nic show-effective-route-table -g NODE_RESOURCE_GROUP -n NIC -o table   # which route wins".to_owned()],
+            verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],
+        };
+        observed.finding(&DETECTOR, &format!("asked {target}"), format!("Next hop to {target} is None (Network Watcher)"), says)
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::detectors::details::texts;
 use crate::detectors::needs::FIREWALL;
 use crate::detectors::observed::{Observed, Wording, aks_subject, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
-use crate::facts::{FlowKey, time};
+use crate::facts::{FlowFilter, FlowKey, time};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "firewall-denies-required-egress",
@@ -48,7 +48,7 @@ struct Missing {
 }
 
 /// Networks of the cluster, when they are known: records of other sources are nobody's concern here.
-fn own_networks(cluster: &Cluster) -> Vec<IpNet> {
+pub(super) fn own_networks(cluster: &Cluster) -> Vec<IpNet> {
     let azure = &cluster.azure;
     let mut found: Vec<IpNet> = azure
         .subnets
@@ -120,8 +120,12 @@ fn detect(cluster: &Cluster) -> Outcome {
     let list = required::required(cluster.azure.cluster());
     let current = own_networks(cluster);
     let mut found: BTreeMap<Missing, DeniedFlows> = BTreeMap::new();
-    for (key, tally) in
-        cluster.facts.flows.map.iter().filter(|(key, _)| !key.allowed && &*key.protocol != "DNS")
+    for (key, tally) in cluster
+        .facts
+        .flows
+        .map
+        .iter()
+        .filter(|(key, _)| !key.allowed && key.filter == FlowFilter::Firewall && &*key.protocol != "DNS")
     {
         let source = key.source.parse().ok();
         let ours = current.is_empty()

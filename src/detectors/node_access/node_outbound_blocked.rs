@@ -67,7 +67,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
     }
     for (place, probe) in cluster.facts.nodes.probes.iter().filter(|(place, probe)| {
-        !probe.reached && (probe.node.is_some() || place.source.contains("networkoutbound"))
+        !probe.reached && (probe.node.is_some() || probe.on_node || place.source.contains("networkoutbound"))
     }) {
         if let Some(requirement) = needed(&probe.target) {
             purposes.push(requirement.purpose);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
+use crate::cluster::azure::at;
 use crate::detectors::needs::{AKS, POD_LOGS};
 use crate::detectors::observed::{self, Observed, Wording, aks_named, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
-use crate::facts::Signal;
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
+use crate::facts::{Measure, Metric, Place, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "snat-exhausted",
@@ -16,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["registry-unreachable", "pod-cannot-reach-api-server", "tunnel-down"],
     doc: Doc {
         meaning: "Each connection of a node to a public destination uses a SNAT port of the outbound IP address of the load balancer. By default a node has 1,024 on clusters of up to 50 nodes, and fewer on larger ones. When they are used up, new outbound connections time out intermittently, while existing ones continue.",
-        decision: "'cannot assign requested address' in logs of pods that connect to public addresses. Likely with five or more, possible otherwise: a pod can also use up its own local ports. `az aks show` adds the SNAT ports per node. The load balancer metric 'SNAT Connection Count' would confirm it.",
+        decision: "'cannot assign requested address' in logs of pods that connect to public addresses. Likely with five or more, possible otherwise: a pod can also use up its own local ports. `az aks show` adds the SNAT ports per node. Confirmed by the load balancer's metric 'SNAT Connection Count' with failed connections.",
         action: "Reuse connections; add outbound IP addresses and ports per node, or use a NAT gateway; use private endpoints.",
         reference: "learn.microsoft.com: Troubleshoot SNAT port exhaustion on AKS nodes; Use a public standard load balancer in AKS.",
     },
@@ -29,7 +30,8 @@ const BY_SIZE: &[(u64, u64)] = &[(50, 1024), (100, 512), (200, 256), (400, 128),
 fn detect(cluster: &Cluster) -> Outcome {
     let all: BTreeMap<(), Observed> =
         observed::signals(cluster, |key| (key.signal == Signal::SnatExhausted).then_some(()));
-    let Some(stated) = all.into_values().next() else { return Outcome::default() };
+    let counted = counted(cluster);
+    let Some(stated) = all.into_values().next() else { return counted.into_iter().collect() };
     let aks = cluster.azure.cluster();
     let gateway = aks.is_some_and(|aks| aks.outbound.contains("NATGateway"));
     let sum = aks.filter(|aks| aks.whole && !gateway).map(|aks| {
@@ -72,5 +74,36 @@ fn detect(cluster: &Cluster) -> Outcome {
             says,
         )
         .into_iter()
+        .chain(counted)
         .collect()
+}
+
+/// What the load balancer itself counted.
+fn counted(cluster: &Cluster) -> Option<Finding> {
+    let failed =
+        |item: &&(&Place, &Metric)| item.1.measure == Some(Measure::SnatFailures) && item.1.value > 0;
+    let all: Vec<(&Place, &Metric)> = cluster.facts.nodes.metrics.iter().collect();
+    let (place, metric) = all.iter().filter(failed).max_by_key(|(_, metric)| metric.value)?;
+    let value = metric.value;
+    let mut observed = Observed { count: value, ..Observed::default() };
+    observed.show_first([at(
+        place,
+        "metric SnatConnectionCount, connection state failed",
+        &value.to_string(),
+    )]);
+    let says = Wording {
+        severity: Severity::High,
+        confidence: Confidence::Confirmed,
+        unit: "failed connection",
+        cause: format!("The load balancer counted {value} outbound connections that failed for want of a SNAT port (metric SnatConnectionCount, ConnectionState Failed)."),
+        fix: "Let applications reuse connections (connection pool, keep-alive). Give each node more SNAT ports with more outbound IP addresses, or use a NAT gateway; use private endpoints for Azure services, which need no SNAT. New outbound IPs must be added to allowlists of your partners and to the authorized IP ranges.".to_owned(),
+        commands: vec![format!("az aks update {} --load-balancer-managed-outbound-ip-count 4 --load-balancer-outbound-ports PORTS_PER_NODE", aks_named(cluster))],
+        verify: vec!["az monitor metrics list --resource LOAD_BALANCER_ID --metric SnatConnectionCount --filter \"ConnectionState eq 'Failed'\" --aggregation Total   # 0".to_owned()],
+    };
+    observed.finding(
+        &DETECTOR,
+        "load balancer",
+        format!("SNAT port exhaustion: {value} outbound connections failed at the load balancer"),
+        says,
+    )
 }

@@ -6,6 +6,7 @@ mod certificate_expired;
 mod node_not_ready;
 mod node_retransmits_rose;
 mod node_service_stopped;
+mod node_unreachable_from_peers;
 mod pdb_blocks_drain;
 mod run_command_failed;
 
@@ -18,4 +19,5 @@ super::detectors![
     autoscaler_refuses,
     pdb_blocks_drain,
     run_command_failed,
+    node_unreachable_from_peers,
 ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::cluster::pods::{Why, why_not_ready};
-use crate::detectors::observed::{Observed, Wording, counted, listed};
+use crate::detectors::observed::{self, Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Key, Place, SystemUnit};
@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
     ],
     doc: Doc {
         meaning: "A service of a node that Kubernetes needs is stopped or failed: without kubelet the node goes NotReady, without containerd no container starts, without kube-proxy Services do not work from the node, without kube-scheduler new pods stay Pending, without kube-controller-manager no workload gets pods.",
-        decision: "The Active line of systemctl status: inactive, failed, or restarting again and again. Confirmed. Units that are disabled, masked or not found are left out: another runtime or a static pod may do their work.",
+        decision: "The Active line of systemctl status, list-units, or sc queryex: inactive, failed, stopped, or restarting again and again. Confirmed; low when the node is Ready in the bundle, possible when the Windows event log alone says that it terminated. Units that are disabled, masked or not found are left out: another runtime or a static pod may do their work.",
         action: "Read the unit's journal, repair what stopped it, and start it.",
         reference: "systemd: systemctl(1). Kubernetes: Troubleshooting Clusters. AKS: Node Not Ready.",
     },
@@ -63,7 +63,8 @@ const SERVICES: &[(&str, &str, Severity)] = &[
 
 /// Whether a state is one in which the service does no work.
 fn is_stopped(active: &str) -> bool {
-    active.starts_with("inactive") || active.starts_with("failed") || active.contains("auto-restart")
+    ["inactive", "failed", "STOPPED", "terminated"].iter().any(|word| active.starts_with(word))
+        || active.contains("auto-restart")
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -139,12 +140,22 @@ fn finding(cluster: &Cluster, name: &str, active: &str, mut observed: Observed) 
             place
         }));
     }
+    // A node that is Ready has its kubelet and its runtime: the output is older, or they were started again.
+    let of_node = matches!(name, "kubelet" | "containerd" | "crio" | "docker");
+    let recovered = of_node && !observed.nodes.is_empty() && observed::recovered(cluster, &observed.nodes);
+    let (severity, confidence) = if recovered {
+        (Severity::Low, Confidence::Possible)
+    } else if active.starts_with("terminated") {
+        (Severity::Medium, Confidence::Possible)
+    } else {
+        (*severity, Confidence::Confirmed)
+    };
     let says = Wording {
-        severity: *severity,
-        confidence: Confidence::Confirmed,
+        severity,
+        confidence,
         unit: "node",
         cause: format!(
-            "systemctl reports {name} as {active} on {}: {harm}.{pending}",
+            "The service manager reports {name} as {active} on {}: {harm}.{pending}",
             if names.is_empty() { "a node" } else { &names }
         ),
         fix: format!(

@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["service-rules-missing"],
     doc: Doc {
         meaning: "kube-proxy's log shows that iptables-restore or nft failed, so the node keeps its previous Service rules; or the kernel logs `nf_conntrack: table full, dropping packet` and drops packets of new connections.",
-        decision: "`Failed to execute iptables-restore`, `Error syncing proxy rules`, `nf_conntrack: table full, dropping packet`, by node. Confirmed when nf_conntrack_count had reached nf_conntrack_max when it was collected. Likely and high when seen more than twice; otherwise possible and low, since kube-proxy retries.",
+        decision: "`Failed to execute iptables-restore`, `Error syncing proxy rules`, on Windows `hcnCreateLoadBalancer failed`, `nf_conntrack: table full, dropping packet`, by node. Confirmed when nf_conntrack_count had reached nf_conntrack_max when it was collected. Likely and high when seen more than twice; otherwise possible and low, since kube-proxy retries.",
         action: "Act on the iptables error; raise nf_conntrack_max, or find what opens so many connections.",
         reference: "AKS: Configure kube-proxy; Customize node configuration (netFilter). Kubernetes: Virtual IPs and Service Proxies.",
     },
@@ -129,7 +129,7 @@ fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Fi
         }
     } else {
         Fix {
-            text: "Read the quoted error: a held xtables lock passes; a rule that is not understood or a missing kernel module needs another node image or proxy mode.".to_owned(),
+            text: "Read the quoted error: a held xtables lock passes; a rule that is not understood or a missing kernel module needs another node image or proxy mode; on Windows, HNS refuses a policy for endpoints that are gone until kube-proxy starts anew.".to_owned(),
             commands: vec!["kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=100".to_owned()],
             manifests: Vec::new(),
         }

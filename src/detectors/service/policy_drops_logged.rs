@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     needs: &[LOGS],
     explains: &[],
     doc: Doc {
-        meaning: "Calico writes `calico-packet` lines to the kernel log for packets that match a Log rule; Cilium's monitor and Hubble print `Policy denied DROPPED`. Each line has source, destination and port of dropped traffic.",
+        meaning: "Calico writes `calico-packet` lines to the kernel log for packets that match a Log rule; Cilium's monitor and Hubble print `Policy denied DROPPED`, and its agent writes events of reason PacketDrop. Each has source, destination and port of dropped traffic.",
         decision: "The addresses are looked up among the pods, and the connection is evaluated against the NetworkPolicies in the bundle. Confirmed when the evaluation denies it too: then the policy is named. Otherwise likely: a Calico or Cilium policy, or one that has changed since, dropped it.",
         action: "If the traffic should be allowed, apply the policy in the finding; otherwise stop the client.",
         reference: "Calico: Policy rules, Log action. Cilium: Hubble observe, policy verdicts. AKS: Secure traffic between pods by using network policies.",
@@ -48,8 +48,14 @@ fn detect(cluster: &Cluster) -> Outcome {
         let words: Vec<&str> = key.detail.split(' ').collect();
         let [from, to, protocol, rest @ ..] = words.as_slice() else { continue };
         let port = rest.first().and_then(|port| port.parse().ok()).unwrap_or(0);
-        let item =
-            all.entry(((*from).to_owned(), (*to).to_owned(), (*protocol).to_owned(), port)).or_default();
+        // An event names the pod that it is about, and in its words the other end.
+        let pod = if key.pod.is_empty() { String::new() } else { format!("{}/{}", key.namespace, key.pod) };
+        let whole = |end: &str| if end.is_empty() { pod.clone() } else { end.to_owned() };
+        let (from, to) = (whole(from), whole(to));
+        if from.is_empty() || to.is_empty() {
+            continue;
+        }
+        let item = all.entry((from, to, (*protocol).to_owned(), port)).or_default();
         item.count += tally.count();
         item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
         item.evidence.extend(tally.examples.as_slice().iter().cloned());

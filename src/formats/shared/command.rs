@@ -238,13 +238,18 @@ pub(in crate::formats) fn scale_set_instance(command: &str) -> Option<String> {
         let at = words.iter().position(|word| names.contains(word))?;
         words.get(at + 1).copied()
     };
-    let mut number: u64 = option(["--instance-id", "--instance-ids"])?.parse().ok()?;
+    instance_name(option(["--name", "-n"])?, option(["--instance-id", "--instance-ids"])?)
+}
+
+/// The node of an instance of a scale set, by its number.
+pub(in crate::formats) fn instance_name(scale_set: &str, number: &str) -> Option<String> {
+    let mut number: u64 = number.parse().ok()?;
     let mut digits = [b'0'; 6];
     for digit in digits.iter_mut().rev() {
         *digit = *b"0123456789abcdefghijklmnopqrstuvwxyz".get((number % 36) as usize)?;
         number /= 36;
     }
-    Some(format!("{}{}", option(["--name", "-n"])?, std::str::from_utf8(&digits).ok()?))
+    Some(format!("{scale_set}{}", std::str::from_utf8(&digits).ok()?))
 }
 
 /// The kind that a resource name or its short form means.

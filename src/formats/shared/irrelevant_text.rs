@@ -78,6 +78,15 @@ fn remark(line: &[u8]) -> bool {
 fn json(head: &[u8]) -> Option<&'static str> {
     let head = head.get(..head.len().min(4096)).unwrap_or(head);
     let has = |word: &str| memchr::memmem::find(head, word.as_bytes()).is_some();
+    // `[    0.000000] kernel: …`, `[2026-11-20 10:00:00] …`: words behind the bracket are those of a log.
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let behind = memchr::memmem::find(line, b"] ").and_then(|at| line.get(at + 2..)).unwrap_or_default();
+    if head.starts_with(b"[") && behind.trim_ascii_start().first().is_some_and(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    if matches!(head.trim_ascii(), b"[]" | b"{}") {
+        return Some("empty list (JSON)");
+    }
     // A value, and no bracket of a log line.
     let second = head.get(1..).unwrap_or_default().trim_ascii_start().first();
     if !matches!(

@@ -8,6 +8,7 @@ pub(in crate::formats) mod command;
 pub(in crate::formats) mod conditions;
 pub(in crate::formats) mod csv_rows;
 pub(in crate::formats) mod dump;
+pub(in crate::formats) mod envelope;
 pub(in crate::formats) mod events;
 pub(in crate::formats) mod fragments;
 pub(in crate::formats) mod go_encoded;

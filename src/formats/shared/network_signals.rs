@@ -26,8 +26,11 @@ pub(super) const SIGNATURES: &[&str] = &[
     "network for pod \"",
     "calico-packet",
     "olicy denied",
+    "acket dropped (policy_den",
+    "cilium.sock",
     "iptables-restore",
     "syncing proxy rules",
+    "hcnCreateLoadBalancer",
     "conntrack: table full",
     "ing backend",
     "agent available",
@@ -66,6 +69,13 @@ pattern!(
     r"(?P<from>[a-zA-Z0-9./_:\[\]-]+?)(?::\d+)?(?: \([^)]*\))? (?:->|<>) (?P<to>[a-zA-Z0-9./_\[\]-]+?):(?P<port>\d+)(?: \([^)]*\))? (?:.*?)olicy denied(?: by denylist)?(?: \([^)]*\))? DROPPED \((?P<protocol>\w+)"
 );
 
+// Events of Cilium's agent, of reason PacketDrop (cilium/cilium `pkg/hubble/dropeventemitter`): the pod that it is about is
+// the other end.
+pattern!(
+    DROP_EVENT,
+    r"(?P<way>Incoming|Outgoing) packet dropped \(policy_den\w*\) (?:from|to) (?P<end>\S+)(?: \((?P<ip>[0-9a-fA-F.:]+)\))?(?: (?P<protocol>[A-Z]+\w*)(?:/(?P<port>\d+))?)?"
+);
+
 /// Texts that are no attempt: which, and what they name themselves.
 fn signal(text: &str) -> Option<(Signal, String)> {
     if HERE.concerns(text) {
@@ -86,6 +96,20 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         let found = search(&CILIUM, text)?;
         let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));
         return Some((Signal::PolicyDropped, parts.join(" ")));
+    }
+    if has!(text, "acket dropped (policy_den") {
+        let found = search(&DROP_EVENT, text)?;
+        let part = |name| named(Some(&found), name);
+        let (from, to) = if part("way") == "Incoming" { (part("end"), "") } else { ("", part("end")) };
+        return Some((Signal::PolicyDropped, format!("{from} {to} {} {}", part("protocol"), part("port"))));
+    }
+    // The sandbox that failed for it is told as such.
+    if has!(text, "cilium.sock") && has!(text, "dial unix") && !has!(text, "network for sandbox") {
+        return Some((Signal::CiliumUnreachable, String::new()));
+    }
+    // On Windows the rules are load balancers of the Host Network Service (microsoft/hcsshim `hcn`).
+    if has!(text, "hcnCreateLoadBalancer") && has!(text, "failed") {
+        return Some((Signal::KubeProxyFailing, String::new()));
     }
     if has!(text, "syncing proxy rules")
         || (has!(text, "iptables-restore")
@@ -263,6 +287,26 @@ mod tests {
                 "Jan  1 00:00:00.000: shop/web-1:34512 (ID:123) -> shop/cart-1:6379 (ID:9) Policy denied DROPPED (TCP Flags: SYN)",
                 Signal::PolicyDropped,
                 "shop/web-1 shop/cart-1 TCP 6379",
+            ),
+            (
+                "proxier.go:1100] \"Policy creation failed\" err=\"hcnCreateLoadBalancer failed in Win32: The provided policy configuration is invalid. (0x803b000d)\"",
+                Signal::KubeProxyFailing,
+                "",
+            ),
+            (
+                "Outgoing packet dropped (policy_denied) to till/ledger-0 (10.244.3.20) TCP/5432",
+                Signal::PolicyDropped,
+                " till/ledger-0 TCP 5432",
+            ),
+            (
+                "Incoming packet dropped (policy_denied) from till/desk-1 (10.244.7.61) TCP/5432",
+                Signal::PolicyDropped,
+                "till/desk-1  TCP 5432",
+            ),
+            (
+                "unable to connect to Cilium agent: Get \"http:///var/run/cilium/cilium.sock/v1/config\": dial unix /var/run/cilium/cilium.sock: connect: no such file or directory",
+                Signal::CiliumUnreachable,
+                "",
             ),
             ("\"Failed to execute iptables-restore\" err=\"exit status 4\"", Signal::KubeProxyFailing, ""),
             (

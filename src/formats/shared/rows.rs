@@ -11,8 +11,8 @@ use super::line;
 use super::log_line::Surroundings;
 use crate::facts::time::{self, When};
 use crate::facts::{
-    Condition, EventSeen, Facts, FlowKey, FlowSeen, Form, Labels, Meta, Node, NodeInfo, NodeSpec, NodeStatus,
-    Origin, Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
+    Condition, EventSeen, Facts, FlowFilter, FlowKey, FlowSeen, Form, Labels, Meta, Node, NodeInfo, NodeSpec,
+    NodeStatus, Origin, Owner, Pod, PodSpec, PodStatus, Service, ServiceSpec, Text, fingerprint,
 };
 
 /// The tables that are read.
@@ -31,6 +31,16 @@ pub(in crate::formats) enum Table {
     FirewallRule,
     FirewallDns,
     FirewallLegacy,
+    /// Flow logs of virtual networks and security groups, as Traffic Analytics has them.
+    TrafficAnalytics,
+    /// Lines of Loki, as Grafana exports them.
+    Loki,
+    /// Events of Splunk, as its search exports them.
+    Splunk,
+    /// Traces and exceptions of Application Insights.
+    AppText,
+    /// Calls of Application Insights: nothing in them is looked at yet.
+    AppCalls,
     /// Measurements: nothing in them is looked at yet.
     Metrics,
 }
@@ -38,13 +48,39 @@ pub(in crate::formats) enum Table {
 impl Table {
     /// Rows of it count only when their text holds a signature.
     pub(in crate::formats) fn is_text(self) -> bool {
-        matches!(self, Self::ContainerLog | Self::ContainerLogV2 | Self::Syslog)
+        matches!(
+            self,
+            Self::ContainerLog
+                | Self::ContainerLogV2
+                | Self::Syslog
+                | Self::Loki
+                | Self::Splunk
+                | Self::AppText
+        )
     }
 
     /// The table that has these columns; the first match is the most particular one.
     pub(in crate::formats) fn of(columns: &[String]) -> Option<Self> {
         let has = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-        if has("ActionReason") || (has("Action") && (has("DestinationIp") || has("Fqdn"))) {
+        if has("FlowStatus") && (has("DestIp") || has("DestinationIp"))
+            || has("FlowStatus_s") && (has("DestIP_s") || has("DestPort_d"))
+        {
+            Some(Self::TrafficAnalytics)
+        } else if has("Line") && (has("Time") || has("tsNs")) {
+            Some(Self::Loki)
+        } else if has("_raw") && has("_time") {
+            Some(Self::Splunk)
+        } else if (has("OuterMessage") || has("innermostMessage"))
+            && (has("ProblemId") || has("ExceptionType") || has("type"))
+            || has("AppRoleName") && has("Message")
+            || has("cloud_RoleName") && has("message")
+        {
+            Some(Self::AppText)
+        } else if (has("AppRoleInstance") || has("cloud_RoleInstance"))
+            && (has("ResultCode") || has("resultCode"))
+        {
+            Some(Self::AppCalls)
+        } else if has("ActionReason") || (has("Action") && (has("DestinationIp") || has("Fqdn"))) {
             Some(Self::FirewallRule)
         } else if has("QueryName") && has("ResponseCode") {
             Some(Self::FirewallDns)
@@ -176,7 +212,17 @@ impl<'a> RecordRow<'a> {
             Table::FirewallRule => self.firewall_rule(facts),
             Table::FirewallDns => self.firewall_dns(facts),
             Table::FirewallLegacy => self.firewall_legacy(facts),
-            Table::Metrics => {}
+            Table::TrafficAnalytics => self.traffic(facts),
+            Table::Loki => self.labelled("Line", &["Time", "tsNs"], facts),
+            Table::Splunk => self.labelled("_raw", &["_time"], facts),
+            Table::AppText => {
+                for column in ["OuterMessage", "InnermostMessage", "Message"] {
+                    if self.text(column, facts) {
+                        break;
+                    }
+                }
+            }
+            Table::AppCalls | Table::Metrics => {}
         }
     }
 
@@ -307,6 +353,8 @@ impl<'a> RecordRow<'a> {
             .find(|text| !text.is_empty());
         let rule = [self.get("Rule"), self.get("ActionReason")].into_iter().find(|text| !text.is_empty());
         let key = FlowKey {
+            filter: FlowFilter::Firewall,
+            inbound: false,
             allowed: !self.get("Action").eq_ignore_ascii_case("deny"),
             target: target.unwrap_or_default().into(),
             port: self.get("DestinationPort").parse().unwrap_or(0),
@@ -328,10 +376,83 @@ impl<'a> RecordRow<'a> {
         self.flow(key, print, when, &text, facts);
     }
 
+    /// A flow of a virtual network. The older table has the type of a column at the end of its name.
+    fn traffic(&self, facts: &mut Facts) {
+        let get = |names: [&'static str; 2]| {
+            names.into_iter().map(|name| self.get(name)).find(|text| !text.is_empty()).unwrap_or_default()
+        };
+        let allowed = !get(["FlowStatus", "FlowStatus_s"]).to_ascii_uppercase().starts_with('D');
+        let inbound = get(["FlowDirection", "FlowDirection_s"]).to_ascii_uppercase().starts_with('I');
+        // Aggregates name public addresses with their counts: `20.1.2.3|0|12|…`.
+        let public = get(["DestPublicIps", "DestPublicIPs_s"]);
+        let direct = get(["DestIp", "DestIP_s"]);
+        let target =
+            if direct.is_empty() { public.split(['|', ' ']).next().unwrap_or_default() } else { direct };
+        let protocol = match get(["L4Protocol", "L4Protocol_s"]) {
+            "T" | "6" => "TCP",
+            "U" | "17" => "UDP",
+            other => other,
+        };
+        let rule = get(["AclRule", "NSGRule_s"]);
+        let rule = rule.rsplit('|').next().unwrap_or(rule);
+        let key = FlowKey {
+            filter: FlowFilter::SecurityGroup,
+            inbound,
+            allowed,
+            target: target.into(),
+            port: get(["DestPort", "DestPort_d"])
+                .split('.')
+                .next()
+                .and_then(|port| port.parse().ok())
+                .unwrap_or(0),
+            protocol: protocol.into(),
+            source: get(["SrcIp", "SrcIP_s"]).into(),
+            rule: rule.strip_prefix("UserRule_").unwrap_or(rule).into(),
+        };
+        if allowed {
+            return;
+        }
+        let when = self.when("FlowStartTime", facts).or_else(|| self.when("TimeGenerated", facts));
+        let print = fingerprint((when, &key.target, key.port, &key.source, self.line, self.at));
+        let text = format!(
+            "Denied {} {} to {}:{}, rule {}",
+            key.protocol, key.source, key.target, key.port, key.rule
+        );
+        self.flow(key, print, when, &text, facts);
+    }
+
+    /// A line of a log with its pod: in columns, or as labels in JSON.
+    fn labelled(&self, column: &'static str, times: &[&'static str], facts: &mut Facts) {
+        let text = self.get(column);
+        if !line::holds_signature(text.as_bytes()) {
+            return;
+        }
+        let labels: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(self.get("labels")).unwrap_or_default();
+        let label = |names: &[&'static str]| -> String {
+            let column = names.iter().map(|name| self.get(name)).find(|text| !text.is_empty());
+            let within = || names.iter().find_map(|name| labels.get(*name)?.as_str());
+            column.or_else(within).unwrap_or_default().to_owned()
+        };
+        let pod = label(&["pod", "pod_name"]);
+        let namespace = label(&["namespace", "namespace_name"]);
+        let node = label(&["node_name", "node", "host"]);
+        let around = Surroundings {
+            when: times.iter().find_map(|name| self.when(name, facts)),
+            node: Some(node.as_str()).filter(|node| !node.is_empty()),
+            log_of: (!pod.is_empty()).then_some((namespace.as_str(), pod.as_str())),
+            at: self.at,
+            ..Surroundings::default()
+        };
+        line::understand(text.as_bytes(), around, self.source, self.line, facts);
+    }
+
     fn firewall_dns(&self, facts: &mut Facts) {
         let when = self.when("TimeGenerated", facts);
         let code = self.get("ResponseCode");
         let key = FlowKey {
+            filter: FlowFilter::Firewall,
+            inbound: false,
             allowed: matches!(code, "NOERROR" | "0" | ""),
             target: self.get("QueryName").into(),
             port: 53,
@@ -445,6 +566,8 @@ pub(in crate::formats) fn firewall_message(text: &str) -> Option<FlowKey> {
     let rule = why.split_once(" Rule: ").map_or(why, |(_, rule)| rule.split(". ").next().unwrap_or(rule));
     let (target, port) = host(target);
     Some(FlowKey {
+        filter: FlowFilter::Firewall,
+        inbound: false,
         allowed: action.trim() != "Deny",
         target,
         port,

@@ -1,0 +1,182 @@
+//! The texts of errors, by component.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use regex::Regex;
+use serde::Deserialize;
+
+/// The files, by component.
+const FILES: [(&str, &str); 3] = [
+    ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+    ("clients", include_str!("../../knowledge/messages/clients.toml")),
+    ("cluster", include_str!("../../knowledge/messages/cluster.toml")),
+];
+
+/// The text of an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// Names it, in kebab-case.
+    pub id: String,
+    /// What it says of the cause: one of a closed list, [`crate::facts::Signal`] by its name.
+    pub means: String,
+    /// The component that writes it.
+    pub by: Vec<String>,
+    /// Letters that are rare in logs: a line without any of these is never looked at.
+    pub anchors: Vec<String>,
+    /// Words that must all stand in the text; a text in `any` of several ways has one of these besides.
+    #[serde(default)]
+    pub all: Vec<String>,
+    /// See [`Message::all`].
+    #[serde(default)]
+    pub any: Vec<String>,
+    /// Words none of which may stand in it.
+    #[serde(default)]
+    pub not: Vec<String>,
+    /// What the text itself names: the group `detail` of this expression.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// Where the component writes it.
+    pub source: String,
+    /// Lines as they are seen.
+    pub samples: Vec<String>,
+    /// Lines that look alike and mean something else.
+    #[serde(default)]
+    pub unlike: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct MessageFile {
+    message: Vec<Message>,
+}
+
+/// All messages, with what finds them.
+pub struct Messages {
+    all: Vec<(Message, Option<Regex>)>,
+    /// Finds the anchors; which message each is of.
+    anchors: Option<AhoCorasick>,
+    owner: Vec<usize>,
+}
+
+/// Every message that is known.
+#[allow(clippy::expect_used, reason = "a test reads each file")]
+pub static MESSAGES: LazyLock<Messages> = LazyLock::new(|| {
+    let files = FILES.iter().flat_map(|(name, text)| {
+        toml::from_str::<MessageFile>(text)
+            .unwrap_or_else(|error| panic!("knowledge/messages/{name}.toml: {error}"))
+            .message
+    });
+    let all: Vec<(Message, Option<Regex>)> = files
+        .map(|message| {
+            let pattern =
+                message.pattern.as_deref().map(|text| Regex::new(text).expect("the expression can be built"));
+            (message, pattern)
+        })
+        .collect();
+    let anchors = all
+        .iter()
+        .enumerate()
+        .flat_map(|(at, (message, _))| message.anchors.iter().map(move |text| (text, at)));
+    let (texts, owner): (Vec<&String>, Vec<usize>) = anchors.unzip();
+    Messages { anchors: AhoCorasick::new(&texts).ok(), owner, all }
+});
+
+impl Messages {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+        self.all.iter().map(|(message, _)| message)
+    }
+
+    /// The message that a text is, and what the text itself names.
+    pub fn find(&self, text: &str) -> Option<(&Message, String)> {
+        let anchors = self.anchors.as_ref()?;
+        let mut tried = Vec::new();
+        for found in anchors.find_overlapping_iter(text) {
+            let Some(owner) =
+                self.owner.get(found.pattern().as_usize()).filter(|owner| !tried.contains(*owner))
+            else {
+                continue;
+            };
+            tried.push(*owner);
+            let Some((message, pattern)) = self.all.get(*owner) else { continue };
+            if let Some(detail) = message.holds(text, pattern.as_ref()) {
+                return Some((message, detail));
+            }
+        }
+        None
+    }
+}
+
+impl Message {
+    /// What a text names, when it is this message.
+    fn holds(&self, text: &str, pattern: Option<&Regex>) -> Option<String> {
+        let has = |words: &String| text.contains(words.as_str());
+        let fits = self.all.iter().all(has)
+            && (self.any.is_empty() || self.any.iter().any(has))
+            && !self.not.iter().any(has);
+        if !fits {
+            return None;
+        }
+        let Some(pattern) = pattern else { return Some(String::new()) };
+        let found = pattern.captures(text)?;
+        Some(found.name("detail").map_or_else(String::new, |detail| detail.as_str().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_message_has_an_id_a_source_and_anchors_of_its_own_words() {
+        let mut ids = BTreeSet::new();
+        for message in MESSAGES.iter() {
+            assert!(ids.insert(&message.id), "{} stands twice", message.id);
+            assert!(!message.source.is_empty() && !message.by.is_empty(), "{}", message.id);
+            for anchor in &message.anchors {
+                assert!(anchor.len() >= 5, "{}: the anchor {anchor} is too short", message.id);
+            }
+            assert!(!message.samples.is_empty(), "{} has no sample", message.id);
+        }
+    }
+
+    #[test]
+    fn each_sample_is_its_own_message_and_no_other() {
+        for (message, pattern) in &MESSAGES.all {
+            for sample in &message.samples {
+                assert!(
+                    message.holds(sample, pattern.as_ref()).is_some(),
+                    "{} does not know: {sample}",
+                    message.id
+                );
+                let rivals: Vec<&str> = MESSAGES
+                    .all
+                    .iter()
+                    .filter(|(other, pattern)| {
+                        let anchored = other.anchors.iter().any(|anchor| sample.contains(anchor.as_str()));
+                        anchored
+                            && other.means != message.means
+                            && other.holds(sample, pattern.as_ref()).is_some()
+                    })
+                    .map(|(other, _)| other.id.as_str())
+                    .collect();
+                assert!(rivals.is_empty(), "{rivals:?} take the sample of {}: {sample}", message.id);
+                assert_eq!(
+                    MESSAGES.find(sample).map(|(found, _)| &found.means),
+                    Some(&message.means),
+                    "{sample}"
+                );
+            }
+            for line in &message.unlike {
+                assert!(
+                    MESSAGES.find(line).is_none_or(|(found, _)| found.id != message.id),
+                    "{} takes: {line}",
+                    message.id
+                );
+            }
+        }
+    }
+}
