@@ -82,7 +82,7 @@ fn read(bytes: &[u8]) -> (BTreeMap<String, String>, Vec<EntryReport>) {
 }
 
 fn text(name: &str) -> String {
-    (0..400).map(|line| format!("{name} has a line {line}\n")).collect()
+    format!("{name} has a line\n").repeat(400)
 }
 
 const NAMES: [&str; 3] = ["a.log", "b.log", "c.log"];
@@ -146,7 +146,7 @@ fn an_archive_on_a_dying_disk_gives_what_lies_before_wherever_it_dies() {
             }
             let count = NAMES.iter().filter(|name| texts.get(**name).is_some_and(|read| *read == text(name)));
             let count = count.count();
-            assert!(count >= most || kind.ends_with(".gz"), "{kind} at {cut} gives less than before");
+            assert!(count >= most || kind.contains(".gz"), "{kind} at {cut} gives less than before");
             most = most.max(count);
         }
         assert!(most >= 2, "{kind} gives {most} members");
