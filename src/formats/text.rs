@@ -70,10 +70,12 @@ impl InputFormat for TextFormat {
                 in_cluster,
                 ..*piece
             };
+            let (mut counted, mut lines) = (0, 0);
             for section in sections(part.bytes) {
                 let bytes = part.bytes.get(section.start..section.end).unwrap_or_default();
-                let before = part.bytes.get(..section.start).unwrap_or_default();
-                let lines = memchr::memchr_iter(b'\n', before).count() as u64;
+                let before = part.bytes.get(counted..section.start).unwrap_or_default();
+                lines += memchr::memchr_iter(b'\n', before).count() as u64;
+                counted = section.start;
                 let offset = part.offset + section.start as u64;
                 read_section(&Piece { bytes, first_line: part.first_line + lines, offset, ..part }, facts);
             }
