@@ -67,12 +67,11 @@ fuzz target='' seconds='60':
     cd fuzz
     # Without a sanitizer: there is no `unsafe` of our own, and a stable compiler will do.
     export RUSTC_BOOTSTRAP=1
-    cargo fuzz build --sanitizer none {{target}}
     for target in {{ if target == '' { '$(cargo fuzz list)' } else { target } }}; do
         # What is new goes where the seeds are; `fuzz-keep` takes from there what is worth saving.
         cargo run --quiet --no-default-features --example seeds -- "$target" "found/$target"
         mkdir -p "corpus/$target"
-        cargo fuzz run --sanitizer none "$target" "found/$target" "corpus/$target" -- -dict=kubernetes.dict \
+        cargo fuzz run $(./flags "$target") "$target" "found/$target" "corpus/$target" -- -dict=kubernetes.dict \
             -max_len=65536 -timeout=10 -rss_limit_mb=2048 -max_total_time={{seconds}} -print_final_stats=1
     done
 
@@ -84,7 +83,7 @@ fuzz-keep target bytes='150000':
     export RUSTC_BOOTSTRAP=1
     merged=$(mktemp -d)
     trap 'rm -rf "$merged"' EXIT
-    cargo fuzz run --sanitizer none {{target}} "$merged" corpus/{{target}} found/{{target}} -- -merge=1 -max_len=65536 -timeout=10
+    cargo fuzz run $(./flags {{target}}) {{target}} "$merged" corpus/{{target}} found/{{target}} -- -merge=1 -max_len=65536 -timeout=10
     rm -rf corpus/{{target}} && mkdir -p corpus/{{target}}
     total=0
     while read -r size name; do

@@ -9,13 +9,7 @@ use kubetriage::formats::{FORMATS, Head};
 /// No cut is within a row, byte by byte or all at a time.
 pub fn csv(data: &[u8]) {
     // The header says what the delimiter is.
-    let mut text = [b"TimeGenerated,Computer,LogMessage\n", data].concat();
-    // The crate ends a row at a carriage return alone as well; no program writes such a table, and we don't.
-    let alone: Vec<usize> =
-        (0..text.len()).filter(|at| text[*at] == b'\r' && text.get(at + 1) != Some(&b'\n')).collect();
-    for at in alone {
-        text[at] = b' ';
-    }
+    let text = [b"TimeGenerated,Computer,LogMessage\n", data].concat();
     let begins = beginnings(&text);
     let mut framer = framer(&text);
     let mut start = 0;

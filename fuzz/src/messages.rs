@@ -12,12 +12,12 @@ use crate::INPUT_BYTES;
 /// each other.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
 
-/// A line is read by every format, though it be of another: as it is, or, when its first byte is odd, over and over until
-/// it is a long line.
+/// A line is read by every format, though it be of another: as it is, or, when its first byte says so, over and over until
+/// it is a long line. A long line takes as long as hundreds of short ones, so few are.
 pub fn messages(data: &[u8]) {
     let Some((first, line)) = data.split_first() else { return };
     let mut line: Vec<u8> = line.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
-    if first % 2 == 1 && !line.is_empty() {
+    if first % 32 == 1 && !line.is_empty() {
         line = line.repeat(INPUT_BYTES / line.len());
     }
     line.push(b'\n');

@@ -1,5 +1,6 @@
 //! What is shown, whatever a bundle says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -11,15 +12,19 @@ use quick_xml::events::Event;
 use serde_json::Value;
 use serde_json::de::IoRead;
 
-use crate::{diagnosed, files, folder, options, outputs};
+use crate::{files, folder, is_due, judged, options, outputs};
 
 /// Bytes as a few files, and as a text that stands wherever a bundle's own text can stand: every output is sound.
 pub fn render(data: &[u8]) {
-    let folder = folder(&files(data));
-    check(&diagnosed(folder.path(), &options(1)), &[]);
-    // Kinds, addresses and times are the program's own: the page shows them as they are, which a text in their place is not
-    // made for.
-    check(&redact(with_text(&String::from_utf8_lossy(data)), None), &["html"]);
+    if is_due(data, 0, 2) {
+        let folder = folder(&files(data));
+        check(&redact(judged(folder.path(), 1).1, None), data, &[]);
+    }
+    if is_due(data, 1, 2) {
+        // Kinds, addresses and times are the program's own: the page shows them as they are, which a text in their place is
+        // not made for.
+        check(&redact(with_text(&String::from_utf8_lossy(data)), None), data, &["html"]);
+    }
 }
 
 /// What the terminal's outputs write of their own; no more of them than these, so a bundle's own would be seen.
@@ -35,8 +40,8 @@ const STYLES: [&str; 9] = [
     "\u{1b}[36m",
 ];
 
-fn check(result: &Redacted, may_steer: &[&str]) {
-    for (name, text) in outputs(result) {
+fn check(result: &Redacted, data: &[u8], may_steer: &[&str]) {
+    for (name, text) in outputs(result, data) {
         match name {
             "json" | "sarif" => {
                 let mut reader = serde_json::Deserializer::new(IoRead::new(text.as_bytes()));
@@ -140,7 +145,10 @@ static RESULT: LazyLock<(Diagnosis, Value)> = LazyLock::new(|| {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/bundles/contoso-shop");
     let input = kubetriage::bundle::Input::Path(sample);
     let cluster: Cluster = kubetriage::read(&[input], &options(1)).expect("the sample is there");
-    let diagnosis = Diagnosis::of(&cluster, vec!["contoso-shop".to_owned()], None);
+    let mut diagnosis = Diagnosis::of(&cluster, vec!["contoso-shop".to_owned()], None);
+    // One of a kind shows what all of it shows.
+    let mut kinds = BTreeSet::new();
+    diagnosis.verdicts.retain(|verdict| kinds.insert((verdict.verdict, verdict.chapter)));
     let data = serde_json::to_value(&diagnosis).expect("plain data");
     (diagnosis, data)
 });

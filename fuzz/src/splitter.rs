@@ -1,10 +1,12 @@
 //! Where a text is cut into blocks, and what the blocks tell together.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::Arc;
 
 use kubetriage::bundle::{Entry, Recogniser};
-use kubetriage::facts::{ApiServerLog, Facts};
+use kubetriage::facts::time::Span;
+use kubetriage::facts::{EntryCoverage, Facts};
 use kubetriage::formats::{ByContent, FORMATS, InputFormat, Piece};
 
 /// Formats that read line by line: what a block holds is told whatever stands in the others.
@@ -33,7 +35,7 @@ pub fn splitter(data: &[u8]) {
     let format = FORMATS[usize::from(recognised.format)];
     let mut framer = recognised.framer;
     let (mut start, mut end, mut line) = (0, 0, 1);
-    let mut apart = Facts::default();
+    let (mut apart, mut records) = (Facts::default(), 0);
     while start < text.len() {
         let context = framer.context();
         let ended = end == text.len();
@@ -52,7 +54,7 @@ pub fn splitter(data: &[u8]) {
         }
         let mut facts = Facts::default();
         let whole = cut == text.len();
-        read(
+        records += read(
             format,
             &Block { entry: &entry, bytes: block, context: context.as_deref(), line, offset: start, whole },
             &mut facts,
@@ -63,19 +65,27 @@ pub fn splitter(data: &[u8]) {
     }
     if LINE_BY_LINE.contains(&format.name()) {
         let mut together = Facts::default();
-        read(
-            format,
-            &Block { entry: &entry, bytes: text, context: None, line: 1, offset: 0, whole: true },
-            &mut together,
-        );
-        // Of a block the first and the last line are samples of its times, and one line tells whether it is of the API
-        // server: more blocks are more samples.
-        for facts in [&mut apart, &mut together] {
-            (facts.span, facts.text_span, facts.coverage) = Default::default();
-            facts.api_server = ApiServerLog::default();
+        let whole = Block { entry: &entry, bytes: text, context: None, line: 1, offset: 0, whole: true };
+        let all = read(format, &whole, &mut together);
+        assert_eq!(records, all, "{} counts other records in blocks", format.name());
+        // The first and the last line of a block are samples of its times: more blocks have more, those of the text too.
+        let samples = take_spans(&mut together);
+        for (known, sample) in take_spans(&mut apart).into_iter().zip(samples) {
+            let mut joined = known;
+            joined.merge(sample);
+            assert_eq!(joined, known, "{} loses a time in blocks", format.name());
         }
         assert_eq!(apart, together, "{} tells another story in blocks", format.name());
     }
+}
+
+fn take_spans(facts: &mut Facts) -> [Span; 3] {
+    let mut of_entries = Span::default();
+    facts.coverage.entries.retain(|_, entry| {
+        of_entries.merge(take(&mut entry.span));
+        *entry != EntryCoverage::default()
+    });
+    [take(&mut facts.span), take(&mut facts.text_span), of_entries]
 }
 
 struct Block<'a> {
@@ -87,7 +97,7 @@ struct Block<'a> {
     whole: bool,
 }
 
-fn read(format: &dyn InputFormat, block: &Block<'_>, facts: &mut Facts) {
+fn read(format: &dyn InputFormat, block: &Block<'_>, facts: &mut Facts) -> u64 {
     let source: &Arc<str> = &block.entry.path;
     format.read(
         &Piece {
@@ -105,5 +115,5 @@ fn read(format: &dyn InputFormat, block: &Block<'_>, facts: &mut Facts) {
             in_cluster: false,
         },
         facts,
-    );
+    )
 }

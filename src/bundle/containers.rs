@@ -194,7 +194,12 @@ impl StreamReader<'_> {
             return false;
         }
         let source = member.inner;
-        self.skip(source, padding) == padding
+        let whole = self.skip(source, padding) == padding;
+        if !whole {
+            let cut = format!("archive damaged or cut after {} entries: what follows is lost", walk.seen);
+            walk.note(if self.is_over() { self.too_many() } else { cut });
+        }
+        whole
     }
 
     /// A zip within a stream: its directory is at its end, so it is held whole, within the limit. Zips

@@ -10,6 +10,8 @@ mod archive;
 mod block;
 mod containers;
 mod decode;
+#[cfg(test)]
+mod faults;
 mod frame;
 mod inflate;
 mod input;

@@ -141,9 +141,6 @@ impl Arguments {
         let options = self.options();
         let redacted =
             progress::during(self.quiet, options.progress.as_deref(), || diagnose(&inputs, &options))?;
-        if let (Some(file), Some(map)) = (&self.redact_map, redacted.pseudonym_map()) {
-            output::to_private_file(Path::new(file), map)?;
-        }
         if let Some(timings) = options.timings.as_deref() {
             show(timings);
         }
@@ -168,6 +165,12 @@ impl Arguments {
                 document_bytes: usize::try_from(limits.max_document.max(4096)).unwrap_or(usize::MAX),
             },
         }
+    }
+
+    /// The map of pseudonyms, where it is asked for. It is of one report, and takes its place with it.
+    pub(super) fn map_file<'a>(&'a self, redacted: &'a Redacted) -> Option<output::NewFile<'a>> {
+        let (path, text) = (self.redact_map()?, redacted.pseudonym_map()?);
+        Some(output::NewFile { path, text, private: true })
     }
 
     /// Where the map of pseudonyms goes.

@@ -34,6 +34,7 @@ enum InspectFormat {
 impl Inspect {
     pub(super) fn run(&self) -> anyhow::Result<Exit> {
         let Some(diagnosis) = self.bundle.diagnose()? else { return Ok(Exit::Usage) };
+        output::to_files(self.bundle.map_file(&diagnosis).as_slice())?;
         match self.format {
             InspectFormat::Text => {
                 output::styled(&report::inspection(&diagnosis, super::bundle::width(), self.all))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
+use super::output::NewFile;
 use super::{Exit, bundle, output};
 use crate::bundle::Input;
 use crate::detectors::Severity;
@@ -97,15 +98,16 @@ impl Report {
             }
         };
         let Some(diagnosis) = self.bundle.diagnose()? else { return Ok(Exit::Usage) };
-        let rendered: Vec<_> =
-            targets.par_iter().map(|(_, format)| report::render(&diagnosis, *format)).collect();
-        for ((target, _), text) in targets.iter().zip(rendered) {
-            let text = text?;
+        let rendered = targets.par_iter().map(|(_, format)| report::render(&diagnosis, *format));
+        let rendered: Vec<String> = rendered.collect::<Result<_, _>>()?;
+        let mut files: Vec<_> = self.bundle.map_file(&diagnosis).into_iter().collect();
+        for ((target, _), text) in targets.iter().zip(&rendered) {
             match target {
-                OutputTarget::File(path) => output::to_file(path, &text)?,
+                OutputTarget::File(path) => files.push(NewFile { path, text, private: false }),
                 OutputTarget::Stdout => output::to_stdout(text.as_bytes())?,
             }
         }
+        output::to_files(&files)?;
         self.summarise(&diagnosis, &targets);
         Ok(self.exit(&diagnosis))
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::details::Details;
 use crate::evidence::{Confidence, Evidence};
-pub use crate::facts::text::slug;
+pub use crate::facts::text::{shell, slug};
 use crate::facts::time;
 
 /// What it does to the user.
@@ -149,31 +149,9 @@ impl Finding {
     }
 }
 
-/// Quotes a word for a shell when it needs it: names come from the bundle.
-pub fn shell(word: &str) -> String {
-    // A word that begins with a dash would be taken for an option, quoted or not.
-    if word.starts_with('-') {
-        return "NAME_BEGINS_WITH_A_DASH".to_owned();
-    }
-    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
-    if !word.is_empty() && word.chars().all(safe) {
-        word.to_owned()
-    } else {
-        let visible: String = word.chars().filter(|c| !c.is_control()).collect();
-        format!("'{}'", visible.replace('\'', "'\\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hostile_name_can_not_leave_its_quotes() {
-        assert_eq!(shell("system:serviceaccount:shop:cart"), "system:serviceaccount:shop:cart");
-        assert_eq!(shell("a'; rm -rf /; '"), r"'a'\''; rm -rf /; '\'''");
-        assert_eq!(shell("a\nb"), "'ab'");
-    }
 
     #[test]
     fn slugs_are_anchors() {

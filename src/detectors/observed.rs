@@ -232,6 +232,13 @@ pub(super) fn aks_named(cluster: &Cluster) -> String {
     cluster.azure.cluster().map_or_else(|| "-g RESOURCE_GROUP -n CLUSTER".to_owned(), AksCluster::named)
 }
 
+/// A host as a word of a command, within quotes too: what has other letters than a host's is no host, and is not written.
+pub(super) fn host_word(host: &str, otherwise: &str) -> String {
+    let of_host = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric()) && host.chars().all(of_host);
+    if is_host { host.to_owned() } else { otherwise.to_owned() }
+}
+
 /// The cluster as a subject, when Azure describes it.
 pub(super) fn aks_subject(cluster: &Cluster) -> Vec<SubjectRef> {
     let ours = cluster.azure.cluster().filter(|aks| !aks.name.is_empty());

@@ -86,7 +86,7 @@ pub struct FailedCollection {
 pub struct ApiServerLog {
     /// Audit events read.
     pub audit_events: u64,
-    /// Lines of its text log read.
+    /// Lines of its text log read that only it writes: of requests.
     pub log_lines: u64,
     /// Of audit events.
     pub audit_span: Span,

@@ -51,6 +51,21 @@ pub fn slug(text: &str) -> String {
     slug.trim_end_matches('-').to_owned()
 }
 
+/// Quotes a word for a shell when it needs it: names come from the bundle.
+pub fn shell(word: &str) -> String {
+    // A word that begins with a dash would be taken for an option, quoted or not.
+    if word.starts_with('-') {
+        return "NAME_BEGINS_WITH_A_DASH".to_owned();
+    }
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
+    if !word.is_empty() && word.chars().all(safe) {
+        word.to_owned()
+    } else {
+        let visible: String = word.chars().filter(|c| !c.is_control()).collect();
+        format!("'{}'", visible.replace('\'', "'\\''"))
+    }
+}
+
 /// Bytes as text, what is no UTF-8 replaced: `String::from_utf8_lossy`, which takes long over text that is valid.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
@@ -195,6 +210,13 @@ impl<'de> Deserialize<'de> for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hostile_name_can_not_leave_its_quotes() {
+        assert_eq!(shell("system:serviceaccount:shop:cart"), "system:serviceaccount:shop:cart");
+        assert_eq!(shell("a'; rm -rf /; '"), r"'a'\''; rm -rf /; '\'''");
+        assert_eq!(shell("a\nb"), "'ab'");
+    }
 
     #[test]
     fn equal_strings_are_one() {

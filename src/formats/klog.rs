@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 
 use super::shared::line::{self, Interest};
 use super::shared::sections;
@@ -36,18 +36,14 @@ impl InputFormat for Klog {
 
 /// Reads log lines of any wrapping; gives their number.
 pub(super) fn read_log(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-    // Only the API server writes access lines; one in a block is enough to know whose log it is.
-    let access = memmem::find(piece.bytes, ACCESS.as_bytes()).is_some();
-    let lines = if access {
-        line::lines(piece, line::scan_by(piece, interest, facts))
+    let requests = line::of_api_server(piece.bytes);
+    if requests > 0 {
+        line::scan_by(piece, interest, facts);
     } else {
         line::scan(piece, facts);
-        memchr::memchr_iter(b'\n', piece.bytes.trim_ascii_end()).count() as u64 + 1
-    };
-    if access || memmem::find(piece.bytes, b"wrap.go:").is_some() {
-        facts.api_server.log_lines += lines;
     }
-    lines
+    facts.api_server.log_lines += requests;
+    line::lines(piece)
 }
 
 /// The file that writes the access lines, since 1.20.

@@ -76,10 +76,12 @@ impl InputFormat for TextFormat {
                 log_of: segment.command.as_deref().and_then(log_of).or(piece.log_of),
                 ..*piece
             };
+            let (mut counted, mut lines) = (0, 0);
             for section in sections(part.bytes) {
                 let bytes = part.bytes.get(section.start..section.end).unwrap_or_default();
-                let before = part.bytes.get(..section.start).unwrap_or_default();
-                let lines = memchr::memchr_iter(b'\n', before).count() as u64;
+                let before = part.bytes.get(counted..section.start).unwrap_or_default();
+                lines += memchr::memchr_iter(b'\n', before).count() as u64;
+                counted = section.start;
                 let offset = part.offset + section.start as u64;
                 read_section(&Piece { bytes, first_line: part.first_line + lines, offset, ..part }, facts);
             }

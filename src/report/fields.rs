@@ -212,6 +212,7 @@ pattern!(
     r"(?ix)^(?:
         true | false | yes | no | on | off | null | nil | none | undefined | unset | not | n/a | eof | \?+
         | required | missing | invalid | expired | empty | incorrect | unknown | hidden | changed | wrong | failed
+        | files | compat | sss
         | password | passwd | secret | token | credentials? | redacted | masked | omitted
         | .{0,3}(?:masked|redacted|hidden|removed|omitted)\W{0,3} | \*{3,}.* | x{3,} | \.{3,}.* | %[a-z] | …
         | \([a-z][a-z\x20]*\) | <set\x20to\x20the\x20key\x20.*
@@ -343,7 +344,8 @@ impl<'a> FieldName<'a> {
         }
         if let Some(pair) = PAIR.find(after) {
             let value = Value::read(meaning, self.name.end + pair.end())?;
-            return value.is_secret(self.says, Follows::Sign).then_some(value.range);
+            let is_secret = value.is_secret(self.says, Follows::Sign);
+            return is_secret.then(|| value.phrase(self.says).unwrap_or(value.range));
         }
         if let Some(sign) = SIGN.captures(after) {
             let sign_is = sign.name("sign").map_or("", |sign| sign.as_str());
@@ -362,6 +364,11 @@ impl<'a> FieldName<'a> {
             } else {
                 Follows::Sign
             };
+            if self.begins_field(follows)
+                && let Some(phrase) = value.phrase(self.says)
+            {
+                return Some(phrase);
+            }
             return value.is_secret(self.says, follows).then_some(value.range);
         }
         let spelt = self.text.get(self.name.clone())?;
@@ -376,6 +383,19 @@ impl<'a> FieldName<'a> {
         let glued = spaced.as_str().trim().is_empty();
         let follows = if option && glued && self.says != Perhaps { Follows::Option } else { Follows::Blank };
         value.is_secret(Password, follows).then_some(value.range)
+    }
+
+    /// Whether the name is that of a field, and no word of a sentence: `failed to read password: no such device`. Behind `=`
+    /// a blank ends most values, but on a line that is nothing else.
+    fn begins_field(&self, follows: Follows) -> bool {
+        let before = tail(self.text.get(..self.name.start).unwrap_or_default());
+        let line = before.rsplit(['\n', '\r']).next().unwrap_or_default().trim_end();
+        let word = line.rsplit(char::is_whitespace).next().unwrap_or_default();
+        if follows == Follows::Sign {
+            return line.trim_matches([' ', '"', '\'', '-']).is_empty();
+        }
+        !(word.chars().any(char::is_lowercase)
+            && word.chars().all(|c| c.is_alphabetic() || "-'’".contains(c)))
     }
 
     /// Whether what looks like the first quote of the value closes that of the name: "`password=`".
@@ -448,6 +468,8 @@ enum Follows {
 
 /// A value, and how it stands there.
 struct Value<'a> {
+    /// What it stands in.
+    whole: &'a str,
     text: &'a str,
     range: Range<usize>,
     quoted: bool,
@@ -482,7 +504,38 @@ impl<'a> Value<'a> {
         let after = text.get(range.end..)?;
         let next = after.trim_start_matches([' ', '\t']);
         let goes_on = next.len() < after.len() && next.starts_with(char::is_alphanumeric);
-        Some(Self { text: text.get(range.clone())?, range, quoted, goes_on })
+        Some(Self { whole: text, text: text.get(range.clone())?, range, quoted, goes_on })
+    }
+
+    /// A password of several words, which nothing encloses: up to the end of its line, or to the next field. None when they
+    /// are a sentence.
+    fn phrase(&self, says: NamedAfter) -> Option<Range<usize>> {
+        const WORDS: usize = 10;
+        let first = self.text;
+        if says != Password || self.quoted || first.ends_with(':') || is_of_a_report(first) {
+            return None;
+        }
+        if is_stand_in(first) || PLACE.is_match(first) {
+            return None;
+        }
+        let mut end = self.range.end;
+        for count in 1.. {
+            let rest = self.whole.get(end..)?;
+            let next = rest.trim_start_matches([' ', '\t']);
+            if next.len() == rest.len() || !next.starts_with(char::is_alphanumeric) {
+                break;
+            }
+            let range = bare(self.whole, end + rest.len() - next.len());
+            let word = self.whole.get(range.clone())?;
+            if word.contains(['=', ':']) {
+                break;
+            }
+            if count == WORDS || is_of_a_report(word) {
+                return None;
+            }
+            end = range.end;
+        }
+        (end > self.range.end).then_some(self.range.start..end)
     }
 
     fn is_secret(&self, says: NamedAfter, follows: Follows) -> bool {
@@ -516,6 +569,22 @@ impl<'a> Value<'a> {
             (Perhaps, _) => is_strong(value) && !OBJECT_NAME.is_match(value) && !chain,
         }
     }
+}
+
+/// Words that stand where something is said of a password, and in no password of several words.
+fn is_of_a_report(word: &str) -> bool {
+    const WORDS: &str = " a access account after again already an and any are as at auth authentication authorization be because been before but by \
+        bytes can can't cannot change changed changes character characters compat completed connection context could created deadline default \
+        denied did didn't disabled does doesn't don't eof empty enabled end enter error errors exceeded expected expired expires failed fails \
+        failure field file files for forbidden format found from generated had has hash hashed have if ignored in incorrect input invalid is it \
+        its key ldap length less long login lookup mask masked match matches maximum may minimum mismatch missing more must named new nis no not \
+        of off old on operation optional or out passed password passwords permission please policy prompt provided read refused rejected \
+        required reset retry retrying rotated rotation secret secrets see set short should sss stored strong succeeded success successful \
+        systemd than that the then this timed timeout to token too try trying unable unauthorized unchanged unexpected unknown unset unsupported \
+        until updated use used user username using valid value values verification verified version wait waiting was weak were when while will \
+        with without wrong you your ";
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    WORDS.contains(&format!(" {word} "))
 }
 
 /// Words of sentences about an option: `--token is required`.
@@ -568,6 +637,13 @@ pub(super) fn of_map(meaning: &Meaning, key: Range<usize>, braces: bool, found: 
     }
 }
 
+/// As much of a text as is looked at for what stands before a name.
+fn tail(text: &str) -> &str {
+    let start =
+        (text.len().saturating_sub(2 * NAME)..=text.len()).find(|start| text.is_char_boundary(*start));
+    text.get(start.unwrap_or(0)..).unwrap_or_default()
+}
+
 /// As much of a text as is looked at for the end of a value.
 fn head(text: &str) -> &str {
     let end = (0..=QUOTED.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
@@ -575,19 +651,21 @@ fn head(text: &str) -> &str {
 }
 
 /// Up to the quote that closes it. Of quotes with backslashes, that is one with as many as the first had: those with
-/// more stand within, and one with fewer ends what is around it.
+/// more stand within, and one with fewer ends what is around it. On another line it is one only where nothing goes on
+/// behind it: a quote that nothing closes ends with its line.
 fn quoted(meaning: &Meaning, at: usize, quote: char) -> Range<usize> {
     let start = at + 1;
     let rest = meaning.text.get(start..).unwrap_or_default();
     let rest = head(rest);
     let depth = meaning.slashes_at(at);
     let mut skip = 0;
+    let mut first_line = None;
     for (index, c) in rest.char_indices() {
         if index < skip {
             continue;
         }
         if c == '\n' {
-            return start..start + index;
+            first_line.get_or_insert(index);
         }
         if c != quote {
             continue;
@@ -607,10 +685,18 @@ fn quoted(meaning: &Meaning, at: usize, quote: char) -> Range<usize> {
             _ => true,
         };
         if closes {
-            return start..start + index;
+            let below = meaning.slashes_at(start + index) == depth && ends_a_value(after);
+            let end = first_line.filter(|_| !below).unwrap_or(index);
+            return start..start + end;
         }
     }
-    start..start + rest.len()
+    start..start + first_line.unwrap_or(rest.len())
+}
+
+/// Whether nothing goes on behind a quote: it is the last of its line, or a sign follows that parts or closes.
+fn ends_a_value(after: &str) -> bool {
+    let after = after.trim_start_matches(['"', '\'', ' ', '\t']);
+    after.is_empty() || after.starts_with(['\n', '\r', ',', ';', '}', ']', ')', '#'])
 }
 
 /// Up to a blank, or to a sign that ends a value by what follows it: `&` ends one before the next field of a URL, and is

@@ -185,6 +185,12 @@ impl BundleNames {
             for container in &*seen.object.spec.containers {
                 self.add_workload(&key.namespace, &container.name);
             }
+            for status in &*seen.object.status.container_statuses {
+                let ("", path) = registry_of(&status.image) else { continue };
+                if let Some((publisher, _)) = path.split_once('/').filter(|_| !is_public_registry("", path)) {
+                    self.add(publisher, "publisher");
+                }
+            }
         }
         for (key, seen) in objects.services.iter() {
             if !is_of_the_platform(&key.namespace) {
@@ -295,18 +301,41 @@ pub(super) fn is_public(domain: &str) -> bool {
 
 /// Whether a host keeps images, by its name.
 pub(super) fn is_registry(host: &str) -> bool {
-    ["azurecr.", "dkr.ecr.", "ghcr.io", "gcr.io", "pkg.dev", "docker.io"]
+    ["azurecr.", "dkr.ecr.", "public.ecr.aws", "ghcr.io", "gcr.io", "pkg.dev", "docker.io", "quay.io"]
         .iter()
         .any(|part| host.contains(part))
 }
 
-/// Whether the images of a registry are everybody's: those of the platform, of projects, of Docker's library.
+/// Projects and companies whose images everybody runs, by the names that they have on registries where anyone may push.
+const PUBLISHERS: &str = " actions aquasec argoproj aws-ebs-csi-driver aws-observability bitnami bitnamilegacy brancz calico cert-manager cilium \
+    cloudnative-pg coredns coreos crossplane curlimages datadog distroless docker eks eks-distro elastic envoyproxy external-secrets falcosecurity \
+    fluent fluxcd gatekeeper goharbor google-containers google_containers google-samples grafana hashicorp inspektor-gadget istio istio-release \
+    jaegertracing jetstack jimmidyson k3s-io karpenter kedacore keycloak kiali kiwigrid knative-releases kubernetes kubernetes-sigs kubernetesui \
+    kyverno library linkerd longhornio metallb minio nginx nginxinc nicolaka nvidia oauth2-proxy oliver006 open-telemetry openebs openpolicyagent \
+    openshift openshift-release-dev opentelemetry-collector-releases operator-framework percona prom prometheus prometheus-operator \
+    prometheuscommunity rancher rook sonobuoy stakater strimzi thanos tigera traefik velero weaveworks ";
+
+/// Registry and path of an image. What stands first is a registry when it looks like a host, as Docker decides.
+pub(super) fn registry_of(image: &str) -> (&str, &str) {
+    match image.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+        _ => ("", image),
+    }
+}
+
+/// Whether the images of a registry are everybody's: those of the platform, of projects, of Docker's library. Without a
+/// host, an image is of Docker's registry.
 pub(super) fn is_public_registry(host: &str, path: &str) -> bool {
-    const REGISTRIES: [&str; 6] =
-        ["mcr.microsoft.com", "registry.k8s.io", "k8s.gcr.io", "quay.io", "public.ecr.aws", "mcr.azk8s.cn"];
-    let library = host.ends_with("docker.io") && path.starts_with("library/");
+    const REGISTRIES: [&str; 4] = ["mcr.microsoft.com", "registry.k8s.io", "k8s.gcr.io", "mcr.azk8s.cn"];
+    // Under a host of a company, all is of that company.
+    let shared = ["docker.io", "ghcr.io", "gcr.io", "quay.io", "public.ecr.aws"];
+    let anyone_pushes =
+        host.is_empty() || shared.iter().any(|end| host == *end || host.ends_with(&format!(".{end}")));
+    let publisher = path.split('/').next().unwrap_or_default();
+    let known = anyone_pushes && PUBLISHERS.contains(&format!(" {publisher} "));
+    let library = path.split('/').count() == 1 && (host.is_empty() || host.ends_with("docker.io"));
     // `rbac.authorization.k8s.io/v1` is an API group with its version.
-    REGISTRIES.contains(&host) || library || is_public(host) && !is_registry(host)
+    REGISTRIES.contains(&host) || known || library || is_public(host) && !is_registry(host)
 }
 
 /// Words that a name may be and that say nothing of anybody: those of sentences and of kubectl.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::{
     BundleNames, Kind, Replace, file_names, is_everybodys, is_public, is_public_registry, is_registry,
-    is_somebodys_host,
+    is_somebodys_host, registry_of,
 };
 use super::vocabulary::{Rewriting, TextRole, Vocabulary};
 use crate::bytes::pattern::pattern;
@@ -43,6 +43,11 @@ pattern!(
 pattern!(
     REPOSITORY,
     r"://(?P<host>[a-z0-9.-]+)(?::\d{2,5})?/v2/(?P<path>[a-z0-9._/-]+?)/(?:manifests|blobs|tags)/"
+);
+// What a text calls an image: its registry may have no domain, or be left out, as Docker's is.
+pattern!(
+    CALLED_IMAGE,
+    r#"(?i:images?(?:id|name)?)(?P<sign>[\\"'`]*[ \t]*[:=][ \t]*[\\"'`\[]*|[ \t]+[\\"'`]*)(?P<name>[a-z0-9][a-z0-9.-]*(?::\d{2,5})?(?:/[a-z0-9][a-z0-9._-]*)+)(?::(?P<tag>\w[\w.-]{0,127}))?(?P<digest>@sha)?"#
 );
 pattern!(BARE_GUID, r"(?i)\b[0-9a-f]{32}\b");
 pattern!(
@@ -133,18 +138,31 @@ fn address_of_number(found: &Captures<'_>) -> Option<(Ipv4Addr, bool)> {
 /// The images that a text speaks of, but those that are everybody's: registry and path, and these with the tag.
 fn images_in(text: &str) -> Vec<String> {
     let mut found = Vec::new();
+    let mut add = |host: &str, path: &str, tag: &str| {
+        let name = if host.is_empty() { path.to_owned() } else { format!("{host}/{path}") };
+        if !tag.is_empty() {
+            found.push(format!("{name}:{tag}"));
+        }
+        found.push(name);
+    };
     for image in IMAGE.captures_iter(text).chain(REPOSITORY.captures_iter(text)) {
         let part = |name| image.name(name).map_or("", |part| part.as_str());
         let (host, path, tag) = (part("host"), part("path"), part("tag"));
         let before = image.get(0).and_then(|whole| text.get(..whole.start())).unwrap_or_default();
         // `https://host/path` is no image.
         let is_image = is_registry(host) || !tag.is_empty() && DOMAIN.is_match(host);
-        if before.ends_with('/') || !is_image || is_public_registry(host, path) {
-            continue;
+        if is_image && !before.ends_with('/') && !is_public_registry(host, path) {
+            add(host, path, tag);
         }
-        found.push(format!("{host}/{path}"));
-        if !tag.is_empty() {
-            found.push(format!("{host}/{path}:{tag}"));
+    }
+    for image in CALLED_IMAGE.captures_iter(text) {
+        let part = |name| image.name(name).map_or("", |part| part.as_str());
+        let ((registry, path), tag) = (registry_of(part("name")), part("tag"));
+        let host = registry.split(':').next().unwrap_or_default();
+        // `image pull/push` is none.
+        let is_image = !tag.is_empty() || !part("digest").is_empty() || !part("sign").trim().is_empty();
+        if is_image && !is_public_registry(host, path) {
+            add(registry, path, tag);
         }
     }
     found
@@ -372,9 +390,9 @@ impl Pseudonyms {
         let mut tags = 0;
         let mut last = "";
         for image in images {
-            let Some((host, path)) = image.split_once('/') else { continue };
+            let (registry, path) = registry_of(image);
             let (path, tag) = path.split_once(':').unwrap_or((path, ""));
-            let repository = image.get(..host.len() + 1 + path.len()).unwrap_or_default();
+            let repository = image.strip_suffix(tag).unwrap_or(image).trim_end_matches(':');
             if repository != last {
                 number += 1;
                 last = repository;
@@ -384,13 +402,17 @@ impl Pseudonyms {
                 tags += 1;
                 pseudonym.push_str(&format!(":tag-{tags}"));
             }
-            let registry = self.pairs.iter().find(|(name, _)| name == host);
-            let registry = registry.map_or(host, |(_, pseudonym)| pseudonym.as_str());
-            let whole = (image.clone(), format!("{registry}/{pseudonym}"));
-            self.pairs.push(whole);
+            if !registry.is_empty() {
+                let (host, port) = registry.split_once(':').unwrap_or((registry, ""));
+                let known = self.pairs.iter().find(|(name, _)| name == host);
+                let host = known.map_or(host, |(_, pseudonym)| pseudonym.as_str());
+                let colon = if port.is_empty() { "" } else { ":" };
+                self.pairs.push((image.clone(), format!("{host}{colon}{port}/{pseudonym}")));
+            }
             // `shop/cart` is a pod of a namespace as well.
             let namespace = path.split('/').next().unwrap_or_default();
-            if path.contains('/') && self.candidates.get(namespace) != Some(&"namespace") {
+            let may_be_pod = tag.is_empty() && self.candidates.get(namespace) == Some(&"namespace");
+            if path.contains('/') && !may_be_pod {
                 let alone = if tag.is_empty() { path.to_owned() } else { format!("{path}:{tag}") };
                 self.pairs.push((alone, pseudonym));
             }
@@ -589,6 +611,8 @@ mod tests {
             "mcr.microsoft.com, registry.k8s.io, kube-dns.kube-system.svc.cluster.local, metrics.k8s.io/v1beta1",
             "mcr.microsoft.com/oss/kubernetes/pause:3.6, registry.k8s.io/coredns/coredns:v1.11.1, quay.io/cilium/cilium:v1.15",
             "flags 0x00004000, code 0x80070005 at 1764000000, docker.io/library/nginx:1.27",
+            "image \"bitnami/redis:7.2\", Image nginx:1.27, \"image\":\"grafana/grafana:11.1\", image pull/push failed, imagePullPolicy: Always",
+            "image quay.io/prometheus/node-exporter:v1.8, image: ghcr.io/fluxcd/source-controller:v1.3, images/list of team/x",
             "ranges 0.0.0.0/0, deployments.apps/scale, https://github.com/kubernetes/kubernetes, rbac.authorization.k8s.io/v1",
             "pods.json, kube-apiserver.log, /var/log/syslog, 2026-11-23T20:52:03Z",
         ] {
@@ -614,6 +638,15 @@ mod tests {
             ("image \"zork.azurecr.io/zorkcorp/kart:rel-77\" and kart", "rel-77"),
             ("HEAD https://zork.azurecr.io/v2/zorkcorp/kart/manifests/1.4: 404", "zorkcorp/kart"),
             ("ghcr.io/zorkcorp/kart@sha256:7031", "zorkcorp"),
+            ("quay.io/zorkcorp/kart:v1", "zorkcorp"),
+            ("Failed to pull image \"zorkcorp/kart:v1\": not found", "zorkcorp"),
+            ("Failed to pull image \"zorkcorp/kart:v1\": not found", "kart"),
+            ("Back-off pulling image \\\"zorkcorp/kart@sha256:7031\\\"", "kart"),
+            ("Image zorkcorp/kart:v1: not found in the registry, denied for zorkcorp/kart", "zorkcorp"),
+            ("\"image\":\"registry:5000/zorkcorp/kart\"", "zorkcorp"),
+            ("image: localhost:5000/zorkcorp/kart:v7", "v7"),
+            ("image \"zork.contoso.com:5000/zorkcorp/kart:v7\"", "zorkcorp"),
+            ("public.ecr.aws/zorkcorp/kart:v1", "zorkcorp"),
             ("untolerated taint {dedicated: zorkpay}", "zorkpay"),
             ("node has taint dedicated=zorkpay:NoSchedule", "zorkpay"),
             ("connect to 0xcb00714d failed", "cb00714d"),

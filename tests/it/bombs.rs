@@ -247,3 +247,19 @@ fn thousands_of_refused_identities_are_one_short_report_with_exact_totals() {
     let total = single.len() as u64 + rest.iter().map(|rest| rest["count"].as_u64().unwrap()).sum::<u64>();
     assert_eq!(total, 5_000);
 }
+
+#[test]
+fn empty_documents_between_lines_cost_what_lines_cost() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("table.txt");
+    let table = "NAMESPACE   NAME    READY   STATUS    RESTARTS   AGE\nshop        web-7   1/1     Running   0          1d\n";
+    let log = String::from_utf8_lossy(LOG);
+    // A table, 400,000 documents that are nothing, and a line that tells something.
+    fs::write(&path, format!("{table}{}{log}", "{}\n[1]\n{\"a\":[]}\n{}\n".repeat(100_000))).unwrap();
+    let since = std::time::Instant::now();
+    let ran = report(&path, &[]);
+    assert!(since.elapsed() < std::time::Duration::from_secs(60), "{:?}", since.elapsed());
+    assert!(ran.mebibytes <= 256, "{} MiB", ran.mebibytes);
+    assert!(ran.text.contains(FOUND), "what follows them is lost");
+    assert_eq!(ran.report["inventory"]["objects"]["pods"], 1, "a document is no row of the table");
+}

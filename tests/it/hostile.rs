@@ -384,3 +384,35 @@ fn ids_of_findings_are_unique_whatever_the_names() {
         found.findings.iter().map(|finding| finding.id.as_str()).collect();
     assert_eq!((ids.len(), found.findings.len()), (6, 6), "{ids:?}");
 }
+
+#[test]
+fn names_and_ranges_of_azure_stay_words_in_the_commands_of_a_fix() {
+    let temp = tempfile::tempdir().unwrap();
+    for name in ["'; touch pwned; '", "$(touch pwned)", "`touch pwned`", "x;touch pwned", "a\ntouch pwned"] {
+        let cluster = |state: &str| {
+            serde_json::json!({
+                "id": "/subscriptions/0/resourcegroups/g/providers/Microsoft.ContainerService/managedClusters/c",
+                "type": "Microsoft.ContainerService/ManagedClusters", "name": name, "resourceGroup": name,
+                "fqdn": name, "powerState": { "code": state }, "provisioningState": "Succeeded",
+                "apiServerAccessProfile": { "authorizedIpRanges": [name, "192.0.2.1/32"] }
+            })
+        };
+        let log = format!(
+            "Failed to pull image \"contoso.azurecr.io/cart:v1\": denied: client with IP '{name}' is not allowed access, 403 Forbidden\n\
+             Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n"
+        );
+        let mut commands = 0;
+        for state in ["Stopped", "Running"] {
+            std::fs::write(temp.path().join("aks.json"), cluster(state).to_string()).unwrap();
+            std::fs::write(temp.path().join("client.txt"), &log).unwrap();
+            for finding in &common::diagnosis(temp.path()).findings {
+                for command in finding.fix.commands.iter().chain(&finding.verify) {
+                    commands += 1;
+                    let words = crate::shell::commands(command).unwrap();
+                    assert!(words.iter().all(|words| words[0] != "touch"), "{command}");
+                }
+            }
+        }
+        assert!(commands > 2, "{commands} commands");
+    }
+}

@@ -136,6 +136,33 @@ proptest! {
 }
 
 #[test]
+fn a_control_character_in_an_address_a_range_or_any_other_string_is_not_sent_as_it_is() {
+    fn steer(value: &mut Value, key: &str) {
+        match value {
+            _ if OURS.contains(&key) => {}
+            Value::String(text) => text.push('\u{2}'),
+            Value::Array(items) => items.iter_mut().for_each(|item| steer(item, key)),
+            Value::Object(map) => map.iter_mut().for_each(|(name, item)| steer(item, name)),
+            _ => {}
+        }
+    }
+    let (_, original, value) = &*RESULT;
+    let mut value = value.clone();
+    steer(&mut value, "");
+    let mut diagnosis: Diagnosis = serde_json::from_value(value).unwrap();
+    diagnosis.keep_own_words(original);
+    for (finding, from) in diagnosis.findings.iter_mut().zip(&original.findings) {
+        (finding.detector, finding.unit) = (from.detector, from.unit);
+    }
+    // The page shows addresses and kinds as they are: they are the program's own.
+    for (name, text) in outputs(&redact(diagnosis, None)).iter().filter(|(name, _)| *name != "html") {
+        let at = text.find('\u{2}');
+        let around = at.and_then(|at| text.get(at.saturating_sub(80)..at));
+        assert!(at.is_none(), "a control character is in {name} behind {around:?}");
+    }
+}
+
+#[test]
 fn commands_with_pseudonyms_are_refused_by_a_shell() {
     let (cluster, diagnosis, _) = &*RESULT;
     let redacted = redact(diagnosis.clone(), Some(Pseudonyms::new(cluster, Replace::All)));

@@ -25,5 +25,6 @@ mod policy_properties;
 mod rbac_properties;
 mod rooms;
 mod shell;
+mod whole_or_absent;
 mod window;
 mod wording;

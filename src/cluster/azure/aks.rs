@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{at, ids, range, texts};
 use crate::evidence::Evidence;
+use crate::facts::text::shell;
 use crate::facts::{AzureResource, Place};
 
 /// Which Azure cloud: names of services differ between them.
@@ -136,10 +137,10 @@ impl AksCluster {
         !self.ranges.is_empty() && self.ranges.iter().all(|range| range.starts_with("0.0.0.0/32"))
     }
 
-    /// `-g group -n name`.
+    /// `-g group -n name`, as words of a shell.
     pub fn named(&self) -> String {
         let or = |text: &str, otherwise: &str| {
-            if text.is_empty() { otherwise.to_owned() } else { text.to_owned() }
+            if text.is_empty() { otherwise.to_owned() } else { shell(text) }
         };
         format!("-g {} -n {}", or(&self.group, "RESOURCE_GROUP"), or(&self.name, "CLUSTER"))
     }

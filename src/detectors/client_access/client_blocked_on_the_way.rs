@@ -3,7 +3,7 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
-use crate::detectors::observed::{Wording, capitalised};
+use crate::detectors::observed::{Wording, capitalised, host_word};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -47,7 +47,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     } else {
         ""
     };
-    let host = if aks.fqdn.is_empty() { "API_SERVER" } else { &aks.fqdn };
+    let host = host_word(&aks.fqdn, "API_SERVER");
     let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Likely,

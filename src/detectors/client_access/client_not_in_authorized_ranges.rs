@@ -8,7 +8,7 @@ use crate::cluster::azure::{AksCluster, range};
 use crate::detectors::details::texts;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::observed::{Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-not-in-authorized-ranges",
@@ -94,7 +94,7 @@ fn update(aks: &AksCluster, added: &str) -> String {
     // This one means "nobody but the cluster itself", which a list with an address in it no longer says.
     let kept = aks.ranges.iter().filter(|range| !range.starts_with("0.0.0.0/32"));
     let all: Vec<&str> = kept.map(String::as_str).chain([added]).collect();
-    format!("az aks update {} --api-server-authorized-ip-ranges {}", aks.named(), all.join(","))
+    format!("az aks update {} --api-server-authorized-ip-ranges {}", aks.named(), shell(&all.join(",")))
 }
 
 fn finish(mut finding: Finding, aks: &AksCluster) -> Finding {

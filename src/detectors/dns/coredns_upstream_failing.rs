@@ -93,7 +93,7 @@ fn finding(cluster: &Cluster, servers: &str, mut observed: Observed) -> Option<F
             vec![
                 format!(
                     "kubectl run dns --image=busybox -i --rm --restart=Never -- nslookup mcr.microsoft.com {}",
-                    servers.split([':', ',']).next().unwrap_or("SERVER")
+                    crate::detectors::shell(servers.split([':', ',']).next().unwrap_or("SERVER"))
                 ),
                 "az network vnet show -g GROUP -n VNET --query dhcpOptions.dnsServers".to_owned(),
                 "kubectl get configmap coredns coredns-custom -n kube-system -o yaml".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
-use crate::detectors::observed::{Observed, Wording};
+use crate::detectors::observed::{Observed, Wording, host_word};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
@@ -39,7 +39,8 @@ fn refused_address(observed: &Observed) -> Option<String> {
 fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Finding> {
     let passed = pulled_since(cluster, &observed);
     let address = refused_address(&observed);
-    let name = registry.split('.').next().unwrap_or(registry);
+    let host = host_word(registry, "REGISTRY");
+    let name = host.split('.').next().unwrap_or(&host);
     let known = address
         .as_ref()
         .and_then(|ip| ip.parse().ok())
@@ -52,7 +53,7 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
         },
         |ip| format!("Its network rules do not allow client IP {ip}{ours}."),
     );
-    let rule = address.unwrap_or_else(|| "NODES_OUTBOUND_IP".to_owned());
+    let rule = host_word(address.as_deref().unwrap_or_default(), "NODES_OUTBOUND_IP");
     let azure = registry.contains(".azurecr.");
     let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
@@ -70,7 +71,7 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
         },
         commands: if azure {
             vec![
-            format!("nslookup {registry}   # on a node: a private IP if there is a private endpoint"),
+            format!("nslookup {host}   # on a node: a private IP if there is a private endpoint"),
             "az network private-dns link vnet create -g RESOURCE_GROUP -z privatelink.azurecr.io -n aks-link -v VNET_ID -e false".to_owned(),
             format!("az acr network-rule add -n {name} --ip-address {rule}"),
         ]

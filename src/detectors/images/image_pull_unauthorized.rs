@@ -2,7 +2,7 @@
 
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
-use crate::detectors::observed::{Observed, Wording, aks_named};
+use crate::detectors::observed::{Observed, Wording, aks_named, host_word};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -31,7 +31,8 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Finding> {
     let passed = pulled_since(cluster, &observed);
     let of_azure = registry.contains(".azurecr.");
-    let name = registry.split('.').next().unwrap_or(registry);
+    let host = host_word(registry, "REGISTRY");
+    let name = host.split('.').next().unwrap_or(&host);
     let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
@@ -54,12 +55,12 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
             )]
         } else if of_azure {
             vec![
-                format!("az aks check-acr {} --acr {registry}", aks_named(cluster)),
+                format!("az aks check-acr {} --acr {host}", aks_named(cluster)),
                 format!("az aks update {} --attach-acr {name}", aks_named(cluster)),
             ]
         } else {
             vec![format!(
-                "kubectl create secret docker-registry pull-secret -n NAMESPACE --docker-server={registry} --docker-username=USER --docker-password=PASSWORD"
+                "kubectl create secret docker-registry pull-secret -n NAMESPACE --docker-server={host} --docker-username=USER --docker-password=PASSWORD"
             )]
         },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],

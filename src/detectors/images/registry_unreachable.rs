@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{PULLS, images_and_pods, pulled_since, registry};
 use crate::cluster::Cluster;
-use crate::detectors::observed::{self, Observed, Wording};
+use crate::detectors::observed::{self, Observed, Wording, host_word};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
@@ -89,6 +89,7 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> 
     let (_, state, meaning, fix) = WAYS.iter().find(|(way, ..)| *way == how)?;
     let passed = pulled_since(cluster, &observed);
     let system = registry.contains("mcr.");
+    let host = host_word(registry, "REGISTRY");
     let (severity, confidence) = match (passed, observed.count > 1) {
         (true, _) => (Severity::Low, Confidence::Possible),
         (false, true) => (Severity::High, Confidence::Confirmed),
@@ -120,11 +121,11 @@ fn finding(cluster: &Cluster, registry: &str, how: &str, observed: Observed) -> 
             Vec::new()
         } else if cluster.is_elsewhere() {
             vec![format!(
-                "nslookup {registry}; nc -vz -w 5 {registry} 443; curl -sSI https://{registry}/v2/   # on a node"
+                "nslookup {host}; nc -vz -w 5 {host} 443; curl -sSI https://{host}/v2/   # on a node"
             )]
         } else {
             vec![format!(
-                "az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nslookup {registry}; nc -vz -w 5 {registry} 443; curl -sSI https://{registry}/v2/'"
+                "az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'nslookup {host}; nc -vz -w 5 {host} 443; curl -sSI https://{host}/v2/'"
             )]
         },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],

@@ -75,7 +75,7 @@ fn finding(cluster: &Cluster, mut observed: Observed, coded: bool, passed: bool)
         ""
     };
     let code = if coded { " Provisioning (CSE) ended with exit code 52 or 53." } else { "" };
-    let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "API_SERVER".to_owned());
+    let host = observed::host_word(observed.hosts.iter().next().map_or("", String::as_str), "API_SERVER");
     let says = Wording {
         severity,
         confidence,

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, EGRESS};
 use crate::detectors::observed::{Wording, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-egress-not-in-authorized-ranges",
@@ -97,7 +97,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         commands: vec![format!(
             "az aks update {} --api-server-authorized-ip-ranges {}",
             aks.named(),
-            kept.join(",")
+            shell(&kept.join(","))
         )],
         verify: vec![
             format!("az aks show {} --query apiServerAccessProfile.authorizedIpRanges   # has the new ones", aks.named()),

@@ -110,7 +110,8 @@ fn finding(
         }
         _ => "",
     };
-    let host = observed.hosts.iter().next().cloned().unwrap_or_else(|| "mcr.microsoft.com".to_owned());
+    let host = observed.hosts.iter().next().map_or("", String::as_str);
+    let host = observed::host_word(host, "mcr.microsoft.com");
     let says = Wording {
         severity: Severity::High,
         confidence: if coded || (observed.count > 2 && !observed::recovered(cluster, &observed.nodes)) { Confidence::Confirmed } else { Confidence::Likely },

@@ -125,7 +125,10 @@ fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding
         )],
         verify: vec![format!(
             "nslookup {}   # on a node: a private address",
-            cluster.azure.cluster().map_or("API_SERVER", |aks| aks.private_fqdn.as_str())
+            cluster
+                .azure
+                .cluster()
+                .map_or_else(|| "API_SERVER".to_owned(), |aks| crate::detectors::shell(&aks.private_fqdn))
         )],
     };
     let title = format!("Private DNS zone has no virtual network link to {}", missing.join(", "));

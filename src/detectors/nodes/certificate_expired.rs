@@ -140,7 +140,7 @@ fn of_connections(cluster: &Cluster, kind: &'static str, mut observed: Observed)
         },
         verify: vec![format!(
             "openssl s_client -connect {}:443 </dev/null 2>/dev/null | openssl x509 -noout -dates   # notAfter is in the future",
-            observed.hosts.iter().next().map_or("HOST", String::as_str)
+            observed::host_word(observed.hosts.iter().next().map_or("", String::as_str), "HOST")
         )],
     };
     let title = format!(

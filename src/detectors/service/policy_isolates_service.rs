@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::reach::Resolver;
 use crate::cluster::service::State;
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -94,7 +94,8 @@ fn finding(cluster: &Cluster, isolating: &[Key], services: &[(&Key, &State)]) ->
     };
     finding.verify = vec![format!(
         "kubectl exec -n NAMESPACE CLIENT -- nc -vz -w 5 {}.{} {port}   # open",
-        first.name, first.namespace
+        shell(&first.name),
+        shell(&first.namespace)
     )];
     Some(finding)
 }

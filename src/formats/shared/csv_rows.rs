@@ -8,7 +8,8 @@ use crate::bytes::blocks::{BLOCK, Lanes, parity};
 /// Finds the ends of rows in a text that grows, and cuts blocks after them; the header goes with every block.
 ///
 /// A quote opens a cell where a cell begins, or right behind the one that closed it, which makes a doubled quote.
-/// Elsewhere it is a letter like any other.
+/// Elsewhere it is a letter like any other. A carriage return alone ends a row as well, as for the reader of the rows;
+/// none is cut there, so that a line is never torn.
 #[derive(Debug)]
 pub(in crate::formats) struct CsvRows {
     delimiter: u8,
@@ -63,7 +64,7 @@ impl CsvRows {
         let (quotes, breaks) = (lanes.equal(b'"'), lanes.equal(b'\n'));
         let inside = parity(quotes) ^ if self.before == Before::InQuotes { u64::MAX } else { 0 };
         if quotes != 0 {
-            let may_begin = quotes | breaks | lanes.equal(self.delimiter);
+            let may_begin = quotes | breaks | lanes.equal(b'\r') | lanes.equal(self.delimiter);
             let first = u64::from(matches!(self.before, Before::CellMayBegin | Before::Closed));
             if quotes & inside & !(may_begin << 1 | first) != 0 {
                 return None;
@@ -72,7 +73,7 @@ impl CsvRows {
         self.before = match bytes.last() {
             _ if inside >> (BLOCK - 1) == 1 => Before::InQuotes,
             Some(b'"') => Before::Closed,
-            Some(b'\n') => Before::CellMayBegin,
+            Some(b'\n' | b'\r') => Before::CellMayBegin,
             Some(byte) if *byte == self.delimiter => Before::CellMayBegin,
             _ => Before::Bare,
         };
@@ -90,7 +91,7 @@ impl CsvRows {
                     ends |= 1 << at;
                     Before::CellMayBegin
                 }
-                (_, byte) if byte == self.delimiter => Before::CellMayBegin,
+                (_, byte) if byte == self.delimiter || byte == b'\r' => Before::CellMayBegin,
                 _ => Before::Bare,
             };
         }
@@ -141,7 +142,7 @@ mod tests {
         #[test]
         fn blocks_and_bytes_find_the_same_rows(
             parts in proptest::collection::vec(proptest::sample::select(vec![
-                "\"", "\"\"", ",", "\n", "\r\n", "a", "5\" disk", ",\"quoted, \"\"twice\"\"\n and broken\",",
+                "\"", "\"\"", ",", "\n", "\r\n", "\r", "a", "5\" disk", ",\"quoted, \"\"twice\"\"\n and broken\",",
                 "a rather long bare cell that reaches from one block into the next, and on",
             ]), 0..60),
         ) {
@@ -176,6 +177,12 @@ mod tests {
         assert_eq!(ends(text), [4, 14, 18, 22]);
         let long = [&b"a,b\n"[..], &b"1,5\" disk\n".repeat(20)].concat();
         assert_eq!(ends(&long).len(), 21);
+    }
+
+    #[test]
+    fn a_quoted_cell_behind_a_carriage_return_alone_is_not_torn() {
+        let text = b"a,b\r\"x\ny\",z\n\"within\r\nand \r alone\",w\n";
+        assert_eq!(ends(text), [12, text.len()]);
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub(in crate::formats) enum Interest {
 
 /// The same as `scan` where the format knows more of its lines: most of an API server's log is requests that were
 /// answered, and a look at the head of each line is cheaper than the search for all signatures. Gives the number of
-/// line breaks.
+/// lines that are not blank.
 pub(in crate::formats) fn scan_by(
     piece: &Piece<'_>,
     interest: impl Fn(&[u8]) -> Interest,
@@ -114,7 +114,7 @@ pub(in crate::formats) fn scan_by(
         };
         search(piece, bytes.get(from..to).unwrap_or_default(), first, prefilter, facts);
     };
-    let (mut at, mut breaks) = (0, 0);
+    let (mut at, mut breaks, mut lines) = (0, 0, 0);
     while at < bytes.len() {
         let rest = bytes.get(at..).unwrap_or_default();
         let length = memchr(b'\n', rest);
@@ -125,17 +125,31 @@ pub(in crate::formats) fn scan_by(
             (from, first, kind) = (at, piece.first_line + breaks, now);
         }
         breaks += u64::from(length.is_some());
+        lines += u64::from(!line.trim_ascii().is_empty());
         at += line.len() + 1;
     }
     flush(from, bytes.len(), first, kind);
-    breaks
+    lines
 }
 
-/// The lines of a piece that has so many line breaks: blank ones at its end are none.
-pub(in crate::formats) fn lines(piece: &Piece<'_>, breaks: u64) -> u64 {
-    let end = piece.bytes.trim_ascii_end().len();
-    let after = piece.bytes.get(end..).unwrap_or_default();
-    breaks - memchr::memchr_iter(b'\n', after).count() as u64 + 1
+/// The lines of a piece, blank ones too: as many as those of its parts, wherever it is cut.
+pub(in crate::formats) fn lines(piece: &Piece<'_>) -> u64 {
+    let breaks = memchr::memchr_iter(b'\n', piece.bytes).count() as u64;
+    breaks + u64::from(piece.bytes.last().is_some_and(|byte| *byte != b'\n'))
+}
+
+/// What the API server writes and nothing else does: the files that log requests.
+static API_SERVER: LazyLock<Prefilter> = LazyLock::new(|| Prefilter::of(&["httplog.go:", "wrap.go:"]));
+
+/// Lines that only the API server writes. What stands around them is no matter: a log may be cut into blocks anywhere.
+pub(in crate::formats) fn of_api_server(text: &[u8]) -> u64 {
+    let (mut lines, mut at) = (0, 0);
+    while let Some((_, found)) = API_SERVER.find(text, at) {
+        lines += 1;
+        let rest = text.get(found..).unwrap_or_default();
+        at = memchr(b'\n', rest).map_or(text.len(), |end| found + end + 1);
+    }
+    lines
 }
 
 /// Looks at those lines of a text that hold a signature of a prefilter.

@@ -160,6 +160,7 @@ pub(in crate::formats) enum Begin {
 
 fn begin(line: &[u8]) -> Begin {
     match line.first() {
+        _ if is_scrap(line) => Begin::Other,
         // `{'PodName':…` is the rest of a broken line.
         Some(b'{') if line.get(1) != Some(&b'\'') => Begin::Json,
         Some(b'[') => match line.get(1..).unwrap_or_default().trim_ascii().first() {
@@ -176,6 +177,14 @@ fn begin(line: &[u8]) -> Begin {
         }
         _ => Begin::Other,
     }
+}
+
+/// Whether a line is a whole document that is too short to be anything: `{}`, `[1]`. It is a line like any other: a million
+/// of them are no million things to look at.
+fn is_scrap(line: &[u8]) -> bool {
+    const SCRAP: usize = 24;
+    let line = line.trim_ascii_end();
+    line.len() <= SCRAP && matches!(line.first(), Some(b'{' | b'[')) && value_end(line, 0) == Some(line.len())
 }
 
 /// Splits an output where something else begins.
@@ -203,7 +212,7 @@ pub(in crate::formats) fn sections(text: &[u8]) -> Vec<Section> {
             Begin::Lookup => this == Begin::Other || this == Begin::Describe && with_address,
             // The items of a list, and the key that follows them.
             Begin::Yaml => this == Begin::Yaml || yaml_line(line),
-            Begin::Table => this == Begin::Other && !line.trim_ascii().is_empty(),
+            Begin::Table => this == Begin::Other && !line.trim_ascii().is_empty() && !is_scrap(line),
             Begin::Logs => this != Begin::Json,
             Begin::Json => false,
             Begin::Other => this == Begin::Other,

@@ -332,6 +332,20 @@ tokenRequest: audience api
 GET_ARM_TOKEN=120
 "masks `password=`, and `token:` in JSON"
 tls: handshake: psk mode off
+passwd: files systemd
+passwd:         compat
+password: must be at least 8 characters
+Password: authentication failed for user ada
+password: rotation completed
+failed to read password: inappropriate ioctl for device
+could not reset password: operation not permitted
+verify password: hash mismatch
+incorrect password: try again
+password: Required value
+Password: access denied
+Enter password: permission denied
+Password: hasn't expired, it was changed
+password: lookup timed out
 "#;
 
 /// A text in the places where it may stand.
@@ -401,6 +415,62 @@ fn a_quoted_value_is_masked_to_its_closing_quote() {
         }
     }
     assert!(open.is_empty(), "{} are open:\n{}", open.len(), open.join("\n"));
+}
+
+#[test]
+fn a_password_of_several_words_is_masked_to_the_end_of_its_line_or_to_the_next_field() {
+    for (text, shows) in [
+        ("password: correct horse battery", "password: [masked]"),
+        ("db:\n  password: correct horse battery\n  user: ada", "db:\n  password: [masked]\n  user: ada"),
+        ("- password: correct horse battery # of 2024", "- password: [masked] # of 2024"),
+        ("ERROR Password: Correct Horse Battery user=ada", "ERROR Password: [masked] user=ada"),
+        ("user=ada password: correct horse battery, host: db", "user=ada password: [masked], host: db"),
+        (
+            "worker failed: passphrase: correct horse battery (attempt 2)",
+            "worker failed: passphrase: [masked] (attempt 2)",
+        ),
+        ("DB_PASSWORD=correct horse battery", "DB_PASSWORD=[masked]"),
+        ("db.password = correct horse battery\ndb.user = ada", "db.password = [masked]\ndb.user = ada"),
+        (
+            "{\"log\":\"password: correct horse battery\\n\",\"x\":1}",
+            "{\"log\":\"password: [masked]\\n\",\"x\":1}",
+        ),
+        (
+            "- name: DB_PASSWORD\n  value: correct horse battery\n- name: x",
+            "- name: DB_PASSWORD\n  value: [masked]\n- name: x",
+        ),
+        ("Kennwort: Hx7Kd92 mit Leerzeichen", "Kennwort: [masked]"),
+        // What follows a value in a log is of the log.
+        ("connect password=Hx7Kd92 failed, next", "connect password=[masked] failed, next"),
+        ("dial with password: Hx7Kd92 was refused", "dial with password: [masked] was refused"),
+    ] {
+        assert_eq!(masked(text), shows);
+    }
+}
+
+#[test]
+fn a_quoted_value_of_several_lines_is_masked_to_its_closing_quote() {
+    for (text, shows) in [
+        ("password: \"Hx7Kd92\n  and more\"\nuser: ada", "password: \"[masked]\"\nuser: ada"),
+        (
+            "{\"password\":\"Hx7Kd92\\nand more\",\"user\":\"ada\"}",
+            "{\"password\":\"[masked]\",\"user\":\"ada\"}",
+        ),
+        ("client_secret: 'Hx7Kd92\n\n  and more'", "client_secret: '[masked]'"),
+        (
+            "{\"log\":\"password=\\\"Hx7Kd92\\nand more\\\", user\\n\"}",
+            "{\"log\":\"password=\\\"[masked]\\\", user\\n\"}",
+        ),
+        // One that nothing closes ends with its line.
+        ("password=\"Hx7Kd92\nuser=\"ada\"", "password=\"[masked]\nuser=\"ada\""),
+        ("password='Hx7Kd92\nit's over\nnext", "password='[masked]\nit's over\nnext"),
+        (
+            "{\"log\":\"password=\\\"Hx7Kd92\\nnext line\\n\",\"x\":1}",
+            "{\"log\":\"password=\\\"[masked]\\nnext line\\n\",\"x\":1}",
+        ),
+    ] {
+        assert_eq!(masked(text), shows);
+    }
 }
 
 #[test]
