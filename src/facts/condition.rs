@@ -187,25 +187,20 @@ pub fn conditions_of(
         }
     }
     let seen = by_name.into_values().map(|condition| {
-        let Condition { r#type, status, reason, message, .. } = condition;
-        let pointer = format!("{kind} {}/{} .status.conditions[{}]", meta.namespace, meta.name, r#type);
+        let Condition { r#type: name, status, reason, message, .. } = condition;
+        let pointer = format!("{kind} {}/{} .status.conditions[{}]", meta.namespace, meta.name, name);
         let key = ConditionKey {
             kind: kind.into(),
             namespace: meta.namespace.clone(),
             name: meta.name.clone(),
-            condition: r#type.clone(),
+            condition: name.clone(),
         };
         let seen = ConditionSeen {
             since: condition.last_transition_time.0,
             status: status.clone(),
             reason: reason.clone(),
             message: (&**message).into(),
-            place: Evidence::field(
-                source,
-                line,
-                pointer,
-                &format!("{}={status} {reason}: {message}", r#type),
-            ),
+            place: Evidence::field(source, line, pointer, &format!("{name}={status} {reason}: {message}")),
         };
         (key, seen)
     });

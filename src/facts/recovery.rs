@@ -34,7 +34,9 @@ impl Recoveries {
     /// Notes one.
     pub fn add(&mut self, what: Recovery, when: Option<When>, source: &Arc<str>, line: u64, text: &[u8]) {
         let Some(tally) = self.map.slot((what, Arc::clone(source))) else { return };
-        when.into_iter().for_each(|when| tally.span.add(when));
+        if let Some(when) = when {
+            tally.span.add(when);
+        }
         if tally.examples.wants(source, line) {
             tally.examples.add(Evidence::line(source, line, text));
         }

@@ -1,4 +1,4 @@
-//! The page of events of an OpenShift must-gather, `event-filter.html`: one table, an event a row
+//! The page of events of a must-gather of `OpenShift`, `event-filter.html`: one table, an event a row
 //! (openshift/must-gather `collection-scripts`, openshift/oc `pkg/cli/admin/inspect`).
 
 use std::sync::Arc;

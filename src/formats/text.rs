@@ -224,7 +224,8 @@ fn read_rows(part: &Piece<'_>, facts: &mut Facts) -> bool {
             }
         };
         if known {
-            read[usize::from(matches!(fragment, Some(Fragment::Event(_))))] += 1;
+            let [rows, events] = &mut read;
+            *(if matches!(fragment, Some(Fragment::Event(_))) { events } else { rows }) += 1;
             rest.push((std::mem::replace(&mut text, end..end), text_line));
             text_line = part.first_line + nth as u64;
         } else {

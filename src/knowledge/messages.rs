@@ -60,7 +60,7 @@ pub struct Messages {
 }
 
 /// Every message that is known.
-#[allow(clippy::expect_used, reason = "a test reads each file")]
+#[allow(clippy::expect_used, clippy::panic, reason = "a test reads each file")]
 pub static MESSAGES: LazyLock<Messages> = LazyLock::new(|| {
     let files = FILES.iter().flat_map(|(name, text)| {
         toml::from_str::<MessageFile>(text)

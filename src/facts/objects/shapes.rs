@@ -844,16 +844,12 @@ impl Pod {
     /// Its condition `Ready` is true.
     pub fn is_ready(&self) -> bool {
         let condition = self.status.conditions.iter().find(|condition| &*condition.r#type == "Ready");
-        match condition {
-            Some(condition) => &*condition.status == "True",
-            // A table shows `1/1`, and no condition.
-            None => {
-                let containers = &self.status.container_statuses;
-                &*self.status.phase == "Running"
-                    && !containers.is_empty()
-                    && containers.iter().all(|item| item.ready)
-            }
+        if let Some(condition) = condition {
+            return &*condition.status == "True";
         }
+        // A table shows `1/1`, and no condition.
+        let containers = &self.status.container_statuses;
+        &*self.status.phase == "Running" && !containers.is_empty() && containers.iter().all(|item| item.ready)
     }
 
     /// All addresses of the pod, parsed.
