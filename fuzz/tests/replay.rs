@@ -29,4 +29,4 @@ fn saved_inputs_are_harmless() {
 }
 
 /// One seed in so many: the samples are read by the tests of the program as well, and the whole takes less than a minute.
-const SHARE: usize = 10;
+const SHARE: usize = 30;
