@@ -128,7 +128,9 @@ fn a_reader_that_has_gone_away_is_no_error() {
 
 /// A run that has read the beginning of its input, and waits for the rest of it.
 fn waiting(folder: &Path) -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kubetriage"))
+    // Whoever runs the tests in the background ignores SIGINT, and all that it starts do, too.
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_kubetriage")])
         .args(["report", "-", "-o", "r.md", "-o", "r.html"])
         .current_dir(folder)
         .stdin(Stdio::piped())
