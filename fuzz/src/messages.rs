@@ -37,6 +37,7 @@ pub fn messages(data: &[u8]) {
             node: None,
             command: None,
             in_cluster: first & 8 != 0,
+            log_of: None,
         };
         let took = || {
             let began = Instant::now();

@@ -113,6 +113,7 @@ fn read(format: &dyn InputFormat, block: &Block<'_>, facts: &mut Facts) -> u64 {
             node: None,
             command: None,
             in_cluster: false,
+            log_of: None,
         },
         facts,
     )
