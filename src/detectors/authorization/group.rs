@@ -9,6 +9,8 @@ use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Recovery, Scope, Target, time, time::Span};
 
 /// Silence after which a denial has ended by itself.
+/// So many refusals are no loop that would go on.
+const HANDFUL: u64 = 3;
 const QUIET: i64 = 15 * 60 * 1_000_000;
 /// How many parts the chart of denials over time has.
 const BUCKETS: usize = 48;
@@ -109,13 +111,13 @@ impl DenialGroup<'_> {
         // silence; a handful of refusals is no loop that would go on.
         let previous = logs.iter().all(|(source, _)| source.contains("previous"));
         let whole = || {
-            let enough = if self.count().0 <= 3 { QUIET } else { QUIET * 4 };
+            let enough = if self.count().0 <= HANDFUL { QUIET } else { QUIET * 4 };
             let (_, last) = self.span(cluster)?;
             cluster.logs_end.map(|end| end - last).filter(|silence| *silence >= enough)
         };
         let silence = match ours {
             Some(silence) if silence >= QUIET => silence,
-            Some(_) if !previous => return None,
+            Some(_) if !previous && self.count().0 > HANDFUL => return None,
             _ => whole()?,
         };
         (silence >= span.length() * 2).then_some(silence)

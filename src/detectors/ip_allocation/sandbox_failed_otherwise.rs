@@ -139,7 +139,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             continue;
         }
         // A message that was cut before its reason may be about addresses: another text may have said so.
-        if refused.contains(&(&*key.namespace, &*key.name)) {
+        if refused.contains(&(&*key.namespace, &*key.name)) || key.name.is_empty() && !refused.is_empty() {
             continue;
         }
         let kind = REASONS

@@ -25,6 +25,8 @@ pub(super) const DETECTOR: Detector = Detector {
 fn detect(cluster: &Cluster) -> Outcome {
     let (ended, ongoing): (Vec<_>, Vec<_>) = not_created(&cluster.facts, cluster.anchor)
         .into_iter()
+        // A page of events may not tell what it is about.
+        .filter(|item| !item.kind.is_empty())
         .partition(|item| item.standing == Standing::Ended || cluster.is_over(item.span));
     let over = ended.first().map(|item| {
         format!(

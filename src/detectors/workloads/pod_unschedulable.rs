@@ -143,7 +143,7 @@ fn meaning(barrier: &Barrier, spec: Option<&PodSpec>) -> (String, String) {
     let named = |kind: &str| {
         wanted
             .clone()
-            .map_or_else(|| format!("{kind} matches no node"), |text| format!("no node matches {text}"))
+            .map_or_else(|| format!("{kind} matches no node"), |text| format!("{text} matches no node"))
     };
     let (words, fix) = match barrier {
         Barrier::Insufficient(resource) => (

@@ -248,7 +248,8 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
         } else {
             whole
         };
-        if line.is_empty() {
+        // A remark speaks of something else.
+        if line.is_empty() || line.starts_with("# ") {
             at += 1;
             continue;
         }
