@@ -4,7 +4,7 @@ pub mod creation;
 pub mod scheduling;
 pub mod words;
 
-use crate::facts::{ContainerStatus, EventKey, Facts, Key, Pod, Seen, Workload};
+use crate::facts::{Condition, ContainerStatus, EventKey, Facts, Key, Node, Pod, Seen, Workload};
 
 /// A reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,13 +93,14 @@ pub fn why_not_ready(facts: &Facts, key: &Key, pod: &Pod) -> Option<Why> {
 /// and nothing when the bundle does not have its state.
 pub fn why_not_running(facts: &Facts, key: &Key, pod: &Pod) -> Vec<Why> {
     let node = &pod.spec.node_name;
+    let probe = event(facts, key, "Unhealthy").filter(|words| words.contains("eadiness"));
     let lost = || {
-        facts
-            .objects
-            .nodes
-            .get("", node)
-            .is_some_and(|seen| seen.object.ready() == Some(false))
-            .then(|| Why::NodeLost(node.to_string()))
+        let node = facts.objects.nodes.get("", node).filter(|seen| seen.object.ready() == Some(false));
+        node.map(|seen| match probe {
+            // What its kubelet reported while it could is the pod's own: the silence of the node came after.
+            Some(words) if became_unready_before(pod, &seen.object) => Why::Probe(words.to_owned()),
+            _ => Why::NodeLost(pod.spec.node_name.to_string()),
+        })
     };
     if !pod.metadata.deletion_timestamp.is_empty() {
         // Nobody on a silent node ends it.
@@ -166,13 +167,21 @@ pub fn why_not_running(facts: &Facts, key: &Key, pod: &Pod) -> Vec<Why> {
         let words = event(facts, key, "FailedCreatePodSandBox").or_else(|| event(facts, key, "FailedMount"));
         return vec![Why::NoAddress(words.unwrap_or_default().to_owned())];
     }
-    if let Some(words) = event(facts, key, "Unhealthy").filter(|words| words.contains("eadiness")) {
+    if let Some(words) = probe {
         return vec![Why::Probe(words.to_owned())];
     }
     if &*pod.status.phase == "Running" {
         return vec![Why::Probe(String::new())];
     }
     vec![Why::NotTold(pod.status.phase.to_string())]
+}
+
+/// Whether a pod was not ready before its node was not; `false` where the times are not told.
+fn became_unready_before(pod: &Pod, node: &Node) -> bool {
+    let since = |conditions: &[Condition]| {
+        conditions.iter().find(|condition| &*condition.r#type == "Ready")?.last_transition_time.0
+    };
+    since(&pod.status.conditions).zip(since(&node.status.conditions)).is_some_and(|(pod, node)| pod < node)
 }
 
 /// The scheduler's words about a pod that it found no node for: of the pod's condition, or of its events. Empty where
@@ -240,4 +249,59 @@ pub fn workload_name(key: &Key, pod: &Pod) -> String {
             && pod.metadata.labels.get("pod-template-hash").is_some_and(|ours| &**ours == *hash)
     });
     hashed.map_or_else(|| owner.name.to_string(), |(name, _)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::facts::{EventSeen, Origin};
+
+    fn ready_since(status: &str, since: &str) -> Box<[Condition]> {
+        [Condition {
+            r#type: "Ready".into(),
+            status: status.into(),
+            last_transition_time: since.into(),
+            ..Condition::default()
+        }]
+        .into()
+    }
+
+    /// Why a pod is not ready that became so then, on a node that was lost at nine.
+    fn why(pod_since: &str) -> Option<Why> {
+        let mut facts = Facts::default();
+        let source: Arc<str> = Arc::from("a.json");
+        let mut node = Node::default();
+        node.metadata.name = "n1".into();
+        node.status.conditions = ready_since("Unknown", "2026-11-20T09:00:00Z");
+        facts.objects.nodes.add(node, &Origin::full(1, &source, 1, 0));
+        let key = Key::new("shop", "cart-1");
+        facts.happened(EventSeen {
+            normal: false,
+            reason: "Unhealthy",
+            kind: "Pod",
+            namespace: "shop",
+            name: "cart-1",
+            count: 3,
+            times: [None, None],
+            node: None,
+            message: "Readiness probe failed: connection refused",
+            source: &source,
+            line: 1,
+        });
+        facts.settle();
+        let mut pod = Pod::default();
+        pod.spec.node_name = "n1".into();
+        pod.status.phase = "Running".into();
+        pod.status.conditions = ready_since("False", pod_since);
+        why_not_ready(&facts, &key, &pod)
+    }
+
+    #[test]
+    fn a_pod_that_failed_before_its_node_was_lost_has_its_own_reason() {
+        assert!(matches!(why("2026-11-20T08:40:00Z"), Some(Why::Probe(_))));
+        assert!(matches!(why("2026-11-20T09:00:00Z"), Some(Why::NodeLost(_))));
+        assert!(matches!(why(""), Some(Why::NodeLost(_))));
+    }
 }
