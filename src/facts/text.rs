@@ -32,6 +32,15 @@ pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
     format!("{count} {}", plural(count, noun))
 }
 
+/// The beginning of a text as far as it fits into so many characters, on one line.
+pub fn beginning(text: &str, most: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
+        None => text,
+    }
+}
+
 /// With a capital letter.
 pub fn capitalised(text: &str) -> String {
     let mut chars = text.chars();

@@ -1,5 +1,4 @@
-//! States of a machine's services: `systemctl status`, `systemctl list-units` (systemd `src/systemctl/systemctl-show.c`,
-//! `systemctl-list-units.c`), `sc queryex`, and the Windows event log's records of the service control manager as CSV.
+//! States of a machine's services: `systemctl list-units` (systemd `src/systemctl/systemctl-list-units.c`), `sc queryex`, and the Windows event log's records of the service control manager as CSV.
 
 use super::shared::line;
 use super::{Head, InputFormat, Piece};
@@ -20,15 +19,13 @@ impl InputFormat for NodeServices {
     }
 
     fn about(&self) -> &'static str {
-        "states of a node's services: systemctl status and list-units, sc queryex, Windows service events"
+        "states of a node's services: systemctl list-units, sc queryex, Windows service events"
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
         let text = lossy(head.bytes.get(..head.bytes.len().min(8192)).unwrap_or(head.bytes));
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let first: Vec<&str> = lines.by_ref().take(3).collect();
-        let status = first.iter().any(|line| line.starts_with("Loaded: ") || line.starts_with("State: "))
-            && first.first().is_some_and(|line| line.starts_with(['●', '○', '×', '*', '↻']));
         let list = first.iter().take(2).any(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             matches!(words.as_slice(), ["UNIT", "LOAD", "ACTIVE", "SUB", ..])
@@ -36,7 +33,7 @@ impl InputFormat for NodeServices {
         let row = first.first().is_some_and(|line| unit_row(line).is_some());
         let windows = first.iter().any(|line| line.starts_with("SERVICE_NAME: "))
             || first.iter().any(|line| line.contains("\"Id\",\"LevelDisplayName\",\"Message\""));
-        if status || list || row || windows { 87 } else { 0 }
+        if list || row || windows { 87 } else { 0 }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
@@ -56,13 +53,7 @@ impl InputFormat for NodeServices {
         let mut records = 0;
         for (raw, number) in text.lines().zip(piece.first_line..) {
             let line = raw.trim();
-            let state = if let Some(name) = headed(line) {
-                records += 1;
-                name.clone_into(&mut unit);
-                None
-            } else if let Some(state) = line.strip_prefix("Active: ") {
-                active(state).map(|state| (unit.clone(), state))
-            } else if let Some(name) = line.strip_prefix("SERVICE_NAME: ") {
+            let state = if let Some(name) = line.strip_prefix("SERVICE_NAME: ") {
                 records += 1;
                 name.trim().clone_into(&mut unit);
                 None
@@ -97,13 +88,6 @@ impl InputFormat for NodeServices {
     }
 }
 
-/// `● kubelet.service - Kubelet`.
-fn headed(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix(['●', '○', '×', '*', '↻'])?.trim_start();
-    let name = rest.split_whitespace().next()?;
-    (name.ends_with(".service") && unit_row(line).is_none()).then_some(name)
-}
-
 /// `● kubelet.service loaded failed failed Kubelet`: the unit and its state, the finer one where it says more.
 fn unit_row(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start_matches(['●', '○', '×', '*', '↻']).trim_start();
@@ -114,14 +98,6 @@ fn unit_row(line: &str) -> Option<(&str, &str)> {
     };
     let state = if *active == "activating" { sub } else { active };
     name.contains('.').then_some((name, state))
-}
-
-/// `failed (Result: exit-code) since Mon 2026-11-23 08:12:01 UTC; 3min ago`, when it is no state to be in.
-fn active(text: &str) -> Option<String> {
-    let state = text.split(" since ").next().unwrap_or(text).trim();
-    let bad =
-        state.starts_with("failed") || state.starts_with("inactive (dead)") || state.contains("auto-restart");
-    bad.then(|| state.to_owned())
 }
 
 /// A row of the service control manager: `"…","7034","Error","The kubelet service terminated unexpectedly. …"`.
@@ -153,20 +129,11 @@ mod tests {
 
     #[test]
     fn states_of_all_kinds_are_told_apart() {
-        let state = active("failed (Result: exit-code) since Mon 2026-11-23 08:12:01 UTC; 3min ago").unwrap();
-        assert_eq!(state, "failed (Result: exit-code)");
-        assert!(active("active (running) since Mon 2026-11-23 08:12:01 UTC; 3min ago").is_none());
-        assert!(
-            active("activating (auto-restart) (Result: exit-code) since Mon 2026-11-23 08:12:01 UTC; 2s ago")
-                .is_some()
-        );
         assert_eq!(
             unit_row("● kubelet.service loaded failed failed Kubelet"),
             Some(("kubelet.service", "failed"))
         );
         assert_eq!(unit_row("cron.service loaded active running Cron"), Some(("cron.service", "active")));
-        assert_eq!(headed("● kubelet.service - Kubelet"), Some("kubelet.service"));
-        assert_eq!(headed("● kubelet.service loaded failed failed Kubelet"), None);
         let event = windows_event(
             "\"11/23/2026 8:12:13 AM\",\"7034\",\"Error\",\"The kubelet service terminated unexpectedly.  It has done this 3 time(s).\"",
         );

@@ -1,6 +1,7 @@
 //! Containers that the kubelet cannot create or start: a `ConfigMap`, a `Secret` or a key is missing, a volume cannot be
 //! mounted, the runtime refuses.
 
+use crate::facts::text::beginning;
 use std::collections::BTreeMap;
 
 use super::{ContainerOf, add, place, statuses};
@@ -10,6 +11,9 @@ use crate::detectors::observed::{Observed, Wording, breaks_a_service, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, Pod};
+
+/// Characters of a reason that fit into a title.
+const TITLE: usize = 70;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-cannot-start",
@@ -139,7 +143,8 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], stuck: S
     let first = stuck.observed.pods.iter().next().cloned()?;
     let pods: Vec<String> = stuck.observed.pods.iter().map(|key| key.name.to_string()).collect();
     let lacks = lacks(&stuck.words);
-    let words = if stuck.words.is_empty() { String::new() } else { format!(": {}", shortened(&stuck.words)) };
+    let words =
+        if stuck.words.is_empty() { String::new() } else { format!(": {}", beginning(&stuck.words, TITLE)) };
     let fix = match lacks {
         "key" | "secret" | "config-map" => {
             "Create the ConfigMap, Secret or key that the message names, in the pod's namespace, or correct its name in the pod template. A missing one may also be marked optional."
@@ -191,17 +196,6 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], stuck: S
         stuck.observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     finding.details.workload.lacks = Some(lacks.to_owned());
     Some(finding)
-}
-
-/// What of a message fits into a title.
-fn shortened(words: &str) -> String {
-    const MOST: usize = 70;
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() <= MOST {
-        return words;
-    }
-    let start: String = words.chars().take(MOST).collect();
-    format!("{}…", start.trim_end())
 }
 
 #[cfg(test)]

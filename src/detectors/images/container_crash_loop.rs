@@ -1,5 +1,6 @@
 //! A container exits and is restarted, again and again: `CrashLoopBackOff`.
 
+use crate::facts::text::beginning;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ContainerOf, add, out_of_memory, place, statuses};
@@ -10,6 +11,9 @@ use crate::detectors::needs::{PODS, has_node_logs};
 use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Need, Outcome, Severity, shell};
 use crate::facts::{ContainerStatus, Key, Pod, Signal, Terminated};
+
+/// Characters of a reason that fit into a title.
+const TITLE: usize = 70;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "container-crash-loop",
@@ -152,17 +156,6 @@ fn of_logs(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
     }
 }
 
-/// What of the last words fits into a title.
-fn shortened(words: &str) -> String {
-    const MOST: usize = 70;
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() <= MOST {
-        return words;
-    }
-    let start: String = words.chars().take(MOST).collect();
-    format!("{}…", start.trim_end())
-}
-
 /// A line of a log without the time that stands before it.
 fn without_time(line: &str) -> &str {
     let mut rest = line.trim();
@@ -246,7 +239,7 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
         )],
     };
     let observed = looping.observed;
-    let why = words.as_deref().map_or_else(String::new, |words| format!(": {}", shortened(words)));
+    let why = words.as_deref().map_or_else(String::new, |words| format!(": {}", beginning(words, TITLE)));
     let (several, label) =
         (super::several(observed.pods.len()), super::labelled(namespace, owner, container));
     let title = match (looping.ready, looping.of_log) {

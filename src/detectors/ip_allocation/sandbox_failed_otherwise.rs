@@ -1,5 +1,6 @@
 //! Pod sandboxes that could not be created, for another reason than a missing IP.
 
+use crate::facts::text::beginning;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -13,6 +14,9 @@ use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, Recovery, Signal, time};
 use crate::knowledge::MESSAGES;
+
+/// Characters of a reason that fit into a title.
+const TITLE: usize = 60;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "sandbox-failed-otherwise",
@@ -224,18 +228,6 @@ fn error_of(message: &str) -> &str {
     error.trim()
 }
 
-/// What of an error fits into a title.
-fn shortened(error: &str) -> String {
-    const MOST: usize = 60;
-    let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
-    if error.chars().count() <= MOST {
-        error
-    } else {
-        let start: String = error.chars().take(MOST).collect();
-        format!("{}…", start.trim_end())
-    }
-}
-
 fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
     let reason = REASONS.get(kind);
     let pods = if group.pods.is_empty() {
@@ -250,7 +242,7 @@ fn finding(kind: usize, mut group: RefusalGroup) -> Option<Finding> {
     let title = match reason {
         Some(_) => format!("{pods}: FailedCreatePodSandBox, {what}"),
         None if what.is_empty() => format!("{pods}: FailedCreatePodSandBox"),
-        None => format!("{pods}: FailedCreatePodSandBox, {}", shortened(what)),
+        None => format!("{pods}: FailedCreatePodSandBox, {}", beginning(what, TITLE)),
     };
     let mut finding =
         Finding::new(DETECTOR.id, reason.map_or("other", |(text, ..)| text), title, group.evidence)?;

@@ -1,5 +1,6 @@
 //! Pods that do not run or are not ready, whatever the reason: what no other cause takes is told here.
 
+use crate::facts::text::beginning;
 use std::collections::BTreeMap;
 
 use super::pods_in_title;
@@ -12,6 +13,9 @@ use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
 use crate::facts::{Key, Pod, time};
+
+/// Characters of a reason that fit into a title.
+const TITLE: usize = 70;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-not-running",
@@ -130,7 +134,7 @@ fn reason(cluster: &Cluster, key: &Key, pod: &Pod) -> Option<String> {
 fn finding(stopped: Stopped) -> Option<Finding> {
     let (first, _) = stopped.pods.first().cloned()?;
     let names: Vec<String> = stopped.pods.iter().map(|(key, _)| key.label()).collect();
-    let title = format!("{}: {}", pods_in_title(&stopped.pods), short(&stopped.why));
+    let title = format!("{}: {}", pods_in_title(&stopped.pods), beginning(&stopped.why, TITLE));
     let since = stopped.since.map_or_else(String::new, |at| format!(" Not ready since {}.", time::show(at)));
     let words = stopped
         .words
@@ -147,7 +151,10 @@ fn finding(stopped: Stopped) -> Option<Finding> {
             listed(names.iter().map(String::as_str), 3),
             excerpt(stopped.why.as_bytes()).trim_end_matches('.')
         ),
-        fix: "Read the pod's events and its containers' logs: they show what it waits for.".to_owned(),
+        fix: format!(
+            "Read the pod's events and its containers' logs: they show {}.",
+            if failed { "how it ended" } else { "what it waits for" }
+        ),
         commands: vec![
             format!("kubectl describe pod {target}"),
             format!("kubectl logs {target} --all-containers --tail=50"),
@@ -158,14 +165,4 @@ fn finding(stopped: Stopped) -> Option<Finding> {
     let mut finding = stopped.observed.finding(&DETECTOR, &about, title, says)?;
     finding.details.workload.last_words = stopped.words;
     Some(finding)
-}
-
-/// What of a reason fits into a title.
-fn short(why: &str) -> String {
-    const MOST: usize = 70;
-    if why.chars().count() <= MOST {
-        return why.to_owned();
-    }
-    let start: String = why.chars().take(MOST).collect();
-    format!("{}…", start.trim_end())
 }

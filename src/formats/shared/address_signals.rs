@@ -168,7 +168,7 @@ pub(super) fn about(line: &LogLine<'_>) -> Option<(String, String)> {
 }
 
 /// The node that a line is about or from; empty when it does not tell.
-pub(super) fn node_named(line: &LogLine<'_>) -> String {
+fn node_named(line: &LogLine<'_>) -> String {
     let given = search(&NODE, line.text);
     let row = search(&ROW, line.text);
     line.around
@@ -180,11 +180,9 @@ pub(super) fn node_named(line: &LogLine<'_>) -> String {
         .unwrap_or_else(|| named(row.as_ref(), "node").to_owned())
 }
 
-/// Counts a text about addresses; says whether it was one.
-pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
-    let Some((signal, detail)) = signal(line.text) else { return false };
+/// Notes what a line means, of the pod and the node that it is about; `stated` is the count that its own words state.
+pub(super) fn note(line: &LogLine<'_>, signal: Signal, detail: String, stated: u64, facts: &mut Facts) {
     let (namespace, pod) = about(line).unwrap_or_default();
-    let stated = named(search(&ROW, line.text).as_ref(), "count").parse().unwrap_or(1);
     facts.signalled(SignalSeen {
         key: SignalKey {
             signal,
@@ -200,6 +198,13 @@ pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         line: line.number,
         text: line.raw,
     });
+}
+
+/// Counts a text about addresses; says whether it was one.
+pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
+    let Some((signal, detail)) = signal(line.text) else { return false };
+    let stated = named(search(&ROW, line.text).as_ref(), "count").parse().unwrap_or(1);
+    note(line, signal, detail, stated, facts);
     true
 }
 

@@ -105,7 +105,7 @@ fn program(line: &str) -> Option<(&str, std::str::SplitWhitespace<'_>)> {
     let mut words = line.split_whitespace();
     loop {
         let word = words.next()?;
-        // `KUBECONFIG=/tmp/x kubectl …`
+        // `KUBECONFIG=other kubectl …`
         let assignment = word.split_once('=').is_some_and(|(name, _)| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
         });

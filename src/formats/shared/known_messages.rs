@@ -1,8 +1,8 @@
 //! The texts of `knowledge/messages` in lines: what they mean is noted as a signal.
 
-use super::address_signals::{about, node_named};
+use super::address_signals::note;
 use super::log_line::LogLine;
-use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
+use crate::facts::{Facts, Signal};
 use crate::knowledge::MESSAGES;
 
 /// Letters that lines must hold: part of the prefilter of all lines.
@@ -14,22 +14,7 @@ pub(super) fn anchors() -> impl Iterator<Item = &'static str> {
 pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
     let Some((message, detail)) = MESSAGES.find(line.text) else { return false };
     let Some(signal) = Signal::by_name(&message.means) else { return false };
-    let (namespace, pod) = about(line).unwrap_or_default();
-    facts.signalled(SignalSeen {
-        key: SignalKey {
-            signal,
-            namespace: namespace.into(),
-            pod: pod.into(),
-            node: node_named(line).into(),
-            detail: detail.into(),
-        },
-        print: line.print,
-        stated: line.around.count,
-        times: [line.unwrapped.when, line.around.last],
-        source: line.source,
-        line: line.number,
-        text: line.raw,
-    });
+    note(line, signal, detail, 1, facts);
     true
 }
 
