@@ -12,6 +12,7 @@ pub mod dns;
 mod finding;
 pub mod images;
 pub mod ip_allocation;
+mod named;
 mod needs;
 pub mod node_access;
 pub mod nodes;
@@ -25,9 +26,11 @@ pub use details::{Bucket, Details, LabelDifference, LeakedAddress, PathHop, Perm
 pub use finding::{Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
 
 use schemars::JsonSchema;
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
+use crate::knowledge::CauseId;
 
 /// Chapters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +59,12 @@ pub enum Chapter {
 }
 
 impl Chapter {
+    /// The chapter of a name, in kebab-case.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
+
     /// As a heading.
     pub fn title(self) -> &'static str {
         match self {
@@ -112,8 +121,27 @@ pub struct Detector {
     pub explains: &'static [&'static str],
     /// Its page.
     pub doc: Doc,
-    /// The function.
-    pub detect: fn(&Cluster) -> Outcome,
+    /// How it is judged.
+    pub detect: Judge,
+}
+
+/// How a cause is judged.
+#[derive(Clone, Copy)]
+pub enum Judge {
+    /// By a function.
+    Rule(fn(&Cluster) -> Outcome),
+    /// By a text that names it: [`crate::knowledge::CAUSES`].
+    Named(CauseId),
+}
+
+impl Detector {
+    /// What it says of a cluster.
+    pub fn detect(&'static self, cluster: &Cluster) -> Outcome {
+        match self.detect {
+            Judge::Rule(rule) => rule(cluster),
+            Judge::Named(id) => named::detect(self, id, cluster),
+        }
+    }
 }
 
 /// What a detector says of a cluster.
@@ -154,7 +182,7 @@ pub fn all() -> impl Iterator<Item = &'static Detector> {
         images::DETECTORS,
         nodes::DETECTORS,
     ];
-    chapters.into_iter().flatten().copied()
+    chapters.into_iter().flatten().copied().chain(named::DETECTORS.iter())
 }
 
 /// The detector of an id.

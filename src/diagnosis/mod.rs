@@ -187,15 +187,15 @@ impl Diagnosis {
         let mut findings: Vec<Finding> = Vec::new();
         let mut ask_for: Vec<Ask> = Vec::new();
         let mut internal_errors = Vec::new();
-        let all: Vec<&Detector> = detectors::all().collect();
+        let all: Vec<&'static Detector> = detectors::all().collect();
         // Many causes need the same, and to look for it may take as long as the bundle has entries.
         let needs: BTreeMap<&str, &Need> =
             all.iter().flat_map(|detector| detector.needs).map(|need| (need.what, need)).collect();
         let needs: Vec<_> = needs.into_iter().collect();
         let lacking: BTreeSet<&str> =
             needs.par_iter().filter(|(_, need)| !(need.met)(cluster)).map(|(what, _)| *what).collect();
-        let detect = |detector: &Detector| {
-            let detect = || timed(timings, TimedPart::Detector(detector.id), || (detector.detect)(cluster));
+        let detect = |detector: &'static Detector| {
+            let detect = || timed(timings, TimedPart::Detector(detector.id), || detector.detect(cluster));
             let missing: Vec<_> = detector.needs.iter().filter(|need| lacking.contains(need.what)).collect();
             (catch_unwind(AssertUnwindSafe(detect)), missing)
         };

@@ -8,6 +8,7 @@ use serde::de::IntoDeserializer;
 use super::recovery::Recovery;
 use super::tally::{BoundedMap, LineTally};
 use super::time::When;
+use crate::knowledge::{CauseId, Ends};
 
 /// The error texts that detectors ask for. One name covers all the wordings that versions gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -121,13 +122,16 @@ pub enum Signal {
     CrashLoop,
     /// A kubelet or a runtime has no threads, or does not follow its pods (PLEG).
     NodeStruggles,
+    /// The text names the cause by itself: what the report says of it is data.
+    #[serde(skip)]
+    Cause(CauseId),
 }
 
 impl Signal {
-    /// The signal of a name, as knowledge writes it: `cilium-full`.
+    /// The signal of a name, as knowledge writes it: `cilium-full`, or the id of a cause.
     pub fn by_name(name: &str) -> Option<Self> {
-        let name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
-        Self::deserialize(name).ok()
+        let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(text).ok().or_else(|| CauseId::by_name(name).map(Self::Cause))
     }
 
     /// What ends it, when its log says so.
@@ -137,6 +141,10 @@ impl Signal {
             Self::NoCredentials | Self::KubeletCertificateExpired | Self::DnsUnauthorised => {
                 Some(Recovery::ApiServer)
             }
+            Self::Cause(id) => match id.cause()?.ended_by? {
+                Ends::ApiServer => Some(Recovery::ApiServer),
+                Ends::Network => Some(Recovery::Network),
+            },
             _ => None,
         }
     }

@@ -7,10 +7,94 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 3] = [
-    ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+const FILES: [(&str, &str); 10] = [
+    ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
+    ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("clients", include_str!("../../knowledge/messages/clients.toml")),
+    ("cloud-controller", include_str!("../../knowledge/messages/cloud-controller.toml")),
     ("cluster", include_str!("../../knowledge/messages/cluster.toml")),
+    ("control-plane", include_str!("../../knowledge/messages/control-plane.toml")),
+    ("dns", include_str!("../../knowledge/messages/dns.toml")),
+    ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
+    ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+    ("kubelet", include_str!("../../knowledge/messages/kubelet.toml")),
+];
+
+/// What a text that tells of a failure holds, nearly always: lines without any of these are never looked at, however many messages
+/// are known. Most leave out a first letter that is a capital in some texts.
+pub const FAILURE_WORDS: &[&str] = &[
+    "rror",
+    "ERR",
+    "ail",
+    "FAIL",
+    "nable to",
+    "annot",
+    "an't",
+    "ould not",
+    "enied",
+    "efused",
+    "eset",
+    "imit",
+    "hrottl",
+    "n progress",
+    "nsuccessful",
+    "imeout",
+    "imed out",
+    "xceeded",
+    "nvalid",
+    "ot found",
+    "NotFound",
+    "otFound",
+    "ot ready",
+    "NotReady",
+    "orbidden",
+    "nauthorized",
+    "xpired",
+    "xhausted",
+    "ARN",
+    "arning",
+    "level=warn",
+    "issing",
+    "o such",
+    "nknown",
+    "ejected",
+    "oo many",
+    "onflict",
+    "verlap",
+    "nhealthy",
+    "rash",
+    "anic",
+    "atal",
+    "FATAL",
+    "AADSTS",
+    "o more",
+    "no available",
+    "No available",
+    "ull",
+    "range",
+    "oes not",
+    "is not",
+    "are not",
+    "did not",
+    "gnor",
+    "ropp",
+    "isabled",
+    "bad address",
+    "ot known",
+    "zero addresses",
+    "rrno",
+    "elayed",
+    "nstable",
+    "lost",
+    "rgent",
+    "OOM",
+    "kill",
+    "aiting",
+    "nreachable",
+    "locked",
+    "isconnect",
+    "losed",
+    "EOF",
 ];
 
 /// The text of an error.
@@ -19,10 +103,15 @@ const FILES: [(&str, &str); 3] = [
 pub struct Message {
     /// Names it, in kebab-case.
     pub id: String,
-    /// What it says of the cause: one of a closed list, [`crate::facts::Signal`] by its name.
+    /// What it says of the cause: one of a closed list, [`crate::facts::Signal`] by its name, or the id of a cause of
+    /// `knowledge/causes` that it names by itself.
     pub means: String,
     /// The component that writes it.
     pub by: Vec<String>,
+    /// In the log of a pod it counts only when the log's path, with the pod's namespace, holds one of these words: an application may
+    /// say the same of something else.
+    #[serde(default)]
+    pub speakers: Vec<String>,
     /// Letters that are rare in logs: a line without any of these is never looked at.
     pub anchors: Vec<String>,
     /// Words that must all stand in the text; a text in `any` of several ways has one of these besides.
@@ -34,9 +123,12 @@ pub struct Message {
     /// Words none of which may stand in it.
     #[serde(default)]
     pub not: Vec<String>,
-    /// What the text itself names: the group `detail` of this expression.
+    /// What the text itself names: the group `detail` of this expression. Groups `node`, `namespace` and `pod` name whom it is about.
     #[serde(default)]
     pub pattern: Option<String>,
+    /// How several groups of the expression are told as one detail: `{zone} in {region}`.
+    #[serde(default)]
+    pub detail: Option<String>,
     /// Where the component writes it.
     pub source: String,
     /// Lines as they are seen.
@@ -88,8 +180,18 @@ impl Messages {
         self.all.iter().map(|(message, _)| message)
     }
 
+    /// Whether a text holds letters of a message.
+    pub fn concern(&self, text: &[u8]) -> bool {
+        self.anchors.as_ref().is_some_and(|anchors| anchors.is_match(text))
+    }
+
+    /// The first letters of a message in a text: where they start and end.
+    pub fn first(&self, text: &[u8]) -> Option<(usize, usize)> {
+        self.anchors.as_ref()?.find(text).map(|found| (found.start(), found.end()))
+    }
+
     /// The message that a text is, and what the text itself names.
-    pub fn find(&self, text: &str) -> Option<(&Message, String)> {
+    pub fn find(&self, text: &str) -> Option<Found<'_>> {
         let anchors = self.anchors.as_ref()?;
         let mut tried = Vec::new();
         for found in anchors.find_overlapping_iter(text) {
@@ -100,17 +202,27 @@ impl Messages {
             };
             tried.push(*owner);
             let Some((message, pattern)) = self.all.get(*owner) else { continue };
-            if let Some(detail) = message.holds(text, pattern.as_ref()) {
-                return Some((message, detail));
+            if let Some(found) = message.holds(text, pattern.as_ref()) {
+                return Some(found);
             }
         }
         None
     }
 }
 
+/// A message in a text.
+pub struct Found<'m> {
+    /// Which.
+    pub message: &'m Message,
+    /// What the text itself names, or nothing.
+    pub detail: String,
+    /// Node, namespace and pod that it is about, as far as the text says.
+    pub about: [String; 3],
+}
+
 impl Message {
     /// What a text names, when it is this message.
-    fn holds(&self, text: &str, pattern: Option<&Regex>) -> Option<String> {
+    fn holds(&self, text: &str, pattern: Option<&Regex>) -> Option<Found<'_>> {
         let has = |words: &String| text.contains(words.as_str());
         let fits = self.all.iter().all(has)
             && (self.any.is_empty() || self.any.iter().any(has))
@@ -118,9 +230,19 @@ impl Message {
         if !fits {
             return None;
         }
-        let Some(pattern) = pattern else { return Some(String::new()) };
+        let Some(pattern) = pattern else {
+            return Some(Found { message: self, detail: String::new(), about: Default::default() });
+        };
         let found = pattern.captures(text)?;
-        Some(found.name("detail").map_or_else(String::new, |detail| detail.as_str().to_owned()))
+        let named = |name: &str| found.name(name).map_or_else(String::new, |part| part.as_str().to_owned());
+        let detail = self.detail.as_ref().map_or_else(
+            || named("detail"),
+            |words| {
+                let names = pattern.capture_names().flatten();
+                names.fold(words.clone(), |words, name| words.replace(&format!("{{{name}}}"), &named(name)))
+            },
+        );
+        Some(Found { message: self, detail, about: ["node", "namespace", "pod"].map(named) })
     }
 }
 
@@ -138,6 +260,8 @@ mod tests {
             assert!(!message.source.is_empty() && !message.by.is_empty(), "{}", message.id);
             for anchor in &message.anchors {
                 assert!(anchor.len() >= 5, "{}: the anchor {anchor} is too short", message.id);
+                // Within CSV and JSON a quote is written otherwise.
+                assert!(!anchor.contains(['"', '\\']), "{}: the anchor {anchor} has a quote", message.id);
             }
             assert!(!message.samples.is_empty(), "{} has no sample", message.id);
         }
@@ -165,14 +289,15 @@ mod tests {
                     .collect();
                 assert!(rivals.is_empty(), "{rivals:?} take the sample of {}: {sample}", message.id);
                 assert_eq!(
-                    MESSAGES.find(sample).map(|(found, _)| &found.means),
+                    MESSAGES.find(sample).map(|found| &found.message.means),
                     Some(&message.means),
                     "{sample}"
                 );
+                assert!(FAILURE_WORDS.iter().any(|word| sample.contains(word)), "no failure: {sample}");
             }
             for line in &message.unlike {
                 assert!(
-                    MESSAGES.find(line).is_none_or(|(found, _)| found.id != message.id),
+                    MESSAGES.find(line).is_none_or(|found| found.message.id != message.id),
                     "{} takes: {line}",
                     message.id
                 );

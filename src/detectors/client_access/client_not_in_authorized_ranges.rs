@@ -8,7 +8,9 @@ use crate::cluster::azure::{AksCluster, range};
 use crate::detectors::details::texts;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::observed::{Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Outcome, Severity, SubjectRef, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, SubjectRef, shell,
+};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-not-in-authorized-ranges",
@@ -22,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the client's public address to the authorized IP ranges and name the existing ones too: the option replaces the whole list. The change can take up to two minutes.",
         reference: "learn.microsoft.com: Secure access to the API server using authorized IP address ranges in AKS; Client IP address can't access the API server.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::common::{node_word, observed_refusals, on_node};
 use crate::cluster::reachability::joined_over;
 use crate::cluster::{Cluster, episode};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{RUNTIME, Recovery, Signal, time};
 
@@ -21,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the pods that install the CNI plugin (azure-cns, cilium, calico-node) and the node's provisioning log.",
         reference: "AKS: Basic troubleshooting of Node Not Ready failures. Kubernetes: Network Plugins; Troubleshooting CNI plugin-related errors.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const NODES: crate::detectors::Need = crate::detectors::Need {

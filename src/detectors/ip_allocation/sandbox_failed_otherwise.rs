@@ -10,7 +10,9 @@ use foldhash::HashSet;
 use super::common::{self, some};
 use crate::cluster::{Cluster, episode};
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, Recovery, Signal, time};
 use crate::knowledge::MESSAGES;
@@ -30,7 +32,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Act on the error in the message.",
         reference: "Kubernetes: Debug Pods; Troubleshooting CNI plugin-related errors. Calico: Troubleshooting, connection is unauthorized.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 /// Texts of missing addresses: those are other causes.
@@ -52,7 +54,7 @@ const OF_ADDRESSES: &[&str] = &[
 fn is_of_addresses(text: &str) -> bool {
     static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(OF_ADDRESSES).ok());
     let known = || {
-        let (message, _) = MESSAGES.find(text)?;
+        let message = MESSAGES.find(text)?.message;
         Signal::by_name(&message.means).filter(|signal| signal.refuses_a_pod())
     };
     WORDS.as_ref().is_some_and(|words| words.is_match(text)) || known().is_some()

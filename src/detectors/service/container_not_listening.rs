@@ -10,7 +10,7 @@ use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
 use crate::cluster::service::State;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, EventTally, Failure, Key, time};
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let the application listen on 0.0.0.0 and on the port that the probe and the Service use.",
         reference: "Kubernetes: Configure Liveness, Readiness and Startup Probes.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const EVENTS: Need = Need {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Act on the iptables error; raise nf_conntrack_max, or find what opens so many connections.",
         reference: "AKS: Configure kube-proxy; Customize node configuration (netFilter). Kubernetes: Virtual IPs and Service Proxies.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const LOGS: Need = Need {

@@ -6,7 +6,7 @@ use super::common::{self, PODS};
 use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef, shell,
 };
 use crate::evidence::EXAMPLES;
 use crate::facts::{Form, Key};
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find out why the pod does not run (events, previous log); restart the DaemonSet.",
         reference: "AKS: Configure kube-proxy. Kubernetes: Debug Services, Is kube-proxy working?",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const KUBE_PROXY: Need = Need {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::cluster::Cluster;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{AzureKind, AzureResource, Place};
@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let AKS reconcile its routes (az aks update).",
         reference: "AKS: Use kubenet networking with your own IP address ranges; Bring your own subnet and route table with kubenet.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const ROUTES: Need = Need {

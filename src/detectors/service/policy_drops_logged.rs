@@ -7,7 +7,7 @@ use super::policies;
 use crate::cluster::Cluster;
 use crate::cluster::policy::{Answer, End, PolicyVerdict, Protocol, Socket};
 use crate::cluster::reach::{Destination, Resolver};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Key, Signal, time};
 
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "If the traffic should be allowed, apply the policy in the finding; otherwise stop the client.",
         reference: "Calico: Policy rules, Log action. Cilium: Hubble observe, policy verdicts. AKS: Secure traffic between pods by using network policies.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const LOGS: Need = Need {

@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::reach::Resolver;
 use crate::cluster::service::State;
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow the Service's clients: `kubetriage reach` prints an evaluated policy.",
         reference: "Kubernetes: Network Policies, default policies. AKS: Secure traffic between pods by using network policies.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

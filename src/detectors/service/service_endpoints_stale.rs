@@ -4,7 +4,7 @@ use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-endpoints-stale",
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check kube-controller-manager, and what writes the EndpointSlice.",
         reference: "Kubernetes: EndpointSlices, management.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

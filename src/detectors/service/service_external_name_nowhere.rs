@@ -3,7 +3,7 @@
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-external-name-nowhere",
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct externalName, or create the Service.",
         reference: "Kubernetes: Service, type ExternalName.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,7 @@ use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::Protocol;
 use crate::cluster::service::{Fault, PortState, State};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Set the protocol that the application uses.",
         reference: "Kubernetes: Protocols for Services.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
 use crate::detectors::details::texts;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef, shell,
 };
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, PacketFilter};
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read kube-proxy's log on the node, and restart kube-proxy.",
         reference: "Kubernetes: Debug Services, Is kube-proxy writing iptables rules?",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const FILTERS: Need = Need {

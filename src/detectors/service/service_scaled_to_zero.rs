@@ -3,7 +3,7 @@
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-scaled-to-zero",
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Scale it up if it should run.",
         reference: "Kubernetes: Deployments, scaling a Deployment.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

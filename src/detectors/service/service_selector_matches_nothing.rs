@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, Nearest, State};
 use crate::detectors::details::texts;
 use crate::detectors::observed;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make the selector and the pod template's labels match. The change in the finding was evaluated against the bundle's pods.",
         reference: "Kubernetes: Debug Services. Popeye: code 1100.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,7 @@ use super::common::{self, PODS, SERVICES};
 use super::container_not_listening::Refusals;
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, PortState, State, probed_ports};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check on which port the application listens, and set targetPort to it.",
         reference: "Kubernetes: Debug Services.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

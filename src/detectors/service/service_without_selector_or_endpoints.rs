@@ -3,7 +3,9 @@
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, shell,
+};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-without-selector-or-endpoints",
@@ -17,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Create the EndpointSlice, or give the Service a selector.",
         reference: "Kubernetes: Service, services without selectors.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const ENDPOINTS: Need = Need {

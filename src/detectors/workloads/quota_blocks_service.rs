@@ -2,7 +2,9 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::observed::subject;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, shell,
+};
 use crate::evidence::Evidence;
 use crate::facts::{Form, Key, ResourceQuota, Seen, amount};
 
@@ -18,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Raise the quota, or delete Services that are no longer needed, and apply the manifest again.",
         reference: "Kubernetes: Resource Quotas, Object Count Quota.",
     },
-    detect,
+    detect: Judge::Rule(detect),
 };
 
 const QUOTAS: Need = Need {

@@ -168,7 +168,7 @@ pub(super) fn about(line: &LogLine<'_>) -> Option<(String, String)> {
 }
 
 /// The node that a line is about or from; empty when it does not tell.
-fn node_named(line: &LogLine<'_>) -> String {
+pub(super) fn node_named(line: &LogLine<'_>) -> String {
     let given = search(&NODE, line.text);
     let row = search(&ROW, line.text);
     line.around

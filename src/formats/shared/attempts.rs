@@ -3,7 +3,7 @@
 
 use crate::bytes::pattern::{has, named, pattern, search};
 use crate::facts::{Failure, Speaker};
-use crate::knowledge::resolver_words::{self, Resolution};
+use crate::knowledge::client_words::{self, Proves};
 
 // `dial tcp 10.0.0.1:443: i/o timeout`; some lines lack the second colon, and addresses may be masked.
 pattern!(
@@ -111,15 +111,29 @@ fn is_search_noise(name: &str, kind: &str) -> bool {
     kind == "HINFO" || name.ends_with("internal.cloudapp.net") || name.ends_with("reddog.microsoft.com")
 }
 
+/// How an attempt failed, by what the words of a program prove.
+fn failure_of(proves: Proves) -> Failure {
+    match proves {
+        Proves::Unresolved => Failure::Unresolved,
+        Proves::NoAnswer => Failure::ResolverFailed,
+        Proves::NoSuchName => Failure::NameUnknown,
+        Proves::Timeout => Failure::Timeout,
+        Proves::Refused => Failure::Refused,
+        Proves::NoRoute => Failure::NoRoute,
+        Proves::Reset => Failure::Reset,
+        Proves::Proxy => Failure::Proxy,
+        Proves::TlsTimeout => Failure::TlsTimeout,
+        Proves::TlsUntrusted => Failure::TlsUntrusted,
+        Proves::TlsWrongName => Failure::TlsWrongName,
+        Proves::TlsExpired => Failure::TlsExpired,
+        Proves::TlsVersion => Failure::TlsVersion,
+    }
+}
+
 /// How it failed, what was to be reached (name or address, port), and over which resolver.
 pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
-    if let Some((host, port, says)) = resolver_words::unresolved(text) {
-        let failure = match says {
-            Resolution::Open => Failure::Unresolved,
-            Resolution::NoAnswer => Failure::ResolverFailed,
-            Resolution::NoSuchName => Failure::NameUnknown,
-        };
-        return Some((failure, host.to_owned(), port, String::new()));
+    if let Some((host, port, proves)) = client_words::unreached(text) {
+        return Some((failure_of(proves), host.trim_matches(['[', ']']).to_owned(), port, String::new()));
     }
     let failure = failure(text)?;
     // What was not reached then is the proxy, whatever the words say of it.

@@ -1,21 +1,57 @@
 //! The texts of `knowledge/messages` in lines: what they mean is noted as a signal.
 
-use super::address_signals::note;
+use super::address_signals::{about, node_named, note};
+use super::attempts::of_log;
 use super::log_line::LogLine;
-use crate::facts::{Facts, Signal};
-use crate::knowledge::MESSAGES;
+use crate::facts::{Facts, Signal, SignalKey, SignalSeen};
+use crate::knowledge::{Found, MESSAGES};
 
-/// Letters that lines must hold: part of the prefilter of all lines.
-pub(super) fn anchors() -> impl Iterator<Item = &'static str> {
-    MESSAGES.iter().flat_map(|message| &message.anchors).map(String::as_str)
+/// A message in a line, and what it means, when it counts in this log.
+fn found<'m>(line: &LogLine<'_>) -> Option<(Found<'m>, Signal)> {
+    let found = MESSAGES.find(line.text)?;
+    let signal = Signal::by_name(&found.message.means)?;
+    let speakers = &found.message.speakers;
+    let log = line.log();
+    let counts =
+        speakers.is_empty() || !of_log(&log) || speakers.iter().any(|word| log.contains(word.as_str()));
+    counts.then_some((found, signal))
+}
+
+/// Counts a line that names a cause by itself. What else it says, others note.
+pub(super) fn note_causes(line: &LogLine<'_>, facts: &mut Facts) -> bool {
+    let Some((found, signal @ Signal::Cause(_))) = found(line) else { return false };
+    let [node, namespace, pod] = found.about;
+    let (its_namespace, its_pod) = about(line)
+        .or_else(|| line.around.log_of.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())))
+        .unwrap_or_default();
+    let or = |named: String, otherwise: String| if named.is_empty() { otherwise } else { named };
+    facts.signalled(SignalSeen {
+        key: SignalKey {
+            signal,
+            namespace: or(namespace, its_namespace).into(),
+            pod: or(pod, its_pod).into(),
+            node: or(node, node_named(line)).into(),
+            detail: found.detail.into(),
+        },
+        print: line.print,
+        stated: line.around.count,
+        times: [line.unwrapped.when, line.around.last],
+        source: line.source,
+        line: line.number,
+        text: line.raw,
+    });
+    true
 }
 
 /// Counts a line that holds a known message; says whether it does.
 pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
-    let Some((message, detail)) = MESSAGES.find(line.text) else { return false };
-    let Some(signal) = Signal::by_name(&message.means) else { return false };
-    note(line, signal, detail, 1, facts);
-    true
+    match found(line) {
+        None | Some((_, Signal::Cause(_))) => false,
+        Some((found, signal)) => {
+            note(line, signal, found.detail, 1, facts);
+            true
+        }
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +96,9 @@ mod tests {
                         &mut facts,
                     );
                     let found: Vec<Signal> = facts.signals.map.iter().map(|(key, _)| key.signal).collect();
-                    assert_eq!(found, [Signal::by_name(&message.means).unwrap()], "{}: {text}", message.id);
+                    let means = Signal::by_name(&message.means).unwrap();
+                    let also = matches!(means, Signal::Cause(_)) && found.contains(&means);
+                    assert!(also || found == [means], "{}: {text}: {found:?}", message.id);
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! lines it finds are looked at further. A line of no interest costs nothing but that search.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use memchr::{memchr, memmem, memrchr};
@@ -20,6 +21,7 @@ use crate::bytes::pattern::{has, pattern};
 use crate::facts::text::lossy;
 use crate::facts::{Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint};
 use crate::formats::Piece;
+use crate::knowledge::{self, FAILURE_WORDS};
 
 // `failed to setup network for sandbox "a8d579…"`
 pattern!(SANDBOX, r#"for sandbox "(?P<id>[0-9a-f]{8,64})""#);
@@ -56,31 +58,45 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
         .chain(operation_signals::SIGNATURES)
         .copied()
         .chain(recovery_signs::SIGNS.iter().map(|(words, _)| *words))
-        .chain(known_messages::anchors())
-        .chain(crate::knowledge::resolver_words::anchors())
         .collect();
     Prefilter::of(&all)
 });
 
+/// Words of failures: only lines that hold one are searched for the letters of the known messages, so that a log of a healthy
+/// cluster costs the same however many messages are known.
+static FAILURES: LazyLock<Prefilter> = LazyLock::new(|| Prefilter::of(FAILURE_WORDS));
+
+/// The first signature of a text that is no block of lines.
+fn first_sign(text: &[u8]) -> Option<(usize, usize)> {
+    [PREFILTER.find(text, 0), knowledge::first_letters(text)].into_iter().flatten().min()
+}
+
 /// Where the signatures of a text are, for a format that looks only at records that hold one.
-pub(in crate::formats) struct Signs<'a>(Hits<'a>);
+pub(in crate::formats) struct Signs<'a> {
+    text: &'a [u8],
+    signatures: Hits<'a>,
+    failures: Hits<'a>,
+}
 
 impl<'a> Signs<'a> {
     /// Of a text.
     pub(in crate::formats) fn of(text: &'a [u8]) -> Self {
-        Self(PREFILTER.hits(text))
+        Self { text, signatures: PREFILTER.hits(text), failures: FAILURES.hits(text) }
     }
 
     /// Whether one begins in this part of the text. Parts are asked for in order.
-    pub(in crate::formats) fn within(&mut self, part: std::ops::Range<usize>) -> bool {
-        self.0.at(part.start).is_some_and(|(start, _)| start < part.end)
+    pub(in crate::formats) fn within(&mut self, part: Range<usize>) -> bool {
+        let begins = |hits: &mut Hits<'_>| hits.at(part.start).is_some_and(|(start, _)| start < part.end);
+        begins(&mut self.signatures)
+            || (begins(&mut self.failures)
+                && knowledge::concerns(self.text.get(part.clone()).unwrap_or_default()))
     }
 }
 
 /// Looks at the lines of a block that hold a signature, and notes the times at both ends of it.
 pub(in crate::formats) fn scan(piece: &Piece<'_>, facts: &mut Facts) {
     note_times(piece, facts);
-    search(piece, piece.bytes, piece.first_line, &PREFILTER, facts);
+    search(piece, piece.bytes, piece.first_line, Interest::All, facts);
 }
 
 /// What a line of a known format can be about.
@@ -107,12 +123,7 @@ pub(in crate::formats) fn scan_by(
     // Neighbours of one kind are searched together.
     let (mut from, mut first, mut kind) = (0, piece.first_line, Interest::Nothing);
     let mut flush = |from: usize, to: usize, first: u64, kind: Interest| {
-        let prefilter: &Prefilter = match kind {
-            Interest::Nothing => return,
-            Interest::Refusals => &REFUSALS,
-            Interest::All => &PREFILTER,
-        };
-        search(piece, bytes.get(from..to).unwrap_or_default(), first, prefilter, facts);
+        search(piece, bytes.get(from..to).unwrap_or_default(), first, kind, facts);
     };
     let (mut at, mut breaks, mut lines) = (0, 0, 0);
     while at < bytes.len() {
@@ -152,15 +163,29 @@ pub(in crate::formats) fn of_api_server(text: &[u8]) -> u64 {
     lines
 }
 
-/// Looks at those lines of a text that hold a signature of a prefilter.
-fn search(piece: &Piece<'_>, bytes: &[u8], first_line: u64, prefilter: &Prefilter, facts: &mut Facts) {
+/// Looks at those lines of a text that hold a signature of interest.
+fn search(piece: &Piece<'_>, bytes: &[u8], first_line: u64, interest: Interest, facts: &mut Facts) {
+    let (prefilter, failures): (&Prefilter, Option<&Prefilter>) = match interest {
+        Interest::Nothing => return,
+        Interest::Refusals => (&REFUSALS, None),
+        Interest::All => (&PREFILTER, Some(&FAILURES)),
+    };
     let (mut at, mut line, mut counted) = (0, first_line, 0);
     let mut hits = prefilter.hits(bytes);
-    while let Some((found, found_end)) = hits.at(at) {
+    let mut failures = failures.map(|failures| failures.hits(bytes));
+    loop {
+        let signature = hits.at(at);
+        let failure = failures.as_mut().and_then(|failures| failures.at(at));
+        let Some((found, found_end)) = [signature, failure].into_iter().flatten().min() else { break };
         let before = bytes.get(at..found).unwrap_or_default();
         let start = memrchr(b'\n', before).map_or(at, |newline| at + newline + 1);
         let rest = bytes.get(found_end..).unwrap_or_default();
         let end = memchr(b'\n', rest).map_or(bytes.len(), |newline| found_end + newline);
+        let has_signature = signature.is_some_and(|(start, _)| start < end);
+        if !has_signature && !knowledge::concerns(bytes.get(start..end).unwrap_or_default()) {
+            at = end;
+            continue;
+        }
         line += memchr::memchr_iter(b'\n', bytes.get(counted..start).unwrap_or_default()).count() as u64;
         counted = start;
         let text = bytes.get(start..end).unwrap_or_default();
@@ -178,7 +203,7 @@ pub(in crate::formats) fn consider(
     line: u64,
     facts: &mut Facts,
 ) -> bool {
-    PREFILTER.find(text, 0).is_some() && understand(text, around, source, line, facts)
+    holds_signature(text) && understand(text, around, source, line, facts)
 }
 
 /// Most lines over which a terminal or a mail program breaks one message.
@@ -231,7 +256,7 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
     // Most texts hold nothing of the kind, however their lines are joined.
     let joined: Vec<u8> =
         plain.bytes().map(|byte| if byte == b'\n' || byte == b'\r' { b' ' } else { byte }).collect();
-    if PREFILTER.find(&joined, 0).is_none() {
+    if !holds_signature(&joined) {
         return;
     }
     let lines: Vec<&str> = plain.split('\n').map(str::trim).collect();
@@ -264,8 +289,7 @@ pub(in crate::formats) fn scan_prose(piece: &Piece<'_>, facts: &mut Facts) {
                 joined.push_str(more);
                 taken += 1;
                 // What the next lines say by themselves is theirs.
-                let begins_here =
-                    PREFILTER.find(joined.as_bytes(), 0).is_some_and(|(start, _)| start <= border);
+                let begins_here = first_sign(joined.as_bytes()).is_some_and(|(start, _)| start <= border);
                 let whole = begins_here.then(|| with_open_brackets(&lines, at, taken));
                 if whole.is_some_and(|whole| consider(whole.as_bytes(), around, piece.source, number, facts))
                 {
@@ -346,11 +370,13 @@ pub(in crate::formats) fn understand(
         access_line::read_before_1_20(&line, facts);
         return true;
     }
+    let names_a_cause = known_messages::note_causes(&line, facts);
     refusal(&line, facts)
         || address_signals::read(&line, facts)
         || known_messages::read(&line, facts)
         || network_signals::read(&line, facts)
         || recovery_signs::read(&line, facts)
+        || names_a_cause
 }
 
 fn refusal(line: &LogLine<'_>, facts: &mut Facts) -> bool {
@@ -406,7 +432,7 @@ fn refusal(line: &LogLine<'_>, facts: &mut Facts) -> bool {
 
 /// Whether a text holds a signature.
 pub(in crate::formats) fn holds_signature(text: &[u8]) -> bool {
-    PREFILTER.find(text, 0).is_some()
+    PREFILTER.find(text, 0).is_some() || knowledge::concerns(text)
 }
 
 #[cfg(test)]

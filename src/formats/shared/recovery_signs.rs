@@ -5,11 +5,13 @@ use super::log_line::LogLine;
 use crate::facts::{Facts, Recovery};
 
 /// The texts, and what they say. Part of the prefilter of all lines.
-pub(super) const SIGNS: [(&str, Recovery); 7] = [
+pub(super) const SIGNS: [(&str, Recovery); 8] = [
     ("uccessfully registered node", Recovery::ApiServer),
     ("was previously registered", Recovery::ApiServer),
     ("uccessfully acquired lease", Recovery::ApiServer),
     ("aches are synced", Recovery::ApiServer),
+    // staging/src/k8s.io/apiserver/pkg/server/secure_serving.go
+    ("Serving securely on", Recovery::ApiServer),
     ("as it just became ready", Recovery::Network),
     ("event=\"NodeReady\"", Recovery::Network),
     ("status is now: NodeReady", Recovery::Network),

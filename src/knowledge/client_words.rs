@@ -1,0 +1,130 @@
+//! What programs say when they could not reach something, or resolve its name.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use regex::Regex;
+use serde::Deserialize;
+
+/// What the words prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proves {
+    /// The name does not resolve: no such name, or no answer of the resolver.
+    Unresolved,
+    /// The resolver did not answer, or with an error.
+    NoAnswer,
+    /// The resolver answered that there is no such name.
+    NoSuchName,
+    /// Nothing answers at the address.
+    Timeout,
+    /// The host answers that nothing listens at the port.
+    Refused,
+    /// No route to the host.
+    NoRoute,
+    /// The connection was cut off.
+    Reset,
+    /// The proxy refused, or was not reached.
+    Proxy,
+    /// The TLS handshake does not come to its end.
+    TlsTimeout,
+    /// The certificate is of an authority that is not known.
+    TlsUntrusted,
+    /// The certificate is of another name.
+    TlsWrongName,
+    /// A certificate is over.
+    TlsExpired,
+    /// No version or cipher of TLS in common.
+    TlsVersion,
+}
+
+/// The words of one program.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientWords {
+    /// Names them.
+    pub id: String,
+    /// What they prove.
+    pub says: Proves,
+    /// Letters of them that are rare in logs.
+    pub anchors: Vec<String>,
+    /// Has the host, as `host` or `host2`, and the port where it is told; a client of people may tell no host.
+    pub pattern: String,
+    /// Where the program writes them.
+    pub source: String,
+    /// As they are seen.
+    pub samples: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct ClientWordsFile {
+    words: Vec<ClientWords>,
+}
+
+/// All of them.
+#[allow(clippy::expect_used, reason = "a test reads the file")]
+static ALL: LazyLock<Vec<(ClientWords, Regex)>> = LazyLock::new(|| {
+    let file: ClientWordsFile = toml::from_str(include_str!("../../knowledge/client_words.toml"))
+        .expect("knowledge/client_words.toml can be read");
+    let compiled = file.words.into_iter().map(|words| {
+        let pattern = Regex::new(&words.pattern).expect("the expression can be built");
+        (words, pattern)
+    });
+    compiled.collect()
+});
+
+/// Finds the letters of them all.
+static ANCHORS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let anchors = ALL.iter().flat_map(|(words, _)| &words.anchors);
+    AhoCorasick::new(anchors).ok()
+});
+
+/// Whether a text holds letters of any of them.
+pub fn concern(text: &[u8]) -> bool {
+    ANCHORS.as_ref().is_some_and(|anchors| anchors.is_match(text))
+}
+
+/// The first letters of any of them in a text: where they start and end.
+pub fn first(text: &[u8]) -> Option<(usize, usize)> {
+    ANCHORS.as_ref()?.find(text).map(|found| (found.start(), found.end()))
+}
+
+/// What could not be reached, its port when told, and what the words prove.
+pub fn unreached(text: &str) -> Option<(&str, u16, Proves)> {
+    if !concern(text.as_bytes()) {
+        return None;
+    }
+    ALL.iter()
+        .filter(|(words, _)| words.anchors.iter().any(|anchor| text.contains(anchor.as_str())))
+        .find_map(|(words, pattern)| {
+            let found = pattern.captures(text)?;
+            let host = found.name("host").or_else(|| found.name("host2")).map_or("", |host| host.as_str());
+            let port = found.name("port").and_then(|port| port.as_str().parse().ok()).unwrap_or(0);
+            Some((host, port, words.says))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knowledge::FAILURE_WORDS;
+
+    #[test]
+    fn the_host_is_found_in_every_programs_words() {
+        for (words, _) in ALL.iter() {
+            for sample in &words.samples {
+                let (host, _, says) = unreached(sample).unwrap_or_else(|| panic!("{}: {sample}", words.id));
+                assert_eq!(says, words.says, "{sample}");
+                assert!(host.is_empty() || host.contains(['.', '-', ':']), "{}: {host}", words.id);
+                assert!(FAILURE_WORDS.iter().any(|word| sample.contains(word)), "no failure: {sample}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_without_a_host_prove_nothing() {
+        for text in ["Name or service not known", "bad address ''", "could not be resolved (3: x)"] {
+            assert_eq!(unreached(text), None, "{text}");
+        }
+    }
+}
