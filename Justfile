@@ -21,6 +21,10 @@ golden:
 new-cause chapter id:
     tests/scaffold cause {{chapter}} {{id}}
 
+# The samples of causes that are data (`knowledge/causes`), from their messages
+new-samples:
+    tests/scaffold samples
+
 # The parts of a new input format (`just new-format ss-output`)
 new-format name:
     tests/scaffold format {{name}}

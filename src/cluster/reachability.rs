@@ -137,6 +137,8 @@ struct Places<'a> {
     /// Names and addresses of the API server.
     api: HashSet<String>,
     services: HashMap<IpAddr, &'a Key>,
+    /// Services of the bundle by namespace and name.
+    named: HashMap<(&'a str, &'a str), &'a Key>,
     pods: HashMap<IpAddr, &'a Key>,
     /// Pods whose name is a word of an entry's path.
     by_name: HashMap<&'a str, Vec<&'a Key>>,
@@ -176,11 +178,13 @@ impl<'a> Places<'a> {
         let mut places = Self {
             api,
             services: HashMap::new(),
+            named: HashMap::new(),
             pods: HashMap::new(),
             by_name: HashMap::new(),
             of_entry: HashMap::new(),
         };
         for (key, seen) in objects.services.iter() {
+            places.named.insert((&key.namespace, &key.name), key);
             if let Ok(ip) = seen.object.spec.cluster_ip.parse() {
                 places.services.insert(ip, key);
             }
@@ -202,7 +206,20 @@ impl<'a> Places<'a> {
         places
     }
 
-    fn what(&self, key: &AttemptKey) -> What {
+    /// The service of a name: `cart.shop`, `cart.shop.svc.cluster.local`, and `cart` in the namespace of the pod that asks.
+    fn service_named(&self, host: &str, who: &Who) -> Option<&'a Key> {
+        let mut labels = host.trim_end_matches('.').split('.');
+        let (name, namespace, rest) = (labels.next()?, labels.next(), labels.next());
+        let namespace = match (namespace, who) {
+            // Another name of two or more labels may be one of the outside.
+            (Some(namespace), _) if rest.is_none_or(|rest| rest == "svc") => namespace,
+            (None, Who::Pod(pod)) => &*pod.namespace,
+            _ => return None,
+        };
+        self.named.get(&(namespace, name)).copied()
+    }
+
+    fn what(&self, key: &AttemptKey, who: &Who) -> What {
         let host = &*key.host;
         let person = key.speaker == Speaker::Person;
         if key.port == 10250 {
@@ -225,6 +242,11 @@ impl<'a> Places<'a> {
             .parse::<IpAddr>()
             .is_ok_and(|ip| self.services.contains_key(&ip) || self.pods.contains_key(&ip));
         let named = host.split('.').any(|label| label == "svc");
+        if !key.failure.of_dns()
+            && let Some(service) = self.service_named(host, who)
+        {
+            return What::Service(service.clone());
+        }
         if !known && !named && (key.of_api || own_words) {
             return What::ApiServer;
         }
@@ -309,7 +331,8 @@ pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Op
     let mut places = Places::new(facts, azure);
     let mut all: BTreeMap<(Who, What, Failure, u16), Unreached> = BTreeMap::new();
     for (key, tally) in facts.attempts.map.iter() {
-        let (who, what) = (places.who(key), places.what(key));
+        let who = places.who(key);
+        let what = places.what(key, &who);
         let item =
             all.entry((who.clone(), what.clone(), key.failure, key.port)).or_insert_with(|| Unreached {
                 who,

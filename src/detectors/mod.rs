@@ -122,12 +122,12 @@ pub struct Detector {
     /// Its page.
     pub doc: Doc,
     /// How it is judged.
-    pub detect: Judge,
+    pub detect: Evaluation,
 }
 
 /// How a cause is judged.
 #[derive(Clone, Copy)]
-pub enum Judge {
+pub enum Evaluation {
     /// By a function.
     Rule(fn(&Cluster) -> Outcome),
     /// By a text that names it: [`crate::knowledge::CAUSES`].
@@ -138,8 +138,8 @@ impl Detector {
     /// What it says of a cluster.
     pub fn detect(&'static self, cluster: &Cluster) -> Outcome {
         match self.detect {
-            Judge::Rule(rule) => rule(cluster),
-            Judge::Named(id) => named::detect(self, id, cluster),
+            Evaluation::Rule(rule) => rule(cluster),
+            Evaluation::Named(id) => named::detect(self, id, cluster),
         }
     }
 }

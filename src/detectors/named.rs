@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::observed::{self, Observed, Wording, aks_named, host_word, listed};
-use super::{Chapter, Confidence, Detector, Doc, Judge, Need, Outcome, Severity, needs, shell};
+use super::{Chapter, Confidence, Detector, Doc, Evaluation, Need, Outcome, Severity, needs, shell};
 use crate::cluster::Cluster;
 use crate::facts::SignalKey;
 use crate::knowledge::{CAUSES, Cause, CauseId, OneFor, Refuted};
@@ -30,7 +30,7 @@ fn need(name: &str) -> Option<Need> {
 fn severity(name: &str) -> Option<Severity> {
     [Severity::Low, Severity::Medium, Severity::High, Severity::Critical]
         .into_iter()
-        .find(|one| one.name() == name)
+        .find(|severity| severity.name() == name)
 }
 
 /// The detectors of all of them.
@@ -53,7 +53,7 @@ fn detector(cause: &'static Cause) -> Option<Detector> {
             action: &cause.fix,
             reference: &cause.reference,
         },
-        detect: Judge::Named(CauseId::by_name(&cause.id)?),
+        detect: Evaluation::Named(CauseId::by_name(&cause.id)?),
     })
 }
 

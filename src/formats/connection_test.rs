@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::shared::line;
 use super::shared::sections;
+use super::shared::{command, line};
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::bytes::pattern::{named, pattern, search};
@@ -542,6 +542,11 @@ fn date(text: &str) -> Option<i64> {
     }
 }
 
+/// The pod in which the command ran.
+fn pod_of<'a>(piece: &Piece<'a>) -> Option<(&'a str, &'a str)> {
+    command::kubectl(piece.command?).filter(|kubectl| kubectl.verb == "exec")?.pod()
+}
+
 fn note(
     piece: &Piece<'_>,
     number: u64,
@@ -584,7 +589,8 @@ fn note(
             .command
             .is_some_and(|command| command.contains("/api/v1") || command.contains("KUBERNETES_SERVICE")),
         node: piece.node.unwrap_or_default().into(),
-        pod: Default::default(),
+        // `kubectl exec POD -- curl …`
+        pod: pod_of(piece).map_or_else(Default::default, |(namespace, name)| (namespace.into(), name.into())),
         source: piece.source.clone(),
     };
     let print = fingerprint((piece.source, number));

@@ -4,7 +4,7 @@ use crate::common;
 use std::sync::Arc;
 
 use kubetriage::bundle::Entry;
-use kubetriage::detectors;
+use kubetriage::detectors::{self, Evaluation};
 use kubetriage::formats::{self, FORMATS, HEAD_BYTES, Head};
 
 #[test]
@@ -70,9 +70,22 @@ fn files_with(folder: &str, constant: &str) -> Vec<String> {
 
 #[test]
 fn every_file_of_a_cause_is_in_the_table_of_its_chapter() {
-    let mut ids: Vec<String> = detectors::all().map(|detector| detector.id.to_owned()).collect();
+    let of_rules = detectors::all().filter(|detector| matches!(detector.detect, Evaluation::Rule(_)));
+    let mut ids: Vec<String> = of_rules.map(|detector| detector.id.to_owned()).collect();
     ids.sort();
     assert_eq!(files_with("detectors", "const DETECTOR: Detector"), ids);
+}
+
+#[test]
+fn every_file_of_knowledge_is_read() {
+    let source =
+        |file: &str| std::fs::read_to_string(common::root().join("src/knowledge").join(file)).unwrap();
+    for (folder, read) in [("messages", source("messages.rs")), ("causes", source("causes.rs"))] {
+        for file in common::files(&common::root().join("knowledge").join(folder)) {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(read.contains(&format!("/knowledge/{folder}/{name}")), "{folder}/{name} is not in FILES");
+        }
+    }
 }
 
 #[test]

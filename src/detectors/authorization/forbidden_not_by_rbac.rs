@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::REQUEST_LOGS;
 use super::group::{DenialGroup, groups};
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::facts::{Carrier, Class, Identity, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Each kind has its own fix: see the finding.",
         reference: "kubernetes.io: Controlling Access to the Kubernetes API; Pod Security Admission; Resource Quotas; Using Node Authorization. learn.microsoft.com: Use Azure RBAC for Kubernetes Authorization in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const CLASSES: [Class; 12] = [

@@ -2,7 +2,7 @@
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::MissStep;
-use crate::detectors::{Chapter, Detector, Doc, Judge};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-binding-in-another-namespace",
@@ -16,5 +16,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Create a RoleBinding in the namespace of the requests; an existing one cannot be moved. Delete the old one if nothing needs it.",
         reference: "kubernetes.io: Using RBAC Authorization.",
     },
-    detect: Judge::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::OtherNamespace])),
+    detect: Evaluation::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::OtherNamespace])),
 };

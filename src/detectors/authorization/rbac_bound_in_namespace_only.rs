@@ -2,7 +2,7 @@
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::MissStep;
-use crate::detectors::{Chapter, Detector, Doc, Judge};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-bound-in-namespace-only",
@@ -16,5 +16,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Either limit the application to its own namespace, or apply the ClusterRole and ClusterRoleBinding that the finding shows.",
         reference: "kubernetes.io: Using RBAC Authorization.",
     },
-    detect: Judge::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ClusterScope])),
+    detect: Evaluation::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ClusterScope])),
 };

@@ -3,7 +3,7 @@
 use super::group::groups;
 use super::{REQUEST_LOGS, decided};
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::facts::Class;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let an administrator create the role or binding, or grant the identity these permissions first. The verbs 'escalate' and 'bind' on roles turn the check off: they make the identity as powerful as an administrator of that scope, so grant them to trusted deployers only.",
         reference: "kubernetes.io: Using RBAC Authorization, privilege escalation prevention and bootstrapping.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

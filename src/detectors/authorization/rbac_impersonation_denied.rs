@@ -3,7 +3,7 @@
 use super::group::groups;
 use super::{REQUEST_LOGS, decided};
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::facts::Class;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Leave out --as. If impersonation is intended, as for a dashboard or a proxy, grant the verb 'impersonate' limited by resourceNames to the users, groups or ServiceAccounts that it acts for.",
         reference: "kubernetes.io: Authenticating, user impersonation.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -2,7 +2,7 @@
 
 use super::{REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::MissStep;
-use crate::detectors::{Chapter, Detector, Doc, Judge};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-missing-permission",
@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Apply the Role or ClusterRole and the binding that the finding shows: they contain exactly what was denied. Identities of the control plane (system:kube-scheduler and the like) are never granted anything: find what changed their default ClusterRoleBinding.",
         reference: "kubernetes.io: Using RBAC Authorization.",
     },
-    detect: Judge::Rule(|cluster| {
+    detect: Evaluation::Rule(|cluster| {
         near_miss::detect(
             cluster,
             &DETECTOR,

@@ -2,7 +2,7 @@
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::MissStep;
-use crate::detectors::{Chapter, Detector, Doc, Judge};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-resource-names-cannot-match",
@@ -16,5 +16,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the name to resourceNames. For verbs without an object name, add a rule without resourceNames: it is wider and covers every object of the resource in its scope.",
         reference: "kubernetes.io: Using RBAC Authorization.",
     },
-    detect: Judge::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ResourceName])),
+    detect: Evaluation::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::ResourceName])),
 };

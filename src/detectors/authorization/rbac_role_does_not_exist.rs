@@ -2,7 +2,7 @@
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::MissStep;
-use crate::detectors::{Chapter, Detector, Doc, Judge};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-role-does-not-exist",
@@ -16,5 +16,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Create the role that the binding names, or delete the binding and create one to the right role: roleRef is immutable.",
         reference: "kubernetes.io: Using RBAC Authorization.",
     },
-    detect: Judge::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::RoleMissing])),
+    detect: Evaluation::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::RoleMissing])),
 };

@@ -2,7 +2,7 @@
 
 use super::{RBAC_OBJECTS, REQUEST_LOGS, near_miss};
 use crate::cluster::rbac::MissStep;
-use crate::detectors::{Chapter, Detector, Doc, Judge};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "rbac-verb-missing",
@@ -16,5 +16,5 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the verb to the rule. Controllers that watch need get, list and watch together.",
         reference: "kubernetes.io: Using RBAC Authorization.",
     },
-    detect: Judge::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::Verb])),
+    detect: Evaluation::Rule(|cluster| near_miss::detect(cluster, &DETECTOR, &[MissStep::Verb])),
 };

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::observed::{Wording, capitalised, host_word};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-blocked-on-the-way",
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Try from another network, such as Azure Cloud Shell; allow outbound TCP 443 to the API server's FQDN.",
         reference: "learn.microsoft.com: Basic troubleshooting of cluster connection issues with the API server; TCP time-outs when kubectl or other third-party tools connect to the API server.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::observed::{self, Observed, Wording, aks_named, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Get the kubeconfig again (az aks get-credentials); install kubelogin and sign in.",
         reference: "learn.microsoft.com: Use kubelogin to authenticate users in AKS; Manage local accounts with AKS-managed Microsoft Entra integration; Certificate rotation in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

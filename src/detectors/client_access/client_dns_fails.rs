@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::observed::{Observed, Wording, aks_named, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "client-dns-fails",
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Compare the FQDN with that of the cluster, get the kubeconfig again, or use another DNS server.",
         reference: "learn.microsoft.com: Basic troubleshooting of cluster connection issues with the API server.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

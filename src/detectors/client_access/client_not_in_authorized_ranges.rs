@@ -9,7 +9,7 @@ use crate::detectors::details::texts;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, SubjectRef, shell,
 };
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the client's public address to the authorized IP ranges and name the existing ones too: the option replaces the whole list. The change can take up to two minutes.",
         reference: "learn.microsoft.com: Secure access to the API server using authorized IP address ranges in AKS; Client IP address can't access the API server.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::observed::Wording;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the proxy address, or bypass the proxy for the API server (NO_PROXY).",
         reference: "learn.microsoft.com: TCP time-outs when kubectl or other third-party tools connect to the API server. kubernetes.io: kubeconfig, proxy-url.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::observed::{Observed, Wording, aks_named};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Exclude the API server's FQDN from TLS interception; get the kubeconfig again; update the client.",
         reference: "learn.microsoft.com: Troubleshoot 'tls: client offered only unsupported versions'; Certificate rotation in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,9 @@ use crate::cluster::azure::AksCluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::AKS;
 use crate::detectors::observed::{self, Observed, Wording, capitalised};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, SubjectRef,
+};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -28,7 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Start the cluster (az aks start); repeat a failed operation.",
         reference: "learn.microsoft.com: Stop and start an AKS cluster; Basic troubleshooting of cluster connection issues with the API server.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::reachability::{Unreached, What, Who};
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::observed::{self, Wording, aks_named};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::{Failure, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Get the kubeconfig (az aks get-credentials) as the user who runs kubectl.",
         reference: "learn.microsoft.com: Config file isn't available when connecting (AKS troubleshooting).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// kubectl's own words: a curl to the same port is somebody's test of something else.

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::needs::CLIENT_ERRORS;
 use crate::detectors::observed::{self, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Install a kubectl of the cluster's minor version.",
         reference: "kubernetes.io: Version Skew Policy. learn.microsoft.com: az aks install-cli.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

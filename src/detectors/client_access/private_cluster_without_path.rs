@@ -4,7 +4,9 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, CLIENT_ERRORS};
 use crate::detectors::observed::{Observed, Wording, aks_named, capitalised};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, SubjectRef};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, SubjectRef,
+};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Connect from a network with a path to the cluster's VNet, or use az aks command invoke.",
         reference: "learn.microsoft.com: Create a private AKS cluster (options for connecting); Access a private AKS cluster with command invoke.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

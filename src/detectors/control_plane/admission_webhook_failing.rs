@@ -7,7 +7,7 @@ use crate::cluster::service::State;
 use crate::detectors::needs::API_LOGS;
 use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, SubjectRef, shell,
 };
 use crate::facts::{Key, Signal, Webhook};
 
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Bring the webhook's pods back; if they cannot start because of the webhook itself, set its failurePolicy to Ignore until they run.",
         reference: "kubernetes.io: Dynamic Admission Control. learn.microsoft.com: Troubleshoot API server and etcd problems in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::needs::API_LOGS;
 use crate::detectors::observed::{self, Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find the client with the most requests and reduce them; use the Standard pricing tier.",
         reference: "learn.microsoft.com: Troubleshoot API server and etcd problems in AKS. kubernetes.io: API Priority and Fairness.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
 use crate::detectors::observed::{self, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find the caller with the most requests and reduce them; spread clusters over subscriptions.",
         reference: "learn.microsoft.com: Throttling Resource Manager requests; Troubleshoot 429 Too Many Requests errors in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::detectors::details::number;
 use crate::detectors::needs::API_LOGS;
 use crate::detectors::observed::{self, Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Measure, Place, Signal};
 
@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Delete objects that are not needed; open a support request if the API server does not respond.",
         reference: "learn.microsoft.com: Troubleshoot API server and etcd problems in AKS. etcd.io: Maintenance, space quota.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// The limit of AKS, in bytes.

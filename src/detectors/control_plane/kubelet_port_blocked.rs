@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
 use crate::detectors::observed::{Wording, listed, node_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "kubelet-port-blocked",
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow TCP 10250 within the node subnets.",
         reference: "learn.microsoft.com: TCP time-outs such as 'dial tcp <Node_IP>:10250: i/o timeout' (AKS troubleshooting).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::detectors::observed::{self, Observed, Wording, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Need, Outcome, Severity};
 use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the metrics-server pods, and that they reach kubelets on TCP 10250.",
         reference: "kubernetes.io: Resource metrics pipeline. learn.microsoft.com: Metrics Server VPA in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const API_SERVICES: Need = Need {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::observed::{Observed, Wording, counted, listed, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
+};
 use crate::facts::{ConditionKey, ConditionSeen, Key, is_on_its_way};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the condition's message: it names what the controller lacks. Then its log.",
         reference: "kubernetes.io: API conventions, typical status properties (https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const CONDITIONS: Need = Need {

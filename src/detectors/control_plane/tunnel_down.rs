@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::pods::why_not_ready;
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
 use crate::detectors::observed::{Observed, Wording, counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "tunnel-down",
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Bring the konnectivity-agent pods back: their nodes, and outbound TCP 443 from them to the API server.",
         reference: "learn.microsoft.com: Tunnel connectivity issues; Troubleshoot 'error dialing backend: dial tcp' in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,7 @@ use crate::cluster::pods::why_not_ready;
 use crate::detectors::details::texts;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{self, Observed, Wording, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::Evidence;
 use crate::facts::{Key, Pod, Seen, Signal};
 
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct ConfigMap coredns-custom, then restart the deployment (kubectl rollout restart).",
         reference: "learn.microsoft.com: Customize CoreDNS with AKS; Troubleshoot DNS resolution failures in AKS. coredns.io/plugins/loop.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Pods of CoreDNS.

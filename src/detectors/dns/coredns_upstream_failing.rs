@@ -7,7 +7,7 @@ use crate::cluster::azure::{AZURE_DNS, at};
 use crate::cluster::reachability::Who;
 use crate::detectors::needs::DNS_LOGS;
 use crate::detectors::observed::{Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "coredns-upstream-failing",
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Make the DNS server reachable on UDP and TCP 53 from the node subnet, or take it out of the list.",
         reference: "learn.microsoft.com: Troubleshoot DNS resolution failures in AKS; Customize CoreDNS with AKS. coredns.io/plugins/forward.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{Observed, Wording, listed, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::{Failure, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the name, create the Service, link the private DNS zone, or forward the zone in coredns-custom.",
         reference: "kubernetes.io: DNS for Services and Pods. learn.microsoft.com: Azure Private Endpoint private DNS zone values; Troubleshoot DNS resolution failures in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// `name.namespace` of a name of the cluster's own zone; `None` for other names.

@@ -5,7 +5,7 @@ use crate::cluster::azure::{AZURE_DNS, at};
 use crate::cluster::reachability::Who;
 use crate::detectors::needs::NETWORKS;
 use crate::detectors::observed::{self, Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::Failure;
 
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "List only the custom DNS servers, and let them forward to 168.63.129.16.",
         reference: "learn.microsoft.com: Troubleshoot DNS resolution failures from inside the pod but not from the worker node. coredns.io/plugins/forward (policy random).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::{Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the journal of localdns.service; correct the LocalDNS configuration of the node pool (that change reimages its nodes).",
         reference: "learn.microsoft.com: Configure LocalDNS in AKS. Azure/AgentBaker: cse_helpers.sh (exit codes).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, counted, listed, node_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::{Failure, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find out which pods fail: all (CoreDNS), those of one node (kube-proxy, CNI), of one node pool (NSG), or of one namespace (NetworkPolicy).",
         reference: "learn.microsoft.com: Troubleshoot DNS resolution failures in AKS; Traffic between node pools is blocked by a custom network security group. kubernetes.io: Debugging DNS Resolution.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

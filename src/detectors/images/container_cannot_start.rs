@@ -8,7 +8,7 @@ use super::{ContainerOf, add, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording, breaks_a_service, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, Pod};
 
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Create what is missing, or correct its name in the pod template.",
         reference: "Kubernetes: ConfigMaps; Secrets; Debug Pods. AKS: Troubleshoot disk and file mount errors.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Reasons of the kubelet (kubernetes, `pkg/kubelet/kuberuntime`, `pkg/kubelet/images`), without a prefix `Init:`.

@@ -9,7 +9,9 @@ use crate::cluster::pods::words::{last_words, of_message};
 use crate::detectors::details::texts;
 use crate::detectors::needs::{PODS, has_node_logs};
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
+};
 use crate::facts::{ContainerStatus, Key, Pod, Signal, Terminated};
 
 /// Characters of a reason that fit into a title.
@@ -35,7 +37,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the log of the previous container (kubectl logs --previous) and the pod's events.",
         reference: "Kubernetes: Debug Pods; Pod Lifecycle, container restarts. AKS: Troubleshoot pods in CrashLoopBackOff.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const PODS_OR_NODE_LOGS: Need = Need {

@@ -6,7 +6,7 @@ use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Raise the memory limit to peak usage, or fix the memory leak.",
         reference: "AKS: Troubleshoot OOMKilled in AKS clusters. Kubernetes: Assign Memory Resources to Containers and Pods.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 #[derive(Default)]

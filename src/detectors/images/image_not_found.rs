@@ -3,7 +3,7 @@
 use super::PULLS;
 use crate::cluster::Cluster;
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the image name or tag, or push the image; give the pod a nodeSelector that matches the image's platform.",
         reference: "AKS: Failed to pull an image from Azure Container Registry to AKS. Kubernetes: Images.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use super::statuses;
 use crate::cluster::Cluster;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording, counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the pod's events (kubectl describe pod): each retry writes a new one.",
         reference: "Kubernetes: Images, ImagePullBackOff. AKS: Failed to pull an image from Azure Container Registry to AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,7 @@
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
 use crate::detectors::observed::{Observed, Wording, host_word};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Link the registry's private DNS zone, or add the nodes' outbound IP to its network rules.",
         reference: "AKS: Failed to pull an image from Azure Container Registry to AKS (403 Forbidden). Azure Container Registry: Configure public IP network rules.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,7 @@
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
 use crate::detectors::observed::{Observed, Wording, aks_named, host_word};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the image name; attach the registry to the cluster (az aks update --attach-acr), or correct the pull secret.",
         reference: "AKS: Failed to pull an image from Azure Container Registry to AKS (401 Unauthorized). Kubernetes: Pull an Image from a Private Registry.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{PULLS, images_and_pods, pulled_since, registry};
 use crate::cluster::Cluster;
 use crate::detectors::observed::{self, Observed, Wording, host_word};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Open the path to the registry (DNS, route, firewall, private endpoint); for 429, pull with an account or from your own registry.",
         reference: "AKS: Failed to pull an image from Azure Container Registry to AKS; Outbound network and FQDN rules. Docker Hub: Pull usage and limits.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// How a pull failed, in the title's words, what that can mean, what to do.

@@ -2,7 +2,7 @@
 
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Change or remove the subnet or peering that overlaps; the cluster's serviceCidr cannot be changed.",
         reference: "AKS: Plan IP addressing for your cluster; Troubleshoot the ServiceCidrOverlapExistingSubnetsCidr error code.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// How many overlaps have a finding each.

@@ -3,7 +3,7 @@
 use super::common::{self, node_word, on_node};
 use crate::cluster::Cluster;
 use crate::detectors::observed::{self, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the cilium pod of the node: its events, its previous log, its restarts.",
         reference: "Cilium: Troubleshooting, https://docs.cilium.io/en/stable/operations/troubleshooting/. AKS: Azure CNI Powered by Cilium.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// A node that starts shows this for a while.

@@ -6,7 +6,7 @@ use super::common::{node_word, observed_refusals, on_node};
 use crate::cluster::reachability::joined_over;
 use crate::cluster::{Cluster, episode};
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{RUNTIME, Recovery, Signal, time};
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the pods that install the CNI plugin (azure-cns, cilium, calico-node) and the node's provisioning log.",
         reference: "AKS: Basic troubleshooting of Node Not Ready failures. Kubernetes: Network Plugins; Troubleshooting CNI plugin-related errors.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const NODES: crate::detectors::Need = crate::detectors::Need {

@@ -3,7 +3,7 @@
 use super::common::{self, about_node, on_node, per_node, refused_words};
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason};
-use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "cns-unauthorised",
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Assign the role Network Contributor on the pod subnet to the cluster identity again.",
         reference: "AKS: Configure Azure CNI networking, identity and network permissions. Azure/azure-container-networking: crd/nodenetworkconfig.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

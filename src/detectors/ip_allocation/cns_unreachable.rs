@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::common::{self, node_word, observed_refusals, on_node};
 use crate::cluster::Cluster;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
@@ -27,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the azure-cns pod of the node: its events and its log.",
         reference: "Azure/azure-container-networking: cns.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// A node that starts shows this for a while.

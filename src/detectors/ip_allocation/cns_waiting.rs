@@ -4,7 +4,7 @@ use super::common::{self, about_node, minutes, node_word, on_node, per_node, ref
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason};
 use crate::detectors::details::number;
-use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 
 /// Waiting for longer than this is not the usual growth of a pool.
 const STUCK_MINUTES: i64 = 5;
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Short: none; scale out in smaller steps. Stuck: check the NodeNetworkConfig's status and the pod subnet, then restart azure-cns on the node.",
         reference: "AKS: Azure CNI with dynamic IP allocation. Azure/azure-container-networking: cns/ipampool (pool monitor).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

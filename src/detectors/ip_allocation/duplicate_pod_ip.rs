@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::{Duplicate, DuplicateKind};
 use crate::detectors::details::texts;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef, shell,
 };
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Recreate one of the two pods, so that it gets another IP; report the bug if it recurs.",
         reference: "Azure/azure-container-networking issues 181 and 4497.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// How many duplicates have a finding each.

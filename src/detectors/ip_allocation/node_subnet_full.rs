@@ -6,7 +6,7 @@ use super::common::{self, observed_refusals};
 use super::subnet_too_small::arithmetic;
 use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Signal, time};
 
@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Scale a node pool down to free IPs for the upgrade; then add a node pool in a larger subnet.",
         reference: "AKS: Troubleshoot the SubnetIsFull error code.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

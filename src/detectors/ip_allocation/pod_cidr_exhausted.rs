@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::Role;
 use crate::detectors::details::texts;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::Evidence;
 use crate::facts::{Form, Signal, time};
@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Expand the pod CIDR (Azure CNI Overlay), or remove nodes that are not needed.",
         reference: "AKS: Azure CNI Overlay, expand pod CIDR space. kubernetes/kubernetes: pkg/controller/nodeipam.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, NodeIpam, Reason, Runtime};
 use crate::detectors::details::number;
 use crate::detectors::observed::counted;
-use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Judge, Outcome};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Fix, Outcome};
 use crate::evidence::EXAMPLES;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Run fewer pods at a time, remove completed ones sooner, and let the kubelet clean up earlier. If the IPs stay allocated for hours after the churn has stopped, it is a leak.",
         reference: "Kubernetes: Garbage Collection; Automatic Cleanup for Finished Jobs. Azure Architecture Center: Troubleshoot network problems in AKS clusters.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::{Exhaustion, Ipam, MOST_PODS, NodeIpam, Reason};
 use crate::detectors::details::number;
 use crate::detectors::observed::counted;
-use crate::detectors::{Chapter, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell};
 use crate::evidence::{Confidence, EXAMPLES};
 use crate::facts::time;
 
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Cordon the node; then clear its IPAM state: host-local and azure-vnet with the node (drain and replace), Azure CNS and Cilium by a restart of the agent, Calico with calicoctl ipam release, whereabouts with its reconciler. If leaked IPs return, report the bug.",
         reference: "Azure Architecture Center: Troubleshoot network problems in AKS clusters, pod fails to allocate the IP address. containernetworking/plugins: host-local. Azure/azure-container-networking. Calico: calicoctl ipam check.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use crate::cluster::azure::at;
 use crate::cluster::ipam::{Exhaustion, Ipam, NodeIpam, Reason};
 use crate::detectors::observed::counted;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
 use crate::facts::{CiliumPool, CiliumReport, Place};
 
@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add nodes, or a node pool with a higher --max-pods (it cannot be changed later); or move to Azure CNI Overlay, with up to 250 pods per node.",
         reference: "AKS: Configure maximum pods per node. Azure/AKS issue 2532.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::{AddressRefusals, Exhaustion, Reason};
 use crate::detectors::details::{number, texts};
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::time;
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add a larger pod subnet with a new node pool and move the workloads there, or free IPs with fewer nodes. The subnet of a node pool cannot be changed.",
         reference: "AKS: Azure CNI with dynamic IP allocation. Azure/azure-container-networking: crd/nodenetworkconfig.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Nodes that refuse pods, nodes whose `NodeNetworkConfig` has the status, and where.

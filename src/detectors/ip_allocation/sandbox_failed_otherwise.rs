@@ -11,7 +11,7 @@ use super::common::{self, some};
 use crate::cluster::{Cluster, episode};
 use crate::detectors::details::texts;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, Recovery, Signal, time};
@@ -32,7 +32,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Act on the error in the message.",
         reference: "Kubernetes: Debug Pods; Troubleshooting CNI plugin-related errors. Calico: Troubleshooting, connection is unauthorized.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Texts of missing addresses: those are other causes.

@@ -2,7 +2,7 @@
 
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -17,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Use another subnet, or remove the delegation if no service uses it.",
         reference: "AKS: Troubleshoot the SubnetIsDelegated error code.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

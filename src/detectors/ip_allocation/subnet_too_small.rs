@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::ipam::subnets::{IpRange, Role};
 use crate::detectors::details::number;
 use crate::detectors::observed::{capitalised, counted};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Lower the autoscaler's maximum, or use a larger subnet with a new node pool; expand the pod CIDR of an overlay.",
         reference: "AKS: Troubleshoot the InsufficientSubnetSize error code; Plan IP addressing for your cluster.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

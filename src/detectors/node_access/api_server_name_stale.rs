@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{at, is_private};
 use crate::cluster::reachability::{What, is_api_name};
 use crate::detectors::observed::{Wording, aks_named, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{AzureKind, Key};
 
@@ -29,7 +29,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the DNS record, or flush the cache that has the old address.",
         reference: "learn.microsoft.com: Create a private AKS cluster; Stop and start an AKS cluster.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const ANSWERS: Need = Need {

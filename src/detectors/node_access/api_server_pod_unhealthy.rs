@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::pods::why_not_ready;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "api-server-pod-unhealthy",
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the log of the pod and of etcd on its node.",
         reference: "kubernetes.io: Troubleshooting Clusters. learn.microsoft.com: Monitor AKS, control plane resource logs.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{NextHop, Routes, at};
 use crate::detectors::needs::{AKS, ROUTES};
 use crate::detectors::observed::{Wording, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::AzureKind;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -29,7 +29,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the next hop; send inbound requests through the same appliance (DNAT).",
         reference: "learn.microsoft.com: Customize cluster egress with outbound types in AKS; Azure Firewall with AKS, asymmetric routing.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

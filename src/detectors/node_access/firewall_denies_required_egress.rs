@@ -10,7 +10,7 @@ use crate::cluster::azure::{at, range};
 use crate::detectors::details::texts;
 use crate::detectors::needs::FIREWALL;
 use crate::detectors::observed::{Observed, Wording, aks_subject, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::{FlowFilter, FlowKey, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -34,7 +34,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the missing rules; Azure Firewall has the FQDN tag AzureKubernetesService for them.",
         reference: "learn.microsoft.com: Outbound network and FQDN rules for AKS clusters; Use Azure Firewall to protect AKS clusters.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// A requirement, or what stands for one.

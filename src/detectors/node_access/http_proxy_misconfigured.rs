@@ -9,7 +9,7 @@ use crate::cluster::azure::{AksCluster, HttpProxy, range};
 use crate::cluster::reachability::{Unreached, Who};
 use crate::detectors::needs::AKS;
 use crate::detectors::observed::{Observed, Wording, aks_named, aks_subject, attempts, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -31,7 +31,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the configuration and update the cluster (az aks update --http-proxy-config): this reimages the nodes.",
         reference: "learn.microsoft.com: HTTP proxy support in AKS. Azure/AKS issues 205 and 3174 (names of Services).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// The address of the machine's own identity and metadata.

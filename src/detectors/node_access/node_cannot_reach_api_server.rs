@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the path from the node: authorized IP ranges, NSG, route table, firewall. What the bundle shows to block it is a finding of its own.",
         reference: "learn.microsoft.com: Troubleshoot the K8SAPIServerConnFailVMExtensionError error code (51); Basic troubleshooting of Node Not Ready failures. Azure/AgentBaker: cse_helpers.sh.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// How the connections failed, and what that means.

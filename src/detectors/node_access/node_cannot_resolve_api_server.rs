@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, at};
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-resolve-api-server",
@@ -19,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add a conditional forwarder to 168.63.129.16 on the custom DNS servers, and link the private DNS zone to their VNet.",
         reference: "learn.microsoft.com: Troubleshoot the K8SAPIServerDNSLookupFailVMExtensionError error code (52); Private AKS cluster, hub and spoke with custom DNS. Azure/AgentBaker: cse_helpers.sh.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

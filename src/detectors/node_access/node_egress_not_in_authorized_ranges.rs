@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, EGRESS};
 use crate::detectors::observed::{Wording, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity, shell};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-egress-not-in-authorized-ranges",
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add the outbound IP addresses to the authorized IP ranges, and keep the existing ones.",
         reference: "learn.microsoft.com: Secure access to the API server using authorized IP address ranges in AKS; Troubleshoot network problems in AKS clusters.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use crate::cluster::azure::{at, required};
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow the required outbound FQDNs: route table, firewall, NSG, HTTP proxy.",
         reference: "learn.microsoft.com: Troubleshoot the OutboundConnFailVMExtensionError error code (50); Outbound network and FQDN rules for AKS clusters. Azure/AgentBaker: cse_helpers.sh.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,7 @@ use super::common::{self, CODES, WITH_A_CAUSE};
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-provisioning-failed",
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "As the exit code says; most are a download or registry that the node cannot reach.",
         reference: "Azure/AgentBaker: cse_helpers.sh (exit codes). learn.microsoft.com: Troubleshoot AKS cluster creation and node provisioning errors. On the node: /var/log/azure/cluster-provision.log.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::SECURITY_GROUPS;
 use crate::detectors::observed::{self, Observed, Wording, aks_subject};
-use crate::detectors::{Chapter, Detector, Doc, Finding, Judge, Outcome};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Outcome};
 use crate::facts::{FlowFilter, Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -33,7 +33,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Add an allow rule with a lower priority number than the denying rule, or remove that rule.",
         reference: "learn.microsoft.com: Outbound network and FQDN rules for AKS clusters; AKS cluster upgrade fails because of NSG rules.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,7 @@ use crate::cluster::azure::at;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::Evidence;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Test from a pod on the same node and from one on another node; then check NetworkPolicies, kube-proxy, and the node's own connection.",
         reference: "learn.microsoft.com: Troubleshoot network problems in AKS clusters. kubernetes.io: Debug Services; Accessing the API from a Pod.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Tests that somebody made in the cluster: those that reached the API server, and those that did not.

@@ -4,7 +4,7 @@ use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::detectors::observed::{Wording, aks_named, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Need, Outcome, Severity};
 use crate::facts::AzureKind;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Approve the connection, or reconcile the cluster so that AKS recreates it.",
         reference: "learn.microsoft.com: Create a private AKS cluster; Manage private endpoint connections.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const ENDPOINTS: Need = Need {

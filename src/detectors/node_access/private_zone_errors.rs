@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
 use crate::detectors::observed::{self, Wording, aks_named, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Remove the conflicting virtual network link, or assign the role; then reconcile the cluster.",
         reference: "learn.microsoft.com: Create a private AKS cluster, configure a private DNS zone.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

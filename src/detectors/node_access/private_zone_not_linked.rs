@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{AZURE_DNS, Zone, at};
 use crate::detectors::needs::{AKS, ZONES};
 use crate::detectors::observed::{Wording, aks_subject};
-use crate::detectors::{Chapter, Detector, Doc, Finding, Judge, Outcome};
+use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Outcome};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-not-linked",
@@ -28,7 +28,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Link the zone to the VNet of the DNS servers (hub) or of the nodes.",
         reference: "learn.microsoft.com: Create a private AKS cluster, hub and spoke with custom DNS; What is a virtual network link (Azure Private DNS).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

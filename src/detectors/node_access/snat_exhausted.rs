@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::detectors::needs::{AKS, POD_LOGS};
 use crate::detectors::observed::{self, Observed, Wording, aks_named, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::{Measure, Metric, Place, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Reuse connections; add outbound IP addresses and ports per node, or use a NAT gateway; use private endpoints.",
         reference: "learn.microsoft.com: Troubleshoot SNAT port exhaustion on AKS nodes; Use a public standard load balancer in AKS.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Ports per node that the load balancer gives by itself, by the number of nodes.

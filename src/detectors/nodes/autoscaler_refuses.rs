@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::detectors::needs::EVENTS;
 use crate::detectors::observed::{self, Observed, Wording, aks_named, all_ready};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Raise the node pool's maximum or the quota; allow other VM sizes or zones.",
         reference: "AKS: Use the cluster autoscaler in AKS; Troubleshoot cluster autoscaler. kubernetes/autoscaler: cluster-autoscaler FAQ.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Azure's codes, what they mean, and what to do.

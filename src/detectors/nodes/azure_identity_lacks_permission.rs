@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
 use crate::detectors::observed::{self, Observed, Wording, aks_named, aks_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Assign the role on the scope in the error; renew an expired secret.",
         reference: "AKS: Use a managed identity in AKS; Update or rotate the credentials for an AKS cluster. Azure RBAC: Troubleshoot Azure RBAC.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// What a code of the sign-in means.

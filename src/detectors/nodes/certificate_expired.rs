@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::cluster::reachability::{What, Who};
 use crate::detectors::observed::{self, Observed, Wording, aks_named, capitalised, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity};
 use crate::facts::{Failure, Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Rotate the cluster's certificates (az aks rotate-certs, recreates all nodes), then fetch the kubeconfigs again.",
         reference: "AKS: Certificate rotation in AKS; Node Not Ready failures caused by expired certificates. Kubernetes: Certificate Management with kubeadm.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const TLS: Need = Need {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODES;
 use crate::detectors::observed::{self, Observed, Wording, counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
 use crate::facts::{Condition, Node, Signal, time};
 
@@ -15,6 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Nodes NotReady",
     needs: &[NODES],
     explains: &[
+        "connection-failing",
         "service-pods-not-ready",
         "kube-proxy-not-running",
         "tunnel-down",
@@ -29,7 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Many nodes at once: check the network path to the API server. Single nodes: act on the reported reason.",
         reference: "AKS: Basic troubleshooting of Node Not Ready failures; Node auto-repair. Kubernetes: Node Status.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Why a node is not ready: a kind to group by, and words.

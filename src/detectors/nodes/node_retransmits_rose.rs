@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::cluster::trend::{Change, changes};
 use crate::detectors::observed::node_subject;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, shell,
 };
 use crate::evidence::Evidence;
 use crate::facts::{Measured, MetricSeries, Place, time};
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the node's network interface, its VM size's limits, and the path to it; move pods away while it lasts.",
         reference: "AKS: Troubleshoot network packet drops. Linux: TCP retransmission counters (RetransSegs).",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const METRICS: Need = Need {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::cluster::pods::{Why, why_not_ready};
 use crate::detectors::observed::{self, Observed, Wording, counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Key, Place, SystemUnit};
 
@@ -29,7 +29,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the unit's journal, repair what stopped it, and start it.",
         reference: "systemd: systemctl(1). Kubernetes: Troubleshooting Clusters. AKS: Node Not Ready.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const UNITS: Need = Need {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
 use crate::detectors::observed::{Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity};
 use crate::facts::Place;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Check the NSGs and routes between the node subnets, TCP 4240 and ICMP, and the state of the node itself.",
         reference: "Cilium: Troubleshooting, Checking cluster connectivity health, https://docs.cilium.io/en/stable/operations/troubleshooting/.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const HEALTH: Need = Need {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::observed::{self, Observed, Wording, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
+};
 use crate::facts::{IntOrString, Key, PodDisruptionBudget, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Run one more replica, or relax the budget during the upgrade.",
         reference: "AKS: UnsatisfiablePDB error; Upgrade fails because of PodDrainFailure. Kubernetes: Specifying a Disruption Budget for your Application.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const BUDGETS: Need = Need {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::detectors::needs::AZURE_ERRORS;
 use crate::detectors::observed::{self, Observed, Wording, aks_named};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Let the pod be scheduled, exclude namespace aks-command from admission policies, grant the actions.",
         reference: "AKS: Resolve az aks command invoke failures.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

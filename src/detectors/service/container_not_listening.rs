@@ -8,9 +8,10 @@ use foldhash::{HashMap, HashMapExt};
 use super::common::{self, PODS};
 use crate::bytes::pattern::pattern;
 use crate::cluster::Cluster;
+use crate::cluster::reachability::What;
 use crate::cluster::service::State;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{EventKey, EventTally, Failure, Key, time};
@@ -20,14 +21,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "Probe failed: connection refused (Unhealthy)",
     needs: &[EVENTS, PODS],
-    explains: &["service-pods-not-ready", "service-target-port-undeclared"],
+    explains: &["connection-failing", "service-pods-not-ready", "service-target-port-undeclared"],
     doc: Doc {
         meaning: "The kubelet's readiness, liveness or startup probe gets `connect: connection refused`. Usually the application listens on another port, only on 127.0.0.1, or has not started listening.",
         decision: "Unhealthy events with `connection refused` for pods that are still not ready and whose containers all run. Confirmed, high. Pods that became ready since are left out, and so are containers that wait or have exited (CrashLoopBackOff is its own cause).",
         action: "Let the application listen on 0.0.0.0 and on the port that the probe and the Service use.",
         reference: "Kubernetes: Configure Liveness, Readiness and Startup Probes.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const EVENTS: Need = Need {
@@ -66,11 +67,19 @@ pub(super) struct Refusals<'a> {
     /// By namespace and name of the pod, and port.
     probes: HashMap<(&'a str, &'a str, u16), Vec<&'a Evidence>>,
     attempts: HashMap<(IpAddr, u16), Vec<&'a Evidence>>,
+    /// At the address of a service, on its own port.
+    of_services: HashMap<(&'a Key, u16), Vec<&'a Evidence>>,
 }
 
 impl<'a> Refusals<'a> {
     pub(super) fn of(cluster: &'a Cluster) -> Self {
-        let mut found = Self { probes: HashMap::new(), attempts: HashMap::new() };
+        let mut found =
+            Self { probes: HashMap::new(), attempts: HashMap::new(), of_services: HashMap::new() };
+        for item in cluster.unreached.iter().filter(|item| item.failure == Failure::Refused && !item.ended) {
+            if let What::Service(service) = &item.what {
+                found.of_services.entry((service, item.port)).or_default().extend(&item.evidence);
+            }
+        }
         for (key, _, port, evidence) in refused_probes(cluster) {
             found.probes.entry((&key.namespace, &key.name, port)).or_default().push(evidence);
         }
@@ -82,6 +91,12 @@ impl<'a> Refusals<'a> {
             }
         }
         found
+    }
+
+    /// Those to a service that has ready pods: one of these refused, or the rules of a node are wrong.
+    pub(super) fn at_service(&self, service: &Key, state: &State, port: u16) -> Vec<Evidence> {
+        let found = self.of_services.get(&(service, port)).filter(|_| !state.ready.is_empty());
+        found.into_iter().flatten().copied().take(EXAMPLES).cloned().collect()
     }
 
     /// Those to a port of the pods of a service.

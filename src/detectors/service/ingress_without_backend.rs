@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::detectors::observed::{Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
+};
 use crate::facts::{Ingress, IngressBackend, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Repair the Service, or correct its name in the ingress.",
         reference: "Kubernetes: Ingress. AKS: Troubleshoot connection issues to an app hosted in an AKS cluster.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const INGRESSES: Need = Need {

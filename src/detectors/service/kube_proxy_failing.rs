@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Signal, time};
@@ -14,14 +14,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "kube-proxy cannot sync its rules, or conntrack table full",
     needs: &[LOGS],
-    explains: &["service-rules-missing"],
+    explains: &["connection-failing", "service-rules-missing"],
     doc: Doc {
         meaning: "kube-proxy's log shows that iptables-restore or nft failed, so the node keeps its previous Service rules; or the kernel logs `nf_conntrack: table full, dropping packet` and drops packets of new connections.",
         decision: "`Failed to execute iptables-restore`, `Error syncing proxy rules`, on Windows `hcnCreateLoadBalancer failed`, `nf_conntrack: table full, dropping packet`, by node. Confirmed when nf_conntrack_count had reached nf_conntrack_max when it was collected. Likely and high when seen more than twice; otherwise possible and low, since kube-proxy retries.",
         action: "Act on the iptables error; raise nf_conntrack_max, or find what opens so many connections.",
         reference: "AKS: Configure kube-proxy; Customize node configuration (netFilter). Kubernetes: Virtual IPs and Service Proxies.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const LOGS: Need = Need {

@@ -6,7 +6,7 @@ use super::common::{self, PODS};
 use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
 };
 use crate::evidence::EXAMPLES;
 use crate::facts::{Form, Key};
@@ -16,14 +16,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "kube-proxy not running on a node",
     needs: &[KUBE_PROXY, PODS],
-    explains: &["service-rules-missing"],
+    explains: &["connection-failing", "service-rules-missing"],
     doc: Doc {
         meaning: "kube-proxy writes the rules on every node that route Service IPs to pods. Where it is not running, the node keeps the last rules: new Services and endpoints cannot be reached from it.",
         decision: "A kube-proxy pod that is not ready: confirmed. A Ready node with other kube-system pods and no kube-proxy pod while other nodes have one: likely. NotReady nodes, Windows nodes and virtual nodes are left out. Clusters with the Cilium dataplane have no kube-proxy by design, and a bundle without any kube-proxy pod is not judged.",
         action: "Find out why the pod does not run (events, previous log); restart the DaemonSet.",
         reference: "AKS: Configure kube-proxy. Kubernetes: Debug Services, Is kube-proxy working?",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const KUBE_PROXY: Need = Need {

@@ -3,7 +3,9 @@
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::{EventKey, EventTally, Key, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -18,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Act on the event's message: assign the role, raise the quota, correct the annotation.",
         reference: "AKS: Use a public standard load balancer in AKS. Kubernetes: Service, type LoadBalancer. kubernetes-sigs/cloud-provider-azure: Azure LoadBalancer.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Known reasons: what the message has, and what to do.

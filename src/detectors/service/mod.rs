@@ -1,6 +1,8 @@
 //! A service cannot be reached: selectors, pods, ports, kube-proxy, network policies, routes.
 
 mod common;
+mod connection_failing;
+mod connections;
 mod container_not_listening;
 mod ingress_without_backend;
 mod kube_proxy_failing;
@@ -11,6 +13,7 @@ mod nsg_blocks_node_pools;
 mod pod_routes_missing;
 mod policies;
 mod policy_blocks_api_server;
+mod policy_blocks_connection;
 mod policy_blocks_dns;
 mod policy_drops_logged;
 mod policy_engine_missing;
@@ -44,6 +47,7 @@ super::detectors![
     service_local_traffic_only,
     policy_blocks_dns,
     policy_blocks_api_server,
+    policy_blocks_connection,
     policy_isolates_service,
     policy_peer_matches_nothing,
     policy_selects_nothing,
@@ -56,4 +60,5 @@ super::detectors![
     nsg_blocks_load_balancer,
     nsg_blocks_node_pools,
     ingress_without_backend,
+    connection_failing,
 ];

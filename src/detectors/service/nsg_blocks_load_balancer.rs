@@ -5,7 +5,7 @@ use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at, is_private};
 use crate::detectors::needs::SECURITY_GROUPS;
 use crate::detectors::observed::{self, Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::{Failure, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow the port in the subnet's NSG.",
         reference: "AKS: A custom network security group blocks traffic. Azure Load Balancer and NSG: Filter network traffic.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -5,7 +5,7 @@ use crate::cluster::azure::{Far, Filtered, at};
 use crate::cluster::reachability::Who;
 use crate::detectors::needs::SECURITY_GROUPS;
 use crate::detectors::observed::{self, Observed, Wording};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
 use crate::facts::{Failure, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow traffic within the nodes' subnets.",
         reference: "AKS: Traffic between node pools is blocked by a custom network security group.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

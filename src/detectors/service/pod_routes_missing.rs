@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::cluster::Cluster;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, SubjectRef,
 };
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{AzureKind, AzureResource, Place};
@@ -18,14 +18,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "Route to node podCIDR missing (kubenet route table)",
     needs: &[ROUTES, NODES],
-    explains: &[],
+    explains: &["connection-failing"],
     doc: Doc {
         meaning: "With kubenet, the route table has one route per node: the node's podCIDR with the node's IP as next hop. Where a route is missing or has another next hop, pods on other nodes cannot reach the pods of that node; on the same node everything works.",
         decision: "Each node's podCIDR is compared with the routes of a table that holds routes to other nodes' podCIDRs. Confirmed when this node's route is missing or its next hop differs from the node's IP. Tables without any such route are not judged.",
         action: "Let AKS reconcile its routes (az aks update).",
         reference: "AKS: Use kubenet networking with your own IP address ranges; Bring your own subnet and route table with kubenet.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const ROUTES: Need = Need {

@@ -7,7 +7,7 @@ use crate::cluster::policy::{End, Peer, Socket};
 use crate::cluster::reach::Resolver;
 use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::Key;
 
@@ -23,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow egress to the API server's address and port: the policy in the finding was evaluated against the bundle.",
         reference: "Kubernetes: Network Policies. AKS: Outbound network and FQDN rules, annotation kubernetes.azure.com/set-kube-service-host-fqdn.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -8,7 +8,7 @@ use crate::cluster::policy::{End, Protocol, Socket};
 use crate::cluster::reach::Resolver;
 use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Key, Labels, PodSpec};
 
@@ -24,7 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Allow egress to the DNS pods on UDP and TCP 53: the policy in the finding was evaluated against the bundle.",
         reference: "Kubernetes: Network Policies. AKS: Secure traffic between pods by using network policies.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// The DNS pods, and what stands for them where they are not in the bundle.

@@ -7,7 +7,9 @@ use super::policies;
 use crate::cluster::Cluster;
 use crate::cluster::policy::{Answer, End, PolicyVerdict, Protocol, Socket};
 use crate::cluster::reach::{Destination, Resolver};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity,
+};
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Key, Signal, time};
 
@@ -16,14 +18,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "Packets dropped by network policy (Calico, Cilium)",
     needs: &[LOGS],
-    explains: &[],
+    explains: &["connection-failing"],
     doc: Doc {
         meaning: "Calico writes `calico-packet` lines to the kernel log for packets that match a Log rule; Cilium's monitor and Hubble print `Policy denied DROPPED`, and its agent writes events of reason PacketDrop. Each has source, destination and port of dropped traffic.",
         decision: "The addresses are looked up among the pods, and the connection is evaluated against the NetworkPolicies in the bundle. Confirmed when the evaluation denies it too: then the policy is named. Otherwise likely: a Calico or Cilium policy, or one that has changed since, dropped it.",
         action: "If the traffic should be allowed, apply the policy in the finding; otherwise stop the client.",
         reference: "Calico: Policy rules, Log action. Cilium: Hubble observe, policy verdicts. AKS: Secure traffic between pods by using network policies.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const LOGS: Need = Need {

@@ -4,7 +4,9 @@ use super::common;
 use super::policies::{self, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity,
+};
 use crate::facts::AzureKind;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Enable an engine (Cilium, Azure, Calico) if the policies should protect; it reimages the nodes and enforces all policies at once.",
         reference: "AKS: Secure traffic between pods by using network policies.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const ENGINE: Need = Need {

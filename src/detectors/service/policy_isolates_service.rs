@@ -8,7 +8,9 @@ use crate::cluster::Cluster;
 use crate::cluster::reach::Resolver;
 use crate::cluster::service::State;
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -16,14 +18,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "NetworkPolicy denies all ingress to a Service",
     needs: &[POLICIES, SERVICES, PODS],
-    explains: &["ingress-without-backend", "policy-drops-logged"],
+    explains: &["connection-failing", "ingress-without-backend", "policy-drops-logged"],
     doc: Doc {
         meaning: "All ready pods of a Service are isolated for ingress, and the policies allow no peer: they have no ingress rule (default deny without an allow), or every rule selects pods or namespaces that do not exist. Connections from pods time out.",
         decision: "For each Service with ready pods: the policies that select its pods for ingress, and whether any peer of their rules matches. ipBlocks and rules without peers count as a match. Likely: the result of an evaluation, and a Service may be meant for no client. The kubelet's and the node's own traffic is not affected by policies.",
         action: "Allow the Service's clients: `kubetriage reach` prints an evaluated policy.",
         reference: "Kubernetes: Network Policies, default policies. AKS: Secure traffic between pods by using network policies.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -6,7 +6,9 @@ use crate::cluster::Cluster;
 use crate::cluster::policy::{Direction, Policy};
 use crate::cluster::selector;
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::{LabelSelector, Labels, Text};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -21,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the selector.",
         reference: "Kubernetes: Network Policies, targeting a Namespace by its name. Popeye: code 1201.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,9 @@ use super::common::{self, PODS};
 use super::policies::{self, POLICIES};
 use crate::cluster::Cluster;
 use crate::cluster::selector;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "policy-selects-nothing",
@@ -18,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the podSelector, or remove the policy if it is a leftover.",
         reference: "Kubernetes: Network Policies. Popeye: code 1200.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Whether the bundle shows the pods of a namespace.

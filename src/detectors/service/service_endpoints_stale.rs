@@ -4,21 +4,21 @@ use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
 use crate::detectors::details::texts;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-endpoints-stale",
     chapter: Chapter::Service,
     title: "Stale endpoints",
     needs: &[SERVICES, PODS],
-    explains: &["ingress-without-backend"],
+    explains: &["connection-failing", "ingress-without-backend"],
     doc: Doc {
         meaning: "The endpoints of a Service should be the IPs of its ready pods. Here they are others, or none: the EndpointSlice controller does not run or is far behind, or something else writes them.",
         decision: "The endpoints that should exist are computed from selector and pods. Reported only when the published ones share no address with them, and all ready pods have been ready for more than ten minutes, since pods and endpoints are collected one after the other. Likely.",
         action: "Check kube-controller-manager, and what writes the EndpointSlice.",
         reference: "Kubernetes: EndpointSlices, management.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,9 @@
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-external-name-nowhere",
@@ -17,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct externalName, or create the Service.",
         reference: "Kubernetes: Service, type ExternalName.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

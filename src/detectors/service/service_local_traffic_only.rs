@@ -3,7 +3,9 @@
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-local-traffic-only",
@@ -17,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "None if clients use the load balancer. Otherwise set the policy to Cluster, or run a pod on every node.",
         reference: "Kubernetes: Create an External Load Balancer, preserving the client source IP.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -3,7 +3,9 @@
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, PortState, State};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -11,14 +13,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "targetPort name not found on any pod",
     needs: &[SERVICES, PODS],
-    explains: &["ingress-without-backend"],
+    explains: &["connection-failing", "ingress-without-backend"],
     doc: Doc {
         meaning: "A Service may name its targetPort. The name is looked up among the container ports of each pod; where no container has it, the port is left out of the endpoints without an error, and connections are refused.",
         decision: "No selected pod has a container port of that name and protocol (containers and sidecars). Confirmed. Not reported when the bundle's endpoints have the port.",
         action: "Use a name or number that the containers declare, or name the container port.",
         reference: "Kubernetes: Service, port definitions.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -8,7 +8,9 @@ use crate::cluster::pods::{Unready, Why};
 use crate::cluster::service::{Fault, State};
 use crate::detectors::details::texts;
 use crate::detectors::observed::counted;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::evidence::EXAMPLES;
 use crate::facts::Key;
 
@@ -18,6 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Service has no ready endpoints: 0/N pods ready",
     needs: &[SERVICES, PODS],
     explains: &[
+        "connection-failing",
         "ingress-without-backend",
         "admission-webhook-failing",
         "metrics-api-unavailable",
@@ -29,7 +32,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Fix the reason that most of the pods have.",
         reference: "Kubernetes: Debug Services; Debug Pods. AKS: Troubleshoot connection issues to an app hosted in an AKS cluster.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

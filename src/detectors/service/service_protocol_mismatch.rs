@@ -4,7 +4,9 @@ use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::Protocol;
 use crate::cluster::service::{Fault, PortState, State};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -12,14 +14,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "Service and container port protocol mismatch",
     needs: &[SERVICES, PODS],
-    explains: &[],
+    explains: &["connection-failing"],
     doc: Doc {
         meaning: "The Service forwards one protocol (UDP), and the containers declare the same port for another (TCP). Endpoints exist, and packets arrive where usually nothing listens for them.",
         decision: "The targetPort is declared by the selected pods for another protocol, and not for the Service's. Likely, since container ports are informational and a process may listen on both; confirmed for a named targetPort, which must have the protocol.",
         action: "Set the protocol that the application uses.",
         reference: "Kubernetes: Protocols for Services.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

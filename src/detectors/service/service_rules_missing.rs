@@ -7,7 +7,7 @@ use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
 use crate::detectors::details::texts;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, SubjectRef, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
 };
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, PacketFilter};
@@ -17,14 +17,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "iptables service rules missing on a node; kube-proxy not synced",
     needs: &[FILTERS, SERVICES],
-    explains: &[],
+    explains: &["connection-failing"],
     doc: Doc {
         meaning: "kube-proxy writes rules on each node that route Service IPs to pods. The node's iptables or nftables have the rules of some Services and not of others, or none: kube-proxy does not run there, has not synced, or something flushed the tables.",
         decision: "The node's iptables-save or nft listing has kube-proxy's chains; Services with a cluster IP and published endpoints that are not in it are named. Likely, since Services and rules are collected one after the other. Clusters with the Cilium dataplane have no such rules by design.",
         action: "Read kube-proxy's log on the node, and restart kube-proxy.",
         reference: "Kubernetes: Debug Services, Is kube-proxy writing iptables rules?",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const FILTERS: Need = Need {

@@ -3,21 +3,21 @@
 use super::common::{self, PODS, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-scaled-to-zero",
     chapter: Chapter::Service,
     title: "Service has no endpoints: workload scaled to 0 replicas",
     needs: &[SERVICES, PODS],
-    explains: &[],
+    explains: &["connection-failing"],
     doc: Doc {
         meaning: "The selector is right, and the workload whose pods it selects has 0 replicas, set by someone or by an autoscaler. Until it is scaled up, the Service has no endpoints.",
         decision: "A Deployment or StatefulSet of the namespace whose pod template has the selector's labels and whose replicas are 0. Info: a choice, not a fault.",
         action: "Scale it up if it should run.",
         reference: "Kubernetes: Deployments, scaling a Deployment.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

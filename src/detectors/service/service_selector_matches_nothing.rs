@@ -5,7 +5,9 @@ use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, Nearest, State};
 use crate::detectors::details::texts;
 use crate::detectors::observed;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -13,14 +15,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "Service has no endpoints: selector matches no pods",
     needs: &[SERVICES, PODS],
-    explains: &["ingress-without-backend", "admission-webhook-failing"],
+    explains: &["connection-failing", "ingress-without-backend", "admission-webhook-failing"],
     doc: Doc {
         meaning: "A Service sends traffic to the pods of its own namespace that have every label of its selector. None has, so the Service has no endpoints, and connections to it fail.",
         decision: "The selector is compared with the labels of all pods of the namespace in the bundle. Confirmed when the bundle's endpoints are empty too; likely when it has none. The finding names the nearest pods, pods of other namespaces, and workloads that have the labels themselves but not in their pod template. Scaled to 0 replicas is its own cause.",
         action: "Make the selector and the pod template's labels match. The change in the finding was evaluated against the bundle's pods.",
         reference: "Kubernetes: Debug Services. Popeye: code 1100.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

@@ -4,7 +4,9 @@ use super::common::{self, PODS, SERVICES};
 use super::container_not_listening::Refusals;
 use crate::cluster::Cluster;
 use crate::cluster::service::{Fault, PortState, State, probed_ports};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::facts::Key;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -12,14 +14,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "targetPort not declared by the pods",
     needs: &[SERVICES, PODS],
-    explains: &["ingress-without-backend"],
+    explains: &["connection-failing", "ingress-without-backend"],
     doc: Doc {
         meaning: "The Service sends traffic to a port that the pods' containers do not declare, although they declare others. Container ports are informational: the port may still be open. If it is not, connections are refused.",
-        decision: "Possible: the pods declare exactly one port, a probe of a ready pod uses it, and the Service's targetPort is another. Likely: a connection to the targetPort of these pods was refused. Pods that declare no port or several are reported only with a refused connection, and never for a port that a probe uses.",
+        decision: "Possible: the pods declare exactly one port, a probe of a ready pod uses it, and the Service's targetPort is another. Likely: a connection to the targetPort of these pods, or to the service while it has ready pods, was refused. Pods that declare no port or several are reported only with a refused connection, and never for a port that a probe uses.",
         action: "Check on which port the application listens, and set targetPort to it.",
         reference: "Kubernetes: Debug Services.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
@@ -56,8 +58,10 @@ fn finding(
     )?];
     let pod = state.pods.first()?;
     evidence.extend(common::pod_at(cluster, pod, &format!("containers declare {declared}")));
-    let refused =
+    let mut refused =
         port.resolved.first().map(|number| refusals.at(cluster, state, *number)).unwrap_or_default();
+    let at_pods = !refused.is_empty();
+    refused.extend(refusals.at_service(key, state, port.port));
     evidence.extend(refused.iter().take(3).cloned());
     if refused.is_empty() && !answers_elsewhere(cluster, state, port) {
         return None;
@@ -80,8 +84,10 @@ fn finding(
     finding.details.service.declared = Some(declared.clone());
     let agrees = if refused.is_empty() {
         "A ready pod's probe uses the declared port, so the application listens there. No failed connection to targetPort is in the bundle, and an application can listen on ports that its pod does not declare."
-    } else {
+    } else if at_pods {
         "Connections to targetPort on these pods were refused."
+    } else {
+        "Connections to the service were refused, although it has ready pods."
     };
     finding.cause = format!(
         "Port {} of the service has targetPort {}; the pods' containers declare {declared}. {agrees}",

@@ -4,7 +4,7 @@ use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, shell,
 };
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -12,14 +12,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Service,
     title: "Service without selector has no EndpointSlice",
     needs: &[SERVICES, ENDPOINTS],
-    explains: &["ingress-without-backend"],
+    explains: &["connection-failing", "ingress-without-backend"],
     doc: Doc {
         meaning: "A Service without a selector gets no endpoints automatically: someone, or a controller, must create an EndpointSlice for it. Without one, connections to it fail.",
         decision: "The Service has no selector and is not ExternalName, the bundle has the endpoints of its namespace, and none for it. Confirmed. Services with manually created endpoints are healthy.",
         action: "Create the EndpointSlice, or give the Service a selector.",
         reference: "Kubernetes: Service, services without selectors.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const ENDPOINTS: Need = Need {

@@ -3,7 +3,9 @@
 use crate::cluster::Cluster;
 use crate::cluster::selector;
 use crate::detectors::observed::{Observed, Wording, listed, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
+};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Key, PersistentVolume, PersistentVolumeClaim, Seen, amount};
 
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Correct the claim's class, size, access mode or selector, or create what it asks for.",
         reference: "Kubernetes: Persistent Volumes, Binding; Storage Classes. AKS: Storage options for applications.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const CLAIMS: Need = Need {

@@ -4,7 +4,9 @@ use crate::cluster::Cluster;
 use crate::cluster::pods::creation::{NotCreated, Refused, Standing, not_created};
 use crate::detectors::needs::EVENTS;
 use crate::detectors::observed::{counted, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::evidence::{EXAMPLES, excerpt};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Act on the API server's reason: quota, ServiceAccount, security context, limits, webhook. The controller retries by itself.",
         reference: "Kubernetes: Resource Quotas; Configure Service Accounts for Pods; Pod Security Admission; Limit Ranges.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 fn detect(cluster: &Cluster) -> Outcome {

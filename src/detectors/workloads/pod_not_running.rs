@@ -10,7 +10,7 @@ use crate::cluster::pods::{Why, why_not_running, workload_name};
 use crate::detectors::details::texts;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
 use crate::facts::{Key, Pod, time};
 
@@ -29,7 +29,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Read the pod's events and the log of its containers.",
         reference: "Kubernetes: Debug Pods; Pod Lifecycle; Determine the Reason for Pod Failure.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// A pod younger than this is still starting, in microseconds.

@@ -9,7 +9,9 @@ use crate::cluster::pods::{template, unscheduled, workload_name};
 use crate::detectors::details::texts;
 use crate::detectors::needs::{EVENTS, PODS};
 use crate::detectors::observed::{Observed, Wording, breaks_a_service, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Need, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
+};
 use crate::evidence::excerpt;
 use crate::facts::{EventKey, Key, Pod, PodSpec, time};
 
@@ -25,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Act on the reason: requests, max pods, taints, selectors, zones; or add nodes.",
         reference: "AKS: Troubleshoot pod scheduler errors in AKS. Kubernetes: Assigning Pods to Nodes; Taints and Tolerations; Scheduler Configuration.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const PODS_OR_EVENTS: Need = Need {

@@ -6,7 +6,7 @@ use crate::cluster::Cluster;
 use crate::cluster::pods::workload_name;
 use crate::detectors::needs::{EVENTS, PODS};
 use crate::detectors::observed::{Observed, Wording, breaks_a_service, counted, listed, subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Judge, Outcome, Severity, shell};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{
     Container, ContainerProbe, ContainerStatus, EventKey, EventTally, IntOrString, Key, Pod, Terminated,
@@ -30,7 +30,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Compare the probe's port, path and scheme with what the container listens on, and its timeoutSeconds and failureThreshold with how long it takes to answer.",
         reference: "Kubernetes: Configure Liveness, Readiness and Startup Probes.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Which probe.

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::detectors::observed::subject;
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, shell,
 };
 use crate::evidence::Evidence;
 use crate::facts::{Form, Key, ResourceQuota, Seen, amount};
@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Raise the quota, or delete Services that are no longer needed, and apply the manifest again.",
         reference: "Kubernetes: Resource Quotas, Object Count Quota.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 const QUOTAS: Need = Need {

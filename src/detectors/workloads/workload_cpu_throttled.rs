@@ -4,7 +4,7 @@ use super::of_metric;
 use crate::cluster::Cluster;
 use crate::cluster::trend::{Change, changes};
 use crate::detectors::{
-    Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Need, Outcome, Severity, shell,
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, shell,
 };
 use crate::evidence::Evidence;
 use crate::facts::{Measured, MetricSeries, Place, time};
@@ -21,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Find what takes the CPU; raise or remove the CPU limit, or run more replicas.",
         reference: "Kubernetes: Resource Management for Pods and Containers. Linux: CFS Bandwidth Control.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Metrics over time.

@@ -5,7 +5,9 @@ use super::workload_cpu_throttled::METRICS;
 use crate::cluster::Cluster;
 use crate::cluster::trend::{Change, changes};
 use crate::detectors::observed::listed;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Finding, Fix, Judge, Outcome, Severity, shell};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
+};
 use crate::evidence::Evidence;
 use crate::facts::{Measured, MetricSeries, Place, time};
 
@@ -21,7 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
         action: "Compare the time of the rise with changes; look at the network of its pods and its node, and at what it waits for.",
         reference: "Kubernetes: Tools for Monitoring Resources; Debug Services.",
     },
-    detect: Judge::Rule(detect),
+    detect: Evaluation::Rule(detect),
 };
 
 /// Whether latency rose to where it matters.
