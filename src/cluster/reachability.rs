@@ -154,12 +154,15 @@ impl<'a> Places<'a> {
             let names = [cluster.fqdn.clone(), cluster.private_fqdn.clone()];
             api.extend(names.into_iter().filter(|name| !name.is_empty()));
         }
-        if let Some(seen) = objects.services.get("default", "kubernetes") {
-            api.insert(seen.object.spec.cluster_ip.to_string());
-        }
-        if let Some(seen) = objects.endpoints.get("default", "kubernetes") {
-            let addresses = seen.object.subsets.iter().flat_map(|subset| &subset.addresses);
-            api.extend(addresses.map(|address| address.ip.to_string()));
+        // `kubectl get service kubernetes` does not tell the namespace.
+        for namespace in ["default", ""] {
+            if let Some(seen) = objects.services.get(namespace, "kubernetes") {
+                api.insert(seen.object.spec.cluster_ip.to_string());
+            }
+            if let Some(seen) = objects.endpoints.get(namespace, "kubernetes") {
+                let addresses = seen.object.subsets.iter().flat_map(|subset| &subset.addresses);
+                api.extend(addresses.map(|address| address.ip.to_string()));
+            }
         }
         let slices = objects.endpoint_slices.iter().filter(|(key, _)| &*key.namespace == "default");
         for (_, seen) in slices {
@@ -219,6 +222,10 @@ impl<'a> Places<'a> {
         self.named.get(&(namespace, name)).copied()
     }
 
+    fn is_api_service(service: &Key) -> bool {
+        &*service.name == "kubernetes" && matches!(&*service.namespace, "default" | "")
+    }
+
     fn what(&self, key: &AttemptKey, who: &Who) -> What {
         let host = &*key.host;
         let person = key.speaker == Speaker::Person;
@@ -244,6 +251,7 @@ impl<'a> Places<'a> {
         let named = host.split('.').any(|label| label == "svc");
         if !key.failure.of_dns()
             && let Some(service) = self.service_named(host, who)
+            && !Self::is_api_service(service)
         {
             return What::Service(service.clone());
         }
@@ -251,7 +259,7 @@ impl<'a> Places<'a> {
             return What::ApiServer;
         }
         if let Ok(ip) = host.parse::<IpAddr>() {
-            if let Some(service) = self.services.get(&ip) {
+            if let Some(service) = self.services.get(&ip).filter(|service| !Self::is_api_service(service)) {
                 return What::Service((*service).clone());
             }
             if let Some(pod) = self.pods.get(&ip) {

@@ -62,6 +62,8 @@ pub struct PacketFilter {
     pub no_endpoints: BTreeSet<Box<str>>,
     /// Services whose cluster address has a rule, `namespace/name`.
     pub services: BTreeSet<Box<str>>,
+    /// Services, `namespace/name`, and the addresses of pods that their rules lead to.
+    pub leads_to: BTreeSet<(Box<str>, IpAddr)>,
     /// The table of kube-proxy is in it, whole: `KUBE-SERVICES`, or `table ip kube-proxy`.
     pub of_kube_proxy: bool,
     /// The legacy tables hold rules, too.

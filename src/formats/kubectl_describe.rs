@@ -730,6 +730,7 @@ fn service(block: &Described<'_>, metadata: Meta) -> Service {
             ports: ports.into(),
             external_name: block.value("External Name").into(),
             external_traffic_policy: block.value("External Traffic Policy").into(),
+            internal_traffic_policy: block.value("Internal Traffic Policy").into(),
             publish_not_ready_addresses: false,
             load_balancer_source_ranges: block
                 .value("LoadBalancer Source Ranges")

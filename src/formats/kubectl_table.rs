@@ -252,7 +252,9 @@ impl<'a, 'p> TableReader<'a, 'p> {
             "ReplicaSet" => {
                 objects.replica_sets.add(workload(row, metadata, row.get("DESIRED").parse().ok()), &origin);
             }
-            "DaemonSet" => objects.daemon_sets.add(workload(row, metadata, None), &origin),
+            "DaemonSet" => {
+                objects.daemon_sets.add(workload(row, metadata, row.get("DESIRED").parse().ok()), &origin);
+            }
             "Job" => objects.jobs.add(workload(row, metadata, None), &origin),
             "ConfigMap" => objects.config_maps.add(ConfigMap { metadata, ..ConfigMap::default() }, &origin),
             "PodDisruptionBudget" => objects.disruption_budgets.add(budget(row, metadata), &origin),

@@ -83,6 +83,22 @@ impl<'a> Finder<'a> {
         })
     }
 
+    /// A `DaemonSet` behind a service that wants no pod on any node, such as one for Windows where there is no such node. A table
+    /// tells no labels: there it is the one of the service's own name.
+    pub(super) fn daemon_set_of_none(&self, service: &Key, selector: &Labels) -> Option<String> {
+        let mut ours = self.facts.objects.daemon_sets.of_namespace(&service.namespace);
+        let (key, _) = ours.find(|(key, seen)| {
+            let labels = &seen.object.spec.template.metadata.labels;
+            let takes = selector.iter().all(|(name, value)| labels.get(name) == Some(value));
+            let named = labels.is_empty()
+                && (key.name == service.name || selector.iter().any(|(_, value)| *value == key.name));
+            let none = seen.object.spec.replicas == Some(0)
+                || seen.object.status.desired_number_scheduled == Some(0);
+            none && (takes && !labels.is_empty() || named)
+        })?;
+        Some(format!("DaemonSet {}", key.label()))
+    }
+
     /// What comes nearest to a selector that takes nothing.
     pub(super) fn nearest(&self, service: &Key, selector: &'a Labels) -> Nearest {
         let objects = &self.facts.objects;

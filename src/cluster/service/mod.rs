@@ -235,6 +235,10 @@ impl Follow<'_> {
             state.faults.push(Fault::ScaledToZero(workload));
             return;
         }
+        if self.finder.daemon_set_of_none(self.key, &spec.selector).is_some() {
+            state.not_judged = Some("its DaemonSet wants no pod on any node");
+            return;
+        }
         let nearest = self.finder.nearest(self.key, &spec.selector);
         state.faults.push(Fault::NothingSelected(nearest));
     }

@@ -8,7 +8,7 @@ use crate::cluster::service::State;
 use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
-use crate::facts::Failure;
+use crate::facts::{Failure, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "connection-failing",
@@ -47,6 +47,9 @@ fn hops(cluster: &Cluster, connection: &Connection<'_>) -> Hops {
         && let Some(state) = cluster.services.all.get(service)
     {
         of_service(&mut hops, connection, &service.label(), state);
+        if hops.broken.is_none() {
+            hops.broken = local_only(cluster, connection, service, state);
+        }
     }
     let verdicts = connection.verdicts(cluster);
     if !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.answer() == Answer::Yes) {
@@ -57,6 +60,27 @@ fn hops(cluster: &Cluster, connection: &Connection<'_>) -> Hops {
         });
     }
     hops
+}
+
+/// A service for the pods of each node alone (`internalTrafficPolicy: Local`), and none of its ready pods is on the client's node.
+fn local_only(
+    cluster: &Cluster,
+    connection: &Connection<'_>,
+    service: &Key,
+    state: &State,
+) -> Option<String> {
+    let objects = &cluster.facts.objects;
+    let spec = &objects.services.get(&service.namespace, &service.name)?.object.spec;
+    let node = |pod: &Key| {
+        Some(&objects.pods.get(&pod.namespace, &pod.name)?.object.spec.node_name)
+            .filter(|node| !node.is_empty())
+    };
+    let client = node(connection.from.as_ref()?)?;
+    let mut ready = state.ready.iter().map(node);
+    let elsewhere = !state.ready.is_empty() && ready.all(|node| node.is_some_and(|node| node != client));
+    (&*spec.internal_traffic_policy == "Local" && elsewhere).then(|| {
+        format!("service {} has internalTrafficPolicy: Local, and none of its ready pods is on the client's node {client}", service.label())
+    })
 }
 
 fn of_service(hops: &mut Hops, connection: &Connection<'_>, name: &str, state: &State) {

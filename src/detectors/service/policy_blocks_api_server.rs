@@ -28,7 +28,11 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn detect(cluster: &Cluster) -> Outcome {
     let resolver = Resolver::new(cluster);
-    let to = policies::ways(resolver.backends(&Key::new("default", "kubernetes"), None));
+    // `kubectl get service kubernetes` does not tell the namespace.
+    let names = ["default", ""].map(|namespace| Key::new(namespace, "kubernetes"));
+    let to =
+        names.iter().map(|key| policies::ways(resolver.backends(key, None))).find(|ways| !ways.is_empty());
+    let to = to.unwrap_or_default();
     if to.is_empty() {
         return Outcome::default();
     }
@@ -38,7 +42,8 @@ fn detect(cluster: &Cluster) -> Outcome {
 
 /// Connections of these pods to the API server that failed.
 fn failing(cluster: &Cluster, blocked: &Blocked<'_>, to: &[(End<'_>, Socket)]) -> Vec<Evidence> {
-    let service = cluster.facts.objects.services.get("default", "kubernetes");
+    let services = &cluster.facts.objects.services;
+    let service = services.get("default", "kubernetes").or_else(|| services.get("", "kubernetes"));
     let mut hosts: Vec<String> = to.iter().map(|(end, _)| end.label()).collect();
     hosts.extend(service.map(|seen| seen.object.spec.cluster_ip.to_string()));
     let mut found = Vec::new();

@@ -6,6 +6,7 @@ use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::policy::EngineKind;
 use crate::detectors::details::texts;
+use crate::detectors::observed::listed;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Need, Outcome, Severity, SubjectRef, shell,
 };
@@ -15,12 +16,12 @@ use crate::facts::{Key, PacketFilter};
 pub(super) const DETECTOR: Detector = Detector {
     id: "service-rules-missing",
     chapter: Chapter::Service,
-    title: "iptables service rules missing on a node; kube-proxy not synced",
+    title: "iptables service rules missing or outdated on a node; kube-proxy not synced",
     needs: &[FILTERS, SERVICES],
     explains: &["connection-failing"],
     doc: Doc {
         meaning: "kube-proxy writes rules on each node that route Service IPs to pods. The node's iptables or nftables have the rules of some Services and not of others, or none: kube-proxy does not run there, has not synced, or something flushed the tables.",
-        decision: "The node's iptables-save or nft listing has kube-proxy's chains; Services with a cluster IP and published endpoints that are not in it are named. Likely, since Services and rules are collected one after the other. Clusters with the Cilium dataplane have no such rules by design.",
+        decision: "The node's iptables-save or nft listing has kube-proxy's chains; Services with a cluster IP and published endpoints that are not in it are named; so are services whose rules reject them or lead to none of their endpoints. Likely, since Services and rules are collected one after the other. Clusters with the Cilium dataplane have no such rules by design.",
         action: "Read kube-proxy's log on the node, and restart kube-proxy.",
         reference: "Kubernetes: Debug Services, Is kube-proxy writing iptables rules?",
     },
@@ -57,15 +58,110 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
         whole.services.extend(filter.services.iter().cloned());
         whole.no_endpoints.extend(filter.no_endpoints.iter().cloned());
+        whole.leads_to.extend(filter.leads_to.iter().cloned());
         *line = (*line).min(place.line);
     }
     // The tables of one family hold no rules for the other.
     let (v4, v6) = (wanted(cluster, false), wanted(cluster, true));
     let of = |tool: &str| if tool.starts_with("ip6") { &v6 } else { &v4 };
-    nodes
+    let outdated = nodes
+        .iter()
+        .filter_map(|(source, (filter, line))| outdated(cluster, of(&filter.tool), source, *line, filter));
+    let missing =
+        nodes.iter().filter_map(|(source, (filter, line))| finding(of(&filter.tool), source, *line, filter));
+    outdated.chain(missing).collect()
+}
+
+/// How the rules of a service differ from its endpoints.
+fn differs(cluster: &Cluster, key: &Key, filter: &PacketFilter) -> Option<String> {
+    let name = key.label();
+    let published = cluster.services.all.get(key)?.published.as_ref()?;
+    let endpoints = listed(
+        published.ready.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str),
+        3,
+    );
+    let rejects = filter
+        .no_endpoints
+        .iter()
+        .any(|port| port.rsplit_once(':').map_or(&**port, |(service, _)| service) == name);
+    if rejects {
+        return Some(format!("{name} is rejected (has no endpoints), its endpoints are {endpoints}"));
+    }
+    let leads: Vec<String> = filter
+        .leads_to
+        .iter()
+        .filter(|(service, _)| **service == *name)
+        .map(|(_, address)| address.to_string())
+        .collect();
+    let current = published.ready.iter().any(|address| leads.contains(&address.to_string()));
+    // Endpoints change while rules and endpoints are collected: only rules that lead to none of them are outdated.
+    (!leads.is_empty() && !current).then(|| {
+        format!(
+            "{name} leads to {}, its endpoints are {endpoints}",
+            listed(leads.iter().map(String::as_str), 3)
+        )
+    })
+}
+
+fn outdated(
+    cluster: &Cluster,
+    wanted: &[&Key],
+    source: &str,
+    line: u64,
+    filter: &PacketFilter,
+) -> Option<Finding> {
+    let services: Vec<(&Key, String)> =
+        wanted.iter().filter_map(|key| Some((*key, differs(cluster, key, filter)?))).collect();
+    let (_, first) = services.first()?;
+    let node = filter.node.as_deref().unwrap_or_default();
+    let whose = if node.is_empty() { format!("Node of {source}") } else { format!("Node {node}") };
+    let more = if services.len() > 1 { format!(" and {} more", services.len() - 1) } else { String::new() };
+    let title = format!("{whose}: outdated service rules: {first}{more}");
+    let place = Evidence {
+        source: source.into(),
+        line,
+        pointer: Some("packet filter".into()),
+        excerpt: excerpt(first.as_bytes()),
+    };
+    let id = format!("{} outdated", if node.is_empty() { source } else { node });
+    let mut finding = Finding::new(DETECTOR.id, &id, title, vec![place])?;
+    finding.severity = Severity::High;
+    finding.confidence = Confidence::Likely;
+    finding.count = services.len() as u64;
+    finding.unit = "service";
+    if !node.is_empty() {
+        finding.subjects =
+            vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+    }
+    finding.subjects.extend(services.iter().take(50).map(|(key, _)| common::subject("Service", key)));
+    finding.cause = format!(
+        "kube-proxy on this node does not follow the endpoints: {}. Connections from this node to the service fail or time out, and work from other nodes.",
+        listed(services.iter().map(|(_, words)| words.as_str()), 3)
+    );
+    finding.fix = restart();
+    finding.verify = services
+        .first()
+        .map(|(key, _)| {
+            format!(
+                "iptables-save -t nat | grep {}   # on the node: leads to the endpoints",
+                shell(&key.label())
+            )
+        })
         .into_iter()
-        .filter_map(|(source, (filter, line))| finding(of(&filter.tool), source, line, &filter))
-        .collect()
+        .collect();
+    Some(finding)
+}
+
+/// Of a kube-proxy that does not do its work.
+fn restart() -> Fix {
+    Fix {
+        text: "Read kube-proxy's log on this node. A restart writes all rules again; it restarts kube-proxy on all nodes, one after the other, and existing rules stay in place meanwhile.".to_owned(),
+        commands: vec![
+            "kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=100".to_owned(),
+            "kubectl rollout restart daemonset kube-proxy -n kube-system".to_owned(),
+        ],
+        manifests: Vec::new(),
+    }
 }
 
 /// Services that should have rules: with an address of the family and ready endpoints.
@@ -129,14 +225,7 @@ fn finding(wanted: &[&Key], source: &str, line: u64, filter: &PacketFilter) -> O
             wanted.len()
         )
     };
-    finding.fix = Fix {
-        text: "Read kube-proxy's log on this node. A restart writes all rules again; it restarts kube-proxy on all nodes, one after the other, and existing rules stay in place meanwhile.".to_owned(),
-        commands: vec![
-            "kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=100".to_owned(),
-            "kubectl rollout restart daemonset kube-proxy -n kube-system".to_owned(),
-        ],
-        manifests: Vec::new(),
-    };
+    finding.fix = restart();
     finding.verify = missing
         .first()
         .map(|key| {

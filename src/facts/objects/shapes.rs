@@ -332,6 +332,8 @@ shape! {
         external_traffic_policy: Text,
         /// Addresses of pods that are not ready are given out, too.
         publish_not_ready_addresses: bool,
+        /// `Cluster` or `Local`: with `Local`, pods reach only those of their own node by it.
+        internal_traffic_policy: Text,
         /// Who may use the load balancer; empty for all.
         load_balancer_source_ranges: List<Text>,
     }
@@ -403,6 +405,8 @@ shape! {
     WorkloadStatus {
         /// Pods that there are.
         replicas: Option<u32>,
+        /// Of a `DaemonSet`: nodes that should have a pod of it.
+        desired_number_scheduled: Option<u32>,
         /// `ReplicaFailure`, `Available`, `Progressing`, `Failed`, …
         conditions: List<Condition>,
     }
