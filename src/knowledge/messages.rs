@@ -7,9 +7,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
+    ("azure-resources", include_str!("../../knowledge/messages/azure-resources.toml")),
     ("clients", include_str!("../../knowledge/messages/clients.toml")),
     ("cloud-controller", include_str!("../../knowledge/messages/cloud-controller.toml")),
     ("cluster", include_str!("../../knowledge/messages/cluster.toml")),
@@ -95,6 +96,37 @@ pub const FAILURE_WORDS: &[&str] = &[
     "isconnect",
     "losed",
     "EOF",
+    // Azure's codes, alone on a line of JSON.
+    "isallowed",
+    "Locked",
+    "InUse",
+    "still allocated",
+    "otRegistered",
+    "NotEnabled",
+    "otAssociated",
+    "nsufficient",
+    "ncompatible",
+    "OutOfService",
+    "NotAllowed",
+    "NotSupported",
+    "nsupported",
+    "MustBe",
+    "SystemPool",
+    "TooLow",
+    "TooSmall",
+    "HeavyUsage",
+    "OverConstrained",
+    "BeingDeleted",
+    "NotExist",
+    "exceeding",
+    "TimedOut",
+    "NotMatch",
+    "NotInSubnet",
+    "AddressIs",
+    "AddressInReserved",
+    "NotPermitted",
+    "already used",
+    "OutsideVnet",
 ];
 
 /// The text of an error.
