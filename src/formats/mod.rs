@@ -6,6 +6,7 @@
 mod access_log;
 mod audit_log;
 mod azure;
+mod azure_error;
 mod azure_flow_log;
 mod calicoctl;
 mod cilium;
@@ -119,6 +120,7 @@ formats![
     connection_test,
     kubectl_table,
     kubectl_describe,
+    azure_error,
     azure_flow_log,
     cilium,
     cilium_bugtool,

@@ -39,7 +39,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
     }
     let texts = observed::signals(cluster, |key| {
-        let code = key.detail.split(' ').next().unwrap_or_default();
+        let code = key.detail.split('|').next().unwrap_or_default();
         (key.signal == Signal::ProvisioningFailed && matches!(code, "216" | "217" | "218" | "219"))
             .then_some(())
     });

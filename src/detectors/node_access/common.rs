@@ -6,6 +6,7 @@ use crate::detectors::observed::{self, Observed};
 use crate::detectors::{Confidence, Need, Severity};
 use crate::evidence::Evidence;
 use crate::facts::{Failure, Key, Signal, time};
+use crate::knowledge::{CseFault, ExitCode};
 
 /// The endpoints of the API server's own service.
 pub(super) const API_ENDPOINTS: Need = Need {
@@ -68,9 +69,8 @@ pub(super) fn unanswered_now(cluster: &Cluster) -> Option<Observed> {
     let given = from_inside(cluster, |item| {
         matches!(item.failure, Failure::Timeout | Failure::NoRoute | Failure::TlsTimeout) && !item.ended
     });
-    let provisioning = codes(cluster, |code, name| {
-        matches!(code, 50 | 51) || name.contains("K8SAPIServerConnFail") || name.contains("OutboundConnFail")
-    });
+    let provisioning =
+        codes(cluster, |ended| ended.of_outbound() || ended.fault() == Some(CseFault::ApiServer));
     // What a node said weeks ago says nothing of today.
     let provisioning = provisioning.filter(|observed| !observed.is_over(cluster));
     match (given, provisioning) {
@@ -107,26 +107,78 @@ pub(super) fn lost(cluster: &Cluster, observed: &Observed) -> bool {
         .any(|name| nodes.get("", name).is_some_and(|seen| seen.object.ready() == Some(false)))
 }
 
-/// What provisioning says of its exit code, by the code and the name that it gave: from texts of Azure and from
-/// `provision.json`.
-pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Option<Observed> {
-    let split = |detail: &str| -> (u32, String) {
-        let mut words = detail.split(' ');
-        let first = words.next().unwrap_or_default();
-        match first.parse() {
-            Ok(code) => (code, words.next().unwrap_or_default().to_owned()),
-            Err(_) => (0, first.to_owned()),
+/// How the provisioning of a node ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ended {
+    /// 0 when not told.
+    pub(super) code: u32,
+    /// As Azure or the script names it; empty when not told.
+    pub(super) name: String,
+    /// Of a Windows node.
+    pub(super) windows: bool,
+    /// What the script did last, when its output tells it.
+    pub(super) step: String,
+}
+
+impl Ended {
+    /// Of `code|name|step`, as the reader of lines notes it.
+    fn of(detail: &str) -> Self {
+        let mut parts = detail.splitn(3, '|');
+        let code = parts.next().and_then(|code| code.parse().ok()).unwrap_or(0);
+        let name = parts.next().unwrap_or_default();
+        let windows = name.starts_with("WINDOWS");
+        let name = if name == "WINDOWS" { String::new() } else { name.to_owned() };
+        Self { code, name, windows, step: parts.next().unwrap_or_default().to_owned() }
+    }
+
+    /// What is known of the code.
+    pub(super) fn known(&self) -> Option<&'static ExitCode> {
+        ExitCode::find(self.windows, self.code, &self.name)
+    }
+
+    /// What is at fault, when that is known.
+    pub(super) fn fault(&self) -> Option<CseFault> {
+        self.known().map(|known| known.fault)
+    }
+
+    /// The node has no way out at all.
+    pub(super) fn of_outbound(&self) -> bool {
+        self.known().is_some_and(|known| known.label() == "OutboundConnFail")
+            || self.name.contains("OutboundConnFail")
+    }
+
+    /// Codes that have causes of their own.
+    pub(super) fn has_a_cause(&self) -> bool {
+        let local = matches!(self.code, 216..=219) && !self.windows;
+        let faults = [CseFault::ApiServer, CseFault::ApiServerDns];
+        local || self.of_outbound() || self.fault().is_some_and(|fault| faults.contains(&fault))
+    }
+
+    /// What failed, in a few words.
+    pub(super) fn label(&self) -> String {
+        let name = self.known().map_or(self.name.as_str(), ExitCode::label);
+        let os = if self.windows { "Windows " } else { "" };
+        match (self.code, name) {
+            (0, name) => name.to_owned(),
+            (code, "") => format!("{os}exit code {code}"),
+            (code, name) => format!("{os}exit code {code} ({name})"),
         }
-    };
+    }
+}
+
+/// What provisioning says of its exit code, with all ends that fit: from texts of Azure and from `provision.json`.
+pub(super) fn codes(cluster: &Cluster, fits: impl Fn(&Ended) -> bool) -> Option<Observed> {
     let mut given = observed::signals(cluster, |key| {
-        let (code, name) = split(&key.detail);
-        (key.signal == Signal::ProvisioningFailed && known(code, &name, &key.node) && fits(code, &name))
-            .then_some(())
+        let ended = Ended::of(&key.detail);
+        // `exit status=1` is said by programs of all kinds: a code counts when it is one of the script's own, or named.
+        let known =
+            !ended.name.is_empty() || ended.windows || ended.known().is_some_and(|known| known.code > 2);
+        (key.signal == Signal::ProvisioningFailed && known && fits(&ended)).then_some(())
     })
     .remove(&());
     for (place, provision) in cluster.facts.nodes.provisions.iter() {
-        let code: u32 = provision.exit_code.parse().unwrap_or(0);
-        if code == 0 || !fits(code, "") {
+        let ended = Ended::of(&provision.exit_code);
+        if ended.code == 0 || !fits(&ended) {
             continue;
         }
         let observed = given.get_or_insert_default();
@@ -142,104 +194,9 @@ pub(super) fn codes(cluster: &Cluster, fits: impl Fn(u32, &str) -> bool) -> Opti
     given
 }
 
-/// `exit status=1` is said by programs of all kinds: a code counts when it is one of the script's own, or named.
-fn known(code: u32, name: &str, _node: &str) -> bool {
-    !name.is_empty() || CODES.iter().any(|(ours, ..)| *ours == code)
-}
-
-/// Exit codes of the provisioning script: code, name, what it means, what to do (`AgentBaker`, August 2026).
-pub(super) const CODES: &[(u32, &str, &str, &str)] = &[
-    (
-        28,
-        "containerd install timeout",
-        "containerd could not be installed in time",
-        "Allow the node outbound TCP 443 to packages.aks.azure.com and packages.microsoft.com.",
-    ),
-    (
-        31,
-        "K8SDownloadTimeout",
-        "the Kubernetes binaries could not be downloaded",
-        "Allow the node outbound TCP 443 to packages.aks.azure.com.",
-    ),
-    (34, "kubelet start", "the kubelet did not start", "Read the journal of kubelet.service on the node."),
-    (
-        41,
-        "CniDownloadTimeout",
-        "the CNI plugins could not be downloaded (blocked egress, or TLS interception)",
-        "Allow the node outbound TCP 443 to packages.aks.azure.com, without TLS interception.",
-    ),
-    (50, "OutboundConnFail", "the node has no outbound connectivity", ""),
-    (51, "K8SAPIServerConnFail", "the node cannot reach the API server", ""),
-    (52, "K8SAPIServerDNSLookupFail", "the node cannot resolve the API server's FQDN", ""),
-    (53, "AZURE_DNS_LOOKUP_FAIL", "the node cannot resolve Azure names", ""),
-    (
-        65,
-        "VHDFileNotFound",
-        "a file is missing from the node image",
-        "Upgrade the node image of the pool (az aks nodepool upgrade --node-image-only): this drains and reimages its nodes one after another.",
-    ),
-    (
-        70,
-        "containerd download timeout",
-        "containerd could not be downloaded in time",
-        "Allow the node outbound TCP 443 to packages.aks.azure.com and packages.microsoft.com.",
-    ),
-    (
-        99,
-        "apt update",
-        "apt-get update timed out",
-        "Allow the node to reach the package repositories of its Linux distribution.",
-    ),
-    (
-        124,
-        "timeout",
-        "the provisioning script reached its time limit",
-        "Read the end of /var/log/azure/cluster-provision.log on the node: the last command shows what it waited for.",
-    ),
-    (
-        160,
-        "proxy CA",
-        "the CA certificate of the HTTP proxy could not be installed",
-        "Correct trustedCa in the cluster's HTTP proxy configuration.",
-    ),
-    (
-        161,
-        "proxy CA",
-        "the CA certificate of the HTTP proxy could not be installed",
-        "Correct trustedCa in the cluster's HTTP proxy configuration.",
-    ),
-    (
-        211,
-        "OrasPullNetworkTimeout",
-        "the bootstrap registry of the network isolated cluster cannot be reached",
-        "Check the private endpoint of the bootstrap registry and its private DNS zone.",
-    ),
-    (
-        212,
-        "OrasPullUnauthorized",
-        "the bootstrap registry of the network isolated cluster returns 401 or 403",
-        "Assign the kubelet identity AcrPull on the bootstrap registry.",
-    ),
-    (
-        215,
-        "DNS health",
-        "DNS does not work on the node",
-        "Check the DNS servers of the virtual network, and that they answer from the node subnet.",
-    ),
-    (216, "LocalDNS", "LocalDNS did not start", ""),
-    (217, "LocalDNS", "LocalDNS did not start", ""),
-    (218, "LocalDNS", "LocalDNS did not start", ""),
-    (219, "LocalDNS", "LocalDNS did not start", ""),
-];
-
-/// Codes that have causes of their own.
-pub(super) const WITH_A_CAUSE: &[u32] = &[50, 51, 52, 53, 216, 217, 218, 219];
-
-/// Names by which Azure reports the codes that have causes of their own.
-pub(super) fn is_named_cause(name: &str) -> bool {
-    ["K8SAPIServerConnFail", "K8SAPIServerDNSLookupFail", "OutboundConnFail", "DNS_LOOKUP_FAIL"]
-        .iter()
-        .any(|ours| name.contains(ours))
+/// All ends of some lines.
+pub(super) fn ends(observed: &Observed) -> Vec<Ended> {
+    observed.details.iter().map(|detail| Ended::of(detail)).collect()
 }
 
 /// How bad and how sure a misconfiguration is: seen to fail, there while all is well, or there and nothing known.

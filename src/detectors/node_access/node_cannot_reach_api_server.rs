@@ -6,6 +6,7 @@ use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Failure;
+use crate::knowledge::CseFault;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-reach-api-server",
@@ -48,7 +49,7 @@ fn meaning(failure: Failure) -> &'static str {
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let script = common::codes(cluster, |code, name| code == 51 || name.contains("K8SAPIServerConnFail"));
+    let script = common::codes(cluster, |ended| ended.fault() == Some(CseFault::ApiServer));
     let stated = common::of_nodes(cluster, |of_node| common::no_connection(of_node.failure));
     let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
     let over = given.is_over(cluster);

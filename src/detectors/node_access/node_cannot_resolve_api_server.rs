@@ -6,6 +6,7 @@ use crate::cluster::azure::{AZURE_DNS, at};
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
+use crate::knowledge::CseFault;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-cannot-resolve-api-server",
@@ -23,10 +24,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let named = |code: u32, name: &str| {
-        matches!(code, 52 | 53) || name.contains("DNSLookupFail") || name.contains("DNS_LOOKUP_FAIL")
-    };
-    let script = common::codes(cluster, named);
+    let script = common::codes(cluster, |ended| ended.fault() == Some(CseFault::ApiServerDns));
     let stated = common::of_nodes(cluster, |of_node| of_node.failure.of_dns());
     let Some((given, coded)) = common::with_script(stated, script) else { return Outcome::default() };
     let over = given.is_over(cluster);

@@ -5,6 +5,7 @@ use crate::cluster::Cluster;
 use crate::detectors::needs::{AKS, EGRESS};
 use crate::detectors::observed::{Wording, aks_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity, shell};
+use crate::knowledge::CseFault;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "node-egress-not-in-authorized-ranges",
@@ -54,7 +55,8 @@ fn detect(cluster: &Cluster) -> Outcome {
     let by_appliance = !aks.outbound.is_empty() && !aks.outbound.eq_ignore_ascii_case("loadBalancer");
     // AKS may allow the address of the cluster's own load balancer implicitly: nodes that fail show that it does not.
     let of_nodes = common::of_nodes(cluster, |of_node| !of_node.ended && !of_node.failure.of_dns()).is_some()
-        || common::codes(cluster, |code, _| code == 51).is_some_and(|code| !code.is_over(cluster));
+        || common::codes(cluster, |ended| ended.fault() == Some(CseFault::ApiServer))
+            .is_some_and(|code| !code.is_over(cluster));
     let (severity, confidence) = match (confirmed, by_appliance) {
         (true, false) if !of_nodes => (Severity::Medium, Confidence::Likely),
         (true, _) => (Severity::Critical, Confidence::Confirmed),

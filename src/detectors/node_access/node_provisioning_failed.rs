@@ -1,6 +1,8 @@
 //! Provisioning of a node (CSE) ended with an exit code that has no cause of its own here.
 
-use super::common::{self, CODES, WITH_A_CAUSE};
+use std::collections::BTreeMap;
+
+use super::common::{self, Ended};
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{Wording, listed};
@@ -22,56 +24,67 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut done = Vec::new();
-    let all =
-        common::codes(cluster, |code, name| !WITH_A_CAUSE.contains(&code) && !common::is_named_cause(name));
-    for detail in all.map(|observed| observed.details).unwrap_or_default() {
-        let mut words = detail.split(' ');
-        let first = words.next().unwrap_or_default();
-        let name = words.next().unwrap_or_default().to_owned();
-        let code: u32 = first.parse().unwrap_or(0);
-        let label = if code == 0 { first.to_owned() } else { code.to_string() };
-        if done.contains(&label) {
-            continue;
+    let Some(all) = common::codes(cluster, |ended| !ended.has_a_cause()) else { return Outcome::default() };
+    // One end is told by several texts: with its name and without, with its last step and without.
+    let mut by_label: BTreeMap<String, Ended> = BTreeMap::new();
+    for ended in common::ends(&all).into_iter().filter(|ended| !ended.has_a_cause()) {
+        let ours = by_label.entry(ended.label()).or_insert_with(|| ended.clone());
+        if ours.step.is_empty() {
+            ours.step = ended.step;
         }
-        done.push(label.clone());
-        let same = |other: u32, other_name: &str| if code == 0 { other_name == first } else { other == code };
-        let Some(observed) = common::codes(cluster, same) else { continue };
-        let known =
-            CODES.iter().find(|(ours, own_name, ..)| *ours == code || (code == 0 && *own_name == first));
-        let meaning = known.map_or(
-            "the meaning of this code is not known here: see the end of the log",
-            |(_, _, meaning, _)| meaning,
-        );
-        let fix = known.map(|(.., fix)| *fix).filter(|fix| !fix.is_empty()).unwrap_or("Read the end of the provisioning log on the node and fix what it names; the next operation on the node pool provisions the node again.");
-        let text = match (known, code) {
-            (_, 0) => label.clone(),
-            (Some((_, ours, ..)), _) => format!("exit code {code} ({ours})"),
-            (None, _) if !name.is_empty() => format!("exit code {code} ({name})"),
-            (None, _) => format!("exit code {code}"),
-        };
-        let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
-        let whose = match observed.nodes.len() {
-            0 => "A node".to_owned(),
-            1 => format!("Node {nodes}"),
-            _ => format!("Nodes {nodes}"),
-        };
-        let says = Wording {
-            severity: Severity::High,
-            confidence: Confidence::Confirmed,
-            unit: "failure",
-            cause: format!("{whose}: provisioning (CSE) ended with {text}{}: {meaning}.", observed.when()),
-            fix: fix.to_owned(),
-            commands: vec!["az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'tail -n 50 /var/log/azure/cluster-provision.log'".to_owned()],
-            verify: vec!["cat /var/log/azure/aks/provision.json   # on the node: \"ExitCode\": \"0\"".to_owned()],
-        };
-        findings.extend(observed.finding(
-            &DETECTOR,
-            &label,
-            format!("{whose}: provisioning failed, CSE {text}"),
-            says,
-        ));
     }
-    findings.into()
+    let findings = by_label.into_iter().filter_map(|(label, ended)| finding(cluster, &label, &ended));
+    findings.collect()
+}
+
+fn finding(cluster: &Cluster, label: &str, ended: &Ended) -> Option<Finding> {
+    let observed = common::codes(cluster, |other| other.label() == label)?;
+    let known = ended.known();
+    let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
+    let whose = match observed.nodes.len() {
+        0 => "A node".to_owned(),
+        1 => format!("Node {nodes}"),
+        _ => format!("Nodes {nodes}"),
+    };
+    let meaning = known
+        .map_or("the meaning of this code is not known here: see the end of the log", |known| {
+            known.says.as_str()
+        });
+    let step = if ended.step.is_empty() {
+        String::new()
+    } else {
+        format!(" The last step in its output: `{}`.", ended.step)
+    };
+    let fix = known.map_or("Read the end of the provisioning log on the node and fix what it names; the next operation on the node pool provisions the node again.", |known| known.fix.as_str());
+    let log = if ended.windows {
+        "az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunPowerShellScript --scripts 'Get-Content C:\\AzureData\\CustomDataSetupScript.log -Tail 50'"
+    } else {
+        "az vmss run-command invoke -g NODE_RESOURCE_GROUP -n VMSS --instance-id 0 --command-id RunShellScript --scripts 'tail -n 50 /var/log/azure/cluster-provision.log'"
+    };
+    let says = Wording {
+        severity: Severity::High,
+        confidence: Confidence::Confirmed,
+        unit: "failure",
+        cause: format!("{whose}: provisioning (CSE) ended with {label}{}: {meaning}.{step}", observed.when()),
+        fix: fix.to_owned(),
+        commands: vec![log.to_owned()],
+        verify: if ended.windows {
+            vec!["kubectl get nodes   # the node is Ready".to_owned()]
+        } else {
+            vec!["cat /var/log/azure/aks/provision.json   # on the node: \"ExitCode\": \"0\"".to_owned()]
+        },
+    };
+    let name = if ended.code == 0 {
+        label.to_owned()
+    } else {
+        format!("{}{}", if ended.windows { "windows-" } else { "" }, ended.code)
+    };
+    let title = match known {
+        Some(known) if !ended.step.is_empty() => {
+            format!("{whose}: provisioning failed, CSE {label}: {} (`{}`)", known.says, ended.step)
+        }
+        Some(known) => format!("{whose}: provisioning failed, CSE {label}: {}", known.says),
+        None => format!("{whose}: provisioning failed, CSE {label}"),
+    };
+    observed.finding(&DETECTOR, &name, title, says)
 }

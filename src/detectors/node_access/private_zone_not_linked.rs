@@ -8,6 +8,7 @@ use crate::cluster::azure::{AZURE_DNS, Zone, at};
 use crate::detectors::needs::{AKS, ZONES};
 use crate::detectors::observed::{Wording, aks_subject};
 use crate::detectors::{Chapter, Detector, Doc, Evaluation, Finding, Outcome};
+use crate::knowledge::CseFault;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "private-zone-not-linked",
@@ -88,7 +89,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 
 fn finding(cluster: &Cluster, zone: &Zone, missing: &[String]) -> Option<Finding> {
     let failing = common::from_inside(cluster, |item| item.failure.of_dns() && !item.ended);
-    let script = common::codes(cluster, |code, _| matches!(code, 52 | 53));
+    let script = common::codes(cluster, |ended| ended.fault() == Some(CseFault::ApiServerDns));
     let confirmed = failing.is_some() || script.is_some();
     // DNS servers may forward to a resolver that sees the zone: nodes that are ready show it.
     let mild = crate::detectors::observed::nodes_ready(cluster);

@@ -126,7 +126,7 @@ pub(super) fn workload(block: &Described<'_>, mut metadata: Meta) -> Workload {
             },
         },
         status: WorkloadStatus {
-                desired_number_scheduled: block.value("Desired Number of Nodes Scheduled").parse().ok(),
+            desired_number_scheduled: block.value("Desired Number of Nodes Scheduled").parse().ok(),
             replicas: counted(replicas, "current").or_else(|| counted(replicas, "total")),
             conditions: conditions_of_workload(block),
         },

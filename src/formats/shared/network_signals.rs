@@ -39,6 +39,9 @@ pub(super) const SIGNATURES: &[&str] = &[
     "oo many requests",
     "VMExtensionError",
     "exit status=",
+    "ExitCode: |",
+    "ExitCode\\\": ",
+    "non-zero exit code of",
     "unexpected status",
     "detected for zone",
     "Corefile:",
@@ -54,7 +57,17 @@ pub(super) const SIGNATURES: &[&str] = &[
 
 static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURES));
 
-pattern!(CSE, r"(?:exit status=|ExitCode: ?)(?P<code>\d{1,3})\b");
+pattern!(
+    CSE,
+    r#"(?:exit status=|non-zero exit code of: '?|\\?"?ExitCode\\?"?: ?(?:\\?"|\|)?)(?P<code>\d{1,3})\b"#
+);
+// Windows: other numbers, and a name that is spelt out.
+pattern!(WINDOWS_CSE, r"(?P<name>WINDOWS_CSE_ERROR_[A-Z0-9_]+)");
+// What the script did last, as its trace tells it: the end of an output is what it waited for.
+pattern!(
+    STEP,
+    r#"(?P<step>nslookup [A-Za-z0-9_.-]+|curl [^|;&]*?https?://[A-Za-z0-9_.-]+|(?:crictl|ctr|docker|nerdctl)[a-z0-9 .-]* pull [A-Za-z0-9_./:@-]+|oras (?:pull|discover|repo)[a-z ]* [A-Za-z0-9_./:@-]+|nc -vz (?:-w \d+ )?[A-Za-z0-9_.-]+ \d+|apt-get (?:update|install)[a-z0-9 .-]*|tdnf [a-z]+[a-z0-9 .-]*|systemctl (?:start|restart|enable) [A-Za-z0-9_.@-]+)"#
+);
 pattern!(NAMED_CSE, r"(?:VMExtensionError_(?P<name>[A-Za-z0-9]+)|(?P<old>[A-Za-z0-9]+)VMExtensionError)\b");
 pattern!(
     WEBHOOK,
@@ -146,17 +159,12 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     if has!(text, "etcdserver: request timed out") || has!(text, "etcdserver: leader changed") {
         return Some((Signal::EtcdSlow, String::new()));
     }
-    if has!(text, "VMExtensionError") || has!(text, "exit status=") {
-        let code = search(&CSE, text);
-        let name = search(&NAMED_CSE, text);
-        let ours = match named(name.as_ref(), "name") {
-            "" => named(name.as_ref(), "old"),
-            ours => ours,
-        };
-        let code = named(code.as_ref(), "code");
-        let is_given = !(code.is_empty() && ours.is_empty());
-        return (is_given && code != "0")
-            .then(|| (Signal::ProvisioningFailed, format!("{code} {ours}").trim().to_owned()));
+    if has!(text, "VMExtensionError")
+        || has!(text, "exit status=")
+        || has!(text, "ExitCode")
+        || has!(text, "non-zero exit code of")
+    {
+        return provisioning(text).map(|detail| (Signal::ProvisioningFailed, detail));
     }
     if has!(text, "oo many requests") {
         // The client's own patience, and a budget of disruptions, are told elsewhere.
@@ -186,6 +194,31 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         return Some((Signal::CorefileBroken, String::new()));
     }
     None
+}
+
+/// How the provisioning of a node ended: `code|name|step`, of which each may be empty. The name of a code of Windows begins with
+/// `WINDOWS`.
+fn provisioning(text: &str) -> Option<String> {
+    let named_windows = search(&WINDOWS_CSE, text);
+    let windows = named_windows.is_some()
+        || has!(text, "CustomScriptExtension'")
+        || has!(text, "CSEWindowsTroubleshoot");
+    let name = search(&NAMED_CSE, text);
+    let name = match (windows, named(name.as_ref(), "name")) {
+        (true, _) if named_windows.is_some() => named(named_windows.as_ref(), "name"),
+        (true, _) => "WINDOWS",
+        (false, "") => named(name.as_ref(), "old"),
+        (false, ours) => ours,
+    };
+    // The extension's own code (1) stands before that of the script.
+    let code = CSE.captures_iter(text).last();
+    let code = named(code.as_ref(), "code");
+    if code == "0" || (code.is_empty() && name.is_empty()) || (code.is_empty() && name == "WINDOWS") {
+        return None;
+    }
+    let step = STEP.captures_iter(text).last();
+    let step: String = named(step.as_ref(), "step").chars().take(120).collect();
+    Some(format!("{code}|{name}|{step}"))
 }
 
 /// The error in a text about a sandbox, without the words of the runtime, the plugin and the kubelet around it.
@@ -312,9 +345,9 @@ mod tests {
             (
                 "vmssCSE … ExitCode: 51, Output: VMExtensionError_K8SAPIServerConnFail",
                 Signal::ProvisioningFailed,
-                "51 K8SAPIServerConnFail",
+                "51|K8SAPIServerConnFail|",
             ),
-            ("command terminated with exit status=50", Signal::ProvisioningFailed, "50"),
+            ("command terminated with exit status=50", Signal::ProvisioningFailed, "50||"),
             (
                 "Internal error occurred: failed calling webhook \"v.example.io\": failed to call webhook: Post \"https://hook.sys.svc:443/v?timeout=10s\": context deadline exceeded",
                 Signal::WebhookFailing,
