@@ -116,6 +116,8 @@ pub enum Signal {
     RunCommandFailed,
     /// The metrics API does not answer.
     MetricsUnavailable,
+    /// An aggregated API other than that of metrics does not answer: its name.
+    AggregatedApiFailed,
     /// The kernel ended a process for want of memory: its name.
     OutOfMemory,
     /// The kubelet waits before it starts a container again: namespace, pod, container.

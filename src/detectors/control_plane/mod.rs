@@ -1,6 +1,7 @@
 //! The path from the API server to the nodes, admission webhooks, throttling, etcd; and Azure's own limits on requests.
 
 mod admission_webhook_failing;
+mod aggregated_api_unavailable;
 mod api_server_throttles;
 mod azure_throttles;
 mod etcd_full;
@@ -16,6 +17,7 @@ super::detectors![
     etcd_full,
     api_server_throttles,
     metrics_api_unavailable,
+    aggregated_api_unavailable,
     azure_throttles,
     resource_not_ready,
 ];

@@ -251,7 +251,9 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     if let Some(found) = search(&RUN_COMMAND, text) {
         return Some((Signal::RunCommandFailed, named(Some(&found), "code").to_owned()));
     }
-    let metrics = has!(text, "FailedDiscoveryCheck") && has!(text, "metrics.k8s.io");
+    // External and custom metrics are APIs of other programs.
+    let other = has!(text, "external.metrics.k8s.io") || has!(text, "custom.metrics.k8s.io");
+    let metrics = has!(text, "FailedDiscoveryCheck") && has!(text, "metrics.k8s.io") && !other;
     if metrics
         || has!(text, "Metrics API not available")
         || (has!(text, "list for metrics.k8s.io") && has!(text, "unable to handle"))
