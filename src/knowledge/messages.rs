@@ -95,6 +95,15 @@ pub const FAILURE_WORDS: &[&str] = &[
     "isconnect",
     "losed",
     "EOF",
+    "No route",
+    "o subject alternative",
+    "doesn't match",
+    "ot verified",
+    "no data of",
+    "no alternative",
+    "proxy after",
+    "legacy Common Name",
+    "timed-out",
 ];
 
 /// The text of an error.
