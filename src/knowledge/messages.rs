@@ -96,7 +96,6 @@ pub const FAILURE_WORDS: &[&str] = &[
     "isconnect",
     "losed",
     "EOF",
-    // Azure's codes, alone on a line of JSON.
     "isallowed",
     "Locked",
     "InUse",
@@ -127,6 +126,15 @@ pub const FAILURE_WORDS: &[&str] = &[
     "NotPermitted",
     "already used",
     "OutsideVnet",
+    "No route",
+    "o subject alternative",
+    "doesn't match",
+    "ot verified",
+    "no data of",
+    "no alternative",
+    "proxy after",
+    "legacy Common Name",
+    "timed-out",
 ];
 
 /// The text of an error.
