@@ -136,6 +136,10 @@ pub const FAILURE_WORDS: &[&str] = &[
     "no tenant ID",
     "no token file",
     "not within",
+    "uplicate",
+    "already exists",
+    "file exists",
+    "Max retries",
 ];
 
 /// The text of an error.
