@@ -7,9 +7,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
+    ("azure-identity", include_str!("../../knowledge/messages/azure-identity.toml")),
     ("azure-resources", include_str!("../../knowledge/messages/azure-resources.toml")),
     ("clients", include_str!("../../knowledge/messages/clients.toml")),
     ("cloud-controller", include_str!("../../knowledge/messages/cloud-controller.toml")),
@@ -135,6 +136,18 @@ pub const FAILURE_WORDS: &[&str] = &[
     "proxy after",
     "legacy Common Name",
     "timed-out",
+    "not authorized",
+    "ForbiddenBy",
+    "Mismatch",
+    "Multiple user assigned",
+    "no client ID",
+    "no tenant ID",
+    "no token file",
+    "not within",
+    "uplicate",
+    "already exists",
+    "file exists",
+    "Max retries",
 ];
 
 /// The text of an error.
