@@ -220,6 +220,8 @@ mod tests {
         );
         assert_eq!(found.rules, 2);
         note(br#"-A KUBE-SERVICES -d 10.0.0.10/32 -p udp -m comment --comment "kube-system/kube-dns:dns cluster IP" -m udp --dport 53 -j KUBE-SVC-TCOU7JCQXEZGVUNU"#, &mut found);
+        assert!(!found.of_kube_proxy, "rules without the chain's own line may be a part of the table");
+        note(b":KUBE-SERVICES - [0:0]", &mut found);
         note(b"10.0.0.1 . tcp . 443 : goto service-2QRHZV4L-default/kubernetes/tcp/https,", &mut found);
         assert_eq!(
             found.services.iter().map(|n| &**n).collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 //! What programs say when they could not reach something, or resolve its name.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
 use regex::Regex;
@@ -50,6 +50,8 @@ pub struct ClientWords {
     pub anchors: Vec<String>,
     /// Has the host, as `host` or `host2`, and the port where it is told; a client of people may tell no host.
     pub pattern: String,
+    #[serde(skip)]
+    built: OnceLock<Regex>,
     /// Where the program writes them.
     pub source: String,
     /// As they are seen.
@@ -63,19 +65,23 @@ struct ClientWordsFile {
 
 /// All of them.
 #[allow(clippy::expect_used, reason = "a test reads the file")]
-static ALL: LazyLock<Vec<(ClientWords, Regex)>> = LazyLock::new(|| {
-    let file: ClientWordsFile = toml::from_str(include_str!("../../knowledge/client_words.toml"))
-        .expect("knowledge/client_words.toml can be read");
-    let compiled = file.words.into_iter().map(|words| {
-        let pattern = Regex::new(&words.pattern).expect("the expression can be built");
-        (words, pattern)
-    });
-    compiled.collect()
+static ALL: LazyLock<Vec<ClientWords>> = LazyLock::new(|| {
+    toml::from_str::<ClientWordsFile>(include_str!("../../knowledge/client_words.toml"))
+        .expect("knowledge/client_words.toml can be read")
+        .words
 });
+
+impl ClientWords {
+    /// Its expression, built when a text first needs it.
+    #[allow(clippy::expect_used, reason = "a test builds each")]
+    fn expression(&self) -> &Regex {
+        self.built.get_or_init(|| Regex::new(&self.pattern).expect("the expression can be built"))
+    }
+}
 
 /// Finds the letters of them all.
 static ANCHORS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let anchors = ALL.iter().flat_map(|(words, _)| &words.anchors);
+    let anchors = ALL.iter().flat_map(|words| &words.anchors);
     AhoCorasick::new(anchors).ok()
 });
 
@@ -94,14 +100,14 @@ pub fn unreached(text: &str) -> Option<(&str, u16, Proves)> {
     if !concern(text.as_bytes()) {
         return None;
     }
-    ALL.iter()
-        .filter(|(words, _)| words.anchors.iter().any(|anchor| text.contains(anchor.as_str())))
-        .find_map(|(words, pattern)| {
-            let found = pattern.captures(text)?;
+    ALL.iter().filter(|words| words.anchors.iter().any(|anchor| text.contains(anchor.as_str()))).find_map(
+        |words| {
+            let found = words.expression().captures(text)?;
             let host = found.name("host").or_else(|| found.name("host2")).map_or("", |host| host.as_str());
             let port = found.name("port").and_then(|port| port.as_str().parse().ok()).unwrap_or(0);
             Some((host, port, words.says))
-        })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_host_is_found_in_every_programs_words() {
-        for (words, _) in ALL.iter() {
+        for words in ALL.iter() {
             for sample in &words.samples {
                 let (host, _, says) = unreached(sample).unwrap_or_else(|| panic!("{}: {sample}", words.id));
                 assert_eq!(says, words.says, "{sample}");

@@ -1,6 +1,6 @@
 //! The texts of errors, by component.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
 use regex::Regex;
@@ -182,6 +182,8 @@ pub struct Message {
     /// How several groups of the expression are told as one detail: `{zone} in {region}`.
     #[serde(default)]
     pub detail: Option<String>,
+    #[serde(skip)]
+    built: OnceLock<Regex>,
     /// Where the component writes it.
     pub source: String,
     /// Lines as they are seen.
@@ -198,7 +200,7 @@ struct MessageFile {
 
 /// All messages, with what finds them.
 pub struct Messages {
-    all: Vec<(Message, Option<Regex>)>,
+    all: Vec<Message>,
     /// Finds the anchors; which message each is of.
     anchors: Option<AhoCorasick>,
     owner: Vec<usize>,
@@ -212,17 +214,9 @@ pub static MESSAGES: LazyLock<Messages> = LazyLock::new(|| {
             .unwrap_or_else(|error| panic!("knowledge/messages/{name}.toml: {error}"))
             .message
     });
-    let all: Vec<(Message, Option<Regex>)> = files
-        .map(|message| {
-            let pattern =
-                message.pattern.as_deref().map(|text| Regex::new(text).expect("the expression can be built"));
-            (message, pattern)
-        })
-        .collect();
-    let anchors = all
-        .iter()
-        .enumerate()
-        .flat_map(|(at, (message, _))| message.anchors.iter().map(move |text| (text, at)));
+    let all: Vec<Message> = files.collect();
+    let anchors =
+        all.iter().enumerate().flat_map(|(at, message)| message.anchors.iter().map(move |text| (text, at)));
     let (texts, owner): (Vec<&String>, Vec<usize>) = anchors.unzip();
     Messages { anchors: AhoCorasick::new(&texts).ok(), owner, all }
 });
@@ -230,7 +224,7 @@ pub static MESSAGES: LazyLock<Messages> = LazyLock::new(|| {
 impl Messages {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Message> {
-        self.all.iter().map(|(message, _)| message)
+        self.all.iter()
     }
 
     /// Whether a text holds letters of a message.
@@ -254,14 +248,17 @@ impl Messages {
                 continue;
             };
             tried.push(*owner);
-            let Some((message, pattern)) = self.all.get(*owner) else { continue };
-            if let Some(found) = message.holds(text, pattern.as_ref()) {
+            let Some(message) = self.all.get(*owner) else { continue };
+            if let Some(found) = message.holds(text) {
                 return Some(found);
             }
         }
         None
     }
 }
+
+/// Most characters of what a text names.
+const NAMED: usize = 200;
 
 /// A message in a text.
 pub struct Found<'m> {
@@ -274,8 +271,15 @@ pub struct Found<'m> {
 }
 
 impl Message {
+    /// Its expression, built when a text first needs it: most runs need few of them.
+    #[allow(clippy::expect_used, reason = "a test builds each")]
+    fn expression(&self) -> Option<&Regex> {
+        let pattern = self.pattern.as_deref()?;
+        Some(self.built.get_or_init(|| Regex::new(pattern).expect("the expression can be built")))
+    }
+
     /// What a text names, when it is this message.
-    fn holds(&self, text: &str, pattern: Option<&Regex>) -> Option<Found<'_>> {
+    fn holds(&self, text: &str) -> Option<Found<'_>> {
         let has = |words: &String| text.contains(words.as_str());
         let fits = self.all.iter().all(has)
             && (self.any.is_empty() || self.any.iter().any(has))
@@ -283,11 +287,13 @@ impl Message {
         if !fits {
             return None;
         }
-        let Some(pattern) = pattern else {
+        let Some(pattern) = self.expression() else {
             return Some(Found { message: self, detail: String::new(), about: Default::default() });
         };
         let found = pattern.captures(text)?;
-        let named = |name: &str| found.name(name).map_or_else(String::new, |part| part.as_str().to_owned());
+        let named = |name: &str| {
+            found.name(name).map_or_else(String::new, |part| part.as_str().chars().take(NAMED).collect())
+        };
         let detail = self.detail.as_ref().map_or_else(
             || named("detail"),
             |words| {
@@ -322,23 +328,17 @@ mod tests {
 
     #[test]
     fn each_sample_is_its_own_message_and_no_other() {
-        for (message, pattern) in &MESSAGES.all {
+        for message in &MESSAGES.all {
             for sample in &message.samples {
-                assert!(
-                    message.holds(sample, pattern.as_ref()).is_some(),
-                    "{} does not know: {sample}",
-                    message.id
-                );
+                assert!(message.holds(sample).is_some(), "{} does not know: {sample}", message.id);
                 let rivals: Vec<&str> = MESSAGES
                     .all
                     .iter()
-                    .filter(|(other, pattern)| {
+                    .filter(|other| {
                         let anchored = other.anchors.iter().any(|anchor| sample.contains(anchor.as_str()));
-                        anchored
-                            && other.means != message.means
-                            && other.holds(sample, pattern.as_ref()).is_some()
+                        anchored && other.means != message.means && other.holds(sample).is_some()
                     })
-                    .map(|(other, _)| other.id.as_str())
+                    .map(|other| other.id.as_str())
                     .collect();
                 assert!(rivals.is_empty(), "{rivals:?} take the sample of {}: {sample}", message.id);
                 assert_eq!(

@@ -87,6 +87,10 @@ mod tests {
             for sample in &message.samples {
                 for wrapping in WRAPPINGS {
                     let text = wrapping.replace("TEXT", sample);
+                    // Within a sandbox's failure it may be told as that.
+                    if message.not.iter().any(|words| text.contains(words.as_str())) {
+                        continue;
+                    }
                     let mut facts = Facts::default();
                     line::consider(
                         text.as_bytes(),
