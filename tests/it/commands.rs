@@ -143,6 +143,24 @@ const AZ: &[&str] = &[
 
 /// Commands of az with the flags of each.
 const AZ_COMMANDS: &[(&str, &[&str])] = &[
+    ("vmss identity show", &[]),
+    ("vm list-skus", &["-l", "--size", "--all"]),
+    ("storage account show", &[]),
+    ("resource show", &["--ids"]),
+    ("provider show", &[]),
+    ("provider register", &["--namespace", "--wait"]),
+    ("policy state list", &["--filter"]),
+    ("policy assignment show", &["--scope"]),
+    ("network vnet check-ip-address", &["--ip-address"]),
+    ("network list-usages", &["-l"]),
+    ("lock list", &[]),
+    ("keyvault show", &[]),
+    ("keyvault secret list", &["--vault-name"]),
+    ("keyvault network-rule list", &[]),
+    ("identity federated-credential list", &["--identity-name"]),
+    ("feature register", &["--namespace"]),
+    ("aks operation show-latest", &[]),
+    ("ad sp show", &["--id"]),
     ("account show", &[]),
     ("account set", &["-s"]),
     ("acr check-health", &["--yes"]),
@@ -199,7 +217,7 @@ const AZ_COMMANDS: &[(&str, &[&str])] = &[
     ),
     ("aks update-credentials", &["--reset-service-principal", "--service-principal", "--client-secret"]),
     ("identity show", &[]),
-    ("login", &["--use-device-code", "--tenant"]),
+    ("login", &["--use-device-code", "--tenant", "--service-principal", "-u", "-p"]),
     ("monitor activity-log list", &["--status", "--offset", "--caller", "--correlation-id"]),
     (
         "monitor metrics list",
@@ -302,7 +320,7 @@ const AZ_COMMANDS: &[(&str, &[&str])] = &[
     ("role assignment list", &["--assignee", "--scope", "--all"]),
     ("role definition list", &["--custom-role-only"]),
     ("vm list-usage", &["-l"]),
-    ("vmss list-instances", &[]),
+    ("vmss list-instances", &["--expand"]),
     ("vmss run-command invoke", &["--instance-id", "--command-id", "--scripts"]),
 ];
 
@@ -531,9 +549,12 @@ fn wrong(words: &[String]) -> Option<String> {
 
 /// The verb of a simple command that destroys or interrupts something, there or in what it runs elsewhere.
 fn destroys(words: &[String]) -> Option<String> {
+    // What is asked of the answer runs nothing.
+    let queries = words.iter().zip(words.iter().skip(1)).filter(|(flag, _)| *flag == "--query");
+    let queries: Vec<&String> = queries.map(|(_, query)| query).collect();
     let elsewhere = words
         .iter()
-        .filter(|word| word.contains(' '))
+        .filter(|word| word.contains(' ') && !queries.contains(word))
         .filter_map(|word| shell::commands(word).ok())
         .flatten();
     let program = words.first()?;
@@ -553,6 +574,9 @@ fn destroys_here(words: &[String]) -> Option<String> {
         .take(5)
         .take_while(|word| !word.starts_with("--"))
         .find(|word| VERBS.contains(&word.as_str()));
+    if words.first().is_some_and(|word| word == "az") && words.get(2).is_some_and(|word| word == "list") {
+        return None;
+    }
     let to_zero = words.iter().any(|word| word == "scale")
         && words
             .windows(2)

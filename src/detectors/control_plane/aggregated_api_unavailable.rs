@@ -46,14 +46,14 @@ fn detect(cluster: &Cluster) -> Outcome {
     });
     let mut findings = Vec::new();
     for (key, seen) in cluster.facts.objects.api_services.iter() {
-        let said = reported.remove(&*key.name);
+        let errors = reported.remove(&*key.name);
         let available =
             seen.object.status.conditions.iter().find(|condition| &*condition.r#type == "Available");
         let Some(available) = available.filter(|item| &*item.status == "False") else { continue };
         if is_of_metrics_server(&key.name) {
             continue;
         }
-        let mut observed = said.unwrap_or_default();
+        let mut observed = errors.unwrap_or_default();
         observed.show_first(seen.evidence("APIService", key).into_iter().take(1));
         let why = if available.message.is_empty() {
             available.reason.to_string()

@@ -109,7 +109,7 @@ pub(super) fn lost(cluster: &Cluster, observed: &Observed) -> bool {
 
 /// How the provisioning of a node ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ended {
+pub(super) struct ScriptEnd {
     /// 0 when not told.
     pub(super) code: u32,
     /// As Azure or the script names it; empty when not told.
@@ -120,7 +120,7 @@ pub(super) struct Ended {
     pub(super) step: String,
 }
 
-impl Ended {
+impl ScriptEnd {
     /// Of `code|name|step`, as the reader of lines notes it.
     fn of(detail: &str) -> Self {
         let mut parts = detail.splitn(3, '|');
@@ -167,9 +167,9 @@ impl Ended {
 }
 
 /// What provisioning says of its exit code, with all ends that fit: from texts of Azure and from `provision.json`.
-pub(super) fn codes(cluster: &Cluster, fits: impl Fn(&Ended) -> bool) -> Option<Observed> {
+pub(super) fn codes(cluster: &Cluster, fits: impl Fn(&ScriptEnd) -> bool) -> Option<Observed> {
     let mut given = observed::signals(cluster, |key| {
-        let ended = Ended::of(&key.detail);
+        let ended = ScriptEnd::of(&key.detail);
         // `exit status=1` is said by programs of all kinds: a code counts when it is one of the script's own, or named.
         let known =
             !ended.name.is_empty() || ended.windows || ended.known().is_some_and(|known| known.code > 2);
@@ -177,7 +177,7 @@ pub(super) fn codes(cluster: &Cluster, fits: impl Fn(&Ended) -> bool) -> Option<
     })
     .remove(&());
     for (place, provision) in cluster.facts.nodes.provisions.iter() {
-        let ended = Ended::of(&provision.exit_code);
+        let ended = ScriptEnd::of(&provision.exit_code);
         if ended.code == 0 || !fits(&ended) {
             continue;
         }
@@ -195,8 +195,8 @@ pub(super) fn codes(cluster: &Cluster, fits: impl Fn(&Ended) -> bool) -> Option<
 }
 
 /// All ends of some lines.
-pub(super) fn ends(observed: &Observed) -> Vec<Ended> {
-    observed.details.iter().map(|detail| Ended::of(detail)).collect()
+pub(super) fn ends(observed: &Observed) -> Vec<ScriptEnd> {
+    observed.details.iter().map(|detail| ScriptEnd::of(detail)).collect()
 }
 
 /// How bad and how sure a misconfiguration is: seen to fail, there while all is well, or there and nothing known.

@@ -1,6 +1,6 @@
 //! Required egress of nodes fails: `OutboundConnFail` (CSE exit code 50), or FQDNs that AKS requires cannot be reached.
 
-use super::common::{self, Ended};
+use super::common::{self, ScriptEnd};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{at, required};
 use crate::cluster::reachability::{What, Who};
@@ -38,7 +38,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             ..Outcome::default()
         };
     }
-    let script = common::codes(cluster, Ended::of_outbound);
+    let script = common::codes(cluster, ScriptEnd::of_outbound);
     let script = script.filter(|observed| !observed.is_over(cluster));
     let coded = script.is_some();
     let mut observed = script.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::common::{self, Ended};
+use super::common::{self, ScriptEnd};
 use crate::cluster::Cluster;
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{Wording, listed};
@@ -26,7 +26,7 @@ pub(super) const DETECTOR: Detector = Detector {
 fn detect(cluster: &Cluster) -> Outcome {
     let Some(all) = common::codes(cluster, |ended| !ended.has_a_cause()) else { return Outcome::default() };
     // One end is told by several texts: with its name and without, with its last step and without.
-    let mut by_label: BTreeMap<String, Ended> = BTreeMap::new();
+    let mut by_label: BTreeMap<String, ScriptEnd> = BTreeMap::new();
     for ended in common::ends(&all).into_iter().filter(|ended| !ended.has_a_cause()) {
         let ours = by_label.entry(ended.label()).or_insert_with(|| ended.clone());
         if ours.step.is_empty() {
@@ -37,7 +37,7 @@ fn detect(cluster: &Cluster) -> Outcome {
     findings.collect()
 }
 
-fn finding(cluster: &Cluster, label: &str, ended: &Ended) -> Option<Finding> {
+fn finding(cluster: &Cluster, label: &str, ended: &ScriptEnd) -> Option<Finding> {
     let observed = common::codes(cluster, |other| other.label() == label)?;
     let known = ended.known();
     let nodes = listed(observed.nodes.iter().map(String::as_str), 3);
