@@ -104,8 +104,10 @@ fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
             "Pod" => of_pod(&mut found, &key, ""),
             "Service" => {
                 let Some(state) = cluster.services.all.get(&key) else { continue };
-                // The ready ones suffer from nothing.
-                let suffering = state.pods.iter().filter(|pod| state.ready.binary_search(pod).is_err());
+                // The ready ones suffer from nothing; but connections failed when they may not have been ready.
+                let of_connections = finding.details.service.to.is_some();
+                let suffering =
+                    state.pods.iter().filter(|pod| of_connections || state.ready.binary_search(pod).is_err());
                 for (kind, workload) in workloads_of(cluster, &key) {
                     let how =
                         format!("service {} selects the pods of {kind} {}", key.label(), workload.label());

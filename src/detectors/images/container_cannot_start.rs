@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Images,
     title: "CreateContainerConfigError, RunContainerError, FailedMount",
     needs: &[PODS],
-    explains: &["service-pods-not-ready", "container-crash-loop", "coredns-unhealthy"],
+    explains: &["connection-failing", "service-pods-not-ready", "container-crash-loop", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The image is there, and the container cannot be created or started: a ConfigMap, a Secret or a key of one that the pod names does not exist (CreateContainerConfigError, or FailedMount when it is a volume), a volume cannot be mounted, or the container runtime refuses (CreateContainerError, RunContainerError).",
         decision: "Containers waiting with such a reason, and pods that wait for their containers with FailedMount or FailedAttachVolume events, grouped by workload and message. Confirmed. Optional references are no reason: the kubelet starts such a container.",

@@ -23,6 +23,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Container in CrashLoopBackOff",
     needs: &[PODS_OR_NODE_LOGS],
     explains: &[
+        "connection-failing",
         "service-pods-not-ready",
         "coredns-unhealthy",
         "kube-proxy-not-running",

@@ -15,6 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Container OOMKilled",
     needs: &[PODS],
     explains: &[
+        "connection-failing",
         "container-crash-loop",
         "service-pods-not-ready",
         "tunnel-down",

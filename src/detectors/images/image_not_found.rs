@@ -11,7 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Images,
     title: "Image not found in the registry",
     needs: &[PULLS],
-    explains: &["service-pods-not-ready"],
+    explains: &["connection-failing", "service-pods-not-ready"],
     doc: Doc {
         meaning: "The registry answers that it has no such repository or tag, or that the image has no manifest for the node's platform (a Windows image on a Linux node, amd64 only on an arm64 node). The pod stays in ErrImagePull or ImagePullBackOff.",
         decision: "`: not found`, `manifest unknown`, `name unknown` or `no match for platform in manifest` in failed pulls, by image. Confirmed, medium. Possible and low when the pods concerned are ready, or the logs go on without it.",

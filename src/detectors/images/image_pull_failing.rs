@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Images,
     title: "ImagePullBackOff, registry error not in the bundle",
     needs: &[PODS],
-    explains: &["service-pods-not-ready"],
+    explains: &["connection-failing", "service-pods-not-ready"],
     doc: Doc {
         meaning: "A container waits for its image (ErrImagePull, ImagePullBackOff, InvalidImageName, ImageInspectError). The pod's events hold the registry's error, and the API server keeps them for one hour by default: registry unreachable, 401, 403, or image not found.",
         decision: "Containers waiting for their image, by image, where no event or log of the bundle holds an error of that pull. Confirmed that the image cannot be pulled; the reason stays open. Where the error is in the bundle, its own cause (401, 403, not found, unreachable) is reported instead.",

@@ -11,7 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Images,
     title: "Image pulls fail with 403 Forbidden",
     needs: &[PULLS],
-    explains: &["service-pods-not-ready"],
+    explains: &["connection-failing", "service-pods-not-ready"],
     doc: Doc {
         meaning: "The registry is reached and rejects the request: its network rules allow only selected networks or its private endpoint, and the nodes arrive from an IP that is not allowed, often because the private DNS zone of the registry is not linked to their virtual network. A proxy or firewall can answer 403 in the registry's place.",
         decision: "`403 Forbidden`, `unexpected status: 403` or `is not allowed access` in failed pulls, by registry. Confirmed, high. Possible and low when the pods concerned are ready, or the logs go on without it. The client IP is named where the answer has it.",

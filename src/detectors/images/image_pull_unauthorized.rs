@@ -11,7 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Images,
     title: "Image pulls fail with 401 Unauthorized",
     needs: &[PULLS],
-    explains: &["service-pods-not-ready"],
+    explains: &["connection-failing", "service-pods-not-ready"],
     doc: Doc {
         meaning: "The registry does not accept the credentials: the kubelet identity has no AcrPull role on it, its secret has expired, or the pod's pull secret is missing or wrong. Registries also answer 401 for a repository that does not exist. The pods stay in ErrImagePull or ImagePullBackOff.",
         decision: "`401 Unauthorized`, `authentication required` or `pull access denied` in failed pulls, by registry. Confirmed, high. Possible and low when the pods concerned are ready, or the logs go on without it.",

@@ -13,7 +13,12 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Images,
     title: "Registry unreachable from nodes, or pulls rate limited (429)",
     needs: &[PULLS],
-    explains: &["service-pods-not-ready", "kube-proxy-not-running", "coredns-unhealthy"],
+    explains: &[
+        "connection-failing",
+        "service-pods-not-ready",
+        "kube-proxy-not-running",
+        "coredns-unhealthy",
+    ],
     doc: Doc {
         meaning: "An image pull fails before the registry serves it: its name is not resolved, its address times out or refuses (private endpoint: peering, DNS, route; public: firewall, NSG), TLS is intercepted (x509), the proxy fails, or the registry limits pulls (429 toomanyrequests). If it is mcr.microsoft.com, system pods cannot start on new nodes.",
         decision: "Failed pulls with i/o timeout, TLS handshake timeout, no such host, an x509 or TLS error, connection refused, connection reset, no route to host, proxyconnect or toomanyrequests, by registry and error. Confirmed when seen more than once, likely when seen once. Possible and low when the pods concerned are ready, or the logs go on without it.",

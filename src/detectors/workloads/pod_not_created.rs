@@ -14,7 +14,12 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Workloads,
     title: "Pods not created: FailedCreate",
     needs: &[EVENTS],
-    explains: &["service-selector-matches-nothing", "service-pods-not-ready", "pod-not-running"],
+    explains: &[
+        "connection-failing",
+        "service-selector-matches-nothing",
+        "service-pods-not-ready",
+        "pod-not-running",
+    ],
     doc: Doc {
         meaning: "A controller (ReplicaSet, StatefulSet, DaemonSet, Job) wants to create a pod, and the API server refuses it: a ResourceQuota is used up, the ServiceAccount of the template does not exist, Pod Security, a LimitRange, a missing PriorityClass or RuntimeClass, or an admission webhook that denies the pod or does not answer. No pod object exists, so nothing is Pending.",
         decision: "FailedCreate events by their text. Confirmed and high while the workload lacks pods at capture (condition ReplicaFailure, or fewer pods than desired); likely where the workload's state is not in the bundle. Over, and ruled out, when the workload has all its pods, or when a pod of the same template exists (missing ServiceAccount): a ServiceAccount that is applied a second after its Deployment leaves such an event.",

@@ -22,7 +22,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Workloads,
     title: "Pod not running or not ready",
     needs: &[PODS],
-    explains: &["service-pods-not-ready"],
+    explains: &["connection-failing", "service-pods-not-ready"],
     doc: Doc {
         meaning: "A pod is Pending, waits for its containers, is Terminating for long, ended with an error, or runs and is not ready, and no more exact cause explains it.",
         decision: "Each pod by its phase, conditions, containers and events, grouped by workload and reason; pods that another finding is about are left out. Confirmed that they do not run: why is as far as the pod's own words go. Pods that were created less than two minutes before the capture and wait for their containers are left out: they start.",

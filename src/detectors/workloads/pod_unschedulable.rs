@@ -20,7 +20,7 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::Workloads,
     title: "Pod Pending: FailedScheduling",
     needs: &[PODS_OR_EVENTS],
-    explains: &["service-pods-not-ready", "pod-not-running", "coredns-unhealthy"],
+    explains: &["connection-failing", "service-pods-not-ready", "pod-not-running", "coredns-unhealthy"],
     doc: Doc {
         meaning: "The scheduler finds no node for a pod (Unschedulable) and reports for how many nodes which reason applies: Insufficient cpu or memory, Too many pods, an untolerated taint, node affinity/selector, pod anti-affinity, a volume in another zone, an unbound PersistentVolumeClaim, cordoned nodes.",
         decision: "Pods without a node whose condition PodScheduled is False or that have FailedScheduling events, and FailedScheduling events of pods that the bundle does not have, grouped by the reason that decides. The scheduler counts each node under the first check that refuses it, so the nodes that came furthest decide; control plane taints do not. Where no node matches nodeSelector or affinity, the nodes' labels are compared: if only cordoned nodes have them, the cordon decides. Confirmed; likely where the pods are not in the bundle.",

@@ -18,6 +18,7 @@ pub(super) const DETECTOR: Detector = Detector {
     title: "Probe failed (Unhealthy): liveness, readiness, startup",
     needs: &[EVENTS, PODS],
     explains: &[
+        "connection-failing",
         "container-crash-loop",
         "container-not-listening",
         "service-pods-not-ready",
