@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 12] = [
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("clients", include_str!("../../knowledge/messages/clients.toml")),
@@ -17,7 +17,9 @@ const FILES: [(&str, &str); 10] = [
     ("dns", include_str!("../../knowledge/messages/dns.toml")),
     ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
     ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+    ("kube-proxy", include_str!("../../knowledge/messages/kube-proxy.toml")),
     ("kubelet", include_str!("../../knowledge/messages/kubelet.toml")),
+    ("load-balancer", include_str!("../../knowledge/messages/load-balancer.toml")),
 ];
 
 /// What a text that tells of a failure holds, nearly always: lines without any of these are never looked at, however many messages
@@ -104,6 +106,11 @@ pub const FAILURE_WORDS: &[&str] = &[
     "proxy after",
     "legacy Common Name",
     "timed-out",
+    "non existent",
+    "no_healthy",
+    "nexpected status",
+    "less than min",
+    "InUse",
 ];
 
 /// The text of an error.
