@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 13] = [
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("clients", include_str!("../../knowledge/messages/clients.toml")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str); 12] = [
     ("cluster", include_str!("../../knowledge/messages/cluster.toml")),
     ("control-plane", include_str!("../../knowledge/messages/control-plane.toml")),
     ("dns", include_str!("../../knowledge/messages/dns.toml")),
+    ("etcd", include_str!("../../knowledge/messages/etcd.toml")),
     ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
     ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
     ("kube-proxy", include_str!("../../knowledge/messages/kube-proxy.toml")),
@@ -111,6 +112,17 @@ pub const FAILURE_WORDS: &[&str] = &[
     "nexpected status",
     "less than min",
     "InUse",
+    "isn't",
+    "not an IP",
+    "Maximum number",
+    "already in use",
+    "attack",
+    "NOSPACE",
+    "slow fdatasync",
+    "already been",
+    "local name",
+    "permanently removed",
+    "clock drift",
 ];
 
 /// The text of an error.
