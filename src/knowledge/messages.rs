@@ -7,7 +7,8 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 14] = [
+    ("addons", include_str!("../../knowledge/messages/addons.toml")),
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("clients", include_str!("../../knowledge/messages/clients.toml")),
@@ -123,6 +124,12 @@ pub const FAILURE_WORDS: &[&str] = &[
     "local name",
     "permanently removed",
     "clock drift",
+    "NotPermitted",
+    "ot permitted",
+    "NoMatching",
+    "NotAllowed",
+    "BlackHole",
+    "block_all",
 ];
 
 /// The text of an error.
