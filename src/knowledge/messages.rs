@@ -7,7 +7,8 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 16] = [
+    ("addons", include_str!("../../knowledge/messages/addons.toml")),
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("azure-identity", include_str!("../../knowledge/messages/azure-identity.toml")),
@@ -17,9 +18,12 @@ const FILES: [(&str, &str); 12] = [
     ("cluster", include_str!("../../knowledge/messages/cluster.toml")),
     ("control-plane", include_str!("../../knowledge/messages/control-plane.toml")),
     ("dns", include_str!("../../knowledge/messages/dns.toml")),
+    ("etcd", include_str!("../../knowledge/messages/etcd.toml")),
     ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
     ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+    ("kube-proxy", include_str!("../../knowledge/messages/kube-proxy.toml")),
     ("kubelet", include_str!("../../knowledge/messages/kubelet.toml")),
+    ("load-balancer", include_str!("../../knowledge/messages/load-balancer.toml")),
 ];
 
 /// What a text that tells of a failure holds, nearly always: lines without any of these are never looked at, however many messages
@@ -148,6 +152,25 @@ pub const FAILURE_WORDS: &[&str] = &[
     "already exists",
     "file exists",
     "Max retries",
+    "non existent",
+    "no_healthy",
+    "nexpected status",
+    "less than min",
+    "isn't",
+    "not an IP",
+    "Maximum number",
+    "already in use",
+    "attack",
+    "NOSPACE",
+    "slow fdatasync",
+    "already been",
+    "local name",
+    "permanently removed",
+    "clock drift",
+    "ot permitted",
+    "NoMatching",
+    "BlackHole",
+    "block_all",
 ];
 
 /// The text of an error.

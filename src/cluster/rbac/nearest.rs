@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{
     Authorizer, Bound, Decision, Review, all_bindings, binding_shown, covers, role_shown, subject_name_is,
 };
-use crate::facts::{Objects, PolicyRule, Role, Scope, Target, Text};
+use crate::facts::{Key, Objects, PodSpec, PolicyRule, Role, Scope, Target, Text};
 
 /// The step at which the nearest candidate fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub enum MissStep {
     ResourceSpelling,
     /// A rule has other paths.
     Path,
+    /// A role would do, and lacks the label by which it is aggregated into the one that is bound.
+    NotAggregated,
     /// The role has no rules, as an aggregated role whose parts do not match.
     RoleEmpty,
     /// A binding that would do names somebody nearly like this identity.
@@ -151,14 +153,32 @@ pub fn nearest(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'
         let aggregated = if role.aggregation_rule.is_some() { "aggregated" } else { "" };
         return NearMiss::of(MissStep::RoleEmpty, bound).with(0, aggregated, "");
     }
-    other_subject(objects, authorizer, review)
+    not_aggregated(objects, &roles, review)
+        .or_else(|| other_subject(objects, authorizer, review))
         .or_else(|| other_namespace(objects, authorizer, review))
-        .or_else(|| cluster_scope(objects, review))
+        .or_else(|| cluster_scope(objects, authorizer, review))
         .or_else(|| other_account(objects, authorizer, review))
         .unwrap_or_else(|| match bound.first() {
             Some(first) => NearMiss::of(MissStep::NoRule, first),
             None => NearMiss::plain(MissStep::NoBinding),
         })
+}
+
+/// A cluster role whose rules would do and that has not the label which a bound, aggregated role selects.
+fn not_aggregated(objects: &Objects, roles: &[(&Bound<'_>, &Role)], review: &Review<'_>) -> Option<NearMiss> {
+    roles.iter().find_map(|(bound, role)| {
+        let selectors = &role.aggregation_rule.as_ref()?.cluster_role_selectors;
+        let (key, _) = objects.cluster_roles.iter().find(|(_, seen)| {
+            let taken = |name: &Text, value: &Text| seen.object.metadata.labels.get(name) == Some(value);
+            let selected = selectors.iter().any(|selector| {
+                !selector.match_labels.is_empty()
+                    && selector.match_labels.iter().all(|(name, value)| taken(name, value))
+            });
+            !selected && seen.object.rules.iter().any(|rule| covers(rule, review))
+        })?;
+        let (label, value) = selectors.iter().find_map(|selector| selector.match_labels.iter().next())?;
+        Some(NearMiss::of(MissStep::NotAggregated, bound).with(0, &*key.name, format!("{label}={value}")))
+    })
 }
 
 /// Bindings that everybody has say nothing of an identity.
@@ -266,13 +286,18 @@ fn other_subject(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review
         }
         let near = binding.subjects.iter().enumerate().find_map(|(at, subject)| {
             let ours = if subject.namespace.is_empty() { namespace } else { &*subject.namespace };
-            let exists = |namespace: &str| {
-                objects.namespaces.is_empty() || objects.namespaces.get("", namespace).is_some()
+            // An account of that name that is known to be there is another one, rightly bound.
+            let is_another = |namespace: &str| {
+                objects.service_accounts.get(namespace, &subject.name).is_some()
+                    || objects
+                        .pods
+                        .of_namespace(namespace)
+                        .any(|(_, seen)| seen.object.spec.service_account_name == subject.name)
             };
             let like = match (&*subject.kind, account) {
                 ("ServiceAccount", Some((of, name))) => {
                     let same_name = *subject.name == *name;
-                    (same_name && ours != of && (ours.is_empty() || close(ours, of) || !exists(ours)))
+                    (same_name && ours != of && name != "default" && !is_another(ours))
                         || (ours == of && close(&subject.name, name))
                 }
                 // The account's name written as a user's.
@@ -334,14 +359,18 @@ fn other_namespace(objects: &Objects, authorizer: &Authorizer<'_>, review: &Revi
 }
 
 /// Bound in a namespace, asking for the whole cluster.
-fn cluster_scope(objects: &Objects, review: &Review<'_>) -> Option<NearMiss> {
+fn cluster_scope(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<NearMiss> {
     let Target::Resource { scope: Scope::Cluster, resource, .. } = review.target else { return None };
     let mut found = objects.role_bindings.iter().filter_map(|(key, seen)| {
         let subject =
             seen.object.subjects.iter().find(|subject| subject_name_is(subject, &key.namespace, review))?;
         Some(Bound { namespace: &key.namespace, binding: &seen.object, subject })
     });
-    let bound = found.next()?;
+    // A role that would not allow it anywhere comes not near.
+    let bound = found.find(|bound| {
+        let role = authorizer.role(bound.namespace, bound.binding);
+        role.is_some_and(|role| role.rules.iter().any(|rule| covers(rule, review)))
+    })?;
     let role = role_shown(bound.namespace, bound.binding);
     let what =
         if CLUSTER_SCOPED.contains(&&**resource) { "a resource of the cluster" } else { "all namespaces" };
@@ -370,20 +399,29 @@ const CLUSTER_SCOPED: [&str; 14] = [
 /// other.
 fn other_account(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review<'_>) -> Option<NearMiss> {
     let (namespace, name) = review.user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    let used: BTreeSet<&str> = objects
+    // A manifest may leave the namespace to the command that applies it.
+    let here = |key: &Key| &*key.namespace == namespace || key.namespace.is_empty();
+    let account = |spec: &'_ PodSpec| match &*spec.service_account_name {
+        "" => "default".to_owned(),
+        ours => ours.to_owned(),
+    };
+    let mut used: BTreeSet<String> = objects
         .pods
         .iter()
-        .filter(|(key, _)| &*key.namespace == namespace)
-        .map(|(_, seen)| match &*seen.object.spec.service_account_name {
-            "" => "default",
-            ours => ours,
-        })
+        .filter(|(key, _)| here(key))
+        .map(|(_, seen)| account(&seen.object.spec))
         .collect();
+    if used.is_empty() {
+        let stores = [&objects.deployments, &objects.stateful_sets, &objects.daemon_sets, &objects.jobs];
+        let made = stores.into_iter().flat_map(|store| store.iter()).filter(|(key, _)| here(key));
+        let specs =
+            made.map(|(_, seen)| &seen.object.spec.template.spec).filter(|spec| !spec.containers.is_empty());
+        used.extend(specs.map(account));
+    }
     if used.is_empty() || !used.contains(name) {
         return None;
     }
-    let others =
-        objects.service_accounts.iter().filter(|(key, _)| &*key.namespace == namespace && &*key.name != name);
+    let others = objects.service_accounts.iter().filter(|(key, _)| here(key) && &*key.name != name);
     for (key, _) in others.filter(|(key, _)| !used.contains(&*key.name)) {
         let user = format!("system:serviceaccount:{namespace}:{}", key.name);
         let groups = super::implied_groups(&user);

@@ -16,6 +16,7 @@ mod rbac_resource_misspelt;
 mod rbac_resource_names_cannot_match;
 mod rbac_role_does_not_exist;
 mod rbac_role_is_empty;
+mod rbac_role_not_aggregated;
 mod rbac_subject_does_not_match;
 mod rbac_subresource_missing;
 mod rbac_verb_missing;
@@ -33,6 +34,7 @@ super::detectors![
     rbac_bound_in_namespace_only,
     rbac_role_does_not_exist,
     rbac_role_is_empty,
+    rbac_role_not_aggregated,
     rbac_path_not_covered,
     rbac_missing_permission,
     rbac_escalation_denied,

@@ -155,7 +155,7 @@ fn word(step: MissStep) -> &'static str {
         MissStep::ClusterScope => "granted-cluster-wide",
         MissStep::OtherNamespace => "granted-here",
         MissStep::RoleEmpty | MissStep::RoleMissing => "granted-instead",
-        MissStep::Subject | MissStep::OtherAccount => "granted-itself",
+        MissStep::Subject | MissStep::OtherAccount | MissStep::NotAggregated => "granted-itself",
         MissStep::Allowed | MissStep::Unknown | MissStep::NoBinding => "granted",
     }
 }
@@ -175,6 +175,7 @@ fn short(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
         MissStep::ApiGroup => "wrong API group in its role".to_owned(),
         MissStep::ResourceSpelling => format!("its role has resource {}", miss.has),
         MissStep::Path => "nonResourceURLs do not cover it".to_owned(),
+        MissStep::NotAggregated => format!("ClusterRole {} is not aggregated into its role", miss.has),
         MissStep::RoleEmpty => "its role has no rules".to_owned(),
         MissStep::Subject => format!("binding names {}", miss.has),
         MissStep::OtherNamespace => "RoleBinding is in another namespace".to_owned(),
@@ -217,6 +218,9 @@ fn cause(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
             "{binding} grants {role}, but its rule {rule} has resource {has}; the name in RBAC rules is {needs} (lower case, plural). Another spelling matches nothing, without a warning."
         ),
         MissStep::Path => format!("{binding} grants {role}, but its rule {rule} has nonResourceURLs {has}, which do not cover {needs}."),
+        MissStep::NotAggregated => format!(
+            "{binding} grants {role}, an aggregated ClusterRole. ClusterRole {has} allows the request and lacks the label {needs}, by which {role} takes the rules of others."
+        ),
         MissStep::RoleEmpty if has == "aggregated" => format!(
             "{binding} grants {role}, an aggregated ClusterRole without rules: no ClusterRole has a label that its aggregationRule selects.{}",
             labelled(cluster, miss)

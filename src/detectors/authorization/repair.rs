@@ -27,6 +27,7 @@ pub(super) fn repair(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix>
         MissStep::Subject => subject(cluster, missed),
         MissStep::RoleMissing => missing_role(missed),
         MissStep::OtherAccount => account(cluster, missed),
+        MissStep::NotAggregated => aggregated(missed),
         _ => None,
     }
 }
@@ -468,6 +469,20 @@ fn missing_role(missed: &DeniedGroup<'_>) -> Option<Fix> {
 }
 
 /// The pods should run under the account that is bound.
+/// The label that makes the role that would do a part of the one that is bound.
+fn aggregated(missed: &DeniedGroup<'_>) -> Option<Fix> {
+    let miss = missed.first()?;
+    let role = miss.role_shown();
+    Some(Fix {
+        text: format!(
+            "Label ClusterRole {}: the rules of it are then part of {role} for everybody who is bound to it. If that is too much, bind ClusterRole {} to this identity instead.",
+            miss.has, miss.has
+        ),
+        commands: vec![format!("kubectl label clusterrole {} {}", shell(&miss.has), shell(&miss.needs))],
+        manifests: Vec::new(),
+    })
+}
+
 fn account(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
     let first = missed.first()?;
     let (namespace, name) = missed.group.identity.service_account()?;
@@ -488,6 +503,23 @@ fn account(cluster: &Cluster, missed: &DeniedGroup<'_>) -> Option<Fix> {
             })
         })
         .collect();
+    if owners.is_empty() {
+        let objects = &cluster.facts.objects;
+        let stores = [
+            ("deployment", &objects.deployments),
+            ("statefulset", &objects.stateful_sets),
+            ("daemonset", &objects.daemon_sets),
+        ];
+        for (kind, store) in stores {
+            let here =
+                store.iter().filter(|(key, _)| &*key.namespace == namespace || key.namespace.is_empty());
+            let ours = here.filter(|(_, seen)| {
+                let account = &*seen.object.spec.template.spec.service_account_name;
+                account == name || account.is_empty() && name == "default"
+            });
+            owners.extend(ours.map(|(key, _)| (kind.to_owned(), key.name.to_string())));
+        }
+    }
     owners.sort();
     owners.dedup();
     if owners.is_empty() {
