@@ -149,7 +149,9 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
             }
             let handles = relations.entry(symptom).or_insert_with(|| handles(cluster, other));
             let related = finding.subjects.iter().find_map(|subject| handles.get(subject).cloned());
-            let because = related.or_else(|| whole.then(|| "it concerns the whole cluster".to_owned()));
+            let because = related
+                .or_else(|| whole.then(|| "it concerns the whole cluster".to_owned()))
+                .or_else(|| same_line(finding, other));
             links.extend(because.map(|because| (cause, symptom, because)));
         }
     }
@@ -169,6 +171,20 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
             finding.explained_by.push(Explanation { by: id.clone(), because });
         }
     }
+}
+
+/// The line that tells of both, if there is one: an event of a service with Azure's refusal in its message.
+fn same_line(cause: &Finding, symptom: &Finding) -> Option<String> {
+    let place = |finding: &'_ Finding| -> BTreeSet<(String, u64)> {
+        let lines = finding.evidence.iter().filter(|item| item.line > 0 || item.pointer.is_some());
+        lines
+            .map(|item| {
+                (format!("{}{}", item.source, item.pointer.as_deref().unwrap_or_default()), item.line)
+            })
+            .collect()
+    };
+    let (ours, theirs) = (place(cause), place(symptom));
+    ours.intersection(&theirs).next().map(|_| "the same line tells of both".to_owned())
 }
 
 /// Whether a finding is among the causes of another one, directly or by way of others.

@@ -111,6 +111,12 @@ impl Span {
         }
     }
 
+    /// How long after the beginning of another span this one ends, in microseconds; nothing when the two have no times of one kind.
+    pub fn end_after_start_of(&self, other: &Self) -> Option<i64> {
+        let of = |ours: Option<(i64, i64)>, theirs: Option<(i64, i64)>| Some(ours?.1 - theirs?.0);
+        of(self.at, other.at).or_else(|| of(self.yearless, other.yearless))
+    }
+
     /// From the first to the last, in microseconds.
     pub fn length(&self) -> i64 {
         let of = |span: Option<(i64, i64)>| span.map_or(0, |(first, last)| last - first);

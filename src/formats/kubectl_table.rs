@@ -221,6 +221,11 @@ impl<'a, 'p> TableReader<'a, 'p> {
             let namespace = Some(row.get("NAMESPACE")).filter(|ours| !ours.is_empty()).unwrap_or(question);
             let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
             self.conditions(row, named, metadata, number);
+            // `kubectl get externalsecrets`: the state of an unknown kind may be an error in words.
+            for column in ["STATUS", "MESSAGE", "STATE", "REASON", "ERROR"] {
+                let (cell, around) = (row.get(column), Surroundings::default());
+                line::consider(cell.as_bytes(), around, self.piece.source, number, self.facts);
+            }
             return;
         }
         let cluster_scoped =

@@ -99,7 +99,10 @@ fn of_event<'a>(
     let replicas = seen.and_then(|seen| seen.object.status.replicas.zip(seen.object.spec.replicas));
     Some(NotCreated {
         kind: &key.kind,
-        standing: standing(facts, &workload, &refused, seen),
+        standing: match standing(facts, &workload, &refused, seen) {
+            Standing::Unknown if created_later(facts, key, tally) => Standing::Ended,
+            standing => standing,
+        },
         workload,
         refused,
         words: last.excerpt.to_string(),
@@ -151,6 +154,17 @@ fn standing(facts: &Facts, key: &Key, refused: &Refused, seen: Option<&Seen<Work
         }
         _ => Standing::Unknown,
     }
+}
+
+/// Whether an event tells that the same workload got a pod, or completed, and not before. Events whose age alone is told have no
+/// time: what refuses all pods of a workload was over then.
+fn created_later(facts: &Facts, key: &EventKey, failed: &EventTally) -> bool {
+    ["SuccessfulCreate", "Completed"].into_iter().any(|reason| {
+        facts.events.of_reason(reason).any(|(other, tally)| {
+            let same = (&other.kind, &other.namespace, &other.name) == (&key.kind, &key.namespace, &key.name);
+            same && failed.span.until_end_of(&tally.span).is_none_or(|after| after >= 0)
+        })
+    })
 }
 
 /// What the API server's words mean (kubernetes/kubernetes, `plugin/pkg/admission`).

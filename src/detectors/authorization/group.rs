@@ -11,6 +11,8 @@ use crate::facts::{Carrier, Class, Denial, DenialKey, Identity, Recovery, Scope,
 /// Silence after which a denial has ended by itself.
 /// So many refusals are no loop that would go on.
 const HANDFUL: u64 = 3;
+/// A start is over after so long, in microseconds.
+const START: i64 = 60 * 1_000_000;
 const QUIET: i64 = 15 * 60 * 1_000_000;
 /// How many parts the chart of denials over time has.
 const BUCKETS: usize = 48;
@@ -116,11 +118,23 @@ impl DenialGroup<'_> {
             cluster.logs_end.map(|end| end - last).filter(|silence| *silence >= enough)
         };
         let silence = match ours {
-            Some(silence) if silence >= QUIET => silence,
+            Some(silence) if silence >= QUIET || (silence >= START && self.at_the_start(&logs)) => silence,
             Some(_) if !previous && self.count().0 > HANDFUL => return None,
             _ => whole()?,
         };
         (silence >= span.length() * 2).then_some(silence)
+    }
+
+    /// Whether an identity of the control plane was refused in the first seconds of the logs that tell of it, and no more: the API
+    /// server makes the default roles when it starts.
+    fn at_the_start(&self, logs: &[(&std::sync::Arc<str>, &crate::facts::EntryCoverage)]) -> bool {
+        let label = self.identity.label();
+        let account = label.strip_prefix("system:serviceaccount:");
+        let of_control_plane =
+            label.starts_with("system:") && account.is_none_or(|rest| rest.starts_with("kube-system:"));
+        let span = self.raw_span();
+        let soon = |log: &Span| span.end_after_start_of(log).is_some_and(|after| after < START / 2);
+        of_control_plane && !logs.is_empty() && logs.iter().all(|(_, log)| soon(&log.span))
     }
 
     /// The API server itself recorded it, so that its end is no guess.

@@ -55,8 +55,12 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
     let passed = observed.is_over(cluster);
     let (severity, confidence) =
         if passed { (Severity::Low, Confidence::Possible) } else { (Severity::High, Confidence::Confirmed) };
-    let scope =
-        observed.details.iter().find_map(|detail| detail.split(' ').nth(2)).unwrap_or("SCOPE").to_owned();
+    let part = |at: usize| {
+        let parts = observed.details.iter().filter_map(|detail| detail.split(' ').nth(at));
+        parts.filter(|part| !part.is_empty()).map(ToOwned::to_owned).next()
+    };
+    let scope = part(2).unwrap_or_else(|| "SCOPE".to_owned());
+    let identity = part(3);
     if code.starts_with("AADSTS") {
         let meaning =
             SIGN_IN.iter().find(|(ours, _)| *ours == code).map_or("sign-in refused", |(_, meaning)| meaning);
@@ -85,17 +89,21 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
     }
     let does = if action.is_empty() { "an action".to_owned() } else { action.to_owned() };
     let role = if action.contains("Microsoft.Network") { "Network Contributor" } else { "ROLE" };
+    let who = identity
+        .as_ref()
+        .map_or_else(|| "the identity".to_owned(), |identity| format!("identity {identity}"));
+    let linked = if scope == "SCOPE" { "a linked scope" } else { &scope };
     let says = Wording {
         severity,
         confidence,
         unit: "error",
         cause: if code.starts_with("Linked") {
-            format!("Azure denied {does}{} with {code}: the identity lacks a permission on a linked scope; the quoted error has both.", observed.when())
+            format!("Azure denied a request{} with {code}: {who} lacks {does} on {linked}, which the request links to.", observed.when())
         } else {
-            format!("Azure denied {does}{} with {code}: the identity has no role assignment that allows it on {}.", observed.when(), if scope == "SCOPE" { "the scope in the quoted error" } else { &scope })
+            format!("Azure denied {does}{} with {code}: {who} has no role assignment that allows it on {}.", observed.when(), if scope == "SCOPE" { "the scope in the quoted error" } else { &scope })
         },
-        fix: "Assign the identity in the quoted error a role with that action on that scope: Network Contributor for subnets, route tables and public IPs outside the node resource group. With LinkedAuthorizationFailed, that is the second action, on the linked scope. A role assignment takes some minutes to apply.".to_owned(),
-        commands: vec![format!("az role assignment create --assignee IDENTITY --role \"{role}\" --scope {}", shell(&scope))],
+        fix: "Assign the identity in the quoted error a role with that action on that scope: Network Contributor for subnets, route tables and public IPs outside the node resource group. A role assignment takes some minutes to apply.".to_owned(),
+        commands: vec![format!("az role assignment create --assignee {} --role \"{role}\" --scope {}", identity.as_deref().map_or_else(|| "IDENTITY".to_owned(), shell), shell(&scope))],
         verify: reconciled(cluster),
     };
     let mut finding = observed.finding(

@@ -36,6 +36,8 @@ const SIGNATURES: &[&str] = &[
     "RBAC: no rules",
     "Forbidden (user=",
     "denied the request",
+    "does not allow access to the",
+    "403 Forbidden",
     // The access log's status, as klog text, klog JSON and before 1.20.
     "resp=403",
     "resp=401",
@@ -424,6 +426,16 @@ fn refusal(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         observation.key.request.target = target;
         observation.name = name.as_deref();
         observation.reason = reason.map(|(_, reason)| reason);
+        facts.denied(observation);
+        return true;
+    }
+    if let Some(request) = message::refused_somebody(line.text) {
+        let (namespace, pod) = line.around.log_of.unwrap_or_default();
+        if !pod.is_empty() {
+            observation.key.identity = Identity::Client(format!("pod {namespace}/{pod}").into());
+        }
+        observation.key.class = Class::MissingRule;
+        observation.key.request = request;
         facts.denied(observation);
         return true;
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::bytes::pattern::{has, pattern};
 
 use crate::facts::text::lossy;
-use crate::facts::{Class, Request, Scope, Target, split_thing};
+use crate::facts::{Class, Request, Scope, Target, from_uri, split_thing};
 
 pattern!(THING, r#"(?P<thing>[a-z0-9.]+) "(?P<name>[^"]*)" is forbidden: "#);
 
@@ -29,6 +29,12 @@ pattern!(
     r#"(?:path "(?P<path>[^"]*)"|(?P<thing>[a-z0-9./\-]+)"#
     r#"(?: in the namespace "(?P<namespace>[^"]*)"| (?P<cluster>at the cluster scope)))"#
     r#"(?:[:.]? ?(?P<reason>RBAC: [^"]*))?"#
+);
+
+// The same where a shell took the quotes away.
+pattern!(
+    UNQUOTED,
+    r"forbidden: User (?P<user>[A-Za-z0-9:@._-]+) cannot (?P<verb>[a-z]+) resource (?P<resource>[a-z0-9./-]+) in API group (?P<group>[a-z0-9.-]*) ?(?:in the namespace (?P<namespace>[a-z0-9-]+)|(?P<cluster>at the cluster scope))"
 );
 
 // `RBAC: no rules authorize user …` (1.8 and newer) and `RBAC DENY: user …` (older).
@@ -135,7 +141,43 @@ fn refused(text: &str) -> Option<Denied> {
         });
     }
     // Every age of the API says so; the expressions are looked for only where they can match.
-    if has!(text, " cannot ") { newer(text).or_else(|| older(text)) } else { None }
+    if has!(text, " cannot ") { newer(text).or_else(|| older(text)).or_else(|| unquoted(text)) } else { None }
+}
+
+fn unquoted(text: &str) -> Option<Denied> {
+    let found = UNQUOTED.captures(text)?;
+    let get = |name: &str| found.name(name).map(|m| m.as_str());
+    let (resource, subresource) = get("resource")?.split_once('/').unwrap_or((get("resource")?, ""));
+    let target = Target::Resource {
+        group: get("group").unwrap_or_default().into(),
+        resource: resource.into(),
+        subresource: subresource.into(),
+        scope: scope(get("namespace"), get("cluster").is_some()),
+    };
+    Some(finish(get("user")?, get("verb")?, target, None, None))
+}
+
+// Before 1.8, without the user: `the server does not allow access to the requested resource (get pods)`; and clients that tell the
+// address which was answered 403.
+pattern!(
+    NOT_ALLOWED,
+    r"does not allow access to the requested resource \((?P<verb>[a-z]+) (?P<thing>[a-z0-9./-]+)"
+);
+pattern!(
+    HTTP_403,
+    r#"(?P<verb>GET|POST|PUT|PATCH|DELETE) (?:at: |")?https?://[^/\s"]+(?P<uri>/apis?/[^\s"]+?)"?(?:\. |[:,]? ).{0,200}?(?:\b403 Forbidden|status code:? 403|'403 )"#
+);
+
+/// A refused request of which nobody says whose it was.
+pub(in crate::formats) fn refused_somebody(text: &str) -> Option<Request> {
+    if let Some(found) = NOT_ALLOWED.captures(text) {
+        let (resource, group, subresource) = split_thing(found.name("thing")?.as_str());
+        let verb = if has!(text, "ailed to list") { "list" } else { found.name("verb")?.as_str() };
+        let target = Target::Resource { group, resource, subresource, scope: Scope::Unknown };
+        return Some(Request { verb: verb.into(), target });
+    }
+    let found = HTTP_403.captures(text)?;
+    Some(from_uri(found.name("verb")?.as_str(), found.name("uri")?.as_str()).0)
 }
 
 fn newer(text: &str) -> Option<Denied> {
@@ -228,7 +270,10 @@ pub(in crate::formats) fn authorizer_class(user: &str, verb: &str, reason: Optio
 
 /// What kind of refusal it is when the authorizer said yes and the answer was 403 all the same.
 pub(in crate::formats) fn admission_class(message: &str) -> Class {
-    if has!(message, "attempting to grant RBAC permissions not currently held") {
+    if has!(message, "attempting to grant RBAC permissions not currently held")
+        // Before 1.12.
+        || has!(message, "attempt to grant extra privileges")
+    {
         Class::Escalation
     } else if has!(message, "violates PodSecurity") {
         Class::PodSecurity

@@ -64,7 +64,8 @@ pattern!(
     r"\b(?P<code>LinkedAuthorizationFailed|AuthorizationFailed|AADSTS7000222|AADSTS7000215|AADSTS700016)\b"
 );
 pattern!(ACTION, r"action(?:\(s\))? '(?P<action>[^']{1,200})'");
-pattern!(SCOPE, r"over scope '(?P<scope>[^']{1,400})'");
+pattern!(SCOPE, r"(?:over scope|linked scope(?:\(s\))?) '(?P<scope>[^']{1,400})'");
+pattern!(IDENTITY, r"[Tt]he client '(?P<client>[0-9a-fA-F-]{8,36}|[^']{1,80}@[^']{1,80})'");
 pattern!(DIALLED, r"dial tcp (?:\S+->)?(?P<ip>\[[0-9a-fA-F:]+\]|[0-9.]+):\d+");
 pattern!(EVICTED, r#"evicting pods?[ /]"?(?P<pod>[a-z0-9][a-z0-9./-]*[a-z0-9])"?"#);
 pattern!(KILLED, r"Killed process \d+ \((?P<name>[^)]{1,60})\)");
@@ -219,11 +220,18 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         return Some((Signal::PrivateZoneFailed, "permission".to_owned()));
     }
     if let Some(found) = search(&AZURE, text) {
-        let action = search(&ACTION, text);
-        let scope = search(&SCOPE, text);
-        let parts =
-            [named(Some(&found), "code"), named(action.as_ref(), "action"), named(scope.as_ref(), "scope")];
-        return Some((Signal::AzureRefused, parts.join(" ").trim().to_owned()));
+        // A linked refusal tells first what is allowed, then what is missing.
+        let missing = text.split_once("; however").map_or(text, |(_, missing)| missing);
+        let action = search(&ACTION, missing);
+        let scope = search(&SCOPE, missing);
+        let client = search(&IDENTITY, text);
+        let parts = [
+            named(Some(&found), "code"),
+            named(action.as_ref(), "action"),
+            named(scope.as_ref(), "scope"),
+            named(client.as_ref(), "client"),
+        ];
+        return Some((Signal::AzureRefused, parts.join(" ").trim_end().to_owned()));
     }
     if has!(text, "bootstrap client cert") && has!(text, "expired") {
         return plain(Signal::KubeletCertificateExpired);
@@ -322,7 +330,7 @@ mod tests {
             (
                 "Code=\"LinkedAuthorizationFailed\" Message=\"The client 'x' has permission to perform action 'Microsoft.Network/loadBalancers/write' on scope '/a'; however, it does not have permission to perform action(s) 'Microsoft.Network/virtualNetworks/subnets/join/action' on the linked scope\"",
                 Signal::AzureRefused,
-                "LinkedAuthorizationFailed Microsoft.Network/loadBalancers/write",
+                "LinkedAuthorizationFailed Microsoft.Network/virtualNetworks/subnets/join/action",
             ),
             (
                 "error when evicting pods/\"cart-1\" -n \"shop\": Cannot evict pod as it would violate the pod's disruption budget.",
