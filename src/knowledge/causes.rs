@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 /// The files, by chapter.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("client-access", include_str!("../../knowledge/causes/client-access.toml")),
     ("control-plane", include_str!("../../knowledge/causes/control-plane.toml")),
     ("dns", include_str!("../../knowledge/causes/dns.toml")),
@@ -13,6 +13,7 @@ const FILES: [(&str, &str); 7] = [
     ("node-access", include_str!("../../knowledge/causes/node-access.toml")),
     ("nodes", include_str!("../../knowledge/causes/nodes.toml")),
     ("service", include_str!("../../knowledge/causes/service.toml")),
+    ("workloads", include_str!("../../knowledge/causes/workloads.toml")),
 ];
 
 /// Which cause: its place among all.

@@ -7,8 +7,9 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 14] = [
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
+    ("autoscalers", include_str!("../../knowledge/messages/autoscalers.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("azure-identity", include_str!("../../knowledge/messages/azure-identity.toml")),
     ("azure-resources", include_str!("../../knowledge/messages/azure-resources.toml")),
@@ -20,6 +21,7 @@ const FILES: [(&str, &str); 12] = [
     ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
     ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
     ("kubelet", include_str!("../../knowledge/messages/kubelet.toml")),
+    ("storage", include_str!("../../knowledge/messages/storage.toml")),
 ];
 
 /// What a text that tells of a failure holds, nearly always: lines without any of these are never looked at, however many messages
@@ -140,6 +142,9 @@ pub const FAILURE_WORDS: &[&str] = &[
     "already exists",
     "file exists",
     "Max retries",
+    "INCONSISTENCY",
+    "bad option",
+    "multiple HPAs",
 ];
 
 /// The text of an error.
