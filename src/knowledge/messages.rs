@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 16] = [
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("autoscalers", include_str!("../../knowledge/messages/autoscalers.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
@@ -20,7 +20,9 @@ const FILES: [(&str, &str); 14] = [
     ("dns", include_str!("../../knowledge/messages/dns.toml")),
     ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
     ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+    ("kernel", include_str!("../../knowledge/messages/kernel.toml")),
     ("kubelet", include_str!("../../knowledge/messages/kubelet.toml")),
+    ("runtime", include_str!("../../knowledge/messages/runtime.toml")),
     ("storage", include_str!("../../knowledge/messages/storage.toml")),
 ];
 
@@ -145,6 +147,24 @@ pub const FAILURE_WORDS: &[&str] = &[
     "INCONSISTENCY",
     "bad option",
     "multiple HPAs",
+    "overflow",
+    "o space left",
+    "xtables lock",
+    "is down",
+    "reclaim",
+    "Corruption",
+    "lockup",
+    "tcp_mem",
+    "orphaned",
+    "become free",
+    "read-only",
+    "SYN flooding",
+    "wrong by",
+    "No DHCP",
+    "incompatible",
+    "unavailable",
+    "Remounting",
+    "for more than",
 ];
 
 /// The text of an error.
