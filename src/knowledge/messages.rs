@@ -124,6 +124,7 @@ pub const FAILURE_WORDS: &[&str] = &[
     "BeingDeleted",
     "NotExist",
     "exceeding",
+    "exceeds",
     "TimedOut",
     "NotMatch",
     "NotInSubnet",
