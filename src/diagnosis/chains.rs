@@ -175,13 +175,9 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
 
 /// The line that tells of both, if there is one: an event of a service with Azure's refusal in its message.
 fn same_line(cause: &Finding, symptom: &Finding) -> Option<String> {
-    let place = |finding: &'_ Finding| -> BTreeSet<(String, u64)> {
-        let lines = finding.evidence.iter().filter(|item| item.line > 0 || item.pointer.is_some());
-        lines
-            .map(|item| {
-                (format!("{}{}", item.source, item.pointer.as_deref().unwrap_or_default()), item.line)
-            })
-            .collect()
+    let place = |finding: &Finding| -> BTreeSet<(String, u64, String)> {
+        let lines = finding.evidence.iter().filter(|item| item.line > 0);
+        lines.map(|item| (item.source.to_string(), item.line, item.excerpt.to_string())).collect()
     };
     let (ours, theirs) = (place(cause), place(symptom));
     ours.intersection(&theirs).next().map(|_| "the same line tells of both".to_owned())

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 /// The files, by chapter.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("client-access", include_str!("../../knowledge/causes/client-access.toml")),
     ("control-plane", include_str!("../../knowledge/causes/control-plane.toml")),
     ("dns", include_str!("../../knowledge/causes/dns.toml")),
+    ("images", include_str!("../../knowledge/causes/images.toml")),
     ("ip-allocation", include_str!("../../knowledge/causes/ip-allocation.toml")),
     ("node-access", include_str!("../../knowledge/causes/node-access.toml")),
     ("nodes", include_str!("../../knowledge/causes/nodes.toml")),

@@ -7,9 +7,10 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 20] = [
     ("addons", include_str!("../../knowledge/messages/addons.toml")),
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
+    ("autoscalers", include_str!("../../knowledge/messages/autoscalers.toml")),
     ("azure", include_str!("../../knowledge/messages/azure.toml")),
     ("azure-identity", include_str!("../../knowledge/messages/azure-identity.toml")),
     ("azure-resources", include_str!("../../knowledge/messages/azure-resources.toml")),
@@ -21,9 +22,12 @@ const FILES: [(&str, &str); 16] = [
     ("etcd", include_str!("../../knowledge/messages/etcd.toml")),
     ("ingress", include_str!("../../knowledge/messages/ingress.toml")),
     ("ipam", include_str!("../../knowledge/messages/ipam.toml")),
+    ("kernel", include_str!("../../knowledge/messages/kernel.toml")),
     ("kube-proxy", include_str!("../../knowledge/messages/kube-proxy.toml")),
     ("kubelet", include_str!("../../knowledge/messages/kubelet.toml")),
     ("load-balancer", include_str!("../../knowledge/messages/load-balancer.toml")),
+    ("runtime", include_str!("../../knowledge/messages/runtime.toml")),
+    ("storage", include_str!("../../knowledge/messages/storage.toml")),
 ];
 
 /// What a text that tells of a failure holds, nearly always: lines without any of these are never looked at, however many messages
@@ -123,6 +127,7 @@ pub const FAILURE_WORDS: &[&str] = &[
     "BeingDeleted",
     "NotExist",
     "exceeding",
+    "exceeds",
     "TimedOut",
     "NotMatch",
     "NotInSubnet",
@@ -171,6 +176,31 @@ pub const FAILURE_WORDS: &[&str] = &[
     "NoMatching",
     "BlackHole",
     "block_all",
+    "no configured",
+    "no NCs",
+    "no address",
+    "needs a Pod",
+    "INCONSISTENCY",
+    "bad option",
+    "multiple HPAs",
+    "overflow",
+    "o space left",
+    "xtables lock",
+    "is down",
+    "reclaim",
+    "Corruption",
+    "lockup",
+    "tcp_mem",
+    "orphaned",
+    "become free",
+    "read-only",
+    "SYN flooding",
+    "wrong by",
+    "No DHCP",
+    "incompatible",
+    "unavailable",
+    "Remounting",
+    "for more than",
 ];
 
 /// The text of an error.
