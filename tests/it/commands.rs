@@ -15,6 +15,7 @@ const KUBECTL: &[&str] =
 /// Sub-commands of kubectl with the flags of each.
 const KUBECTL_COMMANDS: &[(&str, &[&str])] = &[
     ("annotate", &["--overwrite", "-l"]),
+    ("api-versions", &[]),
     ("api-resources", &["--api-group", "-o", "--verbs"]),
     ("apply", &["-f", "-k", "--dry-run", "--server-side"]),
     ("auth can-i", &["--list", "--subresource", "-A"]),
@@ -55,6 +56,7 @@ const KUBECTL_COMMANDS: &[(&str, &[&str])] = &[
     (
         "get",
         &[
+            "--chunk-size",
             "-A",
             "--all-namespaces",
             "-o",
@@ -143,6 +145,15 @@ const AZ: &[&str] = &[
 
 /// Commands of az with the flags of each.
 const AZ_COMMANDS: &[(&str, &[&str])] = &[
+    ("vmss list", &[]),
+    ("storage share-rm list", &["--storage-account"]),
+    ("storage account file-service-properties show", &[]),
+    ("network private-link-service list", &[]),
+    ("network dns zone list", &[]),
+    ("network dns record-set list", &["-z"]),
+    ("network application-gateway show-backend-health", &[]),
+    ("network application-gateway show", &[]),
+    ("keyvault key show", &["--id"]),
     ("vmss identity show", &[]),
     ("vm list-skus", &["-l", "--size", "--all"]),
     ("storage account show", &[]),
@@ -327,6 +338,17 @@ const AZ_COMMANDS: &[(&str, &[&str])] = &[
 /// Other programs that a reader has, at hand or on a node. Their flags are not checked, but what they may destroy is.
 const PROGRAMS: &[&str] = &[
     "arp",
+    "showmount",
+    "nvidia-smi",
+    "networkctl",
+    "lsof",
+    "lsmod",
+    "kubeadm",
+    "iscsiadm",
+    "hostname",
+    "du",
+    "docker",
+    "aa-status",
     "arping",
     "awk",
     "base64",
