@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashMap, HashMapExt};
 
 use crate::cluster::Cluster;
-use crate::detectors::{self, Chapter, Confidence, Explanation, Finding, SubjectRef};
+use crate::detectors::{self, Chapter, Confidence, Evaluation, Explanation, Finding, Severity, SubjectRef};
 use crate::facts::Key;
 
 /// Pods of a service that are looked at: a relation by one of them is enough.
@@ -155,6 +155,7 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
             links.extend(because.map(|because| (cause, symptom, because)));
         }
     }
+    links.extend(told_twice(findings));
     let pairs: BTreeSet<(usize, usize)> =
         links.iter().map(|(cause, symptom, _)| (*cause, *symptom)).collect();
     let ids: Vec<String> = findings.iter().map(|finding| finding.id.clone()).collect();
@@ -171,6 +172,30 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
             finding.explained_by.push(Explanation { by: id.clone(), because });
         }
     }
+}
+
+/// What one line makes two findings of: of a cause that a text names by itself and one that a rule found, the graver one is the
+/// cause, and the one of the rule when they are alike: it knows more than the words.
+fn told_twice(findings: &[Finding]) -> Vec<(usize, usize, String)> {
+    let named = |finding: &Finding| {
+        detectors::find(finding.detector)
+            .is_some_and(|detector| matches!(detector.detect, Evaluation::Named(_)))
+    };
+    let counts =
+        |finding: &Finding| finding.confidence > Confidence::Possible && finding.severity > Severity::Low;
+    let mut links = Vec::new();
+    for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| named(finding) && counts(finding))
+    {
+        for (other_at, other) in
+            findings.iter().enumerate().filter(|(_, other)| !named(other) && counts(other))
+        {
+            if let Some(because) = same_line(finding, other) {
+                let by_rule = other.severity >= finding.severity;
+                links.push(if by_rule { (other_at, at, because) } else { (at, other_at, because) });
+            }
+        }
+    }
+    links
 }
 
 /// The line that tells of both, if there is one: an event of a service with Azure's refusal in its message.

@@ -9,6 +9,7 @@ mod azure;
 mod azure_error;
 mod azure_flow_log;
 mod calicoctl;
+mod can_i;
 mod cilium;
 mod cilium_bugtool;
 mod cni_state;

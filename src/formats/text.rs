@@ -12,7 +12,7 @@ use super::shared::irrelevant_text;
 use super::shared::line;
 use super::shared::sections::{is_transcript, mixed_after_document, sections, segments, short_and_mixed};
 use super::{
-    FORMATS, Head, InputFormat, Piece, azure, connection_test, counting_command, host_local_listing,
+    FORMATS, Head, InputFormat, Piece, azure, can_i, connection_test, counting_command, host_local_listing,
     kubectl_describe, kubectl_table,
 };
 use crate::bundle::Framer;
@@ -129,6 +129,7 @@ impl Framer for PromptFramer {
 fn read_section(part: &Piece<'_>, facts: &mut Facts) {
     let head = Head { entry: part.entry, bytes: part.bytes };
     connection_test::answered(part, facts);
+    can_i::answered(part, facts);
     if azure::answered(part, facts) {
         let coverage = facts.coverage.entry(part.source);
         coverage.recognised = true;

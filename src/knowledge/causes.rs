@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 /// The files, by chapter.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
+    ("authorization", include_str!("../../knowledge/causes/authorization.toml")),
     ("client-access", include_str!("../../knowledge/causes/client-access.toml")),
     ("control-plane", include_str!("../../knowledge/causes/control-plane.toml")),
     ("dns", include_str!("../../knowledge/causes/dns.toml")),

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 /// The files, by component.
-const FILES: [(&str, &str); 20] = [
+const FILES: [(&str, &str); 21] = [
     ("addons", include_str!("../../knowledge/messages/addons.toml")),
     ("authenticator", include_str!("../../knowledge/messages/authenticator.toml")),
     ("autoscalers", include_str!("../../knowledge/messages/autoscalers.toml")),
@@ -28,6 +28,7 @@ const FILES: [(&str, &str); 20] = [
     ("load-balancer", include_str!("../../knowledge/messages/load-balancer.toml")),
     ("runtime", include_str!("../../knowledge/messages/runtime.toml")),
     ("storage", include_str!("../../knowledge/messages/storage.toml")),
+    ("tokens", include_str!("../../knowledge/messages/tokens.toml")),
 ];
 
 /// What a text that tells of a failure holds, nearly always: lines without any of these are never looked at, however many messages

@@ -137,6 +137,15 @@ impl DenialGroup<'_> {
         of_control_plane && !logs.is_empty() && logs.iter().all(|(_, log)| soon(&log.span))
     }
 
+    /// Whether it was refused while the control plane started, and not after.
+    pub(super) fn only_at_start(&self, cluster: &Cluster) -> bool {
+        let entries = &cluster.facts.coverage.entries;
+        let places = self.denials.iter().flat_map(|(_, denial)| denial.examples.as_slice());
+        let logs: Vec<_> =
+            places.filter_map(|place| Some((&place.source, entries.get(&place.source)?))).collect();
+        self.at_the_start(&logs)
+    }
+
     /// The API server itself recorded it, so that its end is no guess.
     pub(super) fn by_api_server(&self) -> bool {
         let api = [Carrier::Audit, Carrier::AccessLog];

@@ -70,14 +70,14 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
         finding.fix.text = format!("No action needed unless it comes back. If it does: {}", finding.fix.text);
         finding.evidence.insert(0, place);
     } else if let Some(silence) = group.quiet_since(cluster) {
-        ended(&mut finding, group, silence);
+        ended(&mut finding, group, silence, group.only_at_start(cluster));
     }
     Some(finding)
 }
 
 /// Components that start before their roles exist are denied at first, and the denials end by themselves.
-fn ended(finding: &mut Finding, group: &DenialGroup<'_>, silence: i64) {
-    if group.by_api_server() {
+fn ended(finding: &mut Finding, group: &DenialGroup<'_>, silence: i64, at_start: bool) {
+    if group.by_api_server() && !at_start {
         finding.severity = finding.severity.min(Severity::Medium);
     } else {
         finding.severity = Severity::Low;

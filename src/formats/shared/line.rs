@@ -19,6 +19,7 @@ use super::{
 };
 use crate::bytes::pattern::{has, pattern};
 use crate::facts::text::lossy;
+use crate::facts::time::When;
 use crate::facts::{Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint};
 use crate::formats::Piece;
 use crate::knowledge::{self, FAILURE_WORDS};
@@ -405,6 +406,14 @@ fn refusal(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         text: line.raw,
     };
     if let Some(denied) = message::denied(line.text) {
+        // client-go prints one refused list twice, as a warning and as an error, some milliseconds apart
+        // (`tools/cache/reflector.go`).
+        if has!(line.text, "reflector.go")
+            && let Some(When::At(at)) = line.unwrapped.when
+        {
+            observation.print =
+                fingerprint((line.source, &denied.user, denied.request.to_string(), at / 1_000_000));
+        }
         observation.key = DenialKey {
             class: denied.class,
             identity: Identity::User(denied.user.clone()),

@@ -183,7 +183,9 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     if has!(text, "network for sandbox") || has!(text, "network for pod \"") {
         return Some((Signal::CniFailing, sandbox_error(text)));
     }
-    if has!(text, "provide credentials") {
+    // A program of the cluster has a token of its own: that is another cause.
+    let of_program = has!(text, "reflector.go") || has!(text, "leaderelection.go");
+    if has!(text, "provide credentials") && !of_program {
         return Some((Signal::NoCredentials, String::new()));
     }
     if has!(text, "detected for zone") && has!(text, "Loop") {
