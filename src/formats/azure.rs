@@ -94,36 +94,96 @@ impl InputFormat for AzureFormat {
     }
 }
 
-/// What `az aks show --query apiServerAccessProfile.authorizedIpRanges` printed, the guide's own first command: a list,
-/// `null`, or rows. Without its command nobody could tell what the list is. Says whether it was that.
+/// What `az aks show … --query …` printed: a value of the cluster at a path, or several under keys of the user's own. Without its
+/// command nobody could tell what it is. Says whether it was that.
 pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) -> bool {
     let Some(command) = piece.command else { return false };
-    let lower = command.to_ascii_lowercase();
-    if !lower.contains("aks show") || !lower.contains("authorizedipranges") {
-        return false;
-    }
+    let Some((_, rest)) = command.split_once("aks show ") else { return false };
+    let Some(query) = query_of(rest) else { return false };
     let text = String::from_utf8_lossy(piece.bytes);
-    let ranges: Vec<Value> = text
-        .split(|c: char| c.is_whitespace() || ",[]\"".contains(c))
-        .filter(|word| word.contains(['.', ':']) && word.starts_with(|c: char| c.is_ascii_hexdigit()))
-        .map(Value::from)
-        .collect();
-    // An error in its place says nothing of ranges.
-    if ranges.is_empty() && !matches!(text.trim(), "" | "null" | "[]") {
-        return false;
-    }
-    let words: Vec<&str> = command.split_whitespace().collect();
+    let Some(answer) = value_of(&text, &query) else { return false };
+    let words: Vec<&str> = rest.split_whitespace().collect();
     let option = |names: [&str; 2]| {
         let at = words.iter().position(|word| names.contains(word))?;
         words.get(at + 1).copied()
     };
     let name = option(["--name", "-n"]).unwrap_or_default();
     let group = option(["--resource-group", "-g"]).unwrap_or_default();
-    let value = serde_json::json!({ "resourcegroup": group, "apiserveraccessprofile": { "authorizedipranges": ranges } });
+    let mut cluster = serde_json::json!({ "resourceGroup": group });
+    let is_placed = match query.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
+        // `{ranges:apiServerAccessProfile.authorizedIpRanges,fqdn:fqdn}`: keys of the user's own.
+        Some(pairs) => {
+            pairs.split(',').filter_map(|pair| pair.split_once(':')).fold(false, |is_placed, (key, path)| {
+                let found = answer.get(key.trim().trim_matches('"')).cloned();
+                found.is_some_and(|value| place_at(&mut cluster, path.trim(), value)) || is_placed
+            })
+        }
+        None => place_at(&mut cluster, &query, answer),
+    };
+    if !is_placed {
+        return false;
+    }
     let place = Place { source: piece.source.clone(), line: piece.first_line };
     if let Some(slot) = facts.azure.resources.slot((place, 0)) {
+        let value = lowered(cluster, 16);
         *slot = AzureResource { kind: Some(AzureKind::Cluster), id: "".into(), name: name.into(), value };
     }
+    true
+}
+
+/// The expression behind `--query`, without its quotes.
+fn query_of(words: &str) -> Option<String> {
+    let (_, rest) = words.split_once("--query")?;
+    let rest = rest.trim_start_matches(['=', ' ']);
+    let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+    let query = match quote {
+        Some(quote) => rest.get(1..)?.split(quote).next()?,
+        None => rest.split_whitespace().next()?,
+    };
+    let query: String = query.chars().filter(|c| !c.is_whitespace()).collect();
+    (!query.is_empty()).then_some(query)
+}
+
+/// The answer as JSON; `-o tsv` gives bare words, a list of addresses among them.
+fn value_of(text: &str, query: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        return Some(value);
+    }
+    let bare: Vec<&str> = text.split_whitespace().collect();
+    if query.to_ascii_lowercase().ends_with("authorizedipranges") {
+        let ranges = bare.iter().map(|word| word.trim_matches([',', '[', ']', '"']));
+        let ranges: Vec<Value> = ranges
+            .filter(|word| word.contains(['.', ':']) && word.starts_with(|c: char| c.is_ascii_hexdigit()))
+            .map(Value::from)
+            .collect();
+        // An error in its place says nothing of ranges.
+        return (!ranges.is_empty() || text.is_empty()).then(|| ranges.into());
+    }
+    match bare.as_slice() {
+        [word] => Some(Value::from(*word)),
+        _ => None,
+    }
+}
+
+/// Puts a value at a path such as `networkProfile.outboundType`; says whether the path is one.
+fn place_at(object: &mut Value, path: &str, value: Value) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let parts: Vec<&str> = path.split('.').map(|part| part.trim_end_matches("[]")).collect();
+    if parts.len() > 8 || !parts.iter().all(|part| plain(part)) {
+        return false;
+    }
+    let mut at = object;
+    for part in parts {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let Some(map) = at.as_object_mut() else { return false };
+        at = map.entry(part.to_owned()).or_insert(Value::Null);
+    }
+    *at = value;
     true
 }
 

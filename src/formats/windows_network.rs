@@ -7,7 +7,10 @@ use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
 use crate::evidence::excerpt;
 use crate::facts::text::lossy;
-use crate::facts::{Facts, HostName, Place, Probe, ResolvedName, ResolverFile};
+use crate::facts::{
+    API_SERVER_DOMAINS, AttemptKey, AttemptSeen, Facts, Failure, HostName, Place, Probe, ResolvedName,
+    ResolverFile, Speaker, fingerprint,
+};
 
 pub(super) struct WindowsNetwork;
 pub(super) const FORMAT: WindowsNetwork = WindowsNetwork;
@@ -92,6 +95,9 @@ impl Reader<'_, '_> {
                     probe.reached = value.eq_ignore_ascii_case("true");
                     probe.message = excerpt(line.trim().as_bytes());
                     self.records += 1;
+                    if !probe.reached {
+                        self.failed(&probe, number, line);
+                    }
                     let place = self.place(number);
                     if let Some(slot) = self.facts.nodes.probes.slot(place) {
                         *slot = probe;
@@ -100,6 +106,35 @@ impl Reader<'_, '_> {
                 _ => {}
             }
         }
+    }
+
+    /// A connection that somebody tried from a machine of their own to the API server's name: any other is a test of something else.
+    fn failed(&mut self, probe: &Probe, number: u64, line: &str) {
+        let on_own_machine = self.piece.node.is_none() && !self.piece.in_cluster;
+        if !on_own_machine || !API_SERVER_DOMAINS.iter().any(|name| probe.target.ends_with(name)) {
+            return;
+        }
+        let key = AttemptKey {
+            failure: Failure::Timeout,
+            host: probe.target.clone(),
+            port: probe.port,
+            resolver: "".into(),
+            speaker: Speaker::Person,
+            of_api: true,
+            node: "".into(),
+            pod: Default::default(),
+            source: self.piece.source.clone(),
+        };
+        let line_number = self.piece.first_line + number;
+        let print = fingerprint((self.piece.source, line_number));
+        self.facts.attempted(AttemptSeen {
+            key,
+            print,
+            stated: 1,
+            times: [None, None],
+            line: line_number,
+            text: line.as_bytes(),
+        });
     }
 
     /// The DNS servers of the adapters; more of them stand on lines of their own.

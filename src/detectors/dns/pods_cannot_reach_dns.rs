@@ -1,7 +1,7 @@
 //! DNS queries of pods time out.
 
 use crate::cluster::Cluster;
-use crate::cluster::reachability::{What, Who};
+use crate::cluster::reachability::{What, Who, is_api_name};
 use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, counted, listed, node_subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
@@ -25,8 +25,12 @@ pub(super) const DETECTOR: Detector = Detector {
 fn detect(cluster: &Cluster) -> Outcome {
     let given = observed::attempts(cluster, |attempt| {
         let pod = matches!(attempt.who, Who::Pod(_) | Who::Unknown);
-        // NXDOMAIN answers, and queries for the API server, belong to other causes.
-        (pod && attempt.failure == Failure::ResolverFailed && attempt.what != What::ApiServer).then_some(())
+        // NXDOMAIN answers, and queries for the API server's public name, belong to other causes; its service's name is asked of the
+        // cluster's DNS. A pod that asks itself (kube-dns' sidecar) says nothing of the others.
+        let public = attempt.what == What::ApiServer && attempt.hosts.iter().any(|host| is_api_name(host));
+        let itself =
+            attempt.resolvers.iter().any(|server| server.starts_with("127.") || server.starts_with("[::1]"));
+        (pod && attempt.failure == Failure::ResolverFailed && !public && !itself).then_some(())
     })
     .remove(&());
     // Words that leave open whether there is no such name or no answer, by name.

@@ -68,14 +68,68 @@ fn detect(cluster: &Cluster) -> Outcome {
         let words = tally.examples.as_slice().last().map_or("", |example| &*example.excerpt);
         let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
         let still = pod.is_none_or(|seen| &*seen.object.status.phase == "Pending");
-        still.then(|| words.contains("max node group size reached"))
+        still.then(|| Obstacle::of(words))
     });
-    for (at_maximum, observed) in waiting {
+    for (obstacle, observed) in waiting {
         if !all_ready(cluster, &observed.pods) && !observed.is_over(cluster) {
-            findings.extend(of_pods(cluster, at_maximum, observed));
+            findings.extend(of_pods(cluster, obstacle, observed));
         }
     }
     findings.into()
+}
+
+/// Why the autoscaler does not add a node (kubernetes/autoscaler `cluster-autoscaler/core/scaleup`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Obstacle {
+    /// Every node group that would do is at its maximum.
+    Maximum,
+    /// A node group failed to grow a while ago, and is left alone.
+    Backoff,
+    /// A node group is not ready to grow: it grows already, or failed to.
+    NotReady,
+    /// No node of any group would take the pod.
+    NothingFits,
+}
+
+impl Obstacle {
+    fn of(words: &str) -> Self {
+        if words.contains("max node group size reached") || words.contains("max limit reached") {
+            Self::Maximum
+        } else if words.contains("in backoff after failed scale-up") {
+            Self::Backoff
+        } else if words.contains("not ready for scale-up") {
+            Self::NotReady
+        } else {
+            Self::NothingFits
+        }
+    }
+
+    /// The reason, in the autoscaler's words where it has some.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Maximum => "max node group size reached",
+            Self::Backoff => "node group in backoff after an earlier failed scale-up",
+            Self::NotReady => "node group not ready for scale-up",
+            Self::NothingFits => "no node group that it may scale would fit (selector, taint, zone, VM size)",
+        }
+    }
+
+    fn fix(self) -> &'static str {
+        match self {
+            Self::Maximum => {
+                "Raise the node pool's maximum count, if its subnet and the vCPU quota have room. More nodes cost more."
+            }
+            Self::Backoff => {
+                "Find why the earlier scale-up failed: the activity log of the node resource group and the autoscaler's log name it (quota, capacity of the VM size, subnet full). The autoscaler tries again by itself after some minutes."
+            }
+            Self::NotReady => {
+                "Look at the node group: a scale-up of it runs, or its nodes do not become Ready. The ConfigMap cluster-autoscaler-status shows its health."
+            }
+            Self::NothingFits => {
+                "Compare the pod's nodeSelector, tolerations and requests with the node pools; a pod that requests more than an empty node's allocatable fits none."
+            }
+        }
+    }
 }
 
 fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding> {
@@ -116,26 +170,22 @@ fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding
     )
 }
 
-fn of_pods(cluster: &Cluster, at_maximum: bool, given: Observed) -> Option<Finding> {
+fn of_pods(cluster: &Cluster, obstacle: Obstacle, given: Observed) -> Option<Finding> {
     let pods = observed::counted(given.pods.len(), "pod");
     let says = Wording {
         severity: Severity::Medium,
-        confidence: if at_maximum { Confidence::Confirmed } else { Confidence::Likely },
+        confidence: if obstacle == Obstacle::NothingFits {
+            Confidence::Likely
+        } else {
+            Confidence::Confirmed
+        },
         unit: "event",
         cause: format!(
             "The cluster autoscaler did not scale up for {pods}{} (NotTriggerScaleUp): {}.",
             given.when(),
-            if at_maximum {
-                "max node group size reached"
-            } else {
-                "no node group that it may scale would fit (selector, taint, zone, VM size), or scale-up is backed off"
-            }
+            obstacle.reason()
         ),
-        fix: if at_maximum {
-            "Raise the node pool's maximum count, if its subnet and the vCPU quota have room. More nodes cost more.".to_owned()
-        } else {
-            "Compare the pod's nodeSelector, tolerations and requests with the node pools; a pod that requests more than an empty node's allocatable fits none.".to_owned()
-        },
+        fix: obstacle.fix().to_owned(),
         commands: if cluster.is_elsewhere() {
             Vec::new()
         } else {
@@ -153,10 +203,17 @@ fn of_pods(cluster: &Cluster, at_maximum: bool, given: Observed) -> Option<Findi
                 .to_owned(),
         ],
     };
-    let title = if at_maximum {
-        format!("Cluster autoscaler: max node group size reached, {pods} Pending")
-    } else {
-        format!("Cluster autoscaler did not scale up for {pods} (NotTriggerScaleUp)")
+    let title = match obstacle {
+        Obstacle::NothingFits => {
+            format!("Cluster autoscaler did not scale up for {pods} (NotTriggerScaleUp)")
+        }
+        _ => format!("Cluster autoscaler did not scale up: {}, {pods} Pending", obstacle.reason()),
     };
-    given.finding(&DETECTOR, if at_maximum { "maximum" } else { "pods" }, title, says)
+    let about = match obstacle {
+        Obstacle::Maximum => "maximum",
+        Obstacle::Backoff => "backoff",
+        Obstacle::NotReady => "not-ready",
+        Obstacle::NothingFits => "pods",
+    };
+    given.finding(&DETECTOR, about, title, says)
 }

@@ -16,6 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     needs: &[NODES],
     explains: &[
         "connection-failing",
+        "coredns-unhealthy",
         "service-pods-not-ready",
         "kube-proxy-not-running",
         "tunnel-down",

@@ -48,11 +48,19 @@ const REASONS: &[(&str, &str)] = &[
 ];
 
 fn detect(cluster: &Cluster) -> Outcome {
-    common::each(cluster, |key, _, fault| match fault {
+    let mut findings = common::each(cluster, |key, _, fault| match fault {
         Fault::LoadBalancerPending { since } => finding(cluster, key, *since),
         _ => None,
-    })
-    .into()
+    });
+    // Where the bundle has the events without the service, they tell.
+    let services = &cluster.facts.objects.services;
+    let unseen = cluster.facts.events.of_reason("SyncLoadBalancerFailed").filter(|(key, tally)| {
+        let over = cluster.is_over(tally.span.resolve(cluster.anchor));
+        &*key.kind == "Service" && !over && services.get(&key.namespace, &key.name).is_none()
+    });
+    findings
+        .extend(unseen.filter_map(|(key, _)| finding(cluster, &Key::new(&*key.namespace, &*key.name), None)));
+    findings.into()
 }
 
 fn event<'a>(cluster: &'a Cluster, service: &Key) -> Option<(&'a EventKey, &'a EventTally)> {
@@ -70,7 +78,8 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
             .nodes
             .iter()
             .any(|(_, seen)| seen.object.spec.provider_id.starts_with("azure://"));
-    let mut evidence = vec![common::service_at(cluster, key, "type LoadBalancer, no external IP")?];
+    let mut evidence: Vec<_> =
+        common::service_at(cluster, key, "type LoadBalancer, no external IP").into_iter().collect();
     let words = failed.and_then(|(_, tally)| tally.examples.as_slice().last());
     evidence.extend(words.cloned());
     let known = words.and_then(|words| REASONS.iter().find(|(text, _)| words.excerpt.contains(text)));

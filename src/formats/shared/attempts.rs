@@ -2,7 +2,7 @@
 //! `src/net`, `src/crypto/x509`).
 
 use crate::bytes::pattern::{has, named, pattern, search};
-use crate::facts::{Failure, Speaker};
+use crate::facts::{API_SERVER_DOMAINS, Failure, Speaker};
 use crate::knowledge::client_words::{self, Proves};
 
 // `dial tcp 10.0.0.1:443: i/o timeout`; some lines lack the second colon, and addresses may be masked.
@@ -208,14 +208,23 @@ pub(super) fn of_log(path: &str) -> bool {
     LOGS.iter().any(|word| path.contains(word))
 }
 
+/// Whether a line is nothing but a request that failed, for the public name of an AKS API server: what Terraform, Rancher and the like
+/// show to people. A log would tell when.
+fn is_bare_request(text: &str) -> bool {
+    let request = text.trim_start_matches(['│', '|', ' ']).trim_start_matches("Error: ");
+    let begins = ["Get \"https://", "Get https://", "Post \"https://", "Post https://"];
+    begins.iter().any(|begin| request.starts_with(begin))
+        && API_SERVER_DOMAINS.iter().any(|name| request.contains(name))
+}
+
 /// Who says it, by the words of the line, by the path of its entry, and by whether the line names a host.
-pub(super) fn speaker(text: &str, path: &str, host: bool) -> Speaker {
+pub(super) fn speaker(text: &str, path: &str, host: bool, timed: bool) -> Speaker {
     let of = |words: &[&str]| words.iter().any(|word| path.contains(word));
     // The API server answered: what it could not reach is its own affair.
     if has!(text, "Error from server") && has!(text, "dial tcp") {
         return Speaker::ControlPlane;
     }
-    if of_client(text) && !of_log(path) {
+    if !of_log(path) && (of_client(text) || !timed && !host && is_bare_request(text)) {
         return Speaker::Person;
     }
     if of(&TUNNEL) {
@@ -347,7 +356,7 @@ mod tests {
                 Speaker::Dns,
             ),
         ] {
-            assert_eq!(speaker(text, path, false), expected, "{text} in {path}");
+            assert_eq!(speaker(text, path, false, true), expected, "{text} in {path}");
         }
     }
 }

@@ -409,7 +409,7 @@ fn refusal(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         // client-go prints one refused list twice, as a warning and as an error, some milliseconds apart
         // (`tools/cache/reflector.go`).
         if has!(line.text, "reflector.go")
-            && let Some(When::At(at)) = line.unwrapped.when
+            && let Some(When::At(at) | When::Yearless(at)) = line.unwrapped.when
         {
             observation.print =
                 fingerprint((line.source, &denied.user, denied.request.to_string(), at / 1_000_000));

@@ -291,7 +291,7 @@ pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
         host: host.into(),
         port,
         resolver: resolver.into(),
-        speaker: speaker(line.text, &log, line.unwrapped.host.is_some()),
+        speaker: speaker(line.text, &log, line.unwrapped.host.is_some(), line.unwrapped.timed),
         of_api: of_api(line.text),
         node,
         // Of a pod's own log, it speaks of itself.
