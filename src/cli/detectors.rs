@@ -1,4 +1,4 @@
-//! `kubetriage detectors` and `kubetriage explain`.
+//! `kubetriage detectors`, and the page of a cause.
 
 use std::fmt::Write;
 
@@ -23,28 +23,6 @@ impl Detectors {
     }
 }
 
-/// Explain one cause
-#[derive(Args)]
-#[command(after_help = "Example:\n  kubetriage explain rbac-missing-permission")]
-pub(super) struct Explain {
-    /// Id of the cause, as in the report and in `kubetriage detectors`
-    id: String,
-}
-
-impl Explain {
-    pub(super) fn run(&self) -> anyhow::Result<Exit> {
-        // A finding's id begins with its detector's.
-        let id = self.id.split('.').next().unwrap_or_default();
-        let Some(detector) = detectors::find(id) else {
-            let known: Vec<_> = detectors::all().map(|detector| detector.id).collect();
-            output::complain(&format!("error: there is no cause `{id}`; there are: {}", known.join(", ")));
-            return Ok(Exit::Usage);
-        };
-        output::styled(&page(detector))?;
-        Ok(Exit::Done)
-    }
-}
-
 fn list() -> String {
     let mut text = String::new();
     let mut chapter = None;
@@ -59,7 +37,7 @@ fn list() -> String {
     text
 }
 
-fn page(detector: &Detector) -> String {
+pub(super) fn page(detector: &Detector) -> String {
     let doc = &detector.doc;
     let mut text = format!("{}\n{}\n\n", detector.id, detector.title);
     for (heading, body) in
@@ -75,7 +53,7 @@ fn page(detector: &Detector) -> String {
     text
 }
 
-fn wrapped(text: &str) -> String {
+pub(super) fn wrapped(text: &str) -> String {
     let mut lines = vec![String::from(" ")];
     for word in text.split_whitespace() {
         match lines.last_mut() {

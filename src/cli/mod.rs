@@ -4,6 +4,7 @@ mod bundle;
 mod can_i;
 mod detectors;
 mod exit;
+mod explain;
 mod inspect;
 mod output;
 mod progress;
@@ -51,7 +52,7 @@ enum Command {
     /// List the causes that can be found
     Detectors(detectors::Detectors),
     /// Explain one cause: what it means, how it is decided, what to do
-    Explain(detectors::Explain),
+    Explain(explain::Explain),
     /// Write a shell completion script to the standard output
     #[command(after_help = "Example:\n  kubetriage completions bash > /etc/bash_completion.d/kubetriage")]
     Completions {

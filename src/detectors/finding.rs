@@ -39,6 +39,35 @@ impl Severity {
     }
 }
 
+/// Whether it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingState {
+    /// At the time of the capture: the state of an object, or the end of the log that tells of it.
+    Ongoing,
+    /// It was over before: its log goes on without it, or says that it works again.
+    Ended,
+    /// What tells of it has no time.
+    #[default]
+    Unknown,
+}
+
+impl FindingState {
+    /// In lower case, as in the JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ongoing => "ongoing",
+            Self::Ended => "ended",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Of what a log says: whether it was over when the log ended.
+    pub fn of(over: Option<bool>) -> Self {
+        over.map_or(Self::Unknown, |over| if over { Self::Ended } else { Self::Ongoing })
+    }
+}
+
 /// An object, user or node that a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectRef {
@@ -84,6 +113,9 @@ pub struct Finding {
     pub severity: Severity,
     /// How sure we are.
     pub confidence: Confidence,
+    /// Whether it goes on.
+    #[serde(default)]
+    pub state: FindingState,
     /// What it is about.
     pub subjects: Vec<SubjectRef>,
     /// How many of `unit`.
@@ -118,6 +150,7 @@ impl Finding {
             title,
             severity: Severity::Info,
             confidence: Confidence::Possible,
+            state: FindingState::Unknown,
             subjects: Vec::new(),
             count: 1,
             unit: "sighting",
@@ -140,6 +173,14 @@ impl Finding {
             Reverse(self.count),
             self.id.clone(),
         )
+    }
+
+    /// Whether it rests on the present state of an object, not on events and logs alone.
+    pub fn rests_on_an_object(&self) -> bool {
+        let of_object = |pointer: &str| {
+            pointer.starts_with(|c: char| c.is_ascii_uppercase()) && !pointer.starts_with("Event ")
+        };
+        self.evidence.iter().any(|item| item.pointer.as_deref().is_some_and(of_object))
     }
 
     /// First and last time, in microseconds since 1970.

@@ -23,7 +23,7 @@ mod worst;
 
 pub use crate::evidence::Confidence;
 pub use details::{Bucket, Details, LabelDifference, LeakedAddress, PathHop, Permission, PodNotReady};
-pub use finding::{Explanation, Finding, Fix, Severity, SubjectRef, shell, slug};
+pub use finding::{Explanation, Finding, FindingState, Fix, Severity, SubjectRef, shell, slug};
 
 use schemars::JsonSchema;
 use serde::de::IntoDeserializer;

@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use super::observed::{self, Observed, Wording, aks_named, host_word, listed};
-use super::{Chapter, Confidence, Detector, Doc, Evaluation, Need, Outcome, Severity, needs, shell};
+use super::{
+    Chapter, Confidence, Detector, Doc, Evaluation, FindingState, Need, Outcome, Severity, needs, shell,
+};
 use crate::cluster::Cluster;
 use crate::facts::SignalKey;
 use crate::knowledge::{CAUSES, Cause, CauseId, OneFor, Refuted};
@@ -132,7 +134,12 @@ fn finding(
     let named = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let over = if ended { ", ended" } else { "" };
     let title = format!("{}{}{over}{named}", who(&observed), cause.title);
-    observed.finding(detector, if part.is_empty() { "cluster" } else { part }, title, says)
+    let mut finding =
+        observed.finding(detector, if part.is_empty() { "cluster" } else { part }, title, says)?;
+    if ended {
+        finding.state = FindingState::Ended;
+    }
+    Some(finding)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Confidence, Detector, Finding, Fix, Severity, SubjectRef};
+use super::{Confidence, Detector, Finding, FindingState, Fix, Severity, SubjectRef};
 use crate::cluster::Cluster;
 use crate::cluster::azure::AksCluster;
 use crate::cluster::episode;
@@ -122,6 +122,9 @@ impl Observed {
         let mut finding = Finding::new(detector.id, about, title, evidence)?;
         finding.severity = says.severity;
         finding.confidence = says.confidence;
+        // What a detector takes for passed by more than its log (a node is Ready by now) is not said to go on.
+        let passed = says.severity <= Severity::Low && says.confidence == Confidence::Possible;
+        finding.state = FindingState::of(self.over.filter(|over| *over || !passed));
         finding.count = self.count.max(1);
         finding.unit = says.unit;
         finding.seen(self.span);

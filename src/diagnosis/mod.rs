@@ -28,7 +28,7 @@ pub use platform::Inferred;
 pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use crate::cluster::Cluster;
-use crate::detectors::{self, Chapter, Confidence, Detector, Finding, Need, Outcome, Severity};
+use crate::detectors::{self, Chapter, Confidence, Detector, Finding, FindingState, Need, Outcome, Severity};
 use crate::facts::text::counted;
 use crate::facts::{Facts, time};
 use crate::timings::{TimedPart, Timings, timed};
@@ -103,6 +103,8 @@ pub struct RootCause {
     pub count: u64,
     /// What to do first, in a sentence.
     pub first_step: String,
+    /// Whether it goes on.
+    pub state: FindingState,
     /// Findings that it explains, itself first.
     pub findings: Vec<String>,
 }
@@ -163,6 +165,8 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Causes that nothing else explains, worst first.
     pub root_causes: Vec<RootCause>,
+    /// What was seen and had ended before the capture: told, and no cause of what goes on.
+    pub seen_and_over: Vec<RootCause>,
     /// What happened when; nothing when no times are known.
     pub timeline: Option<Timeline>,
     /// What to ask for.
@@ -223,6 +227,11 @@ impl Diagnosis {
                 verdicts.push(failed);
             }
         }
+        for finding in &mut findings {
+            if finding.state == FindingState::Unknown && finding.rests_on_an_object() {
+                finding.state = FindingState::Ongoing;
+            }
+        }
         findings.sort_by_cached_key(Finding::rank);
         number_equal_ids(&mut findings);
         chains::explain(cluster, &mut findings);
@@ -237,8 +246,9 @@ impl Diagnosis {
             .filter(|finding| finding.explained_by.is_empty() && finding.severity > Severity::Info)
             .map(|finding| root(finding, &findings))
             .collect();
+        let (seen_and_over, mut root_causes): (Vec<RootCause>, Vec<RootCause>) =
+            root_causes.into_iter().partition(|root| root.state == FindingState::Ended);
         // Of two that are as bad and as sure, the one that explains more.
-        let mut root_causes = root_causes;
         root_causes
             .sort_by_key(|root| std::cmp::Reverse((root.severity, root.confidence, root.findings.len())));
         let timeline = Timeline::of(cluster, &root_causes, &findings);
@@ -262,6 +272,7 @@ impl Diagnosis {
             verdicts,
             findings,
             root_causes,
+            seen_and_over,
             timeline,
             ask_for,
             window,
@@ -454,6 +465,7 @@ fn root(finding: &Finding, findings: &[Finding]) -> RootCause {
         title: finding.title.clone(),
         severity: finding.severity,
         confidence: finding.confidence,
+        state: finding.state,
         why: first(&finding.cause),
         count: finding.count,
         first_step: first(&finding.fix.text),

@@ -34,6 +34,8 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
             findings_cut => diagnosis.findings.len().saturating_sub(in_full),
             roots => Serde(diagnosis.root_causes.iter().take(rows).collect::<Vec<_>>()),
             roots_cut => diagnosis.root_causes.len().saturating_sub(rows),
+            over => Serde(diagnosis.seen_and_over.iter().take(rows).collect::<Vec<_>>()),
+            over_cut => diagnosis.seen_and_over.len().saturating_sub(rows),
             addresses => Serde(worst_first(diagnosis)),
             rows,
             excerpt,

@@ -42,7 +42,7 @@ impl Deref for Redacted {
 }
 
 /// Strings of the program's own, by where they stand; `*` is any index. What is not listed may be of the bundle.
-const OURS: [&str; 22] = [
+const OURS: [&str; 27] = [
     "/ask_for/*/command",
     "/ask_for/*/what",
     "/ask_for/*/why",
@@ -52,13 +52,18 @@ const OURS: [&str; 22] = [
     "/findings/*/first_seen",
     "/findings/*/last_seen",
     "/findings/*/severity",
+    "/findings/*/state",
     "/findings/*/unit",
     "/inventory/layouts/*",
     "/inventory/subnets/*/role",
     "/notice",
     "/root_causes/*/confidence",
     "/root_causes/*/severity",
+    "/root_causes/*/state",
     "/schema",
+    "/seen_and_over/*/confidence",
+    "/seen_and_over/*/severity",
+    "/seen_and_over/*/state",
     "/timeline/lanes/*/what",
     "/tool/name",
     "/tool/version",
@@ -67,11 +72,13 @@ const OURS: [&str; 22] = [
     "/verdicts/*/verdict",
 ];
 
-const IDS: [&str; 6] = [
+const IDS: [&str; 8] = [
     "/findings/*/explained_by/*/by",
     "/findings/*/id",
     "/root_causes/*/findings/*",
     "/root_causes/*/id",
+    "/seen_and_over/*/findings/*",
+    "/seen_and_over/*/id",
     "/timeline/onsets/*/id",
     "/verdicts/*/findings/*",
 ];

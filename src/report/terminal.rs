@@ -14,6 +14,8 @@ use crate::diagnosis::{Verdict, VerdictKind};
 const FEW: usize = 6;
 /// Causes shown.
 const CAUSES: usize = 15;
+/// What is over and named.
+const OVER: usize = 3;
 
 /// Text with ANSI styles; the caller's stream strips them where they don't belong. `width` in columns.
 pub fn summary(diagnosis: &Redacted, width: usize) -> String {
@@ -50,6 +52,18 @@ pub fn summary(diagnosis: &Redacted, width: usize) -> String {
     let more = diagnosis.root_causes.len().saturating_sub(CAUSES);
     if more > 0 {
         let _ = writeln!(out, "            {dim}and {more} more in the report{dim:#}");
+    }
+    if !diagnosis.seen_and_over.is_empty() {
+        let _ = writeln!(out, "\n{bold}Seen and over{bold:#}");
+    }
+    for root in diagnosis.seen_and_over.iter().take(OVER) {
+        for (at, line) in wrap(&root.title, width - 4).iter().enumerate() {
+            let _ = writeln!(out, "{}{line}", if at == 0 { "  " } else { "    " });
+        }
+    }
+    let more = diagnosis.seen_and_over.len().saturating_sub(OVER);
+    if more > 0 {
+        let _ = writeln!(out, "  {dim}and {more} more in the report{dim:#}");
     }
     let unknown: Vec<_> =
         diagnosis.verdicts.iter().filter(|v| v.verdict == VerdictKind::NotEvaluated).collect();

@@ -16,9 +16,10 @@ fn page(finding: &Finding, diagnosis: &Diagnosis) -> String {
     let mut out = format!("# {}\n\n", finding.title);
     let _ = writeln!(
         out,
-        "{}, {}; {} × {}",
+        "{}, {}, {}; {} × {}",
         finding.severity.name(),
         finding.confidence.name(),
+        finding.state.name(),
         finding.count,
         finding.unit
     );

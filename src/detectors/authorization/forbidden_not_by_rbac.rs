@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::REQUEST_LOGS;
 use super::group::{DenialGroup, groups};
 use crate::cluster::Cluster;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, FindingState, Fix, Outcome, Severity,
+};
 use crate::facts::{Carrier, Class, Identity, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -95,7 +97,11 @@ fn finding(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<Finding> {
     let about = format!("{} {}", words.slug, group.identity.label());
     let mut finding = Finding::new(DETECTOR.id, &about, title, group.evidence())?;
     group.describe(cluster, &mut finding);
-    let ended = group.quiet_since(cluster).filter(|_| !group.by_api_server());
+    let quiet = group.quiet_since(cluster);
+    let ended = quiet.filter(|_| !group.by_api_server());
+    // Of a request that was refused once nobody knows whether it would be still.
+    let known = ended.is_some() || quiet.is_none() && group.count().0 > 1;
+    finding.state = FindingState::of(group.span(cluster).filter(|_| known).map(|_| ended.is_some()));
     finding.severity = if ended.is_some() { Severity::Info } else { words.severity };
     finding.confidence = if group.class == Class::Unattributed || ended.is_some() {
         Confidence::Possible

@@ -6,7 +6,7 @@ use super::group::{DenialGroup, DeniedGroup};
 use super::{decided, fix, repair};
 use crate::cluster::Cluster;
 use crate::cluster::rbac::{MissStep, NearMiss};
-use crate::detectors::{Confidence, Detector, Finding, Fix, Outcome, Severity};
+use crate::detectors::{Confidence, Detector, Finding, FindingState, Fix, Outcome, Severity};
 use crate::facts::{Identity, time};
 
 /// Everything that was denied at one of these steps, by identity and step.
@@ -61,7 +61,10 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
     if missed.step == MissStep::Allowed {
         finding.severity = Severity::Low;
     }
+    // Of a request that was refused once nobody knows whether it would be still.
+    finding.state = FindingState::of(group.span(cluster).filter(|_| group.count().0 > 1).map(|_| false));
     if let Some(place) = group.recovered(cluster) {
+        finding.state = FindingState::Ended;
         finding.severity = Severity::Low;
         finding.confidence = Confidence::Possible;
         finding.details.authorization.ended = true;
@@ -70,6 +73,9 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
         finding.fix.text = format!("No action needed unless it comes back. If it does: {}", finding.fix.text);
         finding.evidence.insert(0, place);
     } else if let Some(silence) = group.quiet_since(cluster) {
+        // Somebody who asked once, and did not again, still lacks the right.
+        let is_over = !group.by_api_server() || group.only_at_start(cluster);
+        finding.state = if is_over { FindingState::Ended } else { FindingState::Unknown };
         ended(&mut finding, group, silence, group.only_at_start(cluster));
     }
     Some(finding)

@@ -7,7 +7,9 @@ use crate::cluster::policy::Answer;
 use crate::cluster::service::State;
 use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{counted, listed};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, FindingState, Fix, Outcome, Severity,
+};
 use crate::facts::{Failure, Key};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -144,6 +146,7 @@ fn finding(cluster: &Cluster, connection: &Connection<'_>) -> Option<Finding> {
         (false, true, true) => (Severity::Medium, Confidence::Likely),
         (false, ..) => (Severity::Medium, Confidence::Possible),
     };
+    finding.state = FindingState::of(connection.over.filter(|_| connection.span.is_some()));
     finding.count = connection.count;
     finding.unit = "failed connection";
     finding.seen(connection.span);

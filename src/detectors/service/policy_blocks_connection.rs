@@ -8,7 +8,9 @@ use crate::cluster::Cluster;
 use crate::cluster::policy::{Answer, EngineKind};
 use crate::cluster::reach::Resolver;
 use crate::detectors::observed::listed;
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
+use crate::detectors::{
+    Chapter, Confidence, Detector, Doc, Evaluation, Finding, FindingState, Fix, Outcome, Severity,
+};
 use crate::evidence::EXAMPLES;
 use crate::facts::{Failure, Key, time};
 
@@ -66,6 +68,8 @@ fn finding(cluster: &Cluster, by: &[Key], connections: &[Connection<'_>]) -> Opt
     };
     finding.count = connections.iter().map(|item| item.count).sum();
     finding.unit = "failed connection";
+    let timed = connections.iter().any(|item| item.span.is_some());
+    finding.state = FindingState::of(timed.then_some(over));
     finding.seen(connections.iter().fold(None, |span, item| time::joined(span, item.span)));
     finding.subjects = by.iter().map(|key| common::subject("NetworkPolicy", key)).collect();
     for subject in connections.iter().flat_map(Connection::subjects) {
