@@ -1,5 +1,6 @@
 //! Causes that a component names by itself: evaluated alike, described by `knowledge/causes`.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use super::observed::{self, Observed, Wording, aks_named, host_word, listed};
@@ -7,7 +8,8 @@ use super::{
     Chapter, Confidence, Detector, Doc, Evaluation, FindingState, Need, Outcome, Severity, needs, shell,
 };
 use crate::cluster::Cluster;
-use crate::facts::SignalKey;
+use crate::cluster::speaker::is_of_pod;
+use crate::facts::{Key, SignalKey};
 use crate::knowledge::{CAUSES, Cause, CauseId, OneFor, Refuted};
 
 /// How each of them is decided, for its page.
@@ -82,6 +84,13 @@ pub(super) fn detect(detector: &Detector, id: CauseId, cluster: &Cluster) -> Out
     findings.collect()
 }
 
+/// The pods whose logs tell of it, by the paths of these.
+fn pods_of_logs(cluster: &Cluster, observed: &Observed) -> BTreeSet<Key> {
+    let logs: BTreeSet<&str> = observed.evidence.iter().map(|place| &*place.source).collect();
+    let all = cluster.facts.objects.pods.iter();
+    all.filter(|(pod, _)| logs.iter().any(|path| is_of_pod(path, pod))).map(|(pod, _)| pod.clone()).collect()
+}
+
 /// Who it is about, to stand before the title: the only node or pod, or nothing.
 fn who(observed: &Observed) -> String {
     let mut pods = observed.pods.iter();
@@ -101,13 +110,18 @@ fn finding(
     observed: Observed,
     cluster: &Cluster,
 ) -> Option<super::Finding> {
+    // A log may be known by its path alone.
+    let pods =
+        if observed.pods.is_empty() { pods_of_logs(cluster, &observed) } else { observed.pods.clone() };
     let refuted = match cause.refuted {
         None => false,
-        Some(Refuted::ByReadyPods) => observed::all_ready(cluster, &observed.pods),
+        Some(Refuted::ByReadyPods) => observed::all_ready(cluster, &pods),
         Some(Refuted::ByReadyNodes) => {
             !observed.nodes.is_empty() && observed::recovered(cluster, &observed.nodes)
         }
     };
+    // Words of a start that may be long over, in a log without times and of nobody whose state is known.
+    let undated = cause.least > 1 && cause.refuted.is_some() && pods.is_empty() && observed.span.is_none();
     let ended = refuted || observed.is_over(cluster);
     let detail = listed(observed.details.iter().map(String::as_str), 3);
     let fill = |text: &String| {
@@ -124,7 +138,7 @@ fn finding(
     let sure = if cause.confidence == "confirmed" { Confidence::Confirmed } else { Confidence::Likely };
     let says = Wording {
         severity: if ended { Severity::Low } else { severity(&cause.severity)? },
-        confidence: if ended { Confidence::Possible } else { sure },
+        confidence: if ended || undated { Confidence::Possible } else { sure },
         unit: &cause.unit,
         cause: format!("{}{when}.", cause.cause.trim_end_matches('.')),
         fix: cause.fix.clone(),

@@ -93,27 +93,29 @@ pub(super) const NODE_LOGS: Need = Need {
     met: has_node_logs,
 };
 
+/// Formats of logs that programs write.
+pub(super) const LOG_FORMATS: &[&str] = &[
+    "container-log",
+    "dumped-logs",
+    "klog",
+    "json-log",
+    "logfmt",
+    "docker-log",
+    "plain-log",
+    "timed-log",
+    "cri-log",
+];
+
 /// Logs of pods.
 pub(super) const POD_LOGS: Need = Need {
     what: "logs of pods",
     why: "they show what pods could not reach, and how it failed",
     command: "kubectl cluster-info dump --all-namespaces --output-directory=dump",
     met: |cluster| {
-        let logs = [
-            "container-log",
-            "dumped-logs",
-            "klog",
-            "json-log",
-            "logfmt",
-            "docker-log",
-            "plain-log",
-            "timed-log",
-            "cri-log",
-        ];
         // Logs of the control plane and of nodes say nothing of pods.
         let others = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "audit"];
         cluster.facts.coverage.entries.iter().any(|(name, entry)| {
-            entry.formats.has_any(&logs) && !others.iter().any(|other| name.contains(other))
+            entry.formats.has_any(LOG_FORMATS) && !others.iter().any(|other| name.contains(other))
         }) || cluster.unreached.iter().any(|item| matches!(item.who, Who::Pod(_) | Who::Unknown))
     },
 };

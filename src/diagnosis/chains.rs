@@ -89,13 +89,13 @@ fn handles(cluster: &Cluster, finding: &Finding) -> Handles {
     let of_pod = |found: &mut Handles, key: &Key, how: &str| {
         let Some(seen) = pods.get(&key.namespace, &key.name) else { return };
         let node = &seen.object.spec.node_name;
-        // A pod that waits for a node waits for those that are not ready.
-        if node.is_empty() && !seen.object.ended() {
-            let lost =
-                cluster.facts.objects.nodes.iter().filter(|(_, seen)| seen.object.ready() == Some(false));
-            for (node, _) in lost.take(PODS) {
+        // A pod that waits for a node where none is ready waits for one of these.
+        let nodes = &cluster.facts.objects.nodes;
+        let none_ready = nodes.iter().all(|(_, seen)| seen.object.ready() == Some(false));
+        if node.is_empty() && none_ready && !seen.object.ended() {
+            for (node, _) in nodes.iter().take(PODS) {
                 found.entry(reference("Node", "", &node.name)).or_insert_with(|| {
-                    format!("{how}pod {} waits for a node, and {} is not ready", key.label(), node.name)
+                    format!("{how}pod {} waits for a node, and none is ready", key.label())
                 });
             }
         }

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::policy::{Answer, End, PolicyVerdict, Protocol, Socket};
 use crate::cluster::reach::{Destination, Resolver};
 use crate::cluster::reachability::{Unreached, What, Who, joined_over};
+use crate::detectors::needs;
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Failure, Key, time};
 
@@ -56,8 +57,10 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Connection<'_>> {
         }
         let from = match &item.who {
             Who::Pod(pod) => Some(pod.clone()),
-            // A log that names no pod speaks for the cluster when it leads into it.
-            Who::Unknown if matches!(item.what, What::Service(_) | What::Pod(_)) => None,
+            // A log of which nobody tells whose it is counts when it leads into the cluster; an event speaks of something else.
+            Who::Unknown if matches!(item.what, What::Service(_) | What::Pod(_)) && of_log(cluster, item) => {
+                None
+            }
             _ => continue,
         };
         for (target, service, ways) in targets(&resolver, item) {
@@ -91,6 +94,17 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Connection<'_>> {
         }
     }
     found.into_values().collect()
+}
+
+/// Whether it is told by a log or by a command that somebody ran.
+fn of_log(cluster: &Cluster, item: &Unreached) -> bool {
+    let log = |place: &Evidence| {
+        let entry = cluster.facts.coverage.entries.get(&place.source);
+        entry.is_some_and(|entry| {
+            entry.formats.has_any(needs::LOG_FORMATS) || entry.formats.has_any(&["connection-test"])
+        })
+    };
+    item.evidence.iter().any(log)
 }
 
 /// What attempts led to: its name, the service, and the ways.

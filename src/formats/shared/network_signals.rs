@@ -281,7 +281,7 @@ pub(super) fn read(line: &LogLine<'_>, facts: &mut Facts) -> bool {
     let Some((failure, host, port, resolver)) = attempt(line.text) else { return false };
     // A probe of a pod is told by its event.
     let probe =
-        has!(line.text, "probe failed") || has!(line.text, "Probe failed") || has!(line.text, "prober.go");
+        has!(line.text, "robe failed") || has!(line.text, "robe error") || has!(line.text, "prober.go");
     if host.is_empty() && !of_client(line.text) && !failure.of_dns() || probe && line.around.pod.is_none() {
         return false;
     }
