@@ -129,7 +129,16 @@ fn is_field(line: &[u8]) -> bool {
 
 /// Cells are two blanks apart at least.
 fn cells(line: &str) -> Vec<String> {
-    line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(ToOwned::to_owned).collect()
+    let mut cells: Vec<String> =
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(ToOwned::to_owned).collect();
+    // `May  4 13:23:40.501`: a day of one digit stands two blanks apart.
+    if cells.len() > 1 && cells.first().is_some_and(|first| time::month(first.as_bytes()).is_some()) {
+        let month = cells.remove(0);
+        if let Some(day) = cells.first_mut() {
+            *day = format!("{month}  {day}");
+        }
+    }
+    cells
 }
 
 /// A row of a table, or a block of names and values.

@@ -329,6 +329,11 @@ impl DescribeReader<'_, '_> {
             other => {
                 self.facts.not_kept(other);
                 self.conditions(other, first.number);
+                // What kubectl could not find for it: `web:80 (<error: endpoints "web" not found>)`.
+                for at in block.lines.iter().filter(|line| line.text.contains("<error: ")) {
+                    let around = Surroundings::default();
+                    line::consider(at.text.as_bytes(), around, self.piece.source, at.number, self.facts);
+                }
             }
         }
         self.events(kind, namespace);
