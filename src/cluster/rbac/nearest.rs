@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{
     Authorizer, Bound, Decision, Review, all_bindings, binding_shown, covers, role_shown, subject_name_is,
 };
-use crate::facts::{Key, Objects, PodSpec, PolicyRule, Role, Scope, Target, Text};
+use crate::facts::{Key, Objects, PodSpec, PolicyRule, Role, Scope, Store, Target, Text};
 
 /// The step at which the nearest candidate fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -413,7 +413,7 @@ fn other_account(objects: &Objects, authorizer: &Authorizer<'_>, review: &Review
         .collect();
     if used.is_empty() {
         let stores = [&objects.deployments, &objects.stateful_sets, &objects.daemon_sets, &objects.jobs];
-        let made = stores.into_iter().flat_map(|store| store.iter()).filter(|(key, _)| here(key));
+        let made = stores.into_iter().flat_map(Store::iter).filter(|(key, _)| here(key));
         let specs =
             made.map(|(_, seen)| &seen.object.spec.template.spec).filter(|spec| !spec.containers.is_empty());
         used.extend(specs.map(account));

@@ -92,7 +92,7 @@ fn finding(
         severity: if sure.is_some() { Severity::Medium } else { Severity::Low },
         confidence: sure.unwrap_or(Confidence::Possible),
         unit: "sign",
-        cause: format!("APIService {name}{behind} is not available: {why}. Requests for its kinds fail, and so does kubectl's discovery of them.", ),
+        cause: format!("APIService {name}{behind} is not available: {why}. Requests for its kinds fail, and so does kubectl's discovery of them."),
         fix: "Look at the pods and endpoints of the service that the APIService names, and at network policies between the API server (on AKS: the konnectivity-agent pods) and them. If what served this API was removed from the cluster, its APIService is left over and can be removed too.".to_owned(),
         commands: vec![
             format!("kubectl describe apiservice {}", shell(name)),
