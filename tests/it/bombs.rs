@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use wait4::Wait4;
 use zip::write::SimpleFileOptions;
+
+use crate::common;
 
 const LOG: &[u8] = b"E1123 10:00:00.000000       1 r.go:1] pods is forbidden: User \"bob\" cannot list resource \"pods\" in API group \"\" at the cluster scope\n";
 const FOUND: &str = "user bob cannot list pods cluster-wide (forbidden)";
@@ -34,10 +35,12 @@ fn report(path: &Path, arguments: &[&str]) -> Ran {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let used = child.wait4().unwrap();
+    let peak = common::peak_memory(child.id());
+    let status = child.wait().unwrap();
+    let mebibytes = peak.join().unwrap() >> 20;
     let text = fs::read_to_string(&json).unwrap();
-    let code = used.status.code().unwrap();
-    Ran { code, mebibytes: used.rusage.maxrss >> 20, report: serde_json::from_str(&text).unwrap(), text }
+    let code = status.code().unwrap();
+    Ran { code, mebibytes, report: serde_json::from_str(&text).unwrap(), text }
 }
 
 fn tar_gz<'a>(members: impl IntoIterator<Item = (String, &'a [u8])>) -> Vec<u8> {

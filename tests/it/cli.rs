@@ -60,7 +60,7 @@ fn wrong_usage_is_code_2_and_says_what_to_do() {
         (vec!["report", "-", "-"], "once only"),
         (vec!["report", "x", "--since", "yesterday"], "is no time"),
         (vec!["report", "x", "--since", "2026-11-24", "--until", "2026-11-23"], "after --until"),
-        (vec!["explain", "nothing"], "rbac-missing-permission"),
+        (vec!["explain", "unheard-of-word"], "rbac-missing-permission"),
     ] {
         let output = run(temp.path(), &arguments);
         assert_eq!(code(&output), 2, "{arguments:?}");

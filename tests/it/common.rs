@@ -44,6 +44,26 @@ pub fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
+/// Watches the memory of a process that was just started, to its end: the peak in bytes. Its own bill (`ru_maxrss`) would begin with
+/// the peak of this process, which holds the reports of all tests.
+pub fn peak_memory(process: u32) -> std::thread::JoinHandle<u64> {
+    let status = format!("/proc/{process}/status");
+    std::thread::spawn(move || {
+        let mut peak = 0;
+        // A process that ended, and is not waited for yet, has no memory any more.
+        while let Some(kibibytes) = std::fs::read_to_string(&status).ok().and_then(|text| high_water(&text)) {
+            peak = peak.max(kibibytes << 10);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        peak
+    })
+}
+
+fn high_water(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
 /// Options with so many threads.
 pub fn threads(count: usize) -> Options {
     Options { threads: Some(count), ..Options::default() }

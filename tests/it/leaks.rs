@@ -49,7 +49,7 @@ impl Writing {
 }
 
 /// Fields whose strings are the program's own, or are read back as what they are (`severity`); no bundle reaches them.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "ask_for",
     "chapter",
     "confidence",
@@ -62,6 +62,7 @@ const OURS: [&str; 14] = [
     "notice",
     "schema",
     "severity",
+    "state",
     "tool",
     "verdict",
 ];
