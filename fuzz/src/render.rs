@@ -154,7 +154,7 @@ static RESULT: LazyLock<(Diagnosis, Value)> = LazyLock::new(|| {
 });
 
 /// Fields that are read back as what they are, not as any text.
-const TYPED: [&str; 14] = [
+const TYPED: [&str; 15] = [
     "ask_for",
     "chapter",
     "confidence",
@@ -167,6 +167,7 @@ const TYPED: [&str; 14] = [
     "notice",
     "schema",
     "severity",
+    "state",
     "tool",
     "verdict",
 ];
