@@ -54,7 +54,10 @@ impl InputFormat for TextFormat {
             && let Some(class) = irrelevant_text::class(piece.bytes, &piece.entry.path)
         {
             facts.coverage.entry(piece.source).class = Some(class);
-            line::scan(piece, facts);
+            // What a program is made of, or set to, quotes the texts that it looks for: nobody met them.
+            if !matches!(class, "script" | "source code" | "program configuration") {
+                line::scan(piece, facts);
+            }
             return 0;
         }
         let mut node = piece.context.and_then(|node| std::str::from_utf8(node).ok()).map(ToOwned::to_owned);
