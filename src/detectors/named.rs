@@ -111,8 +111,12 @@ fn finding(
     cluster: &Cluster,
 ) -> Option<super::Finding> {
     // A log may be known by its path alone.
-    let pods =
-        if observed.pods.is_empty() { pods_of_logs(cluster, &observed) } else { observed.pods.clone() };
+    let by_pods = cause.refuted == Some(Refuted::ByReadyPods);
+    let pods = if by_pods && observed.pods.is_empty() {
+        pods_of_logs(cluster, &observed)
+    } else {
+        observed.pods.clone()
+    };
     let refuted = match cause.refuted {
         None => false,
         Some(Refuted::ByReadyPods) => observed::all_ready(cluster, &pods),

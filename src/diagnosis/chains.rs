@@ -193,29 +193,43 @@ fn told_twice(findings: &[Finding]) -> Vec<(usize, usize, String)> {
     };
     let counts =
         |finding: &Finding| finding.confidence > Confidence::Possible && finding.severity > Severity::Low;
+    // By the lines that tell of them: a bundle may have thousands of findings.
+    let mut by_line: HashMap<Line<'_>, Vec<usize>> = HashMap::new();
+    for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| counts(finding)) {
+        lines(finding).for_each(|line| by_line.entry(line).or_default().push(at));
+    }
+    let mut pairs: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for ours in by_line.values().filter(|ours| ours.len() > 1) {
+        let is_named = |at: &usize| findings.get(*at).is_some_and(named);
+        let (texts, rules): (Vec<usize>, Vec<usize>) = ours.iter().copied().partition(is_named);
+        pairs.extend(texts.iter().flat_map(|text| rules.iter().map(move |rule| (*text, *rule))));
+    }
     let mut links = Vec::new();
-    for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| named(finding) && counts(finding))
-    {
-        for (other_at, other) in
-            findings.iter().enumerate().filter(|(_, other)| !named(other) && counts(other))
-        {
-            if let Some(because) = same_line(finding, other) {
-                let by_rule = other.severity >= finding.severity;
-                links.push(if by_rule { (other_at, at, because) } else { (at, other_at, because) });
-            }
-        }
+    for (text, rule) in pairs {
+        let severity = |at: usize| findings.get(at).map(|finding| finding.severity);
+        let because = SAME_LINE.to_owned();
+        links.push(if severity(rule) >= severity(text) {
+            (rule, text, because)
+        } else {
+            (text, rule, because)
+        });
     }
     links
 }
 
+const SAME_LINE: &str = "the same line tells of both";
+
+/// Entry, line and text of a piece of evidence.
+type Line<'a> = (&'a str, u64, &'a str);
+
+fn lines(finding: &Finding) -> impl Iterator<Item = Line<'_>> {
+    let lines = finding.evidence.iter().filter(|item| item.line > 0);
+    lines.map(|item| (&*item.source, item.line, &*item.excerpt))
+}
+
 /// The line that tells of both, if there is one: an event of a service with Azure's refusal in its message.
 fn same_line(cause: &Finding, symptom: &Finding) -> Option<String> {
-    let place = |finding: &Finding| -> BTreeSet<(String, u64, String)> {
-        let lines = finding.evidence.iter().filter(|item| item.line > 0);
-        lines.map(|item| (item.source.to_string(), item.line, item.excerpt.to_string())).collect()
-    };
-    let (ours, theirs) = (place(cause), place(symptom));
-    ours.intersection(&theirs).next().map(|_| "the same line tells of both".to_owned())
+    lines(cause).any(|ours| lines(symptom).any(|theirs| ours == theirs)).then(|| SAME_LINE.to_owned())
 }
 
 /// Whether a finding is among the causes of another one, directly or by way of others.
