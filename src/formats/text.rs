@@ -50,12 +50,11 @@ impl InputFormat for TextFormat {
         let several = is_transcript(piece.bytes)
             || if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
         if piece.offset == 0
-            && !several
+            && (!several || irrelevant_text::is_manual(piece.bytes, &piece.entry.path))
             && let Some(class) = irrelevant_text::class(piece.bytes, &piece.entry.path)
         {
             facts.coverage.entry(piece.source).class = Some(class);
-            // What a program is made of, or set to, quotes the texts that it looks for: nobody met them.
-            if !matches!(class, "script" | "source code" | "program configuration") {
+            if !irrelevant_text::quotes_only(class, piece.bytes, &piece.entry.path) {
                 line::scan(piece, facts);
             }
             return 0;

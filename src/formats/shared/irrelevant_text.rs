@@ -69,6 +69,54 @@ pub(in crate::formats) fn class(text: &[u8], path: &str) -> Option<&'static str>
     None
 }
 
+/// Whether a text quotes the words of errors that nobody met: what a program is made of or set to, and what explains it to
+/// its users. A note in Markdown is none of these: people write tickets so.
+pub(in crate::formats) fn quotes_only(class: &str, text: &[u8], path: &str) -> bool {
+    match class {
+        "script" | "source code" | "program configuration" => true,
+        "documentation" => is_manual(text, path),
+        // Settings; what a cluster says of itself has a status or messages.
+        "YAML of another kind" => ![&b"status:"[..], b"message:", b"reason:"]
+            .iter()
+            .any(|key| memchr::memmem::find(text, key).is_some()),
+        _ => false,
+    }
+}
+
+/// Whether a text explains a program to its users, by its name, its folder, or the versions that it lists.
+pub(in crate::formats) fn is_manual(text: &[u8], path: &str) -> bool {
+    const NAMES: [&str; 11] = [
+        "readme",
+        "changelog",
+        "changes",
+        "contributing",
+        "history",
+        "license",
+        "release",
+        "security",
+        "faq",
+        "troubleshoot",
+        "runbook",
+    ];
+    const FOLDERS: [&str; 4] = ["docs", "doc", "documentation", "man"];
+    let path = path.to_ascii_lowercase();
+    let mut parts = path.rsplit(['/', '!']);
+    let name = parts.next().unwrap_or_default();
+    if ![".md", ".rst", ".adoc"].iter().any(|ending| name.ends_with(ending)) {
+        return false;
+    }
+    // `## v1.2.3`, `## [1.2.3] - 2026-01-02`
+    let of_version = |line: &[u8]| {
+        let rest = line.strip_prefix(b"## ").unwrap_or_default();
+        let rest = rest.strip_prefix(b"[").unwrap_or(rest);
+        rest.strip_prefix(b"v").unwrap_or(rest).first().is_some_and(u8::is_ascii_digit)
+            && rest.iter().take(12).any(|byte| *byte == b'.')
+    };
+    NAMES.iter().any(|word| name.starts_with(word))
+        || parts.any(|folder| FOLDERS.contains(&folder))
+        || text.split(|byte| *byte == b'\n').filter(|line| of_version(line)).count() > 1
+}
+
 /// What kubectl says when there is nothing to show, or beside it: no error.
 fn remark(line: &[u8]) -> bool {
     [&b"No resources found"[..], b"Warning: "].iter().any(|start| line.starts_with(start))
@@ -171,6 +219,20 @@ mod tests {
         assert_eq!(class(b"a,b,c\n1,2,3\n4,5,6\n", "a"), Some("CSV of another kind"));
         assert_eq!(class(b"name: x\nstatus: failed\nitems:\n- name: y\n", "a"), Some("YAML of another kind"));
         assert_eq!(class(b"global\n  maxconn 20000\n", "haproxy.config"), Some("program configuration"));
+    }
+
+    #[test]
+    fn a_manual_quotes_errors_and_a_ticket_in_markdown_reports_them() {
+        let error = b"etcdserver: mvcc: database space exceeded\n";
+        assert!(is_manual(error, "bundle.zip!app/CHANGELOG.md") && is_manual(error, "app/docs/etcd.md"));
+        assert!(is_manual(b"# Notes\n## v1.2.3\n- x\n## [1.2.2] - 2026-01-02\n", "notes.md"));
+        assert!(!is_manual(error, "ticket.md") && !is_manual(b"# Ticket\n## 23.11. 10:00\n", "ticket.md"));
+        assert!(quotes_only(
+            "YAML of another kind",
+            b"etcd:\n  quota: 8Gi # space exceeded\n",
+            "values.yaml"
+        ));
+        assert!(!quotes_only("YAML of another kind", b"status:\n  message: refused\n", "a.yaml"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::facts::text::lossy;
 use crate::facts::time::When;
 use crate::facts::{Carrier, Class, DenialKey, Facts, Identity, Observation, Request, Target, fingerprint};
 use crate::formats::Piece;
-use crate::knowledge::{self, FAILURE_WORDS};
+use crate::knowledge;
 
 // `failed to setup network for sandbox "a8d579…"`
 pattern!(SANDBOX, r#"for sandbox "(?P<id>[0-9a-f]{8,64})""#);
@@ -65,34 +65,49 @@ static PREFILTER: LazyLock<Prefilter> = LazyLock::new(|| {
     Prefilter::of(&all)
 });
 
-/// Words of failures: only lines that hold one are searched for the letters of the known messages, so that a log of a healthy
-/// cluster costs the same however many messages are known.
-static FAILURES: LazyLock<Prefilter> = LazyLock::new(|| Prefilter::of(FAILURE_WORDS));
-
 /// The first signature of a text that is no block of lines.
 fn first_sign(text: &[u8]) -> Option<(usize, usize)> {
-    [PREFILTER.find(text, 0), knowledge::first_letters(text)].into_iter().flatten().min()
+    [PREFILTER.find(text, 0), knowledge::first_letters(text, 0)].into_iter().flatten().min()
 }
 
 /// Where the signatures of a text are, for a format that looks only at records that hold one.
 pub(in crate::formats) struct Signs<'a> {
-    text: &'a [u8],
     signatures: Hits<'a>,
-    failures: Hits<'a>,
+    letters: Letters<'a>,
 }
 
 impl<'a> Signs<'a> {
     /// Of a text.
     pub(in crate::formats) fn of(text: &'a [u8]) -> Self {
-        Self { text, signatures: PREFILTER.hits(text), failures: FAILURES.hits(text) }
+        Self { signatures: PREFILTER.hits(text), letters: Letters::of(text) }
     }
 
     /// Whether one begins in this part of the text. Parts are asked for in order.
     pub(in crate::formats) fn within(&mut self, part: Range<usize>) -> bool {
-        let begins = |hits: &mut Hits<'_>| hits.at(part.start).is_some_and(|(start, _)| start < part.end);
-        begins(&mut self.signatures)
-            || (begins(&mut self.failures)
-                && knowledge::concerns(self.text.get(part.clone()).unwrap_or_default()))
+        [self.signatures.at(part.start), self.letters.at(part.start)]
+            .into_iter()
+            .flatten()
+            .any(|(start, _)| start < part.end)
+    }
+}
+
+/// Where the letters of known messages are, in order.
+struct Letters<'a> {
+    text: &'a [u8],
+    next: Option<(usize, usize)>,
+}
+
+impl<'a> Letters<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        Self { text, next: knowledge::first_letters(text, 0) }
+    }
+
+    /// The first ones at or after `from`.
+    fn at(&mut self, from: usize) -> Option<(usize, usize)> {
+        if self.next.is_some_and(|(start, _)| start < from) {
+            self.next = knowledge::first_letters(self.text, from);
+        }
+        self.next
     }
 }
 
@@ -168,27 +183,22 @@ pub(in crate::formats) fn of_api_server(text: &[u8]) -> u64 {
 
 /// Looks at those lines of a text that hold a signature of interest.
 fn search(piece: &Piece<'_>, bytes: &[u8], first_line: u64, interest: Interest, facts: &mut Facts) {
-    let (prefilter, failures): (&Prefilter, Option<&Prefilter>) = match interest {
+    let (prefilter, letters) = match interest {
         Interest::Nothing => return,
         Interest::Refusals => (&REFUSALS, None),
-        Interest::All => (&PREFILTER, Some(&FAILURES)),
+        Interest::All => (&PREFILTER, Some(Letters::of(bytes))),
     };
     let (mut at, mut line, mut counted) = (0, first_line, 0);
     let mut hits = prefilter.hits(bytes);
-    let mut failures = failures.map(|failures| failures.hits(bytes));
+    let mut letters = letters;
     loop {
         let signature = hits.at(at);
-        let failure = failures.as_mut().and_then(|failures| failures.at(at));
-        let Some((found, found_end)) = [signature, failure].into_iter().flatten().min() else { break };
+        let letters = letters.as_mut().and_then(|letters| letters.at(at));
+        let Some((found, found_end)) = [signature, letters].into_iter().flatten().min() else { break };
         let before = bytes.get(at..found).unwrap_or_default();
         let start = memrchr(b'\n', before).map_or(at, |newline| at + newline + 1);
         let rest = bytes.get(found_end..).unwrap_or_default();
         let end = memchr(b'\n', rest).map_or(bytes.len(), |newline| found_end + newline);
-        let has_signature = signature.is_some_and(|(start, _)| start < end);
-        if !has_signature && !knowledge::concerns(bytes.get(start..end).unwrap_or_default()) {
-            at = end;
-            continue;
-        }
         line += memchr::memchr_iter(b'\n', bytes.get(counted..start).unwrap_or_default()).count() as u64;
         counted = start;
         let text = bytes.get(start..end).unwrap_or_default();
