@@ -57,6 +57,12 @@
       finding.hidden = !fits;
       shown += fits ? 1 : 0;
     }
+    // What is looked for stands in the address, so that a link shows the same.
+    if (words.length) {
+      history.replaceState(null, "", "#search=" + encodeURIComponent(form.elements.words.value));
+    } else if (location.hash.startsWith("#search=")) {
+      history.replaceState(null, "", "#findings");
+    }
     document.getElementById("shown").textContent =
       shown === findings.length ? "All " + shown + " findings" : shown + " of " + findings.length + " findings";
   };
@@ -69,6 +75,14 @@
       button.addEventListener("click", () => {
         for (const finding of findings) if (!finding.hidden) finding.open = button.dataset.open === "true";
       });
+    }
+    if (location.hash.startsWith("#search=")) {
+      try {
+        form.elements.words.value = decodeURIComponent(location.hash.slice("#search=".length));
+        form.scrollIntoView();
+      } catch (error) {
+        // Not an address of this page's making.
+      }
     }
     filter();
   }
@@ -102,10 +116,10 @@
   window.addEventListener("hashchange", reveal);
   reveal();
 
-  // On paper everything is open.
+  // On paper everything is open but the list of what was checked.
   let closed = [];
   window.addEventListener("beforeprint", () => {
-    closed = all("details:not([open])");
+    closed = all("details:not([open]):not(.board)");
     for (const one of closed) one.open = true;
   });
   window.addEventListener("afterprint", () => {

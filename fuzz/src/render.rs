@@ -154,10 +154,12 @@ static RESULT: LazyLock<(Diagnosis, Value)> = LazyLock::new(|| {
 });
 
 /// Fields that are read back as what they are, not as any text.
-const TYPED: [&str; 15] = [
+const TYPED: [&str; 18] = [
     "ask_for",
     "chapter",
+    "collected",
     "confidence",
+    "covers",
     "detector",
     "first_seen",
     "format",
@@ -167,6 +169,7 @@ const TYPED: [&str; 15] = [
     "notice",
     "schema",
     "severity",
+    "since",
     "state",
     "tool",
     "verdict",

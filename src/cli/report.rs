@@ -21,12 +21,13 @@ Examples:
   kubetriage report pods.json kube-apiserver.log      several pieces of one cluster
   kubetriage report case-1234/ -o case-1234.html      a folder, one output
   az storage blob download … | kubetriage report -    from a pipe
-  kubetriage report bundle.zip -o - --format json     to the standard output")]
+  kubetriage report bundle.zip -o - --format json     to the standard output
+  kubetriage report bundle.zip -q -o - --format short one screen of plain text, for a ticket")]
 pub(super) struct Report {
     #[command(flatten)]
     bundle: bundle::Arguments,
 
-    /// Write to this file, in the format of its extension (html, md, json, sarif, xml), or into this folder; `-` is the
+    /// Write to this file, in the format of its extension (html, md, json, txt, sarif, xml), or into this folder; `-` is the
     /// standard output, in the format of --format (md when none is given). May be repeated [default: <bundle>.report.html and .md]
     #[arg(short, long, value_name = "FILE")]
     output: Vec<String>,
@@ -45,6 +46,7 @@ enum FormatName {
     Html,
     Md,
     Json,
+    Short,
     Sarif,
     Junit,
 }
@@ -64,6 +66,7 @@ impl From<FormatName> for Format {
             FormatName::Html => Self::Html,
             FormatName::Md => Self::Markdown,
             FormatName::Json => Self::Json,
+            FormatName::Short => Self::Short,
             FormatName::Sarif => Self::Sarif,
             FormatName::Junit => Self::Junit,
         }
@@ -155,7 +158,7 @@ impl Report {
                 Some(format) => targets.push((OutputTarget::File(path), format)),
                 None => {
                     return Err(format!(
-                        "the format of `{output}` is unknown: end it in .html, .md, .json, .sarif or .xml, or give one --format"
+                        "the format of `{output}` is unknown: end it in .html, .md, .json, .txt, .sarif or .xml, or give one --format"
                     ));
                 }
             }

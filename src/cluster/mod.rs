@@ -17,7 +17,7 @@ pub mod trend;
 
 use std::sync::OnceLock;
 
-use crate::facts::{Class, Denial, DenialKey, Facts, Scope, Target};
+use crate::facts::{Class, Denial, DenialKey, Facts, Form, Scope, Target};
 
 /// The bundle as one cluster.
 pub struct Cluster {
@@ -124,6 +124,8 @@ impl Cluster {
                 let id = &seen.object.spec.provider_id;
                 let version = &seen.object.status.node_info.kubelet_version;
                 !id.is_empty() && !id.starts_with("azure://")
+                    // A kubelet on Azure always has an id, and the whole object shows it.
+                    || id.is_empty() && seen.form == Form::Full
                     || ["k3s", "rke2", "-eks-", "-gke."].iter().any(|name| version.contains(name))
             })
     }

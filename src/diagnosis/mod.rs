@@ -4,12 +4,17 @@
 //! (`"schema": "kubetriage/v1"`).
 
 mod addresses;
+mod causes;
 mod chains;
 mod coverage;
+mod first_screen;
+mod focus;
 mod inventory;
 mod layout;
+mod node_health;
 mod path;
 mod platform;
+mod questions;
 mod remainder;
 mod summary;
 mod timeline;
@@ -22,10 +27,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use addresses::{NodeAddresses, PoolUse, SubnetUse};
+pub use causes::CauseRow;
 pub use coverage::{ContradictionView, CoverageView, EntryView, FailedView, FormatShare};
+pub use first_screen::FirstScreen;
 pub use inventory::{Inventory, NodeCounts};
+pub use node_health::NodeHealth;
 pub use platform::Inferred;
 pub use timeline::{Gap, Lane, Onset, Timeline};
+
+use focus::Focus;
+use questions::OpenQuestion;
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, FindingState, Need, Outcome, Severity};
@@ -105,6 +116,8 @@ pub struct RootCause {
     pub first_step: String,
     /// Whether it goes on.
     pub state: FindingState,
+    /// It is about what the customer asks about: described by name, or named in the note.
+    pub in_question: bool,
     /// Findings that it explains, itself first.
     pub findings: Vec<String>,
 }
@@ -118,6 +131,8 @@ pub struct Ask {
     pub why: String,
     /// How to collect it.
     pub command: String,
+    /// It would refute or complete this diagnosis.
+    pub decides: bool,
 }
 
 /// The program that wrote the report.
@@ -153,6 +168,8 @@ pub struct Diagnosis {
     pub notice: Option<String>,
     /// Names of the inputs.
     pub inputs: Vec<String>,
+    /// What a reader needs first.
+    pub first_screen: FirstScreen,
     /// The diagnosis in one paragraph.
     pub summary: String,
     /// The beginning of the summary: what broke, since when, what to do first.
@@ -165,8 +182,12 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Causes that nothing else explains, worst first.
     pub root_causes: Vec<RootCause>,
+    /// The same in rows: one for each cause, whomever it hits.
+    pub causes: Vec<CauseRow>,
     /// What was seen and had ended before the capture: told, and no cause of what goes on.
     pub seen_and_over: Vec<RootCause>,
+    /// The nodes, those of the same state in one row.
+    pub node_health: Vec<NodeHealth>,
     /// What happened when; nothing when no times are known.
     pub timeline: Option<Timeline>,
     /// What to ask for.
@@ -189,7 +210,7 @@ impl Diagnosis {
     pub fn of(cluster: &Cluster, inputs: Vec<String>, timings: Option<&Timings>) -> Self {
         let mut verdicts = Vec::new();
         let mut findings: Vec<Finding> = Vec::new();
-        let mut ask_for: Vec<Ask> = Vec::new();
+        let mut questions: Vec<OpenQuestion> = Vec::new();
         let mut internal_errors = Vec::new();
         let all: Vec<&'static Detector> = detectors::all().collect();
         // Many causes need the same, and to look for it may take as long as the bundle has entries.
@@ -209,11 +230,7 @@ impl Diagnosis {
             // What was there did not decide it: a better collection may.
             let undecided = missing.is_empty() && found.as_ref().is_ok_and(|found| found.undecided.is_some());
             let question = if undecided { detector.needs.iter().collect() } else { missing.clone() };
-            ask_for.extend(question.into_iter().map(|need| Ask {
-                what: need.what.to_owned(),
-                why: format!("{}: {}", detector.title, need.why),
-                command: need.command.to_owned(),
-            }));
+            questions.extend(question.into_iter().map(|need| OpenQuestion { detector, need }));
             let missing: Vec<String> = missing.iter().map(|need| need.what.to_owned()).collect();
             if let Ok(found) = found {
                 verdicts.push(verdict(detector, &found, missing));
@@ -227,7 +244,9 @@ impl Diagnosis {
                 verdicts.push(failed);
             }
         }
+        let elsewhere = cluster.is_elsewhere();
         for finding in &mut findings {
+            fit_commands(finding, elsewhere);
             if finding.state == FindingState::Unknown && finding.rests_on_an_object() {
                 finding.state = FindingState::Ongoing;
             }
@@ -240,21 +259,42 @@ impl Diagnosis {
             verdict.findings =
                 findings.iter().filter(|f| f.detector == verdict.id).map(|f| f.id.clone()).collect();
         }
-        join_asks(&mut ask_for);
+        let focus = Focus::of(cluster);
         let root_causes: Vec<RootCause> = findings
             .iter()
             .filter(|finding| finding.explained_by.is_empty() && finding.severity > Severity::Info)
-            .map(|finding| root(finding, &findings))
+            .map(|finding| root(finding, &findings, &focus))
             .collect();
         let (seen_and_over, mut root_causes): (Vec<RootCause>, Vec<RootCause>) =
             root_causes.into_iter().partition(|root| root.state == FindingState::Ended);
-        // Of two that are as bad and as sure, the one that explains more.
-        root_causes
-            .sort_by_key(|root| std::cmp::Reverse((root.severity, root.confidence, root.findings.len())));
+        // What the customer asks about comes before all that is not critical; of two that are as bad and as sure, the one
+        // that explains more.
+        root_causes.sort_by_key(|root| {
+            std::cmp::Reverse((
+                root.severity == Severity::Critical,
+                root.in_question,
+                root.severity,
+                root.confidence,
+                root.findings.len(),
+            ))
+        });
+        let ask_for = questions::join(&questions, &root_causes, &findings, elsewhere);
         let timeline = Timeline::of(cluster, &root_causes, &findings);
         let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
         let inventory = Inventory::of(cluster, &inputs);
         let window = WindowView::of(&cluster.facts);
+        let causes = causes::rows(&root_causes, &findings);
+        let node_health = node_health::rows(cluster, &inventory.addresses);
+        let first_screen = FirstScreen::of(&first_screen::ScreenParts {
+            cluster,
+            findings: &findings,
+            causes: &causes,
+            over: seen_and_over.len(),
+            verdicts: &verdicts,
+            inventory: &inventory,
+            coverage: &coverage,
+            nodes: &node_health,
+        });
         let (headline, mut summary) =
             summary::paragraph(&findings, &root_causes, &verdicts, &inventory, &coverage);
         if let Some(window) = &window {
@@ -266,13 +306,16 @@ impl Diagnosis {
             tool: Tool { name: "kubetriage", version: env!("CARGO_PKG_VERSION") },
             notice: None,
             inputs,
+            first_screen,
             summary,
             headline,
             inventory,
             verdicts,
             findings,
             root_causes,
+            causes,
             seen_and_over,
+            node_health,
             timeline,
             ask_for,
             window,
@@ -400,6 +443,21 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
     }
 }
 
+/// Commands that can run where the cluster is: without Azure's where it is not on Azure, without a namespace that is not
+/// known.
+fn fit_commands(finding: &mut Finding, elsewhere: bool) {
+    for commands in [&mut finding.fix.commands, &mut finding.verify] {
+        if elsewhere {
+            commands.retain(|command| !command.trim_start().starts_with("az "));
+        }
+        for command in commands {
+            if command.contains(" -n ''") {
+                *command = command.replace(" -n ''", "");
+            }
+        }
+    }
+}
+
 /// Two findings about things whose names differ only in signs would share an id. What has one by its name keeps it.
 fn number_equal_ids(findings: &mut [Finding]) {
     let mut taken: HashSet<String> = findings.iter().map(|finding| finding.id.clone()).collect();
@@ -418,47 +476,7 @@ fn number_equal_ids(findings: &mut [Finding]) {
     }
 }
 
-/// Several detectors may need the same: one line, and the reason that they share; what most of them need comes first.
-fn join_asks(asks: &mut Vec<Ask>) {
-    let mut joined: Vec<(Ask, usize)> = Vec::new();
-    for ask in asks.drain(..) {
-        match joined.iter_mut().find(|(other, _)| other.command == ask.command) {
-            Some((_, times)) => *times += 1,
-            None => joined.push((ask, 1)),
-        }
-    }
-    // A command that is part of another's need not be given twice.
-    let mut at = 0;
-    while let Some((ask, times)) = joined.get(at) {
-        let (command, times) = (ask.command.clone(), *times);
-        let holds = |other: &Ask| {
-            other.command.len() > command.len()
-                && command.lines().all(|line| other.command.lines().any(|ours| ours == line))
-        };
-        match joined.iter().position(|(other, _)| holds(other)) {
-            Some(whole) => {
-                if let Some((_, ours)) = joined.get_mut(whole) {
-                    *ours += times;
-                }
-                joined.remove(at);
-            }
-            None => at += 1,
-        }
-    }
-    joined.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-    *asks = joined
-        .into_iter()
-        .map(|(mut ask, times)| {
-            if times > 1 {
-                let reason = ask.why.split_once(": ").map_or(&*ask.why, |(_, reason)| reason).to_owned();
-                ask.why = format!("for {times} of the causes: {reason}");
-            }
-            ask
-        })
-        .collect();
-}
-
-fn root(finding: &Finding, findings: &[Finding]) -> RootCause {
+fn root(finding: &Finding, findings: &[Finding], focus: &Focus) -> RootCause {
     let first = |text: &str| text.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
     RootCause {
         id: finding.id.clone(),
@@ -466,6 +484,7 @@ fn root(finding: &Finding, findings: &[Finding]) -> RootCause {
         severity: finding.severity,
         confidence: finding.confidence,
         state: finding.state,
+        in_question: focus.holds(finding),
         why: first(&finding.cause),
         count: finding.count,
         first_step: first(&finding.fix.text),

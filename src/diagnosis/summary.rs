@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::causes::is_missing_rule;
 use super::{CoverageView, Inventory, RootCause, Verdict, VerdictKind};
 use crate::detectors::{Confidence, Finding, Severity};
 use crate::facts::text::{capitalised, counted};
@@ -126,11 +127,6 @@ fn lacking(verdicts: &[Verdict]) -> String {
     missing.sort_unstable();
     missing.dedup();
     if missing.is_empty() { "comparable data".to_owned() } else { missing.join("; ") }
-}
-
-/// RBAC denies it, whichever rule is missing or wrong.
-fn is_missing_rule(finding: &Finding) -> bool {
-    finding.details.authorization.bundle_rbac.is_some()
 }
 
 /// One identity may be denied for several reasons.

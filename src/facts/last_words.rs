@@ -13,6 +13,8 @@ pub struct LastWords {
     pub end: u64,
     /// Lines that name a failure, the last ones of it, in their order; none when the log ends without one.
     pub lines: Vec<Evidence>,
+    /// The very last line, when none names a failure.
+    pub last: Option<Evidence>,
     /// When the last of them was written.
     pub when: Option<When>,
 }

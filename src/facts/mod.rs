@@ -139,6 +139,8 @@ pub struct Facts {
     pub window: Window,
     /// Machines whose folders or archives lie in the bundle; known when all is in.
     pub hosts: Hosts,
+    /// What the customer wrote beside the data.
+    pub notes: Examples,
     /// See [`Facts::window`].
     pub left_out: u64,
     /// Those seen in other text: the anchor when there is no better one, since a text may name any date.
@@ -258,6 +260,7 @@ impl Facts {
         self.coverage.merge(other.coverage);
         self.span.merge(other.span);
         self.left_out += other.left_out;
+        self.notes.merge(other.notes);
         self.text_span.merge(other.text_span);
         self
     }

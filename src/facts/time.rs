@@ -9,7 +9,8 @@ use jiff::tz::Offset;
 
 /// A leap year, so that 29 February parses; yearless times are kept as microseconds within it.
 const LEAP_YEAR: i16 = 2000;
-const MICROS: i64 = 1_000_000;
+/// Microseconds of a second.
+pub const MICROS: i64 = 1_000_000;
 /// A node's clock and ours may differ, and the newest line may be newer than the newest absolute time.
 const SLACK: i64 = 2 * 86_400 * MICROS;
 
@@ -359,6 +360,30 @@ pub fn show(micros: i64) -> String {
         .map_or_else(|_| "an impossible time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
+/// Seconds of an age as kubectl prints it (apimachinery, `duration.HumanDuration`): `59m`, `6d3h`, `2y41d`.
+pub fn age_seconds(text: &str) -> Option<i64> {
+    let mut seconds = 0_i64;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
+        let number: i64 = rest.get(..digits)?.parse().ok()?;
+        let unit = match rest.get(digits..=digits)? {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            "y" => 365 * 86_400,
+            _ => return None,
+        };
+        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
+        rest = rest.get(digits + 1..)?;
+    }
+    Some(seconds)
+}
+
 /// RFC 3339, for machines.
 pub fn rfc3339_text(micros: i64) -> String {
     Timestamp::from_microsecond(micros).map_or_else(|_| String::new(), |at| at.to_string())
@@ -473,6 +498,16 @@ mod tests {
         times.iter().rev().skip(2).for_each(|t| c.add(*t));
         c.merge(b);
         assert_eq!(a, c);
+    }
+
+    #[test]
+    fn ages_as_kubectl_prints_them() {
+        for (text, seconds) in [("59m", 3540), ("6d3h", 529_200), ("2m5s", 125), ("0s", 0)] {
+            assert_eq!(age_seconds(text), Some(seconds), "{text}");
+        }
+        for text in ["", "<unknown>", "5", "m", "9999999999999999999d", "é"] {
+            assert_eq!(age_seconds(text), None, "{text}");
+        }
     }
 
     #[test]

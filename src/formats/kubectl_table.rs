@@ -461,6 +461,7 @@ fn api_service(row: &TableRow<'_>, metadata: Meta) -> ApiService {
 }
 
 fn pod(row: &TableRow<'_>, mut metadata: Meta) -> Pod {
+    metadata.age = row.get("AGE").into();
     if row.get("STATUS") == "Terminating" {
         metadata.deletion_timestamp = "unknown".into();
     }

@@ -251,6 +251,7 @@ pub fn name_of(block: &Block) -> &'static str {
 /// Reads a block into facts, with the format that recognised its entry.
 pub fn read(block: &Block, facts: &mut Facts) {
     let Some(format) = FORMATS.get(usize::from(block.format)) else { return };
+    let command = shared::command::of_file_name(&block.entry.path);
     let piece = Piece {
         source: &block.entry.path,
         entry: &block.entry,
@@ -262,7 +263,7 @@ pub fn read(block: &Block, facts: &mut Facts) {
         recognised: format.name() != text::FORMAT.name(),
         cut_short: block.cut_short,
         node: None,
-        command: None,
+        command: command.as_deref(),
         in_cluster: false,
         log_of: None,
     };

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::shared::command;
+use super::shared::customer_note;
 use super::shared::fragments::Fragment;
 use super::shared::irrelevant_text;
 use super::shared::line;
@@ -16,7 +17,7 @@ use super::{
     kubectl_describe, kubectl_table,
 };
 use crate::bundle::Framer;
-use crate::evidence::excerpt;
+use crate::evidence::{Evidence, excerpt};
 use crate::facts::Facts;
 
 pub(super) struct TextFormat;
@@ -46,11 +47,19 @@ impl InputFormat for TextFormat {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        if piece.whole
+            && !irrelevant_text::is_manual(piece.bytes, &piece.entry.path)
+            && let Some((line, words)) = customer_note::first_words(piece.bytes)
+        {
+            facts.notes.add(Evidence::line(piece.source, line, words.as_bytes()));
+        }
         let document = matches!(piece.bytes.trim_ascii_start().first(), Some(b'{' | b'['));
+        let manual = irrelevant_text::is_manual(piece.bytes, &piece.entry.path);
         let several = is_transcript(piece.bytes)
-            || if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
+            || !manual
+                && if document { mixed_after_document(piece.bytes) } else { short_and_mixed(piece.bytes) };
         if piece.offset == 0
-            && (!several || irrelevant_text::is_manual(piece.bytes, &piece.entry.path))
+            && !several
             && let Some(class) = irrelevant_text::class(piece.bytes, &piece.entry.path)
         {
             facts.coverage.entry(piece.source).class = Some(class);

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::escape::visible;
 use super::{Redacted, RenderError, board};
-use crate::detectors::{self, Chapter, Severity, SubjectRef};
+use crate::detectors::{self, Chapter, Finding, Severity, SubjectRef};
 use crate::diagnosis::{Diagnosis, EntryView, NodeAddresses, SubnetUse, Timeline, VerdictKind};
 use crate::facts::text::plural;
 use crate::facts::time;
@@ -234,6 +234,9 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
         objects => Serde(all_objects.iter().take(OBJECTS).collect::<Vec<_>>()),
         objects_cut => all_objects.len().saturating_sub(OBJECTS),
         report => Serde(&**diagnosis),
+        questions => Serde(diagnosis.ask_for.iter().filter(|ask| ask.decides).collect::<Vec<_>>()),
+        denied => Serde(denied(diagnosis)),
+        denied_yaml => Serde(denied_yaml(diagnosis)),
         style => include_str!("../../templates/style.css"),
         severities,
         chapters => Serde(board::board(diagnosis)),
@@ -252,6 +255,47 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
         nodes_cut => nodes.len().saturating_sub(NODES),
     })?;
     Ok(page)
+}
+
+/// An identity that RBAC denies something.
+#[derive(Serialize)]
+struct DeniedRow<'a> {
+    id: &'a str,
+    identity: &'a str,
+    requests: Vec<&'a str>,
+    count: u64,
+    repair: &'a str,
+}
+
+/// What RBAC denies and goes on, when it is more than one identity.
+fn denied_findings(diagnosis: &Diagnosis) -> Vec<&Finding> {
+    let rows = diagnosis.causes.iter().flat_map(|row| &row.findings);
+    let found: Vec<&Finding> = rows
+        .filter_map(|id| diagnosis.findings.iter().find(|finding| finding.id == *id))
+        .filter(|finding| finding.details.authorization.bundle_rbac.is_some())
+        .collect();
+    if found.len() > 1 { found } else { Vec::new() }
+}
+
+fn denied(diagnosis: &Diagnosis) -> Vec<DeniedRow<'_>> {
+    denied_findings(diagnosis).into_iter().map(DeniedRow::of).collect()
+}
+
+impl<'a> DeniedRow<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        let authorization = &finding.details.authorization;
+        Self {
+            id: &finding.id,
+            identity: authorization.identity.as_deref().unwrap_or_default(),
+            requests: authorization.permissions.iter().map(|denied| denied.text.as_str()).collect(),
+            count: finding.count,
+            repair: finding.fix.text.split_inclusive(". ").next().unwrap_or_default().trim(),
+        }
+    }
+}
+
+fn denied_yaml(diagnosis: &Diagnosis) -> Vec<&str> {
+    denied_findings(diagnosis).iter().flat_map(|finding| &finding.fix.manifests).map(String::as_str).collect()
 }
 
 /// Entries with problems first, then unrecognised ones, then by size.

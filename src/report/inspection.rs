@@ -7,7 +7,7 @@ use anstyle::Style;
 
 use super::Redacted;
 use super::escape::visible;
-use super::terminal::wrap;
+use super::short::wrap;
 use crate::diagnosis::{Diagnosis, EntryView};
 
 /// Lines of the tree on one screen.

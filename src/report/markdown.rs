@@ -18,6 +18,7 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_template("report.md", include_str!("../../templates/report.md"))?;
+    environment.add_filter("at", |text: String| super::short::moment(&text));
     environment.add_filter("counted", |count: u64, unit: String| super::html::counted(count, &unit));
     environment.add_filter("md", |text: String| markdown(&text));
     environment.add_filter("code", |text: String| code_span(&text));
@@ -32,8 +33,9 @@ pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
             report => Serde(&**diagnosis),
             findings => Serde(diagnosis.findings.iter().take(in_full).collect::<Vec<_>>()),
             findings_cut => diagnosis.findings.len().saturating_sub(in_full),
-            roots => Serde(diagnosis.root_causes.iter().take(rows).collect::<Vec<_>>()),
-            roots_cut => diagnosis.root_causes.len().saturating_sub(rows),
+            causes => Serde(diagnosis.causes.iter().take(rows).collect::<Vec<_>>()),
+            causes_cut => diagnosis.causes.len().saturating_sub(rows),
+            questions => Serde(diagnosis.ask_for.iter().filter(|ask| ask.decides).collect::<Vec<_>>()),
             over => Serde(diagnosis.seen_and_over.iter().take(rows).collect::<Vec<_>>()),
             over_cut => diagnosis.seen_and_over.len().saturating_sub(rows),
             addresses => Serde(worst_first(diagnosis)),

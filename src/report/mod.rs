@@ -15,6 +15,7 @@ mod pseudonyms;
 mod redact;
 mod sarif;
 mod secrets;
+mod short;
 mod terminal;
 mod vocabulary;
 
@@ -38,6 +39,8 @@ pub enum Format {
     Markdown,
     /// For programs.
     Json,
+    /// One screen of plain text, for a comment of a ticket.
+    Short,
     /// For code scanning and other viewers of results (SARIF 2.1.0).
     Sarif,
     /// For pipelines: a test for each cause.
@@ -46,7 +49,8 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Json, Self::Sarif, Self::Junit];
+    pub const ALL: [Self; 6] =
+        [Self::Html, Self::Markdown, Self::Json, Self::Short, Self::Sarif, Self::Junit];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -54,6 +58,7 @@ impl Format {
             Self::Html => "html",
             Self::Markdown => "md",
             Self::Json => "json",
+            Self::Short => "txt",
             Self::Sarif => "sarif",
             Self::Junit => "xml",
         }
@@ -65,6 +70,7 @@ impl Format {
             "html" | "htm" => Some(Self::Html),
             "md" | "markdown" => Some(Self::Markdown),
             "json" => Some(Self::Json),
+            "txt" | "short" => Some(Self::Short),
             "sarif" => Some(Self::Sarif),
             "xml" | "junit" => Some(Self::Junit),
             _ => None,
@@ -98,6 +104,7 @@ pub fn render(diagnosis: &Redacted, format: Format) -> Result<String, RenderErro
         Format::Html => html::render(diagnosis),
         Format::Markdown => markdown::render(diagnosis),
         Format::Json => escape::json(&**diagnosis).map_err(|error| RenderError(error.to_string())),
+        Format::Short => short::render(diagnosis),
         Format::Sarif => sarif::render(diagnosis),
         Format::Junit => Ok(junit::render(diagnosis)),
     }

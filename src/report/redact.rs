@@ -42,10 +42,13 @@ impl Deref for Redacted {
 }
 
 /// Strings of the program's own, by where they stand; `*` is any index. What is not listed may be of the bundle.
-const OURS: [&str; 27] = [
+const OURS: [&str; 33] = [
     "/ask_for/*/command",
     "/ask_for/*/what",
     "/ask_for/*/why",
+    "/causes/*/confidence",
+    "/causes/*/severity",
+    "/causes/*/state",
     "/coverage/entries/*/format",
     "/findings/*/confidence",
     "/findings/*/detector",
@@ -54,6 +57,9 @@ const OURS: [&str; 27] = [
     "/findings/*/severity",
     "/findings/*/state",
     "/findings/*/unit",
+    "/first_screen/collected",
+    "/first_screen/covers/*",
+    "/first_screen/since",
     "/inventory/layouts/*",
     "/inventory/subnets/*/role",
     "/notice",
@@ -72,9 +78,12 @@ const OURS: [&str; 27] = [
     "/verdicts/*/verdict",
 ];
 
-const IDS: [&str; 8] = [
+const IDS: [&str; 11] = [
+    "/causes/*/findings/*",
+    "/causes/*/follows/*",
     "/findings/*/explained_by/*/by",
     "/findings/*/id",
+    "/first_screen/finding",
     "/root_causes/*/findings/*",
     "/root_causes/*/id",
     "/seen_and_over/*/findings/*",
@@ -83,7 +92,8 @@ const IDS: [&str; 8] = [
     "/verdicts/*/findings/*",
 ];
 
-const COMMANDS: [&str; 2] = ["/findings/*/fix/commands/*", "/findings/*/verify/*"];
+const COMMANDS: [&str; 4] =
+    ["/findings/*/fix/commands/*", "/findings/*/verify/*", "/first_screen/check", "/first_screen/commands/*"];
 
 const MANIFESTS: &str = "/findings/*/fix/manifests/*";
 

@@ -49,10 +49,12 @@ impl Writing {
 }
 
 /// Fields whose strings are the program's own, or are read back as what they are (`severity`); no bundle reaches them.
-const OURS: [&str; 15] = [
+const OURS: [&str; 18] = [
     "ask_for",
     "chapter",
+    "collected",
     "confidence",
+    "covers",
     "detector",
     "first_seen",
     "format",
@@ -62,6 +64,7 @@ const OURS: [&str; 15] = [
     "notice",
     "schema",
     "severity",
+    "since",
     "state",
     "tool",
     "verdict",

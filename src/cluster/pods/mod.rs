@@ -243,7 +243,10 @@ pub fn template<'a>(
 
 /// A pod's workload, as people name it: the owner without the hash that a Deployment gives its replica sets.
 pub fn workload_name(key: &Key, pod: &Pod) -> String {
-    let Some(owner) = pod.metadata.owner_references.first() else { return key.name.to_string() };
+    // A static pod belongs to its node, and is its own workload.
+    let Some(owner) = pod.metadata.owner_references.first().filter(|owner| &*owner.kind != "Node") else {
+        return key.name.to_string();
+    };
     let hashed = owner.name.rsplit_once('-').filter(|(_, hash)| {
         &*owner.kind == "ReplicaSet"
             && pod.metadata.labels.get("pod-template-hash").is_some_and(|ours| &**ours == *hash)

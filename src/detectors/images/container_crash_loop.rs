@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ContainerOf, add, out_of_memory, place, statuses};
 use crate::cluster::Cluster;
-use crate::cluster::pods::words::{last_words, of_message};
+use crate::cluster::pods::words::{last_line, last_words, of_message, without_time};
 use crate::detectors::details::texts;
 use crate::detectors::needs::{PODS, has_node_logs};
 use crate::detectors::observed::{self, Observed, Wording, listed};
@@ -123,7 +123,10 @@ fn detect(cluster: &Cluster) -> Outcome {
             let last = status.last_state.terminated.as_deref().or(status.state.terminated.as_deref());
             item.last = item.last.take().or_else(|| last.cloned());
             if item.words.is_empty() {
-                let lines = last_words(&cluster.facts, key, &status.name);
+                let mut lines = last_words(&cluster.facts, key, &status.name);
+                if lines.is_empty() {
+                    lines = last_line(&cluster.facts, key, &status.name).map_or(&[], std::slice::from_ref);
+                }
                 item.observed.evidence.extend(lines.iter().cloned());
                 item.words = texts(lines.iter().map(|line| &line.excerpt));
             }
@@ -157,21 +160,6 @@ fn of_logs(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
         let words = texts(lines.iter().map(|line| &line.excerpt));
         found.entry(place).or_insert(Looping { observed: seen, words, of_log: true, ..Looping::default() });
     }
-}
-
-/// A line of a log without the time that stands before it.
-fn without_time(line: &str) -> &str {
-    let mut rest = line.trim();
-    while let Some((word, more)) = rest.split_once(' ') {
-        let dated = word.len() >= 8
-            && word.starts_with(|c: char| c.is_ascii_digit())
-            && word.contains(['-', ':', '/']);
-        if !dated && !matches!(word, "stderr" | "stdout" | "F") {
-            break;
-        }
-        rest = more.trim_start();
-    }
-    rest
 }
 
 fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping: Looping) -> Option<Finding> {

@@ -76,7 +76,9 @@ fn node(cluster: &Cluster, found: &Exhaustion, books: Option<&NodeIpam>) -> Opti
     finding.count = count;
     finding.unit = "address";
     let times: Vec<i64> = orphans.iter().filter_map(|orphan| orphan.written).collect();
-    if let Some(span) = times.iter().min().copied().zip(times.iter().max().copied()) {
+    // The harm begins with the first pod that gets none; the cause tells how old the leak is.
+    let leaked = times.iter().min().copied().zip(times.iter().max().copied());
+    if let Some(span) = found.refused.span.or(leaked) {
         finding.seen(Some(span));
     }
     finding.cause = cause(found, books, count, &times);

@@ -1,6 +1,7 @@
 //! Pods that are not created, not placed, or not ready.
 
 mod claim_not_bound;
+mod pod_log_errors;
 mod pod_not_created;
 mod pod_not_running;
 mod pod_unschedulable;
@@ -18,6 +19,7 @@ super::detectors![
     workload_cpu_throttled,
     workload_latency_rose,
     pod_not_running,
+    pod_log_errors,
 ];
 
 use super::SubjectRef;

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 
 use super::pods_in_title;
 use crate::cluster::Cluster;
-use crate::cluster::pods::words::last_words;
-use crate::cluster::pods::{Why, why_not_running, workload_name};
+use crate::cluster::pods::words::{last_words, without_time};
+use crate::cluster::pods::{Why, template, why_not_running, workload_name};
 use crate::detectors::details::texts;
 use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
-use crate::facts::{Key, Pod, time};
+use crate::facts::{Key, Pod, PodSpec, time};
+
+/// Resources that are named.
+const WANTS: usize = 5;
 
 /// Characters of a reason that fit into a title.
 const TITLE: usize = 70;
@@ -35,6 +38,9 @@ pub(super) const DETECTOR: Detector = Detector {
 /// A pod younger than this is still starting, in microseconds.
 const STARTING: i64 = 2 * 60 * 1_000_000;
 
+/// A pod of this age in a table is no new one, in seconds: init containers may take some minutes.
+const OLD: i64 = 10 * 60;
+
 /// Whether a pod may well be on its way.
 fn may_be_starting(cluster: &Cluster, pod: &Pod, why: &Why) -> bool {
     let waits = match why {
@@ -47,8 +53,8 @@ fn may_be_starting(cluster: &Cluster, pod: &Pod, why: &Why) -> bool {
     let made = pod.metadata.creation_timestamp.0.or(pod.status.start_time.0);
     match made.zip(cluster.anchor) {
         Some((made, now)) => waits && now - made < STARTING,
-        // Nothing tells how old it is: a row of a table, a description.
-        None => waits,
+        // A row of a table tells an age; a description may tell nothing.
+        None => waits && time::age_seconds(&pod.metadata.age).is_none_or(|age| age < OLD),
     }
 }
 
@@ -128,13 +134,40 @@ fn reason(cluster: &Cluster, key: &Key, pod: &Pod) -> Option<String> {
             begun.map_or_else(String::new, |begun| format!("Terminating since {}", time::show(begun)))
         });
     }
-    Some(chain.iter().map(Why::label).collect::<Vec<_>>().join(": "))
+    let why = chain.iter().map(Why::label).collect::<Vec<_>>().join(": ");
+    // Without an event, what it asks for is all that is known of why no node takes it.
+    let wants = if &*status.phase == "Pending" && pod.spec.node_name.is_empty() {
+        requests(cluster, key, pod)
+    } else {
+        String::new()
+    };
+    Some(if wants.is_empty() { why } else { format!("{why}: requests {wants}") })
+}
+
+/// What the containers of a pod ask for, extended resources first: `nvidia.com/gpu 5, cpu 3, memory 5Gi`.
+fn requests(cluster: &Cluster, key: &Key, pod: &Pod) -> String {
+    let of_workload = template(&cluster.facts, key, pod).map(|(_, _, seen)| &seen.object.spec.template.spec);
+    let known = |spec: &&PodSpec| spec.containers.iter().any(|container| container.resources.is_some());
+    let Some(spec) = Some(&pod.spec).filter(known).or(of_workload) else { return String::new() };
+    let mut wants: Vec<String> = Vec::new();
+    for resources in spec.containers.iter().filter_map(|container| container.resources.as_ref()) {
+        let requests = if resources.requests.is_empty() { &resources.limits } else { &resources.requests };
+        wants.extend(requests.iter().map(|(resource, amount)| format!("{resource} {amount}")));
+    }
+    wants.sort_by_key(|want| !want.contains('/'));
+    wants.dedup();
+    wants.truncate(WANTS);
+    wants.join(", ")
 }
 
 fn finding(stopped: Stopped) -> Option<Finding> {
     let (first, _) = stopped.pods.first().cloned()?;
     let names: Vec<String> = stopped.pods.iter().map(|(key, _)| key.label()).collect();
-    let title = format!("{}: {}", pods_in_title(&stopped.pods), beginning(&stopped.why, TITLE));
+    let last = stopped
+        .words
+        .last()
+        .map_or_else(String::new, |line| format!(": {}", beginning(without_time(line), TITLE)));
+    let title = format!("{}: {}{last}", pods_in_title(&stopped.pods), beginning(&stopped.why, TITLE));
     let since = stopped.since.map_or_else(String::new, |at| format!(" Not ready since {}.", time::show(at)));
     let words = stopped
         .words

@@ -46,6 +46,8 @@ shape! {
         resource_version: Version,
         /// RFC 3339.
         creation_timestamp: Stamp,
+        /// How old a table says that it is: `59m`; empty elsewhere.
+        age: Text,
         /// Set while the object is being deleted.
         deletion_timestamp: Text,
         /// Labels.

@@ -162,6 +162,43 @@ impl<'a> Kubectl<'a> {
     }
 }
 
+/// Longest name of a file that is a command in full: collectors cut longer ones, and half a namespace is another one.
+const LONGEST_NAME: usize = 72;
+
+/// The command that a collector named a file after: `kubectl-get-pod--n-shop--o-wide.txt`, `kubectl_get_pods_-n_shop.txt`.
+/// Which dashes were blanks is certain before flags alone; that is enough for a namespace.
+pub(in crate::formats) fn of_file_name(path: &str) -> Option<String> {
+    let name = path.rsplit(['/', '!', '\\']).next()?;
+    let (name, _) = name.rsplit_once('.').unwrap_or((name, ""));
+    let sign = ["kubectl", "oc"].iter().find_map(|tool| name.strip_prefix(tool)?.chars().next())?;
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
+    match sign {
+        '_' | ' ' => Some(name.replace('_', " ")),
+        '-' => {
+            let flags = name.replace("---", " --").replace("--", " -").replace(" -show", " --show");
+            let (words, rest) = flags.split_once(' ').unwrap_or((&flags, ""));
+            let rest: Vec<String> = rest
+                .split(' ')
+                .map(|flag| match flag.split_once('-').filter(|(before, _)| before.is_empty()) {
+                    // `-n-shop`, `-o-wide`: the value of a flag of one letter.
+                    Some((_, flag)) => flag.strip_prefix(|c: char| c.is_ascii_alphabetic()).map_or_else(
+                        || format!("-{flag}"),
+                        |value| match value.strip_prefix('-') {
+                            Some(value) => format!("-{} {value}", flag.get(..1).unwrap_or_default()),
+                            None => format!("-{flag}"),
+                        },
+                    ),
+                    None => flag.to_owned(),
+                })
+                .collect();
+            Some(format!("{} {}", words.replacen('-', " ", 3), rest.join(" ")).trim_end().to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Reads a command line that calls kubectl (or `k`, or `oc`).
 pub(in crate::formats) fn kubectl(command: &str) -> Option<Kubectl<'_>> {
     let command = command.split(['|', '>', ';']).next().unwrap_or(command);
@@ -292,6 +329,26 @@ pub(in crate::formats) fn kind_of(resource: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_named_after_its_command_names_the_namespace() {
+        let namespace = |path: &str| {
+            let command = of_file_name(path)?;
+            kubectl(&command).and_then(|command| command.namespace.map(ToOwned::to_owned))
+        };
+        for path in [
+            "a.zip!kubectl-get---show-labels--o-wide-pod--n-my-shop.txt",
+            "kubectl-get-pod--n-my-shop--o-wide.txt",
+            "kubectl_get_pods_-n_my-shop.txt",
+            "kubectl get pods -n my-shop -o wide.txt",
+        ] {
+            assert_eq!(namespace(path).as_deref(), Some("my-shop"), "{path}: {:?}", of_file_name(path));
+        }
+        assert!(kubectl(&of_file_name("kubectl-get-pod--A--o-wide.txt").unwrap()).unwrap().all_namespaces);
+        assert_eq!(of_file_name("kubectl.log"), None);
+        let cut = "kubectl-get---show-labels--o-wide-persistentvolumeclaim-redis-standard-pvc--n-ap.txt";
+        assert_eq!(of_file_name(cut), None);
+    }
 
     #[test]
     fn options_with_values_are_not_resources() {

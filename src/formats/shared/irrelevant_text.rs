@@ -75,18 +75,22 @@ pub(in crate::formats) fn quotes_only(class: &str, text: &[u8], path: &str) -> b
     match class {
         "script" | "source code" | "program configuration" => true,
         "documentation" => is_manual(text, path),
-        // Settings; what a cluster says of itself has a status or messages.
-        "YAML of another kind" => ![&b"status:"[..], b"message:", b"reason:"]
-            .iter()
-            .any(|key| memchr::memmem::find(text, key).is_some()),
+        // Settings, by their name: lines of a log may look like keys and values. What a cluster says of itself has a status
+        // or messages.
+        "YAML of another kind" => {
+            let path = path.to_ascii_lowercase();
+            [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending))
+                && ![&b"status:"[..], b"message:", b"reason:"]
+                    .iter()
+                    .any(|key| memchr::memmem::find(text, key).is_some())
+        }
         _ => false,
     }
 }
 
 /// Whether a text explains a program to its users, by its name, its folder, or the versions that it lists.
 pub(in crate::formats) fn is_manual(text: &[u8], path: &str) -> bool {
-    const NAMES: [&str; 11] = [
-        "readme",
+    const NAMES: [&str; 10] = [
         "changelog",
         "changes",
         "contributing",

@@ -66,12 +66,16 @@ const FAILED: &[&str] = &[
     "address already in use",
     "not set",
     "required",
+    "undefined",
+    "curl: (",
+    "missing",
 ];
 
 /// Whether a line is a frame of a stack or what surrounds one.
 fn is_frame(line: &str) -> bool {
     let text = line.trim_start();
-    line.starts_with(['\t', ' '])
+    // curl writes its error behind its progress.
+    line.starts_with(['\t', ' ']) && !line.contains("curl: (")
         || [
             "at ",
             "goroutine ",
@@ -150,6 +154,8 @@ pub(super) fn note(piece: &Piece<'_>, facts: &mut Facts) {
         found.lines =
             kept.iter().map(|(number, line, _)| Evidence::line(piece.source, *number, line)).collect();
         found.when = kept.last().and_then(|(_, line, _)| unwrap(line).when);
+    } else {
+        found.last = all.first().map(|(number, line, _)| Evidence::line(piece.source, *number, line));
     }
     facts.log_ends.add(piece.source, found);
 }

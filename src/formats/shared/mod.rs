@@ -7,6 +7,7 @@ pub(in crate::formats) mod audit;
 pub(in crate::formats) mod command;
 pub(in crate::formats) mod conditions;
 pub(in crate::formats) mod csv_rows;
+pub(in crate::formats) mod customer_note;
 pub(in crate::formats) mod dump;
 pub(in crate::formats) mod envelope;
 pub(in crate::formats) mod events;

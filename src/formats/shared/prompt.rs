@@ -77,6 +77,10 @@ fn known_command(line: &str) -> Option<&str> {
     if line.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
+    // `  tail /dev/zero` is what a described container runs.
+    if line.starts_with("     ") {
+        return None;
+    }
     if command::is_known(line) {
         // Without a prompt it may be a sentence.
         return (!reads_as_prose(line) && command::has_known_verb(line)).then_some(line);
