@@ -232,7 +232,7 @@ impl<'a> Places<'a> {
         if key.port == 10250 {
             return What::Kubelet;
         }
-        if matches!(host, "localhost" | "127.0.0.1" | "::1") {
+        if matches!(host, "localhost" | "127.0.0.1" | "::1" | "0.0.0.0" | "::") {
             return What::Itself;
         }
         if is_registry(host) {

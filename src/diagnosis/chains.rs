@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashMap, HashMapExt};
 
 use crate::cluster::Cluster;
-use crate::detectors::{self, Chapter, Confidence, Evaluation, Explanation, Finding, Severity, SubjectRef};
+use crate::detectors::{
+    self, Chapter, Confidence, Detector, Evaluation, Explanation, Finding, Severity, SubjectRef,
+};
 use crate::facts::Key;
 
 /// Pods of a service that are looked at: a relation by one of them is enough.
@@ -250,21 +252,24 @@ fn is_behind(cause: usize, of: usize, causes_of: &HashMap<usize, Vec<usize>>) ->
 /// Where a symptom says why its pods are not ready, the reasons of which at least one must be of the cause's making: a
 /// crash loop on a node without addresses is still a crash loop.
 fn reason_fits(cause: &Finding, symptom: &Finding) -> bool {
+    let readiness = cause.details.workload.probe.as_deref() == Some("readiness");
+    detectors::find(cause.detector).is_none_or(|detector| may_make(detector, readiness, symptom))
+}
+
+/// Whether a cause can make what a symptom says of its pods; `readiness`: as a probe that fails it is of readiness.
+pub(super) fn may_make(detector: &Detector, readiness: bool, symptom: &Finding) -> bool {
     let reasons = &symptom.details.common.why;
-    let chapter = detectors::find(cause.detector).map(|detector| detector.chapter);
-    let wanted: &[&str] = match (cause.detector, chapter) {
-        (_, Some(Chapter::IpAllocation)) => &["have no address"],
+    let wanted: &[&str] = match (detector.id, detector.chapter) {
+        (_, Chapter::IpAllocation) => &["have no address"],
         ("node-not-ready", _) => &["are on a node that is not ready"],
         ("pod-unschedulable", _) => &["can't be scheduled"],
         ("container-crash-loop" | "container-out-of-memory", _) => {
             &["CrashLoopBackOff", "OOMKilled", "Error"]
         }
         ("container-cannot-start", _) => return true,
-        ("probe-failing", _) if cause.details.workload.probe.as_deref() == Some("readiness") => {
-            &["fail their readiness probe"]
-        }
+        ("probe-failing", _) if readiness => &["fail their readiness probe"],
         ("container-not-listening", _) => &["fail their readiness probe"],
-        (_, Some(Chapter::Images)) => &["ImagePullBackOff", "ErrImagePull", "InvalidImageName"],
+        (_, Chapter::Images) => &["ImagePullBackOff", "ErrImagePull", "InvalidImageName"],
         _ => return true,
     };
     reasons.is_empty() || reasons.iter().any(|reason| wanted.contains(&reason.as_str()))

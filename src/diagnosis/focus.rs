@@ -33,7 +33,10 @@ fn picked<T: Object>(store: &Store<T>, forms: &[Form]) -> Vec<Key> {
 impl Focus {
     pub(super) fn of(cluster: &Cluster) -> Self {
         let objects = &cluster.facts.objects;
-        let by_name = &[Form::Describe, Form::Full];
+        // Where pods are rows of tables, a workload that was sent whole was picked; in a dump everything is whole.
+        let rows = objects.pods.iter().filter(|(_, seen)| seen.form == Form::Table).count();
+        let by_name: &[Form] =
+            if rows * 2 > objects.pods.len() { &[Form::Describe, Form::Full] } else { &[Form::Describe] };
         let mut focus = Self::default();
         focus.pods.extend(picked(&objects.pods, &[Form::Describe]));
         for store in [&objects.deployments, &objects.stateful_sets, &objects.daemon_sets, &objects.jobs] {

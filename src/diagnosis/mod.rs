@@ -36,7 +36,7 @@ pub use platform::Inferred;
 pub use timeline::{Gap, Lane, Onset, Timeline};
 
 use focus::Focus;
-use questions::OpenQuestion;
+use questions::{OpenQuestion, Setting};
 
 use crate::cluster::Cluster;
 use crate::detectors::{self, Chapter, Confidence, Detector, Finding, FindingState, Need, Outcome, Severity};
@@ -278,7 +278,12 @@ impl Diagnosis {
                 root.findings.len(),
             ))
         });
-        let ask_for = questions::join(&questions, &root_causes, &findings, elsewhere);
+        let ask_for = {
+            let unknown =
+                verdicts.iter().filter(|verdict| verdict.verdict == VerdictKind::NotEvaluated).count();
+            let mostly_checked = unknown * 2 < verdicts.len();
+            questions::join(&questions, &root_causes, &findings, Setting { elsewhere, mostly_checked })
+        };
         let timeline = Timeline::of(cluster, &root_causes, &findings);
         let coverage = CoverageView::of(&cluster.facts, cluster.anchor);
         let inventory = Inventory::of(cluster, &inputs);
@@ -443,12 +448,18 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
     }
 }
 
+/// The image with which a shell is started on a node: Azure's registry is allowed wherever AKS runs.
+const AZURE_IMAGE: &str = "mcr.microsoft.com/azure-cli";
+
 /// Commands that can run where the cluster is: without Azure's where it is not on Azure, without a namespace that is not
 /// known.
 fn fit_commands(finding: &mut Finding, elsewhere: bool) {
     for commands in [&mut finding.fix.commands, &mut finding.verify] {
         if elsewhere {
             commands.retain(|command| !command.trim_start().starts_with("az "));
+            for command in commands.iter_mut().filter(|command| command.contains(AZURE_IMAGE)) {
+                *command = command.replace(AZURE_IMAGE, "busybox");
+            }
         }
         for command in commands {
             if command.contains(" -n ''") {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use super::chains::may_make;
 use super::{Ask, RootCause};
 use crate::detectors::{self, Confidence, Detector, Finding, Need, Severity};
 
@@ -20,17 +21,28 @@ pub(super) struct OpenQuestion {
 /// How much an answer would say of what was found: of a deeper cause, of what is only suspected, of the same chapter.
 fn weight(
     question: &OpenQuestion,
-    leading: &[(&'static Detector, Confidence)],
+    leading: &[(&'static Detector, &Finding)],
     suspected: &BTreeSet<&str>,
 ) -> usize {
     let detector = question.detector;
-    let explains = leading.iter().any(|(found, _)| detector.explains.contains(&found.id));
+    let explains = leading
+        .iter()
+        .any(|(found, finding)| detector.explains.contains(&found.id) && may_make(detector, true, finding));
     let same = suspected.contains(detector.id);
     // Of what is proved, nothing near it needs to be known.
-    let near = leading
-        .iter()
-        .any(|(found, sure)| found.chapter == detector.chapter && *sure < Confidence::Confirmed);
+    let near = leading.iter().any(|(found, finding)| {
+        found.chapter == detector.chapter && finding.confidence < Confidence::Confirmed
+    });
     usize::from(explains) * 8 + usize::from(same) * 8 + usize::from(near)
+}
+
+/// What else decides which questions make sense.
+#[derive(Clone, Copy)]
+pub(super) struct Setting {
+    /// The cluster is not on Azure.
+    pub(super) elsewhere: bool,
+    /// More causes could be checked than not: where nothing was found, nothing needs to be asked.
+    pub(super) mostly_checked: bool,
 }
 
 /// Several causes may need the same: one line, and the reason that they share.
@@ -38,16 +50,13 @@ pub(super) fn join(
     questions: &[OpenQuestion],
     roots: &[RootCause],
     findings: &[Finding],
-    elsewhere: bool,
+    setting: Setting,
 ) -> Vec<Ask> {
-    let detector_of = |id: &str| {
-        let finding = findings.iter().find(|finding| finding.id == id)?;
-        detectors::find(finding.detector)
-    };
-    let leading: Vec<(&'static Detector, Confidence)> = roots
+    let leading: Vec<(&'static Detector, &Finding)> = roots
         .iter()
         .filter(|root| root.severity >= Severity::Medium)
-        .filter_map(|root| Some((detector_of(&root.id)?, root.confidence)))
+        .filter_map(|root| findings.iter().find(|finding| finding.id == root.id))
+        .filter_map(|finding| Some((detectors::find(finding.detector)?, finding)))
         .take(LEADING)
         .collect();
     let suspected: BTreeSet<&str> = findings
@@ -60,10 +69,14 @@ pub(super) fn join(
     let mut joined: Vec<JoinedQuestion> = Vec::new();
     for question in questions {
         // Who has no Azure can't run its commands.
-        if elsewhere && is_of_azure(question.need) {
+        if setting.elsewhere && is_of_azure(question.need) {
             continue;
         }
-        let weight = if nothing { 1 } else { weight(question, &leading, &suspected) };
+        let weight = if nothing {
+            usize::from(!setting.mostly_checked)
+        } else {
+            weight(question, &leading, &suspected)
+        };
         match joined.iter_mut().find(|other| other.need.command == question.need.command) {
             Some(other) => {
                 other.causes += 1;

@@ -100,10 +100,15 @@ impl Framer for DescribeFramer {
     }
 }
 
+/// Least indentation of the lines of a container's state.
+const INNER: usize = 6;
+
 /// The lines of one object.
 #[derive(Default)]
 struct Described<'a> {
     lines: Vec<DescribeLine<'a>>,
+    /// Indentation of the message of a container that is being read: its lines are as the program wrote them.
+    message: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -131,9 +136,24 @@ fn present(value: &str) -> &str {
 impl<'a> Described<'a> {
     fn push(&mut self, line: &'a str, number: u64) {
         let text = line.trim_start();
-        if !text.is_empty() {
-            self.lines.push(DescribeLine { indent: line.len() - text.len(), text, number });
+        if text.is_empty() {
+            return;
         }
+        let mut line = DescribeLine { indent: line.len() - text.len(), text, number };
+        if let Some(margin) = self.message {
+            // What kubectl prints behind the message of a container (`describePod`), as deep as it or less.
+            let after =
+                ["Exit Code", "Signal", "Started", "Finished", "Last State", "Ready", "Restart Count"];
+            let key = line.pair().map_or("", |(key, _)| key);
+            if line.indent <= margin && line.indent > 0 && after.contains(&key) {
+                self.message = None;
+            } else {
+                line.indent = line.indent.max(margin + 1);
+            }
+        } else if line.indent >= INNER && line.pair().is_some_and(|(key, _)| key == "Message") {
+            self.message = Some(line.indent);
+        }
+        self.lines.push(line);
     }
 
     fn at(&self, key: &str) -> Option<usize> {
@@ -190,6 +210,17 @@ impl<'a> Described<'a> {
 }
 
 /// A value below a parent: the first line of this key.
+/// A value and the lines that go on with it, as they stand.
+fn whole_value(lines: &[DescribeLine<'_>], key: &str) -> String {
+    let Some(at) = lines.iter().position(|line| line.pair().is_some_and(|(ours, _)| ours == key)) else {
+        return String::new();
+    };
+    let margin = lines.get(at).map_or(0, |line| line.indent);
+    let first = lines.get(at).and_then(DescribeLine::pair).map_or("", |(_, value)| value);
+    let more = lines.iter().skip(at + 1).take_while(|line| line.indent > margin).map(|line| line.text);
+    std::iter::once(first).chain(more).collect::<Vec<_>>().join("\n")
+}
+
 fn inner<'a>(lines: &[DescribeLine<'a>], key: &str) -> &'a str {
     lines.iter().filter_map(DescribeLine::pair).find(|(line, _)| *line == key).map_or("", |(_, value)| value)
 }
@@ -583,10 +614,10 @@ fn state(lines: &[DescribeLine<'_>], key: &str) -> ContainerState {
     let rest = lines.get(at + 1..).unwrap_or_default();
     let end = rest.iter().position(|line| line.indent <= indent).unwrap_or(rest.len());
     let below = rest.get(..end).unwrap_or_default();
-    let (reason, message) = (inner(below, "Reason"), inner(below, "Message"));
+    let (reason, message) = (inner(below, "Reason"), whole_value(below, "Message"));
     match lines.get(at).and_then(DescribeLine::pair).map(|(_, value)| value) {
         Some("Waiting") => ContainerState {
-            waiting: Some(Box::new(Waiting { reason: reason.into(), message: message.into() })),
+            waiting: Some(Box::new(Waiting { reason: reason.into(), message: message.as_str().into() })),
             terminated: None,
         },
         Some("Terminated") => ContainerState {
@@ -594,7 +625,7 @@ fn state(lines: &[DescribeLine<'_>], key: &str) -> ContainerState {
             terminated: Some(Box::new(Terminated {
                 reason: reason.into(),
                 exit_code: inner(below, "Exit Code").parse().unwrap_or(0),
-                message: message.into(),
+                message: message.as_str().into(),
                 ..Terminated::default()
             })),
         },

@@ -1,5 +1,7 @@
 //! The diagnosis on one screen of plain text: for a comment of a ticket, and for the terminal.
 
+use std::fmt::Write;
+
 use anstyle::{AnsiColor, Color, Style};
 
 use super::escape::visible;
@@ -124,12 +126,12 @@ impl ScreenText {
 
     fn heading(&mut self, text: &str) {
         let bold = Style::new().bold();
-        self.out.push_str(&format!("\n{bold}{text}{bold:#}\n"));
+        let _ = writeln!(self.out, "\n{bold}{text}{bold:#}");
     }
 
     fn label(&mut self, label: &str) {
         let bold = Style::new().bold();
-        self.out.push_str(&format!("{bold}{label:<LABEL$}{bold:#}"));
+        let _ = write!(self.out, "{bold}{label:<LABEL$}{bold:#}");
     }
 
     /// A label and its text; nothing without a text.
@@ -141,7 +143,7 @@ impl ScreenText {
     }
 
     fn labelled(&mut self, label: &str, text: &str, style: Style) {
-        self.out.push_str(&format!("{style}{label:<LABEL$}{style:#}"));
+        let _ = write!(self.out, "{style}{label:<LABEL$}{style:#}");
         self.hanging(text, Style::new());
     }
 
@@ -149,7 +151,7 @@ impl ScreenText {
         let text = beginning(text, TEXT);
         for (at, line) in wrap(&text, self.width.saturating_sub(LABEL)).iter().enumerate() {
             let margin = if at == 0 { 0 } else { LABEL };
-            self.out.push_str(&format!("{:margin$}{style}{line}{style:#}\n", ""));
+            let _ = writeln!(self.out, "{:margin$}{style}{line}{style:#}", "");
         }
     }
 
@@ -162,11 +164,13 @@ impl ScreenText {
 
     /// A command in one piece: what is broken can't be pasted.
     fn command(&mut self, command: &str) {
-        if command.chars().count() > COMMAND || command.contains('\n') {
-            self.out.push_str("see the report\n");
-        } else {
-            self.out.push_str(&visible(command));
-            self.out.push('\n');
+        if command.chars().count() > COMMAND {
+            self.out.push_str("(a longer command: see the report)\n");
+            return;
+        }
+        for (at, line) in visible(command).lines().enumerate() {
+            let margin = if at == 0 { 0 } else { LABEL };
+            let _ = writeln!(self.out, "{:margin$}{line}", "");
         }
     }
 }

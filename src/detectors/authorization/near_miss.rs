@@ -77,8 +77,31 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
         let is_over = !group.by_api_server() || group.only_at_start(cluster);
         finding.state = if is_over { FindingState::Ended } else { FindingState::Unknown };
         ended(&mut finding, group, silence, group.only_at_start(cluster));
+    } else if let Some(silence) = lock_not_refused_again(cluster, group) {
+        finding.state = FindingState::Ended;
+        finding.severity = Severity::Low;
+        finding.confidence = Confidence::Possible;
+        finding.details.authorization.ended = true;
+        finding.cause = format!(
+            "Refused once, and not again in the {} before the capture, though a lock is asked for every few seconds: it has probably ended by itself. {}",
+            time::show_length(silence),
+            finding.cause
+        );
+        finding.fix.text = format!("No action needed unless it comes back. If it does: {}", finding.fix.text);
     }
     Some(finding)
+}
+
+/// Longest time between two tries to get a lock that is refused, with room: `RetryPeriod` is seconds (client-go,
+/// `tools/leaderelection`).
+const LOCK_TRIES: i64 = 5 * 60 * 1_000_000;
+
+/// How long before the capture a lock was refused, once: who is refused still is refused again within seconds, and who waits
+/// for the lock of another writes nothing.
+fn lock_not_refused_again(cluster: &Cluster, group: &DenialGroup<'_>) -> Option<i64> {
+    let of_lock = group.evidence().iter().any(|place| place.excerpt.contains("retrieving resource lock"));
+    let (_, last) = group.span(cluster).filter(|_| group.count().0 == 1 && of_lock)?;
+    cluster.logs_end.map(|end| end - last).filter(|silence| *silence > LOCK_TRIES)
 }
 
 /// Components that start before their roles exist are denied at first, and the denials end by themselves.

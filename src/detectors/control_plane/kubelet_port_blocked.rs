@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{requests_to_kubelets, tunnel_agents};
+use super::{FLAPPING, requests_to_kubelets, restarts, tunnel_agents};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
@@ -26,7 +26,8 @@ pub(super) const DETECTOR: Detector = Detector {
 
 fn detect(cluster: &Cluster) -> Outcome {
     let mut agents = tunnel_agents(cluster).filter(|(_, seen)| !seen.object.ended()).peekable();
-    let agents_ready = agents.peek().is_some() && agents.all(|(_, seen)| seen.object.is_ready());
+    let agents_ready = agents.peek().is_some()
+        && agents.all(|(_, seen)| seen.object.is_ready() && restarts(&seen.object) < FLAPPING);
     let denial = cluster.azure.node_groups().into_iter().find_map(|group| {
         match group.filter(true, Far::Network, "tcp", 10250) {
             Filtered::Denied(rule) => Some((group, rule, group.place.clone()?)),

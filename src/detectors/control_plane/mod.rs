@@ -38,6 +38,14 @@ fn tunnel_agents(cluster: &Cluster) -> impl Iterator<Item = (&Key, &Seen<Pod>)> 
     })
 }
 
+/// Restarts from which on an agent of the tunnel carries nothing for long.
+const FLAPPING: u32 = 10;
+
+/// Restarts of the container of a pod that restarted most.
+fn restarts(pod: &Pod) -> u32 {
+    pod.status.container_statuses.iter().map(|status| status.restart_count).max().unwrap_or(0)
+}
+
 /// Requests that the API server hands on to kubelets (logs, exec, port-forward, top) and that did not get there.
 fn requests_to_kubelets(cluster: &Cluster) -> Option<Observed> {
     let mut observed =

@@ -28,6 +28,11 @@ pattern!(
 pattern!(UPSTREAM, r"plugin/errors: \d+ (?P<name>\S+) (?P<type>[A-Z0-9]+): ");
 
 /// How it failed, by the words of Go, of Windows and of curl.
+/// A connection to a kubelet ended before its answer: in other places the same word is the end of a stream.
+fn cut_off_by_kubelet(text: &str) -> bool {
+    has!(text, ":10250/") && (text.trim_end().ends_with(": EOF") || has!(text, "unexpected EOF"))
+}
+
 fn failure(text: &str) -> Option<Failure> {
     Some(if has!(text, "x509: certificate signed by unknown authority") || has!(text, "x509: \u{201c}") {
         Failure::TlsUntrusted
@@ -64,7 +69,7 @@ fn failure(text: &str) -> Option<Failure> {
         Failure::Refused
     } else if has!(text, "no route to host") || has!(text, "network is unreachable") {
         Failure::NoRoute
-    } else if has!(text, "connection reset by peer") {
+    } else if has!(text, "connection reset by peer") || cut_off_by_kubelet(text) {
         Failure::Reset
     } else if has!(text, "connectex: ") {
         // Windows answers in its own language: a message of `connectex` that is not a refusal is mostly a timeout.

@@ -71,6 +71,18 @@ const FAILED: &[&str] = &[
     "missing",
 ];
 
+/// What stands in a log's place where it could not be fetched: the words of kubectl, of the API server, of a kubelet.
+fn is_of_collector(line: &str) -> bool {
+    [
+        "Request log error",
+        "Error from server",
+        "unable to retrieve container logs",
+        "failed to try resolving symlinks",
+    ]
+    .iter()
+    .any(|start| line.trim_start().starts_with(start))
+}
+
 /// Whether a line is a frame of a stack or what surrounds one.
 fn is_frame(line: &str) -> bool {
     let text = line.trim_start();
@@ -107,7 +119,10 @@ fn is_harmless(text: &str) -> bool {
 /// 2: the program ends with it; 1: something failed; 0: neither.
 fn weight(line: &str) -> u8 {
     let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
-    if is_frame(line) && !line.trim_start().starts_with("Caused by:") || is_harmless(line) {
+    if is_of_collector(line)
+        || is_frame(line) && !line.trim_start().starts_with("Caused by:")
+        || is_harmless(line)
+    {
         0
     } else if has(FATAL) {
         2
@@ -155,7 +170,10 @@ pub(super) fn note(piece: &Piece<'_>, facts: &mut Facts) {
             kept.iter().map(|(number, line, _)| Evidence::line(piece.source, *number, line)).collect();
         found.when = kept.last().and_then(|(_, line, _)| unwrap(line).when);
     } else {
-        found.last = all.first().map(|(number, line, _)| Evidence::line(piece.source, *number, line));
+        found.last = all
+            .first()
+            .filter(|(_, line, _)| !is_of_collector(&lossy(line)))
+            .map(|(number, line, _)| Evidence::line(piece.source, *number, line));
     }
     facts.log_ends.add(piece.source, found);
 }

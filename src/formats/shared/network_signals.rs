@@ -52,6 +52,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "proxy error from",
     "tunnel-uds",
     "Request log error: ",
+    ":10250/",
 ];
 
 static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURES));

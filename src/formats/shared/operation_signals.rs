@@ -113,7 +113,8 @@ fn pull(text: &str) -> Option<(Signal, String)> {
         (quoted || image.contains(['/', ':', '.'])).then(|| image.to_owned())
     })?;
     // Its progress is told in the same words.
-    if has!(text, "Successfully pulled") || has!(text, "Back-off pulling") || image.is_empty() {
+    let backs_off = has!(text, "Back-off pulling") && !has!(text, ": ErrImagePull: ");
+    if has!(text, "Successfully pulled") || backs_off || image.is_empty() {
         return None;
     }
     if has!(text, "401 Unauthorized")
