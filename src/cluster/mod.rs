@@ -126,7 +126,11 @@ impl Cluster {
                 !id.is_empty() && !id.starts_with("azure://")
                     // A kubelet on Azure always has an id, and the whole object shows it.
                     || id.is_empty() && seen.form == Form::Full
-                    || ["k3s", "rke2", "-eks-", "-gke."].iter().any(|name| version.contains(name))
+                    || ["k3s", "rke2", "-eks-", "-gke.", "+"].iter().any(|name| version.contains(name))
+                    // AKS shows no node of its control plane.
+                    || ["control-plane", "master", "etcd"].iter().any(|role| {
+                        seen.object.metadata.labels.get(&format!("node-role.kubernetes.io/{role}")).is_some()
+                    })
             })
     }
 }

@@ -86,9 +86,40 @@ fn title(findings: &[&Finding]) -> String {
     format!("{}; also {}", first.title, named(&others))
 }
 
-/// What is one row: all that RBAC denies, and the findings of any other cause that are mended alike.
-fn row_of<'a>(root: &'a RootCause, finding: &Finding) -> (&'static str, &'a str) {
-    if is_missing_rule(finding) { ("RBAC", "") } else { (finding.detector, &root.first_step) }
+/// The detector, or what stands for several; and what is said.
+type RowKey = (&'static str, String);
+
+/// What is one row: all that RBAC denies, and the findings of any other cause that say the same of different objects.
+fn row_of(finding: &Finding) -> RowKey {
+    if is_missing_rule(finding) {
+        ("RBAC", String::new())
+    } else {
+        (finding.detector, without_names(finding))
+    }
+}
+
+/// A title without the names of what it is about, its numbers, and what stands in brackets.
+fn without_names(finding: &Finding) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let (mut depth, mut after_container) = (0_usize, false);
+    for word in finding.title.split_whitespace() {
+        let (opens, closes) = (word.matches('(').count(), word.matches(')').count());
+        let inside = depth > 0 || word.starts_with('(');
+        depth = (depth + opens).saturating_sub(closes);
+        let bare = word.trim_matches(|c: char| matches!(c, ':' | ',' | ';' | '"'));
+        let name = bare.rsplit('/').next().unwrap_or(bare);
+        let is_name = finding.subjects.iter().any(|subject| {
+            subject.name == name
+                || subject.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+                || bare == subject.namespace
+        });
+        let number = bare.chars().all(|c| c.is_ascii_digit()) && !bare.is_empty();
+        if !inside && !is_name && !number && !std::mem::take(&mut after_container) {
+            kept.push(word);
+        }
+        after_container = word == "container";
+    }
+    kept.join(" ")
 }
 
 /// How many objects suffer from a cause: its subjects and those of what follows from it.
@@ -101,10 +132,10 @@ fn breadth(row: &CauseRow, by_id: &BTreeMap<&str, &Finding>) -> usize {
 pub(super) fn rows(roots: &[RootCause], findings: &[Finding]) -> Vec<CauseRow> {
     let by_id: BTreeMap<&str, &Finding> =
         findings.iter().map(|finding| (finding.id.as_str(), finding)).collect();
-    let mut groups: Vec<((&str, &str), Vec<(&RootCause, &Finding)>)> = Vec::new();
+    let mut groups: Vec<(RowKey, Vec<(&RootCause, &Finding)>)> = Vec::new();
     for root in roots {
         let Some(finding) = by_id.get(root.id.as_str()) else { continue };
-        let key = row_of(root, finding);
+        let key = row_of(finding);
         match groups.iter_mut().find(|(other, _)| *other == key) {
             Some((_, group)) => group.push((root, finding)),
             None => groups.push((key, vec![(root, finding)])),
@@ -124,7 +155,7 @@ pub(super) fn rows(roots: &[RootCause], findings: &[Finding]) -> Vec<CauseRow> {
             let of_group: Vec<&Finding> = group.iter().map(|(_, finding)| *finding).collect();
             Some(CauseRow {
                 title: if group.len() == 1 { first.title.clone() } else { title(&of_group) },
-                severity: first.severity,
+                severity: group.iter().map(|(root, _)| root.severity).max().unwrap_or(first.severity),
                 confidence: first.confidence,
                 state: group
                     .iter()

@@ -105,14 +105,14 @@ impl FirstScreen {
             (true, _) => row.title.clone(),
         };
         self.finding = Some(first.id.clone());
-        self.since = ours
-            .iter()
-            .filter_map(|finding| finding.first_seen.clone())
-            .min()
+        // Of several, the one that the screen is about.
+        self.since = first
+            .first_seen
+            .clone()
             .or_else(|| follows.iter().filter_map(|finding| finding.first_seen.clone()).min());
         self.who = who(parts.cluster, &ours, &follows);
         self.sure = sure(row, first);
-        self.quote = quote(&ours);
+        self.quote = quote(first);
         self.action.clone_from(&row.first_step);
         self.commands = first.fix.commands.iter().take(COMMANDS).cloned().collect();
         self.check = first.verify.first().cloned();
@@ -182,7 +182,7 @@ fn nothing(parts: &ScreenParts<'_>) -> String {
     }
     let looked =
         if looked.is_empty() { String::new() } else { format!(" Looked at: {}.", looked.join(", ")) };
-    format!("No fault that goes on was found; {checked} of {} causes checked.{looked}", parts.verdicts.len())
+    format!("No ongoing fault found; {checked} of {} causes checked.{looked}", parts.verdicts.len())
 }
 
 /// `4 of 9 pods of shop/cart`, by workload; then services, nodes and whoever else.
@@ -235,7 +235,7 @@ fn workloads(cluster: &Cluster, suffering: &[&SubjectRef]) -> Vec<String> {
             *all.entry((namespace, pods::workload_name(key, &seen.object))).or_default() += 1;
         }
     }
-    let mut hit: Vec<((String, String), (u64, &str))> = hit.into_iter().collect();
+    let mut hit: Vec<_> = hit.into_iter().collect();
     hit.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
     let more = hit.len().saturating_sub(WHO);
     let mut lines: Vec<String> = hit
@@ -282,9 +282,10 @@ fn sure(row: &CauseRow, first: &Finding) -> String {
 }
 
 /// Words of a line that tells of a failure.
-const FAILS: [&str; 16] = [
+const FAILS: [&str; 17] = [
     "rror",
-    "ail",
+    " fail",
+    "Fail",
     "denied",
     "refused",
     "cannot",
@@ -302,8 +303,8 @@ const FAILS: [&str; 16] = [
 ];
 
 /// The line that decides: words of a failure before an object's field.
-fn quote(ours: &[&Finding]) -> Option<Evidence> {
-    let all = || ours.iter().flat_map(|finding| &finding.evidence).filter(|item| !item.excerpt.is_empty());
+fn quote(first: &Finding) -> Option<Evidence> {
+    let all = || first.evidence.iter().filter(|item| !item.excerpt.is_empty());
     let fails = |item: &&Evidence| FAILS.iter().any(|word| item.excerpt.contains(word));
     let item = all().find(fails).or_else(|| all().next())?;
     Some(Evidence { excerpt: beginning(&item.excerpt, QUOTE).into(), ..item.clone() })
@@ -314,7 +315,7 @@ fn customer(cluster: &Cluster) -> Option<Evidence> {
     let notes = cluster.facts.notes.as_slice();
     let named = |item: &&Evidence| {
         let name = item.source.rsplit(['/', '!']).next().unwrap_or_default().to_lowercase();
-        ["note", "mail", "ticket", "customer", "client", "kunde", "issue", "question", "message"]
+        ["note", "mail", "ticket", "customer", "kunde", "issue", "question", "message"]
             .iter()
             .any(|word| name.contains(word))
     };
@@ -366,21 +367,27 @@ fn also(parts: &ScreenParts<'_>) -> Vec<String> {
         .filter(|row| row.severity >= Severity::Medium && row.confidence >= Confidence::Likely)
         .count();
     if others > 0 {
-        let serious =
-            if serious > 0 { format!(" ({serious} of severity medium or higher)") } else { String::new() };
+        let serious = if serious > 0 { format!(" ({serious} medium+)") } else { String::new() };
         also.push(format!("{}{serious}", counted(others, "other cause")));
     }
     if parts.over > 0 {
-        also.push(format!("over: {}", parts.over));
+        also.push(format!("ended: {}", parts.over));
     }
-    let unwell: u64 = parts.nodes.iter().filter(|row| row.unwell).map(|row| row.count).sum();
-    let all: u64 = parts.nodes.iter().map(|row| row.count).sum();
+    let count = |fits: fn(&NodeHealth) -> bool| -> u64 {
+        parts.nodes.iter().filter(|row| fits(row)).map(|row| row.count).sum()
+    };
+    let all = count(|_| true);
+    let ready = count(|row| row.status.starts_with("Ready"));
     if all > 0 {
-        also.push(if unwell == 0 {
-            format!("nodes: {all} of {all} healthy")
-        } else {
-            format!("nodes: {unwell} of {all} with something wrong")
-        });
+        let waiting = count(|row| !row.pods.is_empty());
+        let pressed = count(|row| !row.pressure.is_empty());
+        let mut words = format!("nodes: {ready} of {all} Ready");
+        for (number, what) in [(pressed, "under pressure"), (waiting, "with pods not ready")] {
+            if number > 0 {
+                words.push_str(&format!(", {number} {what}"));
+            }
+        }
+        also.push(words);
     }
     if parts.coverage.problem_count > 0 {
         also.push(format!("damaged or not readable: {}", counted(parts.coverage.problem_count, "file")));

@@ -9,7 +9,7 @@ use crate::facts::{Form, Key, Object, Store};
 
 /// More objects of a kind than this were not picked by name.
 const PICKED: usize = 4;
-/// Shortest name that a note may mean.
+/// Shortest name that a note may mean. One without a dash or a number may be an ordinary word.
 const NAME: usize = 4;
 
 /// What the customer asks about.
@@ -53,7 +53,7 @@ impl Focus {
             .iter()
             .flat_map(|note| note.excerpt.split(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c))))
             .map(|word| word.trim_matches('.'))
-            .filter(|word| word.len() >= NAME)
+            .filter(|word| word.len() >= NAME && word.contains(|c: char| c == '-' || c.is_ascii_digit()))
             .collect();
         if !words.is_empty() {
             let pods = objects.pods.iter().map(|(key, _)| key);

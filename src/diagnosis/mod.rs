@@ -430,10 +430,7 @@ fn verdict(detector: &Detector, outcome: &Outcome, missing: Vec<String>) -> Verd
         None if missing.is_empty() => match &outcome.ruled_out {
             Some(fact) => (VerdictKind::RuledOut, fact.clone()),
             // What was looked at may be one line of one pod: that holds no sign, and refutes nothing.
-            None => (
-                VerdictKind::NoSign,
-                format!("no sign of it in what the bundle has of the {}", places(detector)),
-            ),
+            None => (VerdictKind::NoSign, format!("no sign in the {}", places(detector))),
         },
         None => (VerdictKind::NotEvaluated, format!("missing: {}", missing.join("; "))),
     };
@@ -495,7 +492,10 @@ fn root(finding: &Finding, findings: &[Finding], focus: &Focus) -> RootCause {
         severity: finding.severity,
         confidence: finding.confidence,
         state: finding.state,
-        in_question: focus.holds(finding),
+        // A mere possibility is no answer.
+        in_question: finding.severity >= Severity::Medium
+            && finding.confidence >= Confidence::Likely
+            && focus.holds(finding),
         why: first(&finding.cause),
         count: finding.count,
         first_step: first(&finding.fix.text),

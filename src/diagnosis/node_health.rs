@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::NodeAddresses;
+use super::platform::is_of_system;
 use crate::cluster::Cluster;
-use crate::facts::{Node, Pod};
+use crate::facts::{Key, Node, Pod};
 
 /// Nodes that share a row and are named there.
 const NAMED: usize = 50;
@@ -84,13 +85,14 @@ fn status(node: &Node) -> String {
     status
 }
 
-fn count(on: &mut OnNode, name: &str, pod: &Pod) {
+fn count(on: &mut OnNode, key: &Key, pod: &Pod) {
     let ready = u64::from(pod.is_ready());
     on.all += 1;
     on.ready += ready;
     for ((_, names), (up, all)) in SYSTEM.iter().zip(&mut on.system) {
         // The operator of a CNI plugin is no part of a node.
-        if names.iter().any(|start| name.starts_with(start)) && !name.contains("operator") {
+        let ours = is_of_system(&key.namespace) && names.iter().any(|start| key.name.starts_with(start));
+        if ours && !key.name.contains("operator") {
             *up += ready;
             *all += 1;
         }
@@ -104,7 +106,7 @@ pub(super) fn rows(cluster: &Cluster, addresses: &[NodeAddresses]) -> Vec<NodeHe
     for (key, seen) in objects.pods.iter() {
         let pod = &seen.object;
         if !pod.spec.node_name.is_empty() && !pod.ended() {
-            count(on.entry(&pod.spec.node_name).or_default(), &key.name, pod);
+            count(on.entry(&pod.spec.node_name).or_default(), key, pod);
         }
     }
     let of_node: BTreeMap<&str, &NodeAddresses> =

@@ -21,12 +21,22 @@ fn inferred(what: &str, from: impl Into<String>) -> Inferred {
     Inferred { what: what.to_owned(), from: from.into() }
 }
 
+/// Whether a namespace is one of those that a cluster's own components run in; an empty one is not known.
+pub(super) fn is_of_system(namespace: &str) -> bool {
+    namespace.is_empty()
+        || ["kube-", "openshift-", "calico-", "tigera-", "cilium", "cattle-", "weave", "antrea", "ovn-"]
+            .iter()
+            .any(|start| namespace.starts_with(start))
+}
+
 /// A pod or daemon set whose name begins so, of the system's namespaces.
 fn workload(facts: &Facts, names: &[&str]) -> Option<String> {
     let known = |name: &str| names.iter().any(|start| name.starts_with(start));
     let sets = facts.objects.daemon_sets.iter().map(|(key, _)| (key, "DaemonSet"));
     let pods = facts.objects.pods.iter().map(|(key, _)| (key, "Pod"));
-    sets.chain(pods).find(|(key, _)| known(&key.name)).map(|(key, kind)| format!("{kind} {}", key.label()))
+    sets.chain(pods)
+        .find(|(key, _)| is_of_system(&key.namespace) && known(&key.name))
+        .map(|(key, kind)| format!("{kind} {}", key.label()))
 }
 
 /// Who runs the control plane.

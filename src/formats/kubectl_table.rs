@@ -472,10 +472,12 @@ fn pod(row: &TableRow<'_>, mut metadata: Meta) -> Pod {
     let (ready, all) = row.get("READY").split_once('/').unwrap_or_default();
     let (ready, all): (u32, u32) = (ready.parse().unwrap_or(0), all.parse().unwrap_or(0));
     let restarts = row.get("RESTARTS").split(' ').next().unwrap_or_default().parse().unwrap_or(0);
-    // Which of the containers restarted is not told: the first stands for all.
+    // Which of the containers restarted is not told: one stands for all.
+    let stopped = waiting.is_some() || terminated.is_some();
     let statuses = (0..all.min(200)).map(|at| ContainerStatus {
         ready: at < ready,
-        restart_count: if at == 0 { restarts } else { 0 },
+        // The one whose state the row tells, else the first.
+        restart_count: if at == if stopped { all - 1 } else { 0 } { restarts } else { 0 },
         state: if at + 1 == all {
             ContainerState {
                 waiting: waiting
@@ -628,7 +630,15 @@ fn slice(row: &TableRow<'_>, metadata: Meta) -> EndpointSlice {
     }
 }
 
-fn node(row: &TableRow<'_>, metadata: Meta) -> Node {
+fn node(row: &TableRow<'_>, mut metadata: Meta) -> Node {
+    // ROLES are what stands behind `node-role.kubernetes.io/` in labels (kubectl, `printers.go`).
+    let roles = row.get("ROLES").split(',').filter(|role| !role.is_empty() && *role != "<none>");
+    let roles: Vec<(Text, Text)> = roles
+        .map(|role| (Text::from(format!("node-role.kubernetes.io/{role}").as_str()), Text::default()))
+        .collect();
+    if !roles.is_empty() && metadata.labels.is_empty() {
+        metadata.labels = roles.into_iter().collect();
+    }
     let status = row.get("STATUS");
     let ready = match status.split(',').next() {
         Some("Ready") => "True",

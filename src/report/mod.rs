@@ -104,7 +104,7 @@ pub fn render(diagnosis: &Redacted, format: Format) -> Result<String, RenderErro
         Format::Html => html::render(diagnosis),
         Format::Markdown => markdown::render(diagnosis),
         Format::Json => escape::json(&**diagnosis).map_err(|error| RenderError(error.to_string())),
-        Format::Short => short::render(diagnosis),
+        Format::Short => Ok(short::render(diagnosis)),
         Format::Sarif => sarif::render(diagnosis),
         Format::Junit => Ok(junit::render(diagnosis)),
     }

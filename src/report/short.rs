@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, Style};
 
+use super::Redacted;
 use super::escape::visible;
-use super::{Redacted, RenderError};
 use crate::detectors::Severity;
 use crate::facts::text::beginning;
 use crate::facts::time;
 
-/// Longest text, in characters: ServiceNow takes 4,000 in a comment.
+/// Longest text, in characters: `ServiceNow` takes 4,000 in a comment.
 const CHARACTERS: usize = 3_500;
 /// Columns of a text that goes into a file.
 const WIDTH: usize = 100;
@@ -24,8 +24,8 @@ const COMMAND: usize = 400;
 const FEWER: [(usize, usize); 5] = [(8, 3), (5, 2), (3, 1), (1, 0), (0, 0)];
 
 /// Renders the text for a file.
-pub(super) fn render(diagnosis: &Redacted) -> Result<String, RenderError> {
-    Ok(anstream::adapter::strip_str(&text(diagnosis, WIDTH)).to_string())
+pub(super) fn render(diagnosis: &Redacted) -> String {
+    anstream::adapter::strip_str(&text(diagnosis, WIDTH)).to_string()
 }
 
 /// The text with ANSI styles; a caller's stream strips them where they don't belong. `width` in columns.
@@ -65,7 +65,10 @@ impl ScreenText {
         self.out.push('\n');
         let bold = Style::new().bold();
         self.row("WHAT", &screen.what, diagnosis.causes.first().map_or(bold, |row| colour(row.severity)));
-        self.row("SINCE", &screen.since.as_deref().map(moment).unwrap_or_default(), Style::new());
+        if screen.finding.is_some() {
+            let unknown = "unknown (no times in the bundle)".to_owned();
+            self.row("SINCE", &screen.since.as_deref().map_or(unknown, moment), Style::new());
+        }
         self.row("WHO", &screen.who.join(" · "), Style::new());
         self.row("SURE", &screen.sure, Style::new());
         if let Some(quote) = &screen.quote {
@@ -109,8 +112,8 @@ impl ScreenText {
                 self.labelled("-", &ask.what, Style::new());
             }
             let more = decisive.len().saturating_sub(questions);
-            let more = if more > 0 { format!(" and {more} more things") } else { String::new() };
-            self.labelled("", &format!("The report has the commands{more}."), Style::new().dimmed());
+            let more = if more > 0 { format!(" and {more} more items") } else { String::new() };
+            self.labelled("", &format!("Commands{more}: in the report."), Style::new().dimmed());
         }
         for error in diagnosis.internal_errors.iter().take(3) {
             self.paragraph(error);

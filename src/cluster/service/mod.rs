@@ -410,8 +410,11 @@ impl Follow<'_> {
         let service = &self.seen.object;
         let wanted =
             &*service.spec.r#type == "LoadBalancer" && service.status.load_balancer.ingress.is_empty();
-        // An inventory does not tell what the cloud gave.
-        if !wanted || self.seen.form == Form::Inventory {
+        // An inventory does not tell what the cloud gave; a manifest that somebody wrote was never given anything.
+        let written = self.seen.form == Form::Full
+            && service.spec.cluster_ip.is_empty()
+            && service.metadata.creation_timestamp.0.is_none();
+        if !wanted || written || self.seen.form == Form::Inventory {
             return;
         }
         let since = service.metadata.creation_timestamp.0;

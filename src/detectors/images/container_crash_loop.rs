@@ -162,6 +162,11 @@ fn of_logs(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
     }
 }
 
+/// Whether the exit code is known: a row of a table says `Error`, which 0 never is.
+fn knows_code(ended: &Terminated) -> bool {
+    ended.exit_code != 0 || &*ended.reason != "Error"
+}
+
 fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping: Looping) -> Option<Finding> {
     let first = looping.observed.pods.iter().next().cloned()?;
     let pods: Vec<String> = looping.observed.pods.iter().map(|key| key.name.to_string()).collect();
@@ -171,6 +176,9 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
         } else {
             format!(" The termination message ends with: {}", ending(&last.message))
         };
+        if !knows_code(last) {
+            return format!(" It ended with {}; its exit code is not in the bundle.{message}", last.reason);
+        }
         format!(
             " Last exit code: {}{}{}.{message}",
             last.exit_code,
@@ -188,8 +196,11 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
     // A row of a table does not name containers.
     let named =
         if container.is_empty() { "A container".to_owned() } else { format!("Container {container}") };
-    let code =
-        looping.last.as_ref().map_or_else(String::new, |last| format!(", exit code {}", last.exit_code));
+    let code = looping
+        .last
+        .as_ref()
+        .filter(|last| knows_code(last))
+        .map_or_else(String::new, |last| format!(", exit code {}", last.exit_code));
     let restarts = super::restarts(looping.restarts, pods.len());
     let state = match (looping.ready, looping.of_log) {
         (true, _) => format!("ready at capture, {restarts}"),
@@ -234,7 +245,7 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
     let (several, label) =
         (super::several(observed.pods.len()), super::labelled(namespace, owner, container));
     let title = match (looping.ready, looping.of_log) {
-        (true, _) => format!("{label} ready, restarted again and again ({several}{restarts}{code}){why}"),
+        (true, _) => format!("{label} ready, {several}{restarts}{code}{why}"),
         (false, true) => format!("{label} CrashLoopBackOff (kubelet log){why}"),
         (false, false) => format!("{label} CrashLoopBackOff ({several}{restarts}{code}){why}"),
     };

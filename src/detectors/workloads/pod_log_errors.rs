@@ -12,6 +12,8 @@ use crate::facts::{Key, Pod};
 
 /// Characters of a line that fit into a title.
 const TITLE: usize = 110;
+/// Lines that may stand behind the failure with which a log ends.
+const BEHIND: u64 = 5;
 /// A bundle with more logs than this is a dump of everything: nobody picked them.
 const PICKED: usize = 5;
 
@@ -31,14 +33,23 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 fn detect(cluster: &Cluster) -> Outcome {
-    if cluster.facts.log_ends.map.iter().filter(|(_, end)| !end.lines.is_empty()).count() > PICKED {
+    if cluster.facts.log_ends.map.len() > PICKED {
         return Outcome::default();
     }
     let pods = cluster.facts.objects.pods.iter();
     let running = pods.filter(|(_, seen)| &*seen.object.status.phase == "Running");
     running
+        .filter(|(key, _)| ends_with_it(cluster, key))
         .filter_map(|(key, seen)| finding(key, &seen.object, last_words(&cluster.facts, key, "")))
         .collect()
+}
+
+/// Whether nothing but a few lines stands behind the last failure in its log.
+fn ends_with_it(cluster: &Cluster, key: &Key) -> bool {
+    last_words(&cluster.facts, key, "").last().is_some_and(|last| {
+        let end = cluster.facts.log_ends.map.iter().find(|(path, _)| **path == last.source);
+        end.is_some_and(|(_, end)| end.end.saturating_sub(last.line) <= BEHIND)
+    })
 }
 
 fn finding(key: &Key, pod: &Pod, lines: &[Evidence]) -> Option<Finding> {

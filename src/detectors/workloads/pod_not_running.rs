@@ -12,7 +12,7 @@ use crate::detectors::needs::PODS;
 use crate::detectors::observed::{Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::excerpt;
-use crate::facts::{Key, Pod, PodSpec, time};
+use crate::facts::{Key, Pod, PodSpec, amount, time};
 
 /// Resources that are named.
 const WANTS: usize = 5;
@@ -149,15 +149,33 @@ fn requests(cluster: &Cluster, key: &Key, pod: &Pod) -> String {
     let of_workload = template(&cluster.facts, key, pod).map(|(_, _, seen)| &seen.object.spec.template.spec);
     let known = |spec: &&PodSpec| spec.containers.iter().any(|container| container.resources.is_some());
     let Some(spec) = Some(&pod.spec).filter(known).or(of_workload) else { return String::new() };
-    let mut wants: Vec<String> = Vec::new();
+    let mut wants: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for resources in spec.containers.iter().filter_map(|container| container.resources.as_ref()) {
         let requests = if resources.requests.is_empty() { &resources.limits } else { &resources.requests };
-        wants.extend(requests.iter().map(|(resource, amount)| format!("{resource} {amount}")));
+        for (resource, amount) in requests.iter() {
+            wants.entry(resource).or_default().push(amount);
+        }
     }
+    let mut wants: Vec<String> = wants
+        .into_iter()
+        .map(|(resource, amounts)| format!("{resource} {}", total(resource, &amounts)))
+        .collect();
     wants.sort_by_key(|want| !want.contains('/'));
-    wants.dedup();
     wants.truncate(WANTS);
     wants.join(", ")
+}
+
+/// What several containers ask for, as one amount; as it stands when it is one.
+fn total(resource: &str, amounts: &[&str]) -> String {
+    if let [amount] = amounts {
+        return (*amount).to_owned();
+    }
+    let sum: f64 = amounts.iter().filter_map(|text| amount(text)).sum();
+    if resource == "memory" || resource == "ephemeral-storage" {
+        format!("{}Mi", (sum / 1_048_576.0).round())
+    } else {
+        format!("{}", (sum * 1000.0).round() / 1000.0)
+    }
 }
 
 fn finding(stopped: Stopped) -> Option<Finding> {
@@ -188,10 +206,13 @@ fn finding(stopped: Stopped) -> Option<Finding> {
             "Read the pod's events and its containers' logs: they show {}.",
             if failed { "how it ended" } else { "what it waits for" }
         ),
-        commands: vec![
-            format!("kubectl describe pod {target}"),
-            format!("kubectl logs {target} --all-containers --tail=50"),
-        ],
+        commands: std::iter::once(format!("kubectl describe pod {target}"))
+            .chain(
+                // Without a node there is no log.
+                (!stopped.why.contains("requests "))
+                    .then(|| format!("kubectl logs {target} --all-containers --tail=50")),
+            )
+            .collect(),
         verify: vec![format!("kubectl get pod {target}   # Running, READY shows all containers")],
     };
     let about = format!("{} {}", first.label(), kind(&stopped.why));

@@ -280,7 +280,11 @@ fn finding(
     } else {
         format!(", {}", counted(failing.restarts, "restart"))
     };
-    let title = format!("{who}: {name} probe failed, {}{port}{restarted}", failure.words());
+    let how = match failure.words() {
+        words if words == "failed" => String::new(),
+        words => format!(", {words}"),
+    };
+    let title = format!("{who}: {name} probe failed{how}{port}{restarted}");
     let harm = match kind {
         ProbeKind::Readiness => "so the pod is not ready and gets no traffic from its Services",
         ProbeKind::Liveness | ProbeKind::Startup => "so the kubelet kills and restarts the container",

@@ -169,7 +169,9 @@ const LONGEST_NAME: usize = 72;
 /// Which dashes were blanks is certain before flags alone; that is enough for a namespace.
 pub(in crate::formats) fn of_file_name(path: &str) -> Option<String> {
     let name = path.rsplit(['/', '!', '\\']).next()?;
-    let (name, _) = name.rsplit_once('.').unwrap_or((name, ""));
+    // `kubectl_get_pods_-n_shop.2026-11-20.txt`: what stands behind a dot is of the collector.
+    let name = name.split('.').next()?;
+    let name = without_date(name);
     let sign = ["kubectl", "oc"].iter().find_map(|tool| name.strip_prefix(tool)?.chars().next())?;
     if name.len() > LONGEST_NAME {
         return None;
@@ -177,26 +179,37 @@ pub(in crate::formats) fn of_file_name(path: &str) -> Option<String> {
     match sign {
         '_' | ' ' => Some(name.replace('_', " ")),
         '-' => {
-            let flags = name.replace("---", " --").replace("--", " -").replace(" -show", " --show");
+            // Three dashes were a blank and two, two were a blank and one.
+            let flags = name.replace("---", "\u{1}").replace("--", " -").replace('\u{1}', " --");
             let (words, rest) = flags.split_once(' ').unwrap_or((&flags, ""));
-            let rest: Vec<String> = rest
-                .split(' ')
-                .map(|flag| match flag.split_once('-').filter(|(before, _)| before.is_empty()) {
-                    // `-n-shop`, `-o-wide`: the value of a flag of one letter.
-                    Some((_, flag)) => flag.strip_prefix(|c: char| c.is_ascii_alphabetic()).map_or_else(
-                        || format!("-{flag}"),
-                        |value| match value.strip_prefix('-') {
-                            Some(value) => format!("-{} {value}", flag.get(..1).unwrap_or_default()),
-                            None => format!("-{flag}"),
-                        },
-                    ),
-                    None => flag.to_owned(),
-                })
-                .collect();
+            let rest: Vec<String> = rest.split(' ').map(flag_and_value).collect();
             Some(format!("{} {}", words.replacen('-', " ", 3), rest.join(" ")).trim_end().to_owned())
         }
         _ => None,
     }
+}
+
+/// `-n-shop` as `-n shop`, `--namespace-shop` as `--namespace shop`; others as they are.
+fn flag_and_value(flag: &str) -> String {
+    if let Some(value) = flag.strip_prefix("--namespace-") {
+        return format!("--namespace {value}");
+    }
+    let short = flag.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+    match short.and_then(|rest| rest.split_once('-')).filter(|(name, _)| name.len() == 1) {
+        Some((name, value)) => format!("-{name} {value}"),
+        None => flag.to_owned(),
+    }
+}
+
+/// A name without the date or time that a collector puts behind it: `-20261120-101500`.
+fn without_date(mut name: &str) -> &str {
+    while let Some((rest, digits)) = name.rsplit_once(['-', '_']) {
+        if digits.len() < 6 || !digits.chars().all(|c| c.is_ascii_digit()) {
+            break;
+        }
+        name = rest;
+    }
+    name
 }
 
 /// Reads a command line that calls kubectl (or `k`, or `oc`).
@@ -341,6 +354,10 @@ mod tests {
             "kubectl-get-pod--n-my-shop--o-wide.txt",
             "kubectl_get_pods_-n_my-shop.txt",
             "kubectl get pods -n my-shop -o wide.txt",
+            "kubectl-get-pods---namespace-my-shop.txt",
+            "kubectl-get-pods--n-my-shop---no-headers.txt",
+            "kubectl_get_pods_-n_my-shop.2026-11-20.txt",
+            "kubectl-get-pods--n-my-shop-20261120-101500.txt",
         ] {
             assert_eq!(namespace(path).as_deref(), Some("my-shop"), "{path}: {:?}", of_file_name(path));
         }

@@ -1,5 +1,7 @@
 //! What a customer wrote beside the data: a note, an e-mail, the beginning of a ticket.
 
+use crate::facts::text::beginning;
+
 /// Longest text that may be a note, in bytes: what is longer is something else.
 const LONGEST: usize = 8 * 1024;
 /// Fewest words of a sentence.
@@ -8,7 +10,7 @@ const WORDS: usize = 4;
 const KEPT: usize = 300;
 
 /// Words of somebody who tells what happened to them, in the languages that tickets come in. Programs don't speak so.
-const TELLERS: [&str; 40] = [
+const TELLERS: [&str; 34] = [
     "we",
     "we're",
     "our",
@@ -16,13 +18,9 @@ const TELLERS: [&str; 40] = [
     "us",
     "i",
     "my",
-    "please",
     "hello",
-    "hi",
-    "customer",
     "since",
     "yesterday",
-    "today",
     "nous",
     "notre",
     "nos",
@@ -30,26 +28,27 @@ const TELLERS: [&str; 40] = [
     "bonjour",
     "je",
     "merci",
-    "client",
     "hier",
-    "matin",
-    "plus",
     "wir",
     "uns",
     "unser",
     "unsere",
     "seit",
-    "bitte",
     "hallo",
-    "heute",
     "gestern",
     "kunde",
     "nosotros",
     "nuestro",
     "desde",
     "hola",
+    "est\u{e1}n",
     "abbiamo",
+    "onze",
+    "sinds",
 ];
+
+/// What programs say to those who use them.
+const OF_PROGRAMS: [&str; 6] = ["error", "please ", "we trust you", "if you don't see", "warning", "w: "];
 
 /// The first sentences of a note and the line where they begin; nothing when a text is no note.
 pub(in crate::formats) fn first_words(text: &[u8]) -> Option<(u64, String)> {
@@ -61,13 +60,16 @@ pub(in crate::formats) fn first_words(text: &[u8]) -> Option<(u64, String)> {
     let start = lines.iter().position(|line| is_sentence(line))?;
     let paragraph: Vec<&str> =
         lines.iter().skip(start).take_while(|line| !line.is_empty()).copied().collect();
-    let kept: String = paragraph.join(" ").chars().take(KEPT).collect();
-    Some((start as u64 + 1, kept))
+    Some((start as u64 + 1, beginning(&paragraph.join(" "), KEPT)))
 }
 
 /// Whether a line is of somebody who tells something: nearly all of it words, one of them of a teller.
 fn is_sentence(line: &str) -> bool {
     let line = line.trim_start_matches(['>', '*', '-', '#', ' ']);
+    let lower = line.to_lowercase();
+    if OF_PROGRAMS.iter().any(|start| lower.starts_with(start)) {
+        return false;
+    }
     let words: Vec<String> = line
         .split_whitespace()
         .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase())
@@ -100,6 +102,10 @@ mod tests {
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
             "Unable to connect to the server: dial tcp 20.1.2.3:443: i/o timeout\n",
             "NAME READY STATUS RESTARTS AGE\n",
+            "error: You must be logged in to the server (the server has asked for the client to provide credentials)\n",
+            "Please run 'az login' to setup account.\n",
+            "We trust you have received the usual lecture from the local System Administrator.\n",
+            "If you don't see a command prompt, please try pressing enter.\n",
         ] {
             assert!(first_words(text.as_bytes()).is_none(), "{text}");
         }

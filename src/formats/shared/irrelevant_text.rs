@@ -79,10 +79,12 @@ pub(in crate::formats) fn quotes_only(class: &str, text: &[u8], path: &str) -> b
         // or messages.
         "YAML of another kind" => {
             let path = path.to_ascii_lowercase();
-            [".yaml", ".yml"].iter().any(|ending| path.ends_with(ending))
-                && ![&b"status:"[..], b"message:", b"reason:"]
-                    .iter()
-                    .any(|key| memchr::memmem::find(text, key).is_some())
+            let name = path.rsplit(['/', '!']).next().unwrap_or_default();
+            let yaml = [".yaml", ".yml"].iter().any(|ending| name.ends_with(ending));
+            let of_cluster = [&b"status:"[..], b"message:", b"reason:"]
+                .iter()
+                .any(|key| memchr::memmem::find(text, key).is_some());
+            yaml && (name.contains("values") || !of_cluster)
         }
         _ => false,
     }
@@ -102,11 +104,20 @@ pub(in crate::formats) fn is_manual(text: &[u8], path: &str) -> bool {
         "troubleshoot",
         "runbook",
     ];
+    const HEADINGS: [&[u8]; 7] = [
+        b"# install",
+        b"# usage",
+        b"# getting started",
+        b"# configuration",
+        b"# license",
+        b"# contributing",
+        b"if you see",
+    ];
     const FOLDERS: [&str; 4] = ["docs", "doc", "documentation", "man"];
     let path = path.to_ascii_lowercase();
     let mut parts = path.rsplit(['/', '!']);
     let name = parts.next().unwrap_or_default();
-    if ![".md", ".rst", ".adoc"].iter().any(|ending| name.ends_with(ending)) {
+    if !name.starts_with("readme") && ![".md", ".rst", ".adoc"].iter().any(|ending| name.ends_with(ending)) {
         return false;
     }
     // `## v1.2.3`, `## [1.2.3] - 2026-01-02`
@@ -116,9 +127,21 @@ pub(in crate::formats) fn is_manual(text: &[u8], path: &str) -> bool {
         rest.strip_prefix(b"v").unwrap_or(rest).first().is_some_and(u8::is_ascii_digit)
             && rest.iter().take(12).any(|byte| *byte == b'.')
     };
-    NAMES.iter().any(|word| name.starts_with(word))
-        || parts.any(|folder| FOLDERS.contains(&folder))
+    // `history-of-the-incident.md` is none, and who tells of himself writes a ticket, in whatever folder.
+    let named = NAMES.iter().any(|word| {
+        name.strip_prefix(word).is_some_and(|rest| rest.starts_with(['.', '_']) || rest.starts_with("ing"))
+    });
+    let ticket = super::customer_note::first_words(text).is_some();
+    let readme =
+        name.starts_with("readme") && HEADINGS.iter().any(|words| contains_ignoring_case(text, words));
+    readme
+        || named && !ticket
+        || !ticket && parts.any(|folder| FOLDERS.contains(&folder))
         || text.split(|byte| *byte == b'\n').filter(|line| of_version(line)).count() > 1
+}
+
+fn contains_ignoring_case(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|window| window.eq_ignore_ascii_case(words))
 }
 
 /// What kubectl says when there is nothing to show, or beside it: no error.

@@ -107,8 +107,17 @@ fn is_frame(line: &str) -> bool {
 /// A level of a structured or klog line that is no failure.
 fn is_harmless(text: &str) -> bool {
     let level = |word: &str| {
-        text.contains(&format!("\"level\":\"{word}\"")) || text.contains(&format!("level={word} "))
+        text.contains(&format!("\"level\":\"{word}\""))
+            || text.contains(&format!("\"level\": \"{word}\""))
+            || text.contains(&format!("level={word} "))
     };
+    // klog: `I1120 09:00:00.000000`; counters that say that nothing failed.
+    let klog = text
+        .strip_prefix('I')
+        .is_some_and(|rest| rest.get(..4).is_some_and(|day| day.chars().all(|c| c.is_ascii_digit())));
+    if klog || [" 0 failed", " 0 errors", "failed=0", "errors=0"].iter().any(|words| text.contains(words)) {
+        return true;
+    }
     level("info")
         || level("debug")
         || ["INFO", "DEBUG"].iter().any(|word| {
