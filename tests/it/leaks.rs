@@ -237,7 +237,7 @@ fn names_that_are_ordinary_words_and_names_of_files_and_images_are_replaced() {
     let json = render(&redacted, Format::Json).unwrap();
     for namespace in ["shop", "web", "prod", "test"] {
         let forms = [format!("\"{namespace}\""), format!("{namespace}/"), format!(" {namespace} ")];
-        assert!(plain.contains(&format!("{namespace}/")), "{namespace} is not in the report at all");
+        assert!(forms.iter().any(|form| plain.contains(form)), "{namespace} is not in the report at all");
         assert!(!forms.iter().any(|form| json.contains(form)), "{namespace} is in the report");
     }
     assert!(json.contains("image-1") && json.contains("namespace-1"), "pseudonyms stand for them");
