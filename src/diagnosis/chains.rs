@@ -10,7 +10,7 @@ use foldhash::{HashMap, HashMapExt};
 
 use crate::cluster::Cluster;
 use crate::detectors::{
-    self, Chapter, Confidence, Detector, Evaluation, Explanation, Finding, Severity, SubjectRef,
+    self, Chapter, Confidence, Detector, Evaluation, Explanation, Finding, FindingState, Severity, SubjectRef,
 };
 use crate::facts::Key;
 
@@ -168,6 +168,7 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
         }
     }
     links.extend(told_twice(findings));
+    links.extend(last_words(findings).into_iter().map(|(cause, pod)| (cause, pod, LAST_WORDS.to_owned())));
     let pairs: BTreeSet<(usize, usize)> =
         links.iter().map(|(cause, symptom, _)| (*cause, *symptom)).collect();
     let ids: Vec<String> = findings.iter().map(|finding| finding.id.clone()).collect();
@@ -217,6 +218,46 @@ fn told_twice(findings: &[Finding]) -> Vec<(usize, usize, String)> {
         });
     }
     links
+}
+
+const LAST_WORDS: &str = "the pod's log ends with it";
+
+/// Where the line with which the log of a pod ends, that does not run, is what another finding is about: cause and pod.
+fn last_words(findings: &[Finding]) -> Vec<(usize, usize)> {
+    let chapters = [Chapter::Dns, Chapter::Service, Chapter::NodeAccess];
+    let is_failure = |finding: &Finding| {
+        finding.state != FindingState::Ended
+            && detectors::find(finding.detector).is_some_and(|detector| chapters.contains(&detector.chapter))
+    };
+    let mut by_line: HashMap<Line<'_>, usize> = HashMap::new();
+    for (at, finding) in findings.iter().enumerate().filter(|(_, finding)| is_failure(finding)) {
+        lines(finding).for_each(|line| {
+            by_line.entry(line).or_insert(at);
+        });
+    }
+    let ended = |finding: &&(usize, &Finding)| {
+        let (_, finding) = finding;
+        !finding.details.workload.last_words.is_empty()
+            && matches!(finding.detector, "container-crash-loop" | "pod-not-running")
+    };
+    let pods: Vec<(usize, &Finding)> = findings.iter().enumerate().collect();
+    pods.iter()
+        .filter(ended)
+        .filter_map(|(pod, finding)| {
+            let cause = lines(finding).find_map(|line| by_line.get(&line).copied())?;
+            Some((cause, *pod))
+        })
+        .collect()
+}
+
+/// What a pod ends with is more than a possibility: it is likely, and as grave as a pod that does not run.
+pub(super) fn weigh_last_words(findings: &mut [Finding]) {
+    for (cause, _) in last_words(findings) {
+        if let Some(finding) = findings.get_mut(cause) {
+            finding.confidence = finding.confidence.max(Confidence::Likely);
+            finding.severity = finding.severity.max(Severity::Medium);
+        }
+    }
 }
 
 const SAME_LINE: &str = "the same line tells of both";

@@ -251,6 +251,7 @@ impl Diagnosis {
                 finding.state = FindingState::Ongoing;
             }
         }
+        chains::weigh_last_words(&mut findings);
         findings.sort_by_cached_key(Finding::rank);
         number_equal_ids(&mut findings);
         chains::explain(cluster, &mut findings);

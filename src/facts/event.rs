@@ -107,11 +107,16 @@ impl Events {
     pub fn merge(&mut self, other: Self) {
         self.read += other.read;
         self.seen.merge(other.seen);
-        self.map.merge(other.map, |kept, more| {
-            kept.count = kept.count.max(more.count);
-            kept.span.merge(more.span);
-            kept.node = kept.node.take().max(more.node);
-            kept.examples.merge(more.examples);
-        });
+        self.map.merge(other.map, EventTally::merge);
+    }
+}
+
+impl EventTally {
+    /// Adds what another copy of the same event tells.
+    pub(super) fn merge(&mut self, more: Self) {
+        self.count = self.count.max(more.count);
+        self.span.merge(more.span);
+        self.node = self.node.take().max(more.node);
+        self.examples.merge(more.examples);
     }
 }

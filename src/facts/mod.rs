@@ -14,6 +14,7 @@ mod flow;
 mod host;
 mod last_words;
 mod lease;
+mod namespaces;
 mod node;
 mod objects;
 mod recovery;
@@ -202,6 +203,7 @@ impl Facts {
     /// Puts everything in order: what follows asks and adds nothing.
     pub fn settle(&mut self) {
         self.attribute_to_hosts();
+        self.complete_namespaces();
         let (objects, events) = (&mut self.objects, &mut self.events);
         let (signals, attempts) = (&mut self.signals, &mut self.attempts);
         rayon::scope(|scope| {

@@ -392,7 +392,7 @@ const SERVICE_REASONS: [(&str, &str, &str); 15] = [
 const POD_REASONS: [(&str, &str, &str); 5] = [
     ("P5", "pod-unschedulable", "Insufficient cpu"),
     ("P6", "pod-unschedulable", "matches no node"),
-    ("P7", "image-pull-failing", "legacy/reports"),
+    ("P7", "image-not-found", "legacy/reports"),
     ("P8", "container-crash-loop", "monitoring/kube-state-metrics"),
     ("P11", "node-not-ready", "aks-nodepool1-26051997-vmss000003"),
 ];

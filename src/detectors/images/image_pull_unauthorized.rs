@@ -1,10 +1,12 @@
 //! A registry answers image pulls with 401 Unauthorized.
 
+use std::collections::BTreeSet;
+
 use super::{PULLS, images_and_pods, pulled_since, pulls};
 use crate::cluster::Cluster;
-use crate::detectors::observed::{Observed, Wording, aks_named, host_word};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
-use crate::facts::Signal;
+use crate::detectors::observed::{Observed, Wording, aks_named, host_word, listed};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
+use crate::facts::{Key, Signal};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "image-pull-unauthorized",
@@ -33,12 +35,25 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
     let of_azure = registry.contains(".azurecr.");
     let host = host_word(registry, "REGISTRY");
     let name = host.split('.').next().unwrap_or(&host);
+    let secrets = missing_secrets(cluster, &observed);
+    let lacking = match secrets.first() {
+        Some((namespace, _)) => {
+            let names: Vec<&str> = secrets.iter().map(|(_, name)| name.as_str()).collect();
+            let namespace =
+                if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
+            format!(
+                " The pull secret {} that the pod names was not found{namespace} (FailedToRetrieveImagePullSecret).",
+                listed(names.iter().copied(), 3)
+            )
+        }
+        None => String::new(),
+    };
     let says = Wording {
         severity: if passed { Severity::Low } else { Severity::High },
         confidence: if passed { Confidence::Possible } else { Confidence::Confirmed },
         unit: "failed pull",
         cause: format!(
-            "Registry {registry} answered 401 Unauthorized to image pulls{}: {}. The credentials are missing, wrong or expired, or there is no such repository.",
+            "Registry {registry} answered 401 Unauthorized to image pulls{}: {}. The credentials are missing, wrong or expired, or there is no such repository.{lacking}",
             observed.when(),
             images_and_pods(&observed)
         ),
@@ -60,7 +75,12 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
             ]
         } else {
             vec![format!(
-                "kubectl create secret docker-registry pull-secret -n NAMESPACE --docker-server={host} --docker-username=USER --docker-password=PASSWORD"
+                "kubectl create secret docker-registry {} -n {} --docker-server={host} --docker-username=USER --docker-password=PASSWORD",
+                secrets.first().map_or_else(|| "pull-secret".to_owned(), |(_, name)| shell(name)),
+                secrets
+                    .first()
+                    .filter(|(namespace, _)| !namespace.is_empty())
+                    .map_or_else(|| "NAMESPACE".to_owned(), |(namespace, _)| shell(namespace)),
             )]
         },
         verify: vec!["kubectl get pods -A | grep -c ImagePull   # 0".to_owned()],
@@ -71,4 +91,25 @@ fn finding(cluster: &Cluster, registry: &str, observed: Observed) -> Option<Find
         format!("Registry {registry}: image pulls fail with 401 Unauthorized")
     };
     observed.finding(&DETECTOR, registry, title, says)
+}
+
+/// Namespaces and names of the pull secrets that the kubelet did not find for these pods (kubernetes/kubernetes
+/// `pkg/kubelet/kubelet_pods.go`: `Unable to retrieve some image pull secrets (%s)`).
+fn missing_secrets(cluster: &Cluster, observed: &Observed) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for (key, tally) in cluster.facts.events.of_reason("FailedToRetrieveImagePullSecret") {
+        if !observed.pods.contains(&Key::new(&*key.namespace, &*key.name)) {
+            continue;
+        }
+        for example in tally.examples.as_slice() {
+            let names =
+                example.excerpt.split_once("pull secrets (").and_then(|(_, rest)| rest.split_once(')'));
+            for name in
+                names.iter().flat_map(|(names, _)| names.split([',', ' '])).filter(|name| !name.is_empty())
+            {
+                found.insert((key.namespace.to_string(), name.to_owned()));
+            }
+        }
+    }
+    found
 }

@@ -144,6 +144,8 @@ fn finding(cluster: &Cluster, connection: &Connection<'_>) -> Option<Finding> {
     (finding.severity, finding.confidence) = match (over, inside, several) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (false, true, true) => (Severity::Medium, Confidence::Likely),
+        // Whose log it is nobody tells.
+        (false, false, _) if connection.from.is_none() => (Severity::Low, Confidence::Possible),
         (false, ..) => (Severity::Medium, Confidence::Possible),
     };
     finding.state = FindingState::of(connection.over.filter(|_| connection.span.is_some()));

@@ -12,6 +12,9 @@ use crate::detectors::needs;
 use crate::evidence::{EXAMPLES, Evidence};
 use crate::facts::{Failure, Key, time};
 
+/// Failures of which a log of nobody's tells, before they count.
+const SEVERAL: u64 = 3;
+
 /// A connection that failed: from a workload, to a place and port, in one way.
 pub(super) struct Connection<'a> {
     /// The pod that tried, as far as it is known.
@@ -59,6 +62,10 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Connection<'_>> {
             Who::Pod(pod) => Some(pod.clone()),
             // A log of which nobody tells whose it is counts when it leads into the cluster; an event speaks of something else.
             Who::Unknown if matches!(item.what, What::Service(_) | What::Pod(_)) && of_log(cluster, item) => {
+                None
+            }
+            // Out of the cluster, when the log tells of it several times.
+            Who::Unknown if item.what == What::Other && item.count >= SEVERAL && of_log(cluster, item) => {
                 None
             }
             _ => continue,

@@ -123,7 +123,17 @@ fn detect(cluster: &Cluster) -> Outcome {
     // Copies of a pod are one finding: by owner and port.
     let mut found: BTreeMap<(String, u16), RefusedProbes> = BTreeMap::new();
     for (event, tally, port, evidence) in refused_probes(cluster) {
-        let Some(seen) = cluster.facts.objects.pods.get(&event.namespace, &event.name) else { continue };
+        let Some(seen) = cluster.facts.objects.pods.get(&event.namespace, &event.name) else {
+            if goes_on_unseen(cluster, event, tally) {
+                let name = Key::new(&*event.namespace, &*event.name);
+                let item = found.entry((name.label(), port)).or_default();
+                item.pods.push(name);
+                item.count += tally.count.max(1);
+                item.span = time::joined(item.span, tally.span.resolve(cluster.anchor));
+                item.evidence.push(evidence.clone());
+            }
+            continue;
+        };
         let pod = &seen.object;
         let ready = pod
             .status
@@ -148,6 +158,17 @@ fn detect(cluster: &Cluster) -> Outcome {
     found.into_iter().filter_map(|((owner, port), refused)| finding(cluster, &owner, port, refused)).collect()
 }
 
+/// Failures of a probe after which it is no mere start.
+const SEVERAL: u64 = 5;
+
+/// Whether events alone tell of it: nothing of the namespace's pods is in the bundle, the probe failed several times, and no log
+/// goes on without it.
+fn goes_on_unseen(cluster: &Cluster, event: &EventKey, tally: &EventTally) -> bool {
+    tally.count >= SEVERAL
+        && cluster.facts.objects.pods.of_namespace(&event.namespace).next().is_none()
+        && !cluster.is_over(tally.span.resolve(cluster.anchor))
+}
+
 fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes) -> Option<Finding> {
     refused.evidence.truncate(EXAMPLES);
     let first = refused.pods.first()?.clone();
@@ -158,8 +179,12 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes
     };
     let title = format!("{pods}: probe failed, connection refused on port {port}");
     let mut finding = Finding::new(DETECTOR.id, &format!("{owner} {port}"), title, refused.evidence)?;
-    finding.severity = Severity::High;
-    finding.confidence = Confidence::Confirmed;
+    let seen = cluster.facts.objects.pods.get(&first.namespace, &first.name);
+    (finding.severity, finding.confidence) = if seen.is_some() {
+        (Severity::High, Confidence::Confirmed)
+    } else {
+        (Severity::Medium, Confidence::Likely)
+    };
     finding.count = refused.count;
     finding.unit = "refused probe";
     finding.seen(refused.span);
@@ -168,8 +193,8 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes
     subjects.extend(cluster.services.of_pod(&first).into_iter().map(|key| common::subject("Service", key)));
     finding.subjects = subjects;
     finding.details.service.port = Some(port.to_string());
-    let pod = cluster.facts.objects.pods.get(&first.namespace, &first.name)?;
-    let declared = pod.object.spec.containers.iter().flat_map(|container| &container.ports);
+    let containers = seen.iter().flat_map(|pod| &pod.object.spec.containers);
+    let declared = containers.flat_map(|container| &container.ports);
     let declared: Vec<String> = declared.map(|port| port.container_port.to_string()).collect();
     let others = if declared.is_empty() || declared.contains(&port.to_string()) {
         String::new()
@@ -177,7 +202,12 @@ fn finding(cluster: &Cluster, owner: &str, port: u16, mut refused: RefusedProbes
         format!(" The containers declare {}: the probe's port may be wrong.", declared.join(", "))
     };
     finding.cause = format!(
-        "The containers run, and the kubelet's probe of port {port} gets connection refused: usually the application listens on another port, on 127.0.0.1 only, or not yet.{others}"
+        "{} the kubelet's probe of port {port} gets connection refused: usually the application listens on another port, on 127.0.0.1 only, or not yet.{others}",
+        if seen.is_some() {
+            "The containers run, and"
+        } else {
+            "By the events (the pod itself is not in the bundle),"
+        }
     );
     let name = common::named(&first);
     finding.fix = Fix {

@@ -343,6 +343,9 @@ fn sandbox_of(text: &str) -> Option<&str> {
     SANDBOX.captures(text)?.name("id").map(|id| id.as_str())
 }
 
+/// Shortest time between two tries to make a sandbox, in microseconds: the kubelet syncs a pod every minute or so.
+const TRY: i64 = 15 * 1_000_000;
+
 /// Understands a line that holds a signature.
 pub(in crate::formats) fn understand(
     line: &[u8],
@@ -365,8 +368,11 @@ pub(in crate::formats) fn understand(
         }
     }
     let meant = plain(text);
-    // Four layers of a kubelet print one failure, each with the sandbox that it is about.
-    let of_sandbox = sandbox_of(&meant).map(|id| fingerprint(("sandbox", id)));
+    // Four layers of a kubelet print one failure, each with the sandbox that it is about; a later try is another one.
+    let about = unwrapped.when.map(|when| match when {
+        When::At(at) | When::Yearless(at) => at / TRY,
+    });
+    let of_sandbox = sandbox_of(&meant).map(|id| fingerprint(("sandbox", id, about)));
     let print = around.print.or(of_sandbox).unwrap_or_else(|| {
         if unwrapped.timed { fingerprint(text) } else { fingerprint((source, number, around.at)) }
     });
