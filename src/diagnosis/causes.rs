@@ -86,15 +86,15 @@ fn title(findings: &[&Finding]) -> String {
     format!("{}; also {}", first.title, named(&others))
 }
 
-/// The detector, or what stands for several; and what is said.
-type RowKey = (&'static str, String);
+/// The detector, or what stands for several; what is said; and how bad it is, but of several that are one row in any case.
+type RowKey = (&'static str, String, Option<Severity>);
 
 /// What is one row: all that RBAC denies, and the findings of any other cause that say the same of different objects.
-fn row_of(finding: &Finding) -> RowKey {
+fn row_of(root: &RootCause, finding: &Finding) -> RowKey {
     if is_missing_rule(finding) {
-        ("RBAC", String::new())
+        ("RBAC", String::new(), None)
     } else {
-        (finding.detector, without_names(finding))
+        (finding.detector, without_names(finding), Some(root.severity))
     }
 }
 
@@ -135,7 +135,7 @@ pub(super) fn rows(roots: &[RootCause], findings: &[Finding]) -> Vec<CauseRow> {
     let mut groups: Vec<(RowKey, Vec<(&RootCause, &Finding)>)> = Vec::new();
     for root in roots {
         let Some(finding) = by_id.get(root.id.as_str()) else { continue };
-        let key = row_of(finding);
+        let key = row_of(root, finding);
         match groups.iter_mut().find(|(other, _)| *other == key) {
             Some((_, group)) => group.push((root, finding)),
             None => groups.push((key, vec![(root, finding)])),

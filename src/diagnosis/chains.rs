@@ -175,7 +175,8 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
     let mut causes_of: HashMap<usize, Vec<usize>> = HashMap::new();
     for (cause, symptom, because) in links {
         // Two that name each other as symptoms: neither is the cause. And a circle has no beginning.
-        if pairs.contains(&(symptom, cause)) || is_behind(symptom, cause, &causes_of) {
+        let mutual = pairs.contains(&(symptom, cause)) && !of_its_containers(findings, cause, symptom);
+        if mutual || is_behind(symptom, cause, &causes_of) {
             continue;
         }
         if let (Some(finding), Some(id)) = (findings.get_mut(symptom), ids.get(cause))
@@ -185,6 +186,20 @@ pub(super) fn explain(cluster: &Cluster, findings: &mut [Finding]) {
             finding.explained_by.push(Explanation { by: id.clone(), because });
         }
     }
+}
+
+/// Whether the cause is what the containers of the very pods do that the symptom is about: CoreDNS is down because its own
+/// container crashes, and not the other way round.
+fn of_its_containers(findings: &[Finding], cause: usize, symptom: usize) -> bool {
+    let (Some(cause), Some(symptom)) = (findings.get(cause), findings.get(symptom)) else { return false };
+    let of_container = |finding: &Finding| {
+        detectors::find(finding.detector)
+            .is_some_and(|detector| matches!(detector.chapter, Chapter::Images | Chapter::Workloads))
+    };
+    let pods = |finding: &'_ Finding| -> BTreeSet<SubjectRef> {
+        finding.subjects.iter().filter(|subject| subject.kind == "Pod").cloned().collect()
+    };
+    of_container(cause) && !of_container(symptom) && !pods(cause).is_disjoint(&pods(symptom))
 }
 
 /// What one line makes two findings of: of a cause that a text names by itself and one that a rule found, the graver one is the
@@ -224,7 +239,7 @@ const LAST_WORDS: &str = "the pod's log ends with it";
 
 /// Where the line with which the log of a pod ends, that does not run, is what another finding is about: cause and pod.
 fn last_words(findings: &[Finding]) -> Vec<(usize, usize)> {
-    let chapters = [Chapter::Dns, Chapter::Service, Chapter::NodeAccess];
+    let chapters = [Chapter::Dns, Chapter::Service];
     let is_failure = |finding: &Finding| {
         finding.state != FindingState::Ended
             && detectors::find(finding.detector).is_some_and(|detector| chapters.contains(&detector.chapter))
@@ -238,7 +253,11 @@ fn last_words(findings: &[Finding]) -> Vec<(usize, usize)> {
     let ended = |finding: &&(usize, &Finding)| {
         let (_, finding) = finding;
         !finding.details.workload.last_words.is_empty()
-            && matches!(finding.detector, "container-crash-loop" | "pod-not-running")
+            && match finding.detector {
+                // One that is ready again is no pod that does not run.
+                "container-crash-loop" => finding.severity > Severity::Low,
+                detector => detector == "pod-not-running",
+            }
     };
     let pods: Vec<(usize, &Finding)> = findings.iter().enumerate().collect();
     pods.iter()
@@ -301,8 +320,12 @@ fn reason_fits(cause: &Finding, symptom: &Finding) -> bool {
 pub(super) fn may_make(detector: &Detector, readiness: bool, symptom: &Finding) -> bool {
     let reasons = &symptom.details.common.why;
     let wanted: &[&str] = match (detector.id, detector.chapter) {
+        // A pod that waits for a node is as much without one.
+        ("node-not-ready" | "cni-not-ready", _) if reasons.iter().all(|reason| reason == "are not ready") => {
+            return true;
+        }
         (_, Chapter::IpAllocation) => &["have no address"],
-        ("node-not-ready", _) => &["are on a node that is not ready"],
+        ("node-not-ready", _) => &["are on a node that is not ready", "can't be scheduled"],
         ("pod-unschedulable", _) => &["can't be scheduled"],
         ("container-crash-loop" | "container-out-of-memory", _) => {
             &["CrashLoopBackOff", "OOMKilled", "Error"]

@@ -486,11 +486,19 @@ fn number_equal_ids(findings: &mut [Finding]) {
 }
 
 fn root(finding: &Finding, findings: &[Finding], focus: &Focus) -> RootCause {
+    let symptoms = chains::symptoms(&finding.id, findings);
+    // What it does to the user is what follows from it, too.
+    let follows = findings.iter().filter(|other| {
+        other.confidence >= Confidence::Likely
+            && other.state != FindingState::Ended
+            && symptoms.contains(&other.id)
+    });
+    let severity = follows.map(|other| other.severity).max().unwrap_or(finding.severity);
     let first = |text: &str| text.split_inclusive(". ").next().unwrap_or_default().trim().to_owned();
     RootCause {
         id: finding.id.clone(),
         title: finding.title.clone(),
-        severity: finding.severity,
+        severity: severity.max(finding.severity),
         confidence: finding.confidence,
         state: finding.state,
         // A mere possibility is no answer.
@@ -500,8 +508,6 @@ fn root(finding: &Finding, findings: &[Finding], focus: &Focus) -> RootCause {
         why: first(&finding.cause),
         count: finding.count,
         first_step: first(&finding.fix.text),
-        findings: std::iter::once(finding.id.clone())
-            .chain(chains::symptoms(&finding.id, findings))
-            .collect(),
+        findings: std::iter::once(finding.id.clone()).chain(symptoms).collect(),
     }
 }

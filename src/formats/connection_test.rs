@@ -41,6 +41,11 @@ pattern!(
     WGET,
     r"^wget: (?:can't connect to remote host \((?P<host>[^)]+)\): (?P<why>.+)|(?P<slow>download timed out)|bad address '(?P<name>[^':]+)(?::\d+)?')"
 );
+// Windows, `DNS_ERROR_RCODE_NAME_ERROR`; `DNS_ERROR_RCODE_SERVER_FAILURE`.
+pattern!(
+    RESOLVE_DNSNAME,
+    r"^Resolve-DnsName : (?P<name>[A-Za-z0-9_.-]+?)\.? : (?P<why>DNS name does not exist|DNS server failure)"
+);
 pattern!(NXDOMAIN, r"^\*\* server can't find (?P<name>[A-Za-z0-9_.-]+?)\.?: (?P<why>[A-Z]+)");
 pattern!(
     NO_SERVERS,
@@ -189,6 +194,11 @@ fn connection_result(text: &str, command: &str, question: &str) -> Option<Connec
     }
     if let Some(found) = search(&NXDOMAIN, text) {
         let unknown = found.name("why").is_some_and(|why| why.as_str() == "NXDOMAIN");
+        let failure = if unknown { Failure::NameUnknown } else { Failure::ResolverFailed };
+        return failed(failure, found.name("name")?.as_str(), 0);
+    }
+    if let Some(found) = search(&RESOLVE_DNSNAME, text) {
+        let unknown = found.name("why").is_some_and(|why| why.as_str() == "DNS name does not exist");
         let failure = if unknown { Failure::NameUnknown } else { Failure::ResolverFailed };
         return failed(failure, found.name("name")?.as_str(), 0);
     }
@@ -421,6 +431,7 @@ impl InputFormat for ConnectionTest {
             "telnet: ",
             "wget: ",
             "** server can't find",
+            "Resolve-DnsName : ",
             ";; ->>HEADER",
             "no servers could be reached",
             "CONNECTED(0",

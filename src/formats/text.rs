@@ -81,7 +81,10 @@ impl InputFormat for TextFormat {
                 offset: piece.offset + segment.start as u64,
                 whole: false,
                 recognised: false,
-                node: node.as_deref().or(piece.node),
+                node: node
+                    .as_deref()
+                    .or_else(|| segment.command.as_deref().and_then(command::described_node))
+                    .or(piece.node),
                 command: segment.command.as_deref().or(piece.command),
                 in_cluster,
                 log_of: segment.command.as_deref().and_then(log_of).or(piece.log_of),

@@ -124,7 +124,8 @@ fn detect(cluster: &Cluster) -> Outcome {
             item.last = item.last.take().or_else(|| last.cloned());
             if item.words.is_empty() {
                 let mut lines = last_words(&cluster.facts, key, &status.name);
-                if lines.is_empty() {
+                // Of one that runs, the last line is no reason.
+                if lines.is_empty() && !ready {
                     lines = last_line(&cluster.facts, key, &status.name).map_or(&[], std::slice::from_ref);
                 }
                 item.observed.evidence.extend(lines.iter().cloned());

@@ -72,7 +72,8 @@ fn detect(cluster: &Cluster) -> Outcome {
             observed.details.insert(image);
             observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
                 place.excerpt = crate::evidence::excerpt(
-                    format!("container {}: {} {}", status.name, waiting.reason, waiting.message).as_bytes(),
+                    format!("{}{} {}", super::of_container(&status.name), waiting.reason, waiting.message)
+                        .as_bytes(),
                 );
                 place
             }));

@@ -116,6 +116,11 @@ fn in_namespace(namespace: &str) -> String {
     if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") }
 }
 
+/// `container app: `; a row of a table does not name containers.
+fn of_container(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("container {name}: ") }
+}
+
 /// `3 pods, `, or nothing for a single one.
 fn several(pods: usize) -> String {
     if pods == 1 { String::new() } else { format!("{pods} pods, ") }
@@ -133,7 +138,7 @@ fn add(observed: &mut Observed, key: &Key, seen: &Seen<Pod>, status: &ContainerS
     observed.pods.insert(key.clone());
     observed.evidence.extend(seen.evidence("Pod", key).into_iter().take(1).map(|mut place| {
         place.excerpt =
-            format!("container {}: {state}, {} restarts", status.name, status.restart_count).into();
+            format!("{}{state}, {} restarts", of_container(&status.name), status.restart_count).into();
         place
     }));
     observed.span = time::joined(observed.span, ended_at(status));

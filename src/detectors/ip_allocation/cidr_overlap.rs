@@ -1,8 +1,14 @@
 //! IP ranges overlap that must not.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::common::{self, observed_refusals};
 use crate::cluster::Cluster;
+use crate::detectors::observed::node_subject;
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity};
+use crate::evidence::Evidence;
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -13,7 +19,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &[],
     doc: Doc {
         meaning: "podCidr, serviceCidr, the virtual network with its peered networks, and the podCIDRs of nodes must not overlap. Where they do, traffic for one goes to the other, or Azure rejects the operation.",
-        decision: "Computed from az aks show, the virtual networks and their peerings, and the nodes' podCIDRs; and Azure's errors (ServiceCidrOverlapExistingSubnetsCidr, NetworkProfileCIDROverlapVNET, DNSServiceIPOutOfServiceCIDR). dnsServiceIP must be inside serviceCidr and must not be its first address. Confirmed.",
+        decision: "Computed from az aks show, the virtual networks and their peerings, and the nodes' podCIDRs, against which the addresses of nodes are held, too; a range that a node routes to pods and has on its own link; and Azure's errors (ServiceCidrOverlapExistingSubnetsCidr, NetworkProfileCIDROverlapVNET, DNSServiceIPOutOfServiceCIDR). dnsServiceIP must be inside serviceCidr and must not be its first address. Confirmed.",
         action: "Change or remove the subnet or peering that overlaps; the cluster's serviceCidr cannot be changed.",
         reference: "AKS: Plan IP addressing for your cluster; Troubleshoot the ServiceCidrOverlapExistingSubnetsCidr error code.",
     },
@@ -53,6 +59,8 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.fix = fix();
         findings.push(finding);
     }
+    findings.extend(nodes_in_pod_ranges(cluster));
+    findings.extend(doubled_routes(cluster));
     for (key, tally) in observed_refusals(cluster, Signal::CidrOverlap) {
         let ranges = key.detail.replace(' ', " and ");
         let title = if ranges.is_empty() {
@@ -78,6 +86,103 @@ fn detect(cluster: &Cluster) -> Outcome {
         findings.push(finding);
     }
     findings.into()
+}
+
+/// Addresses of nodes that lie in the podCIDR of a node: whoever has a route to those pods never reaches the node.
+fn nodes_in_pod_ranges(cluster: &Cluster) -> Vec<Finding> {
+    let nodes = &cluster.facts.objects.nodes;
+    let pod_ranges: Vec<_> = nodes
+        .iter()
+        .filter_map(|(key, seen)| Some((key, seen, seen.object.spec.pod_cidr.parse::<IpNet>().ok()?)))
+        .collect();
+    let mut findings = Vec::new();
+    for (key, seen) in nodes.iter() {
+        let own = seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
+        for ip in own.filter_map(|address| address.address.parse::<IpAddr>().ok()) {
+            let Some((other, other_seen, pods)) = pod_ranges.iter().find(|(.., pods)| pods.contains(&ip))
+            else {
+                continue;
+            };
+            let mut evidence = seen.evidence("Node", key);
+            evidence.truncate(1);
+            evidence.extend(other_seen.evidence("Node", other).into_iter().take(1));
+            let title = format!(
+                "Node {}: its address {ip} lies inside podCIDR {pods} of node {}",
+                key.name, other.name
+            );
+            let Some(mut finding) =
+                Finding::new(DETECTOR.id, &format!("{} {pods}", key.name), title, evidence)
+            else {
+                continue;
+            };
+            finding.severity = Severity::High;
+            finding.confidence = Confidence::Confirmed;
+            finding.subjects = vec![node_subject(&key.name)];
+            finding.cause = format!(
+                "The network of the nodes overlaps the pod range: {ip} is an address of node {} and one that pods of node {} may get. Other nodes route it to those pods, so they do not reach the node.",
+                key.name, other.name
+            );
+            finding.fix = renumber();
+            finding.verify = vec!["kubectl get nodes -o custom-columns=NAME:.metadata.name,IP:.status.addresses[0].address,PODS:.spec.podCIDR   # no IP inside PODS".to_owned()];
+            findings.push(finding);
+        }
+    }
+    findings.truncate(MOST);
+    findings
+}
+
+/// Interfaces of pod networks, by the beginnings of their names.
+const POD_INTERFACES: [&str; 6] = ["flannel", "cni", "tunl", "vxlan.calico", "cilium_", "cbr"];
+
+/// A range that a node routes to pods and has on a link of its own.
+fn doubled_routes(cluster: &Cluster) -> Vec<Finding> {
+    let of_pods = |device: &str| POD_INTERFACES.iter().any(|start| device.starts_with(start));
+    let mut findings = Vec::new();
+    for (place, state) in cluster.facts.nodes.ip_states.iter() {
+        for route in state.routes.iter().filter(|route| of_pods(&route.device) && route.kind.is_empty()) {
+            let link = state.routes.iter().find(|other| {
+                other.destination == route.destination
+                    && other.gateway.is_empty()
+                    && other.kind.is_empty()
+                    && !of_pods(&other.device)
+            });
+            let (Some(link), Some(shared)) = (link, route.destination.parse::<IpNet>().ok()) else {
+                continue;
+            };
+            let who =
+                state.node.as_deref().map_or_else(|| "A node".to_owned(), |node| format!("Node {node}"));
+            let title = format!(
+                "{who}: the LAN of {}, {shared}, lies inside the pod range ({} routes it to pods)",
+                link.device, route.device
+            );
+            let words = format!("{shared} dev {} and {shared} dev {}", route.device, link.device);
+            let evidence = vec![Evidence::line(&place.source, place.line, words.as_bytes())];
+            let Some(mut finding) = Finding::new(DETECTOR.id, &format!("{who} {shared}"), title, evidence)
+            else {
+                continue;
+            };
+            finding.severity = Severity::High;
+            finding.confidence = Confidence::Confirmed;
+            finding.subjects = state.node.iter().map(|node| node_subject(node)).collect();
+            finding.cause = format!(
+                "The node has two routes for {shared}: to pods of another node by {}, and to its own network on {}. The ranges overlap, so neighbours on that network or those pods are not reached.",
+                route.device, link.device
+            );
+            finding.fix = renumber();
+            finding.verify = vec![format!("ip route show {shared}   # on the node: one route")];
+            findings.push(finding);
+        }
+    }
+    findings.truncate(MOST);
+    findings
+}
+
+fn renumber() -> Fix {
+    Fix {
+        text: "Pod range and node network must not overlap. The pod range of an existing cluster cannot be changed in place: move the nodes to another network, or create the cluster again with another one (cluster-cidr, podCidr).".to_owned(),
+        commands: vec!["kubectl get nodes -o wide".to_owned()],
+        manifests: Vec::new(),
+    }
 }
 
 fn fix() -> Fix {

@@ -50,6 +50,39 @@ fn reconciled(cluster: &Cluster) -> Vec<String> {
     vec![format!("az aks update {}   # reconciles without this error", aks_named(cluster))]
 }
 
+/// Words of kubelogin (Azure/kubelogin `pkg/internal/token`): what it signs in with is the client's, and nothing of the cluster.
+fn is_of_client(text: &str) -> bool {
+    ["kubelogin", "failed to get token: ", "failed to create service principal token"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+/// The service principal with which a client or a pipeline signs in.
+fn of_client(
+    observed: Observed,
+    what: &str,
+    code: &str,
+    meaning: &str,
+    (severity, confidence): (Severity, Confidence),
+) -> Option<Finding> {
+    let says = Wording {
+        severity: severity.min(Severity::Medium),
+        confidence,
+        unit: "error",
+        cause: format!(
+            "Microsoft Entra ID answered {code} to the client's kubelogin{}: {meaning}. It is the service principal of the client or pipeline (AAD_SERVICE_PRINCIPAL_CLIENT_ID, AAD_SERVICE_PRINCIPAL_CLIENT_SECRET).",
+            observed.when()
+        ),
+        fix: "Create a new secret for that service principal, and store it where the client or pipeline reads it.".to_owned(),
+        commands: vec!["az ad app credential reset --id APP_ID --append".to_owned()],
+        verify: vec!["kubectl get --raw /readyz   # from the client: ok".to_owned()],
+    };
+    let title = format!(
+        "Client's sign-in to Microsoft Entra ID (kubelogin) failed: {meaning} of its credential ({code})"
+    );
+    observed.finding(&DETECTOR, what, title, says)
+}
+
 fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding> {
     let (code, action) = what.split_once(' ').unwrap_or((what, ""));
     let passed = observed.is_over(cluster);
@@ -64,6 +97,9 @@ fn finding(cluster: &Cluster, what: &str, observed: Observed) -> Option<Finding>
     if code.starts_with("AADSTS") {
         let meaning =
             SIGN_IN.iter().find(|(ours, _)| *ours == code).map_or("sign-in refused", |(_, meaning)| meaning);
+        if observed.evidence.iter().any(|place| is_of_client(&place.excerpt)) {
+            return of_client(observed, what, code, meaning, (severity, confidence));
+        }
         let says = Wording {
             severity,
             confidence,

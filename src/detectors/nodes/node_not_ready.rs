@@ -43,7 +43,13 @@ fn why(node: &Node, ready: &Condition) -> (&'static str, String) {
         .conditions
         .iter()
         .find(|condition| condition.r#type.ends_with("Pressure") && &*condition.status == "True");
-    let (kind, text) = if &*ready.status == "Unknown" || has("stopped posting node status") {
+    let (kind, text) = if ready.reason.is_empty()
+        && message.is_empty()
+        && ready.last_transition_time.0.is_none()
+    {
+        // A row of `kubectl get nodes` says `NotReady` of a silent kubelet and of one that reports why.
+        ("row", "`kubectl get nodes` does not show why")
+    } else if &*ready.status == "Unknown" || has("stopped posting node status") {
         (
             "silent",
             "Kubelet stopped posting node status: usually the VM or the kubelet is down, it cannot reach the API server, or its certificate expired",

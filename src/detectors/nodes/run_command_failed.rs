@@ -28,7 +28,9 @@ fn detect(cluster: &Cluster) -> Outcome {
         (key.signal == Signal::RunCommandFailed).then(|| key.detail.to_string())
     });
     let findings = all.into_iter().filter_map(|(code, observed)| {
-        let slow = code == "KubernetesPerformanceError";
+        // Both codes carry it (Azure/azure-cli#24192).
+        let not_started = |place: &crate::evidence::Evidence| place.excerpt.contains("did not start within");
+        let slow = code == "KubernetesPerformanceError" || observed.evidence.iter().any(not_started);
         let (why, fix) = if slow {
             ("its pod did not start within 30 seconds: usually not scheduled, or its image is pulled slowly", "Check why the pod in namespace aks-command does not start: nodes NotReady or full, taints on all Linux nodes, pulls from mcr.microsoft.com.")
         } else {
@@ -43,7 +45,12 @@ fn detect(cluster: &Cluster) -> Outcome {
             commands: vec!["kubectl get pods,events -n aks-command".to_owned()],
             verify: vec![format!("az aks command invoke {} --command \"kubectl get nodes\"   # prints the nodes", aks_named(cluster))],
         };
-        observed.finding(&DETECTOR, &code, format!("az aks command invoke failed: {code}"), says)
+        let title = if slow {
+            format!("az aks command invoke: the run-command pod did not start within 30s ({code})")
+        } else {
+            format!("az aks command invoke failed: {code}")
+        };
+        observed.finding(&DETECTOR, &code, title, says)
     });
     findings.collect()
 }

@@ -162,6 +162,20 @@ impl<'a> Kubectl<'a> {
     }
 }
 
+/// The node that `kubectl describe node NAME` is about.
+pub(in crate::formats) fn described_node(command: &str) -> Option<&str> {
+    let command = command.split(['|', '>', ';']).next().unwrap_or(command);
+    let mut words = command.split_whitespace().skip_while(|word| !matches!(*word, "describe" | "desc"));
+    words.next()?;
+    let mut words = words.filter(|word| !word.starts_with('-'));
+    let is_node = |kind: &str| matches!(kind, "node" | "nodes" | "no");
+    let resource = words.next()?;
+    match resource.split_once('/') {
+        Some((kind, name)) => is_node(kind).then_some(name),
+        None => words.next().filter(|_| is_node(resource)),
+    }
+}
+
 /// Longest name of a file that is a command in full: collectors cut longer ones, and half a namespace is another one.
 const LONGEST_NAME: usize = 72;
 
@@ -342,6 +356,14 @@ pub(in crate::formats) fn kind_of(resource: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_described_node_is_named_by_its_command() {
+        assert_eq!(described_node("kubectl describe node cka-1 | grep Ready"), Some("cka-1"));
+        assert_eq!(described_node("oc describe no/cka-1"), Some("cka-1"));
+        assert_eq!(described_node("kubectl describe nodes"), None);
+        assert_eq!(described_node("kubectl describe pod cka-1"), None);
+    }
 
     #[test]
     fn a_file_named_after_its_command_names_the_namespace() {
