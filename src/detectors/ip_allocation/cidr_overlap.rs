@@ -97,8 +97,8 @@ fn nodes_in_pod_ranges(cluster: &Cluster) -> Vec<Finding> {
         .collect();
     let mut findings = Vec::new();
     for (key, seen) in nodes.iter() {
-        let own = seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
-        for ip in own.filter_map(|address| address.address.parse::<IpAddr>().ok()) {
+        let internal = seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
+        for ip in internal.filter_map(|address| address.address.parse::<IpAddr>().ok()) {
             let Some((other, other_seen, pods)) = pod_ranges.iter().find(|(.., pods)| pods.contains(&ip))
             else {
                 continue;
