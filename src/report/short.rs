@@ -66,7 +66,7 @@ impl ScreenText {
         let bold = Style::new().bold();
         self.row("WHAT", &screen.what, diagnosis.causes.first().map_or(bold, |row| colour(row.severity)));
         if screen.finding.is_some() {
-            let unknown = "unknown (no times in the bundle)".to_owned();
+            let unknown = "not known from the bundle".to_owned();
             self.row("SINCE", &screen.since.as_deref().map_or(unknown, moment), Style::new());
         }
         self.row("WHO", &screen.who.join(" · "), Style::new());
