@@ -151,6 +151,12 @@ impl Examples {
     }
 }
 
+/// The first characters of words, for a title; `…` stands for the rest.
+pub fn shortened(words: &str, most: usize) -> String {
+    let start: String = words.chars().take(most).collect();
+    if start.len() < words.len() { format!("{}…", start.trim_end()) } else { start }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,7 +50,7 @@ pub struct ServerBlock {
 pub struct PacketFilter {
     /// The node, when told.
     pub node: Option<Box<str>>,
-    /// `iptables-save`, `ip6tables-save`, `iptables -L`, `nft`.
+    /// `iptables-save`, `ip6tables-save`, `iptables -L`, `nft`, `ipvsadm`, `cilium service list`, `cilium bpf lb list`.
     pub tool: Box<str>,
     /// Rules.
     pub rules: u64,
@@ -64,7 +64,11 @@ pub struct PacketFilter {
     pub services: BTreeSet<Box<str>>,
     /// Services, `namespace/name`, and the addresses of pods that their rules lead to.
     pub leads_to: BTreeSet<(Box<str>, IpAddr)>,
-    /// The table of kube-proxy is in it, whole: `KUBE-SERVICES`, or `table ip kube-proxy`.
+    /// Cluster addresses with a rule or an entry of their own, for those that no name stands beside.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Cluster addresses, and the addresses of pods that they lead to.
+    pub address_leads_to: BTreeSet<(IpAddr, IpAddr)>,
+    /// The table of kube-proxy, or of what stands in for it, is in it, whole: `KUBE-SERVICES`, or `table ip kube-proxy`.
     pub of_kube_proxy: bool,
     /// The legacy tables hold rules, too.
     pub legacy_present: bool,

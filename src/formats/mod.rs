@@ -62,6 +62,7 @@ mod systemctl_status;
 mod text;
 mod time_series;
 mod timed_log;
+mod virtual_servers;
 mod windows_network;
 
 use std::sync::Arc;
@@ -134,6 +135,7 @@ formats![
     windows_network,
     kernel_log,
     outbound_check,
+    virtual_servers,
     text,
 ];
 

@@ -3,6 +3,7 @@
 //! What matters of them: whether kube-proxy's chains are there, which services have no endpoints, and
 //! whether Azure NPM filters. Cilium and kube-proxy's nftables mode have no `KUBE-SVC` chains (kubernetes/kubernetes `pkg/proxy`).
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,9 +60,13 @@ impl InputFormat for PacketFilters {
         let tool = piece.context.map_or_else(|| tool(piece.bytes), |context| lossy(context).into_owned());
         let mut found =
             PacketFilter { node: piece.node.map(Into::into), tool: tool.into(), ..PacketFilter::default() };
+        let mut chains = Chains::default();
         for line in piece.bytes.split(|byte| *byte == b'\n') {
-            note(line.trim_ascii(), &mut found);
+            let line = line.trim_ascii();
+            note(line, &mut found);
+            chains.note(line);
         }
+        chains.follow(&mut found);
         let rules = found.rules;
         // A large one comes in several blocks: the parts stand each for itself.
         let place = Place { source: piece.source.clone(), line: piece.first_line };
@@ -177,6 +182,59 @@ fn leads_to(line: &[u8]) -> Option<(String, IpAddr)> {
     let (service, target) = rest.split_once("__")?;
     let mut parts = service.split('/');
     Some((format!("{}/{}", parts.next()?, parts.next()?), target.split('/').next()?.parse().ok()?))
+}
+
+/// Chains of `nft list ruleset`, which shows the rules of iptables without their comments: what a service is called is not
+/// told, only its address, the chain that it jumps to, and in the end `dnat to 10.244.0.21:8080`.
+#[derive(Default)]
+struct Chains {
+    current: String,
+    /// A cluster address and the chain that its packets go to.
+    services: Vec<(IpAddr, String)>,
+    /// A chain of a service and one of a pod of it.
+    jumps: Vec<(String, String)>,
+    /// A chain of a pod, and its address.
+    destinations: BTreeMap<String, IpAddr>,
+}
+
+impl Chains {
+    fn note(&mut self, line: &[u8]) {
+        let Ok(text) = std::str::from_utf8(line) else { return };
+        if let Some(name) = text.strip_prefix("chain ") {
+            name.trim_end_matches([' ', '{']).clone_into(&mut self.current);
+            return;
+        }
+        if self.current.is_empty() || self.services.len() + self.jumps.len() > SERVICES {
+            return;
+        }
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let after = |word: &str| words.iter().skip_while(|at| **at != word).nth(1).copied();
+        let target = after("jump").or_else(|| after("goto"));
+        if let Some(target) = target.filter(|name| name.starts_with("KUBE-SVC-")) {
+            let address = after("daddr").and_then(|address| address.trim_end_matches("/32").parse().ok());
+            self.services.extend(address.map(|address| (address, target.to_owned())));
+        } else if let Some(target) = target.filter(|name| name.starts_with("KUBE-SEP-")) {
+            self.jumps.push((self.current.clone(), target.to_owned()));
+        } else if let Some((_, target)) = text.split_once("dnat to ") {
+            let target = target.split_whitespace().next().unwrap_or_default();
+            let address = target.rsplit_once(':').map_or(target, |(address, _)| address);
+            if let Ok(address) = address.trim_matches(['[', ']']).parse() {
+                self.destinations.insert(self.current.clone(), address);
+            }
+        }
+    }
+
+    fn follow(self, found: &mut PacketFilter) {
+        let mut of_service: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for (service, pod) in self.jumps {
+            of_service.entry(service).or_default().extend(self.destinations.get(&pod));
+        }
+        for (address, chain) in self.services {
+            found.addresses.insert(address);
+            let pods = of_service.get(&chain).map(Vec::as_slice).unwrap_or_default();
+            found.address_leads_to.extend(pods.iter().map(|pod| (address, *pod)));
+        }
+    }
 }
 
 /// Cuts after lines, and says by which tool.

@@ -107,7 +107,6 @@ const OUTPUTS: &[(&str, Known)] = &[
         "interface statistics (ethtool)",
         Begins(&["NIC statistics:", "Settings for eth", "Features for eth", "Ring parameters for"]),
     ),
-    ("virtual servers (ipvsadm)", Begins(&["IP Virtual Server version", "Prot LocalAddress:Port Scheduler"])),
     ("ipsets (ipset list)", Begins(&["Type: hash:"])),
     ("hops (mtr)", Begins(&["HOST: "])),
     ("hops (traceroute)", Begins(&["traceroute to ", "Tracing route to ", "traceroute6 to "])),
@@ -136,10 +135,6 @@ const OUTPUTS: &[(&str, Known)] = &[
         Begins(&["| ENDPOINT | ID |", "| ENDPOINT | HEALTH", "| ID | STATUS | NAME"]),
     ),
     ("state of Calico (calicoctl node)", Begins(&["Calico process is running", "IPv4 BGP status"])),
-    (
-        "load balancing of Cilium (bpf lb, service list)",
-        Begins(&["SERVICE ADDRESS BACKEND ADDRESS", "ID Frontend Service Type Backend"]),
-    ),
     ("installation of Cilium (cilium status)", Begins(&["/¯¯\\"])),
     ("endpoints of Cilium", Begins(&["ENDPOINT POLICY (ingress) POLICY (egress)"])),
     ("identities of Cilium", Begins(&["ID LABELS"])),

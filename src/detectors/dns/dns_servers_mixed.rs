@@ -65,7 +65,12 @@ fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Fi
     let servers = places.first()?.1.join(", ");
     let failing = observed::attempts(cluster, |attempt| {
         let inside = matches!(attempt.who, Who::Pod(_) | Who::Unknown | Who::Dns | Who::Node(_));
-        (inside && attempt.failure == Failure::NameUnknown).then_some(())
+        // A name of the cluster's own zone, or without a dot, is no question for these servers.
+        let outside = attempt.hosts.iter().any(|host| {
+            let host = host.trim_end_matches('.');
+            host.contains('.') && !host.ends_with(".cluster.local") && !host.ends_with(".svc")
+        });
+        (inside && outside && attempt.failure == Failure::NameUnknown).then_some(())
     })
     .remove(&());
     let confirmed = failing.is_some();

@@ -148,17 +148,22 @@ fn finding(
     finding.severity = Severity::High;
     finding.confidence = confidence;
     finding.unit = "node";
-    finding.subjects =
-        vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+    if !node.is_empty() {
+        finding.subjects =
+            vec![SubjectRef { kind: "Node".to_owned(), namespace: String::new(), name: node.to_owned() }];
+    }
     finding.subjects.extend(pod.map(|pod| common::subject("Pod", pod)));
     finding.cause = format!(
         "kube-proxy is {state} on {}: {why}. Until it runs, the node keeps its last Service rules, and new Services and endpoints can be unreachable from it.",
         if node.is_empty() { "a node".to_owned() } else { format!("node {node}") }
     );
-    let mut commands = vec![format!(
-        "kubectl get pods -n kube-system -o wide --field-selector spec.nodeName={}",
-        shell(node)
-    )];
+    // A table without `-o wide` does not tell the node.
+    let selected = if node.is_empty() {
+        "-l component=kube-proxy".to_owned()
+    } else {
+        format!("--field-selector spec.nodeName={}", shell(node))
+    };
+    let mut commands = vec![format!("kubectl get pods -n kube-system -o wide {selected}")];
     commands.extend(pod.map(|pod| format!("kubectl logs {} --previous", common::named(pod))));
     commands.push("kubectl rollout restart daemonset kube-proxy -n kube-system".to_owned());
     finding.fix = Fix {
@@ -167,8 +172,7 @@ fn finding(
         manifests: Vec::new(),
     };
     finding.verify = vec![format!(
-        "kubectl get pods -n kube-system -l component=kube-proxy -o wide --field-selector spec.nodeName={}   # Running, READY 1/1",
-        shell(node)
+        "kubectl get pods -n kube-system -o wide {selected}   # kube-proxy: Running, READY 1/1"
     )];
     Some(finding)
 }

@@ -6,7 +6,7 @@ use crate::detectors::observed::{Observed, Wording, listed, subject};
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
 };
-use crate::evidence::{Evidence, excerpt};
+use crate::evidence::{Evidence, excerpt, shortened};
 use crate::facts::{Key, PersistentVolume, PersistentVolumeClaim, Seen, amount};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -78,7 +78,7 @@ fn lack(cluster: &Cluster, key: &Key, claim: &PersistentVolumeClaim) -> Option<L
             words: if no_class {
                 format!("StorageClass {class} not found")
             } else {
-                format!("ProvisioningFailed, {}", shortened(text))
+                format!("ProvisioningFailed, {}", shortened(text, 60))
             },
             fix: if no_class {
                 "Correct storageClassName, or create the StorageClass. The class of a claim cannot be changed: delete the claim and create it again (it holds no data yet)."
@@ -118,11 +118,6 @@ fn lack(cluster: &Cluster, key: &Key, claim: &PersistentVolumeClaim) -> Option<L
         });
     }
     compared(cluster, claim)
-}
-
-fn shortened(words: &str) -> String {
-    let text: String = words.chars().take(60).collect();
-    if text.len() < words.len() { format!("{}…", text.trim_end()) } else { text }
 }
 
 /// What keeps the volumes that are free from fitting (kubernetes, `pkg/controller/volume/persistentvolume`): the one that

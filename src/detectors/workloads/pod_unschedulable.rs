@@ -12,7 +12,7 @@ use crate::detectors::observed::{Observed, Wording, breaks_a_service, listed};
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
 };
-use crate::evidence::excerpt;
+use crate::evidence::{excerpt, shortened};
 use crate::facts::{EventKey, Key, Pod, PodSpec, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -221,20 +221,10 @@ fn meaning(barrier: &Barrier, spec: Option<&PodSpec>) -> (String, String) {
             "Whatever set the scheduling gates removes them: check that controller.",
         ),
         Barrier::Other(words) => {
-            (shortened(words), "Read the scheduler's reason for each node in the pod's events.")
+            (shortened(words, 60), "Read the scheduler's reason for each node in the pod's events.")
         }
     };
     (words, fix.to_owned())
-}
-
-/// What of the scheduler's words fits into a title.
-fn shortened(words: &str) -> String {
-    const MOST: usize = 60;
-    if words.chars().count() <= MOST {
-        return words.to_owned();
-    }
-    let start: String = words.chars().take(MOST).collect();
-    format!("{}…", start.trim_end())
 }
 
 /// `500m`, `4`; `180Mi`, `16Gi`.

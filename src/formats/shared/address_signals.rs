@@ -182,7 +182,12 @@ pub(super) fn node_named(line: &LogLine<'_>) -> String {
 
 /// Notes what a line means, of the pod and the node that it is about; `stated` is the count that its own words state.
 pub(super) fn note(line: &LogLine<'_>, signal: Signal, detail: String, stated: u64, facts: &mut Facts) {
-    let (namespace, pod) = about(line).unwrap_or_default();
+    // kube-proxy speaks of its own node; most others speak of the pods that they serve.
+    let of_itself = || {
+        let (namespace, name) = line.around.log_of.filter(|_| signal == Signal::KubeProxyFailing)?;
+        Some((namespace.to_owned(), name.to_owned()))
+    };
+    let (namespace, pod) = about(line).or_else(of_itself).unwrap_or_default();
     facts.signalled(SignalSeen {
         key: SignalKey {
             signal,
