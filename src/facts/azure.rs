@@ -45,6 +45,10 @@ pub enum AzureKind {
     Interface,
     /// A firewall or its policy.
     Firewall,
+    /// An application gateway.
+    Gateway,
+    /// The health of an application gateway's backends.
+    GatewayHealth,
 }
 
 impl AzureKind {
@@ -66,6 +70,8 @@ impl AzureKind {
             Self::PublicAddress => "public address",
             Self::Interface => "network interface",
             Self::Firewall => "firewall",
+            Self::Gateway => "application gateway",
+            Self::GatewayHealth => "backend health of an application gateway",
         }
     }
 }

@@ -47,6 +47,7 @@ impl InputFormat for AzureFormat {
             || has("\"defaultsecurityrules\"")
             || has("\"disablebgproutepropagation\"")
             || has("\"privatelinkserviceconnections\"")
+            || (has("\"backendhttpsettingscollection\"") && has("\"servers\""))
             || (has("\"nexthoptype\"") && has("\"addressprefix\""))
             || (has("\"addressprefix") && (has("\"ipconfigurations\"") || has("\"delegations\"")));
         let record = has("\"category\"") && has("\"properties\"") && has("\"time\"");
@@ -285,6 +286,10 @@ fn kind(map: &Map<String, Value>, id: &str, r#type: &str) -> Option<AzureKind> {
             AzureKind::RecordSet
         } else if within("privatednszones") {
             AzureKind::PrivateZone
+        } else if is_gateway_health(map) {
+            AzureKind::GatewayHealth
+        } else if within("applicationgateways") {
+            AzureKind::Gateway
         } else if within("loadbalancers") {
             AzureKind::LoadBalancer
         } else if within("publicipaddresses") {
@@ -297,6 +302,12 @@ fn kind(map: &Map<String, Value>, id: &str, r#type: &str) -> Option<AzureKind> {
             return None;
         },
     )
+}
+
+/// What `az network application-gateway show-backend-health` answers: pools, which list their settings with the servers.
+fn is_gateway_health(map: &Map<String, Value>) -> bool {
+    let pools = map.get("backendaddresspools").and_then(Value::as_array);
+    pools.is_some_and(|pools| pools.iter().any(|pool| pool.get("backendhttpsettingscollection").is_some()))
 }
 
 #[cfg(test)]

@@ -315,6 +315,12 @@ impl DescribeReader<'_, '_> {
                 namespace.into()
             },
             labels: block.labels("Labels"),
+            annotations: block
+                .list("Annotations")
+                .into_iter()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(key, value)| (Text::from(key.trim()), Text::from(value.trim())))
+                .collect(),
             ..Meta::default()
         };
         self.facts.met(kind, false, self.piece.source, first.number);

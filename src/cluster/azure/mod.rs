@@ -2,6 +2,7 @@
 
 mod aks;
 mod filter;
+mod gateway;
 pub mod required;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 pub use aks::{AksCluster, Cloud, HttpProxy};
 pub use filter::{Far, Filtered, SecurityGroup, SecurityRule};
+pub use gateway::{BalancerProbe, GatewayServer};
 
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{AzureKind, AzureResource, Facts, Place, Whose};
@@ -168,6 +170,12 @@ pub struct Azure {
     pub endpoints: Vec<Endpoint>,
     /// Firewalls.
     pub firewalls: Vec<Firewall>,
+    /// Servers behind application gateways.
+    pub gateway_servers: Vec<GatewayServer>,
+    /// Ids of the subnets that application gateways stand in, in lower case.
+    pub gateway_subnets: Vec<String>,
+    /// Health probes of load balancers.
+    pub probes: Vec<BalancerProbe>,
 }
 
 /// One text, or a list of texts.
@@ -294,6 +302,9 @@ impl Azure {
         azure.zones = zones(facts);
         azure.endpoints = of(AzureKind::PrivateEndpoint).map(|(place, item)| endpoint(place, item)).collect();
         azure.firewalls = of(AzureKind::Firewall).map(|(place, item)| firewall(place, item)).collect();
+        azure.gateway_servers = gateway::servers(facts);
+        azure.gateway_subnets = gateway::subnets(facts);
+        azure.probes = gateway::probes(facts);
         azure.egress = egress(facts, &azure.clusters);
         azure
     }

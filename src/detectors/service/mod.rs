@@ -4,10 +4,13 @@ mod common;
 mod connection_failing;
 mod connections;
 mod container_not_listening;
+mod gateway_backend_unhealthy;
+mod gateway_subnet_without_route_table;
 mod ingress_without_backend;
 mod kube_proxy_failing;
 mod kube_proxy_not_running;
 mod load_balancer_pending;
+mod load_balancer_probe_path;
 mod nsg_blocks_load_balancer;
 mod nsg_blocks_node_pools;
 mod pod_routes_missing;
@@ -61,4 +64,7 @@ super::detectors![
     nsg_blocks_node_pools,
     ingress_without_backend,
     connection_failing,
+    gateway_backend_unhealthy,
+    gateway_subnet_without_route_table,
+    load_balancer_probe_path,
 ];

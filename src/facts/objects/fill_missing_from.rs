@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::values::{Address, DnsTexts, IntOrString, Labels, List, Quantities, Stamp, Version};
+use super::values::{
+    Address, CloudAnnotations, DnsTexts, IntOrString, Labels, List, Quantities, Stamp, Version,
+};
 use crate::facts::text::Text;
 
 /// A shape whose empty fields can be filled.
@@ -26,7 +28,7 @@ macro_rules! leaves {
         })*
     };
 }
-leaves!(Text, Labels, Quantities, DnsTexts, Address, Stamp, Version, bool, u32, i64);
+leaves!(Text, Labels, CloudAnnotations, Quantities, DnsTexts, Address, Stamp, Version, bool, u32, i64);
 
 impl<T: Clone + PartialEq> FillMissing for List<T> {
     fn fill_missing_from(&mut self, from: &Self) {

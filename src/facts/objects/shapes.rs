@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::fill_missing_from::FillMissing;
-use super::values::{Address, DnsTexts, IntOrString, Labels, List, Quantities, Stamp, Version};
+use super::values::{
+    Address, CloudAnnotations, DnsTexts, IntOrString, Labels, List, Quantities, Stamp, Version,
+};
 use crate::facts::text::Text;
 use crate::facts::time::When;
 
@@ -52,6 +54,8 @@ shape! {
         deletion_timestamp: Text,
         /// Labels.
         labels: Labels,
+        /// Those that set a cloud's load balancer.
+        annotations: CloudAnnotations,
         /// Who made it.
         owner_references: List<Owner>,
     }
@@ -342,7 +346,15 @@ shape! {
 }
 shape! {
     /// A port of a service.
-    ServicePort { name: Text, port: u32, target_port: Option<IntOrString>, protocol: Text, node_port: u32 }
+    ServicePort {
+        name: Text,
+        port: u32,
+        target_port: Option<IntOrString>,
+        protocol: Text,
+        node_port: u32,
+        /// `http`, `https`: since 1.24 Azure's load balancer probes with it.
+        app_protocol: Text,
+    }
 }
 shape! {
     /// `Service.status`.

@@ -70,6 +70,51 @@ impl<'de> Deserialize<'de> for Labels {
     }
 }
 
+/// Annotations that a cloud's load balancer is set by, by key; all others are left out, since they may be long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CloudAnnotations(Labels);
+
+impl CloudAnnotations {
+    /// The value of the first key that ends like this.
+    pub fn ending(&self, end: &str) -> Option<&Text> {
+        self.0.iter().find(|(key, _)| key.ends_with(end)).map(|(_, value)| value)
+    }
+}
+
+impl FromIterator<(Text, Text)> for CloudAnnotations {
+    fn from_iter<I: IntoIterator<Item = (Text, Text)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().filter(|(key, _)| key.starts_with("service.beta.kubernetes.io/")).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for CloudAnnotations {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AnnotationsVisitor;
+
+        impl<'de> serde::de::Visitor<'de> for AnnotationsVisitor {
+            type Value = CloudAnnotations;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a map of strings")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<CloudAnnotations, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(key) = map.next_key::<Text>()? {
+                    if key.starts_with("service.beta.kubernetes.io/") {
+                        pairs.push((key, map.next_value::<Text>()?));
+                    } else {
+                        map.next_value::<serde::de::IgnoredAny>()?;
+                    }
+                }
+                Ok(pairs.into_iter().collect())
+            }
+        }
+
+        from.deserialize_map(AnnotationsVisitor)
+    }
+}
+
 /// Quantities by resource (`cpu`, `requests.memory`, `services`), each as its text: `500m`, `1Gi`, `11`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantities(Box<[(Text, Text)]>);
