@@ -322,7 +322,7 @@ const AZ_COMMANDS: &[(&str, &[&str])] = &[
     ("network vnet subnet show", &["--vnet-name"]),
     (
         "network vnet subnet update",
-        &["--vnet-name", "--remove", "--route-table", "--network-security-group", "--nat-gateway"],
+        &["--ids", "--vnet-name", "--remove", "--route-table", "--network-security-group", "--nat-gateway"],
     ),
     ("network vnet update", &["--dns-servers"]),
     ("quota list", &["--scope"]),

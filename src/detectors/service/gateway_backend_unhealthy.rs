@@ -35,17 +35,17 @@ const HEALTH: Need = Need {
 };
 
 /// What a probe that fails says, in a few words, and what is to be done about it.
-struct ProbeFailure {
+struct GatewayFailure {
     title: String,
     cause: &'static str,
     fix: &'static str,
 }
 
 /// By the words of Application Gateway's health probe log.
-fn of_log(log: &str) -> ProbeFailure {
+fn of_log(log: &str) -> GatewayFailure {
     let lower = log.to_ascii_lowercase();
     let has = |words: &str| lower.contains(words);
-    let failure = |title: String, cause, fix| ProbeFailure { title, cause, fix };
+    let failure = |title: String, cause, fix| GatewayFailure { title, cause, fix };
     if has("invalid status code") {
         let code = log.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 3).unwrap_or_default();
         let fix = match code {

@@ -81,7 +81,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 /// How the rules of a service differ from its endpoints.
-fn differs(cluster: &Cluster, (key, address): &Wanted<'_>, filter: &PacketFilter) -> Option<String> {
+fn differs(cluster: &Cluster, (key, address): &ServiceAddress<'_>, filter: &PacketFilter) -> Option<String> {
     let name = key.label();
     let published = cluster.services.all.get(*key)?.published.as_ref()?;
     let endpoints = listed(
@@ -111,7 +111,7 @@ fn differs(cluster: &Cluster, (key, address): &Wanted<'_>, filter: &PacketFilter
 
 fn outdated(
     cluster: &Cluster,
-    wanted: &[Wanted<'_>],
+    wanted: &[ServiceAddress<'_>],
     source: &str,
     line: u64,
     filter: &PacketFilter,
@@ -152,7 +152,7 @@ fn outdated(
 }
 
 /// The command that shows a service in the table it was read from, and what must be seen.
-fn look(filter: &PacketFilter, (key, address): &Wanted<'_>, seen: &str) -> String {
+fn look(filter: &PacketFilter, (key, address): &ServiceAddress<'_>, seen: &str) -> String {
     match &*filter.tool {
         "ipvsadm" => format!("ipvsadm -L -n | grep -A 5 {address}   # on the node: {seen}"),
         "nft" if filter.services.is_empty() => {
@@ -188,10 +188,10 @@ fn restart(filter: &PacketFilter) -> Fix {
 }
 
 /// A service and its cluster address.
-type Wanted<'a> = (&'a Key, IpAddr);
+type ServiceAddress<'a> = (&'a Key, IpAddr);
 
 /// Services that should have rules: with an address of the family and ready endpoints.
-fn wanted(cluster: &Cluster, v6: bool) -> Vec<Wanted<'_>> {
+fn wanted(cluster: &Cluster, v6: bool) -> Vec<ServiceAddress<'_>> {
     let services = cluster.services.all.iter().filter_map(|(key, state)| {
         let seen = cluster.facts.objects.services.get(&key.namespace, &key.name)?;
         let address: IpAddr = seen.object.spec.cluster_ip.parse().ok()?;
@@ -201,11 +201,11 @@ fn wanted(cluster: &Cluster, v6: bool) -> Vec<Wanted<'_>> {
     services.collect()
 }
 
-fn finding(wanted: &[Wanted<'_>], source: &str, line: u64, filter: &PacketFilter) -> Option<Finding> {
-    let named = |(key, address): &&Wanted<'_>| {
+fn finding(wanted: &[ServiceAddress<'_>], source: &str, line: u64, filter: &PacketFilter) -> Option<Finding> {
+    let named = |(key, address): &&ServiceAddress<'_>| {
         filter.services.contains(key.label().as_str()) || filter.addresses.contains(address)
     };
-    let missing: Vec<&Wanted<'_>> = wanted.iter().filter(|item| !named(item)).collect();
+    let missing: Vec<&ServiceAddress<'_>> = wanted.iter().filter(|item| !named(item)).collect();
     let found = wanted.len() - missing.len();
     // Rules of another cluster, or only a part of the tables: nothing of these services is in it.
     if missing.is_empty() || !filter.of_kube_proxy {
