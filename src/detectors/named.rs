@@ -124,6 +124,10 @@ fn finding(
             !observed.nodes.is_empty() && observed::recovered(cluster, &observed.nodes)
         }
     };
+    // A pod that runs by now has its network.
+    let refuted = refuted
+        || detector.chapter == Chapter::IpAllocation
+            && observed::have_come_up(cluster, &observed.pods, observed.span);
     // Words of a start that may be long over, in a log without times and of nobody whose state is known.
     let undated = cause.least > 1 && cause.refuted.is_some() && pods.is_empty() && observed.span.is_none();
     let ended = refuted || observed.is_over(cluster);

@@ -270,6 +270,26 @@ pub(super) fn all_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| seen.object.is_ready()))
 }
 
+/// Whether all of these pods got as far as a running container after a time: each is ready now, or an event says later that a
+/// container of it started. Their sandbox, and so their network, was made then.
+pub(super) fn have_come_up(cluster: &Cluster, pods: &BTreeSet<Key>, span: Option<(i64, i64)>) -> bool {
+    let is_up = |key: &Key| {
+        let ready = cluster.facts.objects.pods.get(&key.namespace, &key.name);
+        let ready = ready.is_some_and(|seen| seen.object.is_ready() || seen.object.ended());
+        let mut started = cluster.facts.events.of_reason("Started");
+        ready
+            || started.any(|(event, tally)| {
+                let ours = *event.name == *key.name
+                    && (*event.namespace == *key.namespace || key.namespace.is_empty());
+                let later = span
+                    .zip(tally.span.resolve(cluster.anchor))
+                    .is_some_and(|(span, started)| started.1 >= span.1);
+                ours && later
+            })
+    };
+    !pods.is_empty() && pods.iter().all(is_up)
+}
+
 /// Whether a service is left without a ready pod, one of these being among those that it selects.
 pub(super) fn breaks_a_service(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     pods.iter().take(NAMED).any(|pod| {

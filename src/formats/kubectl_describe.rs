@@ -5,6 +5,8 @@
 
 mod specs;
 
+use std::borrow::Cow;
+
 use super::shared::command::{self, Kubectl};
 use super::shared::conditions;
 use super::shared::fragments::DescribedEventRow;
@@ -100,6 +102,10 @@ impl Framer for DescribeFramer {
     }
 }
 
+/// Most lines over which a row of events is broken, and the least length of one that is.
+const WRAPPED: usize = 4;
+const UNBROKEN: usize = 50;
+
 /// Least indentation of the lines of a container's state.
 const INNER: usize = 6;
 
@@ -187,6 +193,33 @@ impl<'a> Described<'a> {
         let rest = self.lines.get(at + 1..).unwrap_or_default();
         let end = rest.iter().position(|line| line.indent == 0).unwrap_or(rest.len());
         rest.get(..end).unwrap_or_default()
+    }
+
+    /// The rows of events, last in a block. The message is last in a row, and a terminal or a mail program may have broken it:
+    /// what follows at the margin, or is no row, goes on with it.
+    fn event_rows(&self) -> Vec<(DescribeLine<'a>, Cow<'a, str>)> {
+        let from = self.at("Events").map_or(self.lines.len(), |at| at + 1);
+        let mut rows: Vec<(DescribeLine<'a>, Cow<'a, str>)> = Vec::new();
+        let mut more = 0;
+        for line in self.lines.get(from..).unwrap_or_default() {
+            let is_row = line.indent > 0 && DescribedEventRow::parse(line.text).is_some();
+            match rows.last_mut() {
+                // Only a long row is broken.
+                Some((first, text)) if !is_row && more < WRAPPED && first.text.len() >= UNBROKEN => {
+                    more += 1;
+                    text.to_mut().push(' ');
+                    text.to_mut().push_str(line.text);
+                }
+                _ if is_row => {
+                    more = 0;
+                    rows.push((*line, Cow::Borrowed(line.text)));
+                }
+                // The heading of the table; at the margin, what is none of it.
+                _ if line.indent > 0 => {}
+                _ => break,
+            }
+        }
+        rows
     }
 
     /// The value of a key and the lines that go on with it.
@@ -334,7 +367,11 @@ impl DescribeReader<'_, '_> {
         let stated = kind.starts_with("Cluster") || !namespace.is_empty();
         let objects = &mut self.facts.objects;
         match kind {
-            "Pod" => objects.pods.add(pod(block, metadata), &origin),
+            "Pod" => {
+                let pod = pod(block, metadata);
+                conditions::waiting(&pod, self.piece, first.number, self.facts);
+                self.facts.objects.pods.add(pod, &origin);
+            }
             "Service" => {
                 let endpoints = endpoints(block, &metadata);
                 objects.services.add(service(block, metadata), &origin);
@@ -386,7 +423,9 @@ impl DescribeReader<'_, '_> {
         let below = |key: &str, word: &str| block.below(key).iter().any(|line| line.text.starts_with(word));
         Some(if block.has("Involved Object") {
             "Event"
-        } else if block.has("System Info") {
+        } else if block.has("System Info")
+            || block.has("Roles") && (block.has("Conditions") || block.has("Taints"))
+        {
             "Node"
         } else if block.has("Containers") && (block.has("QoS Class") || block.has("IP") || block.has("Node"))
         {
@@ -497,8 +536,8 @@ impl DescribeReader<'_, '_> {
             "Node" => block.value("Name"),
             _ => block.value("Node").split('/').next().unwrap_or_default(),
         };
-        for line in block.below("Events") {
-            let Some(row) = DescribedEventRow::parse(line.text) else { continue };
+        for (line, text) in block.event_rows() {
+            let Some(row) = DescribedEventRow::parse(&text) else { continue };
             let node = if row.host.is_empty() && row.from == "kubelet" { node } else { row.host };
             let seen = DescribedEvent {
                 kind,

@@ -299,26 +299,11 @@ impl<'p> ObjectReader<'_, 'p> {
                 time::rfc3339(rest.get(quote + 1..)?)
             });
             self.facts.saw(stamp.map(|(when, _)| when));
-            self.waiting_for_image(json, line);
-        }
-    }
-
-    /// The kubelet repeats the registry's answer in what a container waits for (since 1.31 behind `Back-off pulling image`,
-    /// `kuberuntime/images`), where it outlives the events.
-    fn waiting_for_image(&mut self, json: &[u8], line: u64) {
-        if memchr::memmem::find(json, b"ErrImagePull").is_none() {
-            return;
-        }
-        let Ok(pod) = json::read::<Pod>(&lossy(json)) else { return };
-        let status = &pod.status;
-        let statuses = status.container_statuses.iter().chain(status.init_container_statuses.iter());
-        for waiting in statuses.filter_map(|container| container.state.waiting.as_ref()) {
-            let around = Surroundings {
-                node: Some(&*pod.spec.node_name).filter(|node| !node.is_empty()),
-                pod: Some((&pod.metadata.namespace, &pod.metadata.name)),
-                ..Surroundings::default()
-            };
-            line::consider(waiting.message.as_bytes(), around, self.piece.source, line, self.facts);
+            if memchr::memmem::find(json, b"ErrImagePull").is_some()
+                && let Ok(pod) = json::read::<Pod>(&lossy(json))
+            {
+                conditions::waiting(&pod, self.piece, line, self.facts);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::shared::conditions;
 use super::shared::events::Event;
 use super::{Head, InputFormat, Piece};
 use crate::bundle::Framer;
-use crate::facts::{Facts, Objects, Origin, kind_of_group};
+use crate::facts::{Facts, Objects, Origin, Pod, kind_of_group};
 
 pub(super) struct KubernetesYaml;
 pub(super) const FORMAT: KubernetesYaml = KubernetesYaml;
@@ -287,6 +287,12 @@ impl YamlReader<'_, '_> {
                 conditions::note(&kind, &object, self.piece, line, self.facts);
             }
             return;
+        }
+        if kind == "Pod"
+            && yaml.contains("ErrImagePull")
+            && let Ok(pod) = serde_saphyr::from_str::<Pod>(yaml)
+        {
+            conditions::waiting(&pod, self.piece, line, self.facts);
         }
         // The error itself may quote the whole object: it is not shown.
         let origin = Origin::full(yaml.len(), self.piece.source, line, 0);

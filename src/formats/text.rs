@@ -47,6 +47,9 @@ impl InputFormat for TextFormat {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+        if let Some(plain) = unquoted(piece.bytes) {
+            return self.read(&Piece { bytes: &plain, ..*piece }, facts);
+        }
         if piece.whole
             && !irrelevant_text::is_manual(piece.bytes, &piece.entry.path)
             && let Some((line, words)) = customer_note::first_words(piece.bytes)
@@ -102,6 +105,27 @@ impl InputFormat for TextFormat {
         }
         0
     }
+}
+
+/// Least lines that a mail program has marked as quoted.
+const QUOTED: usize = 3;
+
+/// A text in which a mail program marked lines as quoted, `> NAME   READY`, without its marks; nothing for any other.
+fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
+    let lines = || text.split_inclusive(|byte| *byte == b'\n');
+    let mark = |line: &'_ [u8]| line.starts_with(b"> ") && line.len() > 3;
+    if lines().filter(|line| mark(line)).count() < QUOTED {
+        return None;
+    }
+    let plain = lines().flat_map(|line| {
+        let mut line = line;
+        while let Some(rest) = line.strip_prefix(b"> ") {
+            line = rest;
+        }
+        // An empty line keeps its mark alone.
+        line.strip_prefix(b">").filter(|rest| rest.trim_ascii().is_empty()).unwrap_or(line)
+    });
+    Some(plain.copied().collect())
 }
 
 /// The pod whose log a command prints.

@@ -17,6 +17,8 @@ pub struct AddressRefusals {
     pub signals: BTreeMap<Signal, u64>,
     /// The pods, `namespace/name`.
     pub pods: BTreeSet<String>,
+    /// Some name no pod.
+    pub nameless: bool,
     /// First and last, in microseconds since 1970.
     pub span: Option<(i64, i64)>,
     /// Where.
@@ -38,6 +40,7 @@ pub(super) fn by_node(context: &Context<'_>) -> BTreeMap<String, AddressRefusals
         if !key.pod.is_empty() && refused.pods.len() < PODS {
             refused.pods.insert(format!("{}/{}", key.namespace, key.pod));
         }
+        refused.nameless |= key.pod.is_empty();
         if !key.detail.is_empty() && key.signal == Signal::RangeSetFull {
             refused.ranges.insert(key.detail.to_string());
         }

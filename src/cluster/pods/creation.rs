@@ -3,8 +3,8 @@
 //! A controller notes each failure as an event (`FailedCreate`) and in the workload's condition `ReplicaFailure`, which it
 //! takes away as soon as a pod could be created.
 
-use crate::evidence::Evidence;
-use crate::facts::{EventKey, EventTally, Facts, Key, Seen, Workload};
+use crate::evidence::{Evidence, excerpt};
+use crate::facts::{Condition, EventKey, EventTally, Facts, Key, Seen, Workload};
 
 /// Why the API server refused a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,11 +79,57 @@ pub struct NotCreated<'a> {
 
 /// All of a bundle.
 pub fn not_created(facts: &Facts, anchor: Option<i64>) -> Vec<NotCreated<'_>> {
-    facts
-        .events
-        .of_reason("FailedCreate")
-        .filter_map(|(key, tally)| of_event(facts, anchor, key, tally))
-        .collect()
+    let events = facts.events.of_reason("FailedCreate");
+    let mut found: Vec<NotCreated<'_>> =
+        events.filter_map(|(key, tally)| of_event(facts, anchor, key, tally)).collect();
+    let objects = &facts.objects;
+    let stores = [
+        ("ReplicaSet", &objects.replica_sets),
+        ("StatefulSet", &objects.stateful_sets),
+        ("DaemonSet", &objects.daemon_sets),
+        ("Deployment", &objects.deployments),
+    ];
+    for (kind, store) in stores {
+        for (key, seen) in store.iter() {
+            // A Deployment repeats what its ReplicaSet says.
+            let ours = |other: &NotCreated<'_>| {
+                other.workload.namespace == key.namespace
+                    && (other.workload == *key
+                        || kind == "Deployment"
+                            && other
+                                .workload
+                                .name
+                                .strip_prefix(&*key.name)
+                                .is_some_and(|rest| rest.starts_with('-')))
+            };
+            if !found.iter().any(ours) {
+                found.extend(of_condition(kind, key, seen));
+            }
+        }
+    }
+    found
+}
+
+/// What the condition of a workload says, which outlives its events.
+fn of_condition(kind: &'static str, key: &Key, seen: &Seen<Workload>) -> Option<NotCreated<'static>> {
+    let failed = |item: &&Condition| &*item.r#type == "ReplicaFailure" && &*item.status == "True";
+    let condition = seen.object.status.conditions.iter().find(failed)?;
+    let mut evidence = seen.evidence(kind, key);
+    evidence.truncate(1);
+    for place in &mut evidence {
+        place.excerpt = excerpt(format!("ReplicaFailure True: {}", condition.message).as_bytes());
+    }
+    Some(NotCreated {
+        kind,
+        workload: key.clone(),
+        refused: refused(&condition.message),
+        words: condition.message.to_string(),
+        evidence,
+        count: 1,
+        span: None,
+        standing: Standing::Ongoing,
+        replicas: seen.object.status.replicas.zip(seen.object.spec.replicas),
+    })
 }
 
 fn of_event<'a>(
@@ -158,7 +204,7 @@ fn standing(facts: &Facts, key: &Key, refused: &Refused, seen: Option<&Seen<Work
 
 /// Whether an event tells that the same workload got a pod, or completed, and not before. Events whose age alone is told have no
 /// time: what refuses all pods of a workload was over then.
-fn created_later(facts: &Facts, key: &EventKey, failed: &EventTally) -> bool {
+pub fn created_later(facts: &Facts, key: &EventKey, failed: &EventTally) -> bool {
     ["SuccessfulCreate", "Completed"].into_iter().any(|reason| {
         facts.events.of_reason(reason).any(|(other, tally)| {
             let same = (&other.kind, &other.namespace, &other.name) == (&key.kind, &key.namespace, &key.name);

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
+use crate::cluster::pods::creation::created_later;
 use crate::cluster::service::State;
 use crate::detectors::needs::API_LOGS;
 use crate::detectors::observed::{self, Observed, Wording};
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, SubjectRef, shell,
 };
-use crate::facts::{Key, Signal, Webhook};
+use crate::facts::{EventTally, Key, Signal, Webhook};
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "admission-webhook-failing",
@@ -51,6 +52,23 @@ fn detect(cluster: &Cluster) -> Outcome {
         .into_iter()
         .filter_map(|(name, (host, observed))| finding(cluster, &name, &host, observed))
         .collect()
+}
+
+/// Whether every workload that was refused pods by the webhook got one later, and nobody else was refused.
+fn answers_again(cluster: &Cluster, name: &str, given: &Observed) -> bool {
+    let names = |tally: &EventTally| {
+        tally
+            .examples
+            .as_slice()
+            .iter()
+            .any(|example| example.excerpt.contains(&format!("webhook \"{name}\"")))
+    };
+    let refused: Vec<_> =
+        cluster.facts.events.of_reason("FailedCreate").filter(|(_, tally)| names(tally)).collect();
+    let count: u64 = refused.iter().map(|(_, tally)| tally.count.max(1)).sum();
+    !refused.is_empty()
+        && given.count <= count
+        && refused.iter().all(|(key, tally)| created_later(&cluster.facts, key, tally))
 }
 
 /// Whether the bundle shows that a service has no ready endpoint: by its published endpoints when they are there, else by the
@@ -113,7 +131,7 @@ fn finding(cluster: &Cluster, name: &str, host: &str, mut given: Observed) -> Op
     let state = service.as_ref().and_then(|key| cluster.services.all.get(key));
     let without = state.is_some_and(has_no_endpoint);
     let ignored = configured.is_some_and(|(_, _, webhook)| &*webhook.failure_policy == "Ignore");
-    let over = given.is_over(cluster) && !without;
+    let over = (given.is_over(cluster) || answers_again(cluster, name, &given)) && !without;
     let (severity, confidence) = match (over || ignored, without, given.count > 2) {
         (true, ..) => (Severity::Low, Confidence::Possible),
         (_, true, _) => (Severity::Critical, Confidence::Confirmed),

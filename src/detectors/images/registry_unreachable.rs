@@ -73,6 +73,24 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
         "Check the nodes' default route and effective routes.",
     ),
     (
+        "plain-http",
+        "HTTP where HTTPS was expected",
+        "The registry speaks plain HTTP on that port, and the container runtime asks it by HTTPS.",
+        "Serve TLS at the registry, or name it as an HTTP registry in the runtime's settings (containerd: hosts.toml in /etc/containerd/certs.d/REGISTRY; k3s: registries.yaml), and restart the runtime.",
+    ),
+    (
+        "server-error",
+        "the registry answers with a server error (5xx)",
+        "The registry, or a proxy before it, fails.",
+        "Check the registry and its storage, and the proxy before it; pods pull by themselves when it answers again.",
+    ),
+    (
+        "cut",
+        "connection closed (EOF)",
+        "The connection ended in the middle of the answer: a proxy or a firewall on the path, or the registry itself.",
+        "Pull the image from another network, and exclude the registry's names from inspection on the path.",
+    ),
+    (
         "rate-limit",
         "429 Too Many Requests (pull rate limit)",
         "The registry limits the number of pulls.",

@@ -1,13 +1,15 @@
 //! What the detectors of this chapter share: their needs, and findings about nodes.
 
-use crate::detectors::LeakedAddress;
+use std::collections::BTreeSet;
 
 use crate::cluster::Cluster;
 use crate::cluster::ipam::{AddressRefusals, Age, Exhaustion, NodeIpam, Orphan, Reason, Runtime};
 use crate::detectors::details::{number, texts};
-use crate::detectors::{Detector, Finding, Need, SubjectRef, shell};
+use crate::detectors::{
+    Confidence, Detector, Finding, FindingState, LeakedAddress, Need, Severity, SubjectRef, observed, shell,
+};
 use crate::evidence::{EXAMPLES, Evidence};
-use crate::facts::{Signal, time};
+use crate::facts::{Key, Signal, time};
 
 /// The IPAM state of nodes.
 pub(super) const BOOKS: Need = Need {
@@ -72,8 +74,17 @@ pub(super) fn per_node(
         let leaked = books(found).map_or(0, |books| books.leaked().count() as u64);
         (std::cmp::Reverse((found.sure, leaked.max(found.refused.count))), found.node.clone())
     });
+    let (over, all): (Vec<&Exhaustion>, Vec<&Exhaustion>) =
+        all.into_iter().partition(|found| found.books.is_none() && have_come_up(cluster, &found.refused));
     let mut findings: Vec<Finding> =
         all.iter().take(ONE_BY_ONE).filter_map(|found| item(found, books(found))).collect();
+    let ended = over.iter().take(ONE_BY_ONE).filter_map(|found| item(found, None));
+    findings.extend(ended.map(|mut finding| {
+        finding.title = format!("{}, ended", finding.title);
+        (finding.severity, finding.confidence) = (Severity::Low, Confidence::Possible);
+        finding.state = FindingState::Ended;
+        finding
+    }));
     let rest: Vec<&&Exhaustion> = all.iter().skip(ONE_BY_ONE).collect();
     if let (Some(sample), false) = (findings.last().cloned(), rest.is_empty()) {
         let nodes: Vec<&str> = rest.iter().map(|found| found.node.as_str()).collect();
@@ -102,6 +113,16 @@ pub(super) fn per_node(
         }
     }
     findings
+}
+
+/// Whether all pods that were refused an address run by now.
+fn have_come_up(cluster: &Cluster, refused: &AddressRefusals) -> bool {
+    let key = |label: &String| {
+        let (namespace, name) = label.split_once('/').unwrap_or(("", label));
+        Key::new(namespace, name)
+    };
+    let pods: BTreeSet<Key> = refused.pods.iter().map(key).collect();
+    !refused.nameless && observed::have_come_up(cluster, &pods, refused.span)
 }
 
 /// A finding about a node, with its refusals and its pods.

@@ -192,7 +192,12 @@ fn json(head: &[u8]) -> Option<&'static str> {
 fn is_csv(head: &[u8]) -> bool {
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).take(6);
     let commas = |line: &[u8]| memchr::memchr_iter(b',', line).count();
-    let Some(columns) = lines.next().map(commas).filter(|columns| *columns >= 2) else { return false };
+    // The names of columns are short; rows of events have commas, too.
+    let names = |line: &[u8]| line.split(|byte| *byte == b',').all(|name| name.len() <= 60);
+    let Some(columns) = lines.next().filter(|line| names(line)).map(commas).filter(|columns| *columns >= 2)
+    else {
+        return false;
+    };
     let mut rows = 0;
     lines.filter(|line| !line.is_empty()).all(|line| {
         rows += 1;

@@ -18,6 +18,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "pull image",
     "pull and unpack",
     "PullImage",
+    "with ErrImagePull",
     "assign requested address",
     "NetworkLinkFailed",
     "multiple zones with overlapping",
@@ -99,7 +100,20 @@ const UNREACHED: &[(&str, &str)] = &[
     ("request canceled", "timeout"),
     ("no route to host", "no-route"),
     ("network is unreachable", "no-route"),
+    ("server gave HTTP response to HTTPS client", "plain-http"),
+    ("503 Service Unavailable", "server-error"),
+    ("502 Bad Gateway", "server-error"),
+    ("504 Gateway", "server-error"),
+    ("500 Internal Server Error", "server-error"),
+    ("unexpected EOF", "cut"),
+    (": EOF", "cut"),
 ];
+
+// `Get https://registry.example/v2/team/app/manifests/1.2: no basic auth credentials`: docker names no image.
+pattern!(
+    MANIFEST,
+    r#"https?://(?P<registry>[\w.:-]+)/v2/(?P<name>[\w./-]+)/(?:manifests|blobs)/(?P<tag>[\w.:-]*\w)"#
+);
 
 /// A failed pull: how, and of which image.
 fn pull(text: &str) -> Option<(Signal, String)> {
@@ -111,6 +125,12 @@ fn pull(text: &str) -> Option<(Signal, String)> {
         let image = named(Some(&found), "image").trim_end_matches([':', ',']);
         let quoted = found.get(0).is_some_and(|whole| whole.as_str().contains('"'));
         (quoted || image.contains(['/', ':', '.'])).then(|| image.to_owned())
+    });
+    let image = image.or_else(|| {
+        let found = search(&MANIFEST, text)?;
+        let [registry, name, tag] = ["registry", "name", "tag"].map(|part| named(Some(&found), part));
+        let mark = if tag.starts_with("sha256:") { '@' } else { ':' };
+        Some(format!("{registry}/{name}{mark}{tag}"))
     })?;
     // Its progress is told in the same words.
     let backs_off = has!(text, "Back-off pulling") && !has!(text, ": ErrImagePull: ");
@@ -120,6 +140,9 @@ fn pull(text: &str) -> Option<(Signal, String)> {
     if has!(text, "401 Unauthorized")
         || has!(text, "authentication required")
         || has!(text, "pull access denied")
+        || has!(text, "no basic auth credentials")
+        || has!(text, "denied: requested access")
+        || has!(text, "insufficient_scope")
     {
         return Some((Signal::ImageUnauthorised, image));
     }
@@ -149,7 +172,8 @@ fn pull(text: &str) -> Option<(Signal, String)> {
         || has!(text, "manifest unknown")
         || has!(text, "NotFound")
         || has!(text, "name unknown");
-    missing.then_some((Signal::ImageMissing, image))
+    // Whatever else it says, the pull failed: the words are quoted.
+    Some((if missing { Signal::ImageMissing } else { Signal::ImageFailed }, image))
 }
 
 /// Parts of the cluster that talk to Azure, as the paths of their logs name them.
@@ -184,7 +208,11 @@ pub(super) fn signal(text: &str) -> Option<(Signal, String)> {
 /// The questions, one after the other.
 fn classify(text: &str) -> Option<(Signal, String)> {
     let plain = |signal: Signal| Some((signal, String::new()));
-    if has!(text, "ull image") || has!(text, "pull and unpack") || has!(text, "PullImage") {
+    if has!(text, "ull image")
+        || has!(text, "pull and unpack")
+        || has!(text, "PullImage")
+        || has!(text, "with ErrImagePull")
+    {
         return pull(text);
     }
     if has!(text, "getting credentials") {

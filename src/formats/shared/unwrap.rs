@@ -87,6 +87,12 @@ pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
                 break;
             };
             when = when.or(Some(stamp));
+            if let Some((name, message)) = journal_head(rest) {
+                host = Some(lossy(name).into_owned());
+                timed = true;
+                text = rest_of(&text, message.len());
+                continue;
+            }
             let rest = ["stderr F ", "stdout F ", "stderr P ", "stdout P "]
                 .iter()
                 .find_map(|mark| rest.strip_prefix(mark.as_bytes()))
@@ -130,6 +136,21 @@ pub(in crate::formats) fn unwrap(line: &[u8]) -> Unwrapped<'_> {
     }
     timed |= when.is_some();
     Unwrapped { text, when, host, timed }
+}
+
+/// The host and the message of a line of `journalctl -o short-iso` behind its time: `aks-1 kubelet[2291]: …`, `aks-1 kernel: …`.
+fn journal_head(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut words = text.splitn(3, |byte| *byte == b' ');
+    let (host, program, message) = (words.next()?, words.next()?, words.next()?);
+    let program = program.strip_suffix(b":")?;
+    let of_process = program.strip_suffix(b"]").is_some_and(|rest| {
+        rest.iter().rposition(|byte| *byte == b'[').is_some_and(|at| {
+            rest.get(at + 1..).is_some_and(|id| !id.is_empty() && id.iter().all(u8::is_ascii_digit))
+        })
+    });
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let is_host = !host.is_empty() && host.iter().all(plain);
+    (is_host && (of_process || program == b"kernel")).then_some((host, message))
 }
 
 fn rest_of<'a>(text: &Cow<'a, [u8]>, length: usize) -> Cow<'a, [u8]> {
