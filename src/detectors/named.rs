@@ -124,9 +124,10 @@ fn finding(
             !observed.nodes.is_empty() && observed::recovered(cluster, &observed.nodes)
         }
     };
-    // A pod that runs by now has its network.
+    // A pod that runs by now has its network; what a log says of a pod may be of another one's.
     let refuted = refuted
         || detector.chapter == Chapter::IpAllocation
+            && observed::lacked_a_sandbox(cluster, &observed.pods)
             && observed::have_come_up(cluster, &observed.pods, observed.span);
     // Words of a start that may be long over, in a log without times and of nobody whose state is known.
     let undated = cause.least > 1 && cause.refuted.is_some() && pods.is_empty() && observed.span.is_none();

@@ -132,7 +132,9 @@ impl Observed {
         finding.subjects = nodes
             .map(|name| SubjectRef { kind: "Node".into(), namespace: String::new(), name: name.clone() })
             .collect();
-        finding.subjects.extend(self.pods.iter().take(NAMED).map(|pod| subject("Pod", pod)));
+        finding.subjects.extend(
+            self.pods.iter().filter(|pod| !pod.name.is_empty()).take(NAMED).map(|pod| subject("Pod", pod)),
+        );
         finding.details.common.hosts = texts(&self.hosts);
         finding.details.common.resolvers = texts(&self.resolvers);
         finding.cause = says.cause;
@@ -270,6 +272,16 @@ pub(super) fn all_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| seen.object.is_ready()))
 }
 
+/// What a kubelet says again and again of a pod that goes on failing is not this old: its longest delay is five minutes.
+const FRESH: i64 = 10 * 60 * 1_000_000;
+
+/// Whether events of one kind about one pod, which is not in the bundle, tell of something that goes on: several times, and up
+/// to the end of what is dated, or not long before their text was made.
+pub(super) fn goes_on(cluster: &Cluster, tally: &EventTally, least: u64) -> bool {
+    let fresh = tally.span.age_of_end().is_none_or(|age| age <= FRESH);
+    tally.count >= least && fresh && !cluster.is_over(tally.span.resolve(cluster.anchor))
+}
+
 /// Whether all of these pods got as far as a running container after a time: each is ready now, or an event says later that a
 /// container of it started. Their sandbox, and so their network, was made then.
 pub(super) fn have_come_up(cluster: &Cluster, pods: &BTreeSet<Key>, span: Option<(i64, i64)>) -> bool {
@@ -281,13 +293,32 @@ pub(super) fn have_come_up(cluster: &Cluster, pods: &BTreeSet<Key>, span: Option
             || started.any(|(event, tally)| {
                 let ours = *event.name == *key.name
                     && (*event.namespace == *key.namespace || key.namespace.is_empty());
-                let later = span
-                    .zip(tally.span.resolve(cluster.anchor))
-                    .is_some_and(|(span, started)| started.1 >= span.1);
-                ours && later
+                let dated = span.zip(tally.span.resolve(cluster.anchor));
+                let later = dated.is_some_and(|(span, started)| started.1 >= span.1);
+                ours && (later || after_its_sandbox(cluster, event, tally))
             })
     };
     !pods.is_empty() && pods.iter().all(is_up)
+}
+
+/// Whether events tell of each of these pods that its sandbox could not be made.
+pub(super) fn lacked_a_sandbox(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
+    let failed = |pod: &Key| {
+        let mut events = cluster.facts.events.of_reason("FailedCreatePodSandBox");
+        events.any(|(key, _)| {
+            *key.name == *pod.name && (*key.namespace == *pod.namespace || pod.namespace.is_empty())
+        })
+    };
+    pods.iter().all(failed)
+}
+
+/// Whether a container started after the last failed sandbox of its pod, by the order that the events themselves tell.
+fn after_its_sandbox(cluster: &Cluster, started: &EventKey, tally: &EventTally) -> bool {
+    let mut failed = cluster.facts.events.of_reason("FailedCreatePodSandBox");
+    failed.any(|(key, failed)| {
+        (&key.namespace, &key.name) == (&started.namespace, &started.name)
+            && failed.span.until_end_of(&tally.span).is_some_and(|after| after >= 0)
+    })
 }
 
 /// Whether a service is left without a ready pod, one of these being among those that it selects.

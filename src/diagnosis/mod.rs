@@ -463,6 +463,10 @@ fn fit_commands(finding: &mut Finding, elsewhere: bool) {
             if command.contains(" -n ''") {
                 *command = command.replace(" -n ''", "");
             }
+            // A name that the bundle does not tell.
+            if command.contains(" ''") {
+                *command = command.replace(" pod ''", " pod POD").replace(" ''", " NAME");
+            }
         }
     }
 }

@@ -98,6 +98,8 @@ pub enum Signal {
     ImageMissing,
     /// A pull failed before the registry answered: the image, and how (`timeout`, `dns`, `tls`, `refused`).
     ImageUnreachable,
+    /// The memory of the whole node ran out, and the kernel killed a process: its name.
+    SystemOutOfMemory,
     /// A pull failed in words that are not known: the image.
     ImageFailed,
     /// No source port is left for connections to the outside.

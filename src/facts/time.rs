@@ -21,6 +21,9 @@ pub enum When {
     At(i64),
     /// Microseconds since 1970 if the year were 2000.
     Yearless(i64),
+    /// Microseconds before its text was made, as a negative number: the `2m31s` of `kubectl get events`. When that was, is not
+    /// told; two of such times can be compared.
+    Before(i64),
 }
 
 impl When {
@@ -34,6 +37,7 @@ impl When {
                 let moved = with_year(at, year)?;
                 if moved > anchor + SLACK { with_year(at, year - 1) } else { Some(moved) }
             }
+            Self::Before(_) => None,
         }
     }
 }
@@ -48,6 +52,7 @@ impl When {
                 let years = [year - 1, year, year + 1].into_iter();
                 years.filter_map(|year| with_year(at, year)).min_by_key(|moved| moved.abs_diff(to))
             }
+            Self::Before(_) => None,
         }
     }
 }
@@ -63,6 +68,7 @@ fn with_year(yearless: i64, year: i16) -> Option<i64> {
 pub struct Span {
     at: Option<(i64, i64)>,
     yearless: Option<(i64, i64)>,
+    before: Option<(i64, i64)>,
 }
 
 impl Span {
@@ -71,6 +77,7 @@ impl Span {
         let (slot, value) = match when {
             When::At(value) => (&mut self.at, value),
             When::Yearless(value) => (&mut self.yearless, value),
+            When::Before(value) => (&mut self.before, value),
         };
         *slot = Some(slot.map_or((value, value), |(first, last)| (first.min(value), last.max(value))));
     }
@@ -84,6 +91,10 @@ impl Span {
         if let Some((first, last)) = other.yearless {
             self.add(When::Yearless(first));
             self.add(When::Yearless(last));
+        }
+        if let Some((first, last)) = other.before {
+            self.add(When::Before(first));
+            self.add(When::Before(last));
         }
     }
 
@@ -103,13 +114,17 @@ impl Span {
     /// How long another span goes on after this one ends, in microseconds, of times of one kind: two of one log can be compared
     /// without knowing the year. Negative when it ends before.
     pub fn until_end_of(&self, other: &Self) -> Option<i64> {
-        let last = |span: &Self| (span.at.map(|(_, last)| last), span.yearless.map(|(_, last)| last));
-        match (last(self), last(other)) {
-            ((Some(ours), _), (Some(theirs), _)) | ((None, Some(ours)), (_, Some(theirs))) => {
-                Some(theirs - ours)
-            }
-            _ => None,
-        }
+        let of = |ours: Option<(i64, i64)>, theirs: Option<(i64, i64)>| Some(theirs?.1 - ours?.1);
+        let dated = of(self.at, other.at);
+        let yearless = of(self.yearless, other.yearless).filter(|_| self.at.is_none());
+        let told_as_age =
+            of(self.before, other.before).filter(|_| self.at.is_none() && self.yearless.is_none());
+        dated.or(yearless).or(told_as_age)
+    }
+
+    /// How long before its text was made the last one was, in microseconds, where ages alone tell.
+    pub fn age_of_end(&self) -> Option<i64> {
+        self.before.filter(|_| self.at.is_none() && self.yearless.is_none()).map(|(_, last)| -last)
     }
 
     /// How long after the beginning of another span this one ends, in microseconds; nothing when the two have no times of one kind.

@@ -549,7 +549,7 @@ fn date(text: &str) -> Option<i64> {
         time::civil(year.parse().ok()?, month, day.parse().ok()?, hours * 3600 + minutes * 60 + seconds, 0)?;
     match at {
         When::At(micros) => Some(micros),
-        When::Yearless(_) => None,
+        When::Yearless(_) | When::Before(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::shared::command::{self, Kubectl};
 use super::shared::conditions;
-use super::shared::fragments::DescribedEventRow;
+use super::shared::fragments::{self, DescribedEventRow};
 use super::shared::line;
 use super::shared::log_line::Surroundings;
 use super::shared::sections::{self, begins_description, is_remark};
@@ -295,16 +295,20 @@ pub(super) fn read_event_row(piece: &Piece<'_>, line: &str, number: u64, facts: 
     let mut reader = DescribeReader { piece, facts, block: &block, command: described };
     // The scheduler and the kubelet speak of pods.
     let kind = described.and_then(|command| command::kind_of(command.resource)).unwrap_or("Pod");
+    let of_command =
+        described.and_then(|command| Some((command.namespace.unwrap_or_default(), command.name?)));
+    let of_message = || fragments::pod_named(row.message).filter(|_| kind == "Pod");
+    let (namespace, name) = of_command.or_else(of_message).unwrap_or_default();
     reader.event(&DescribedEvent {
         kind,
-        name: described.and_then(|command| command.name).unwrap_or_default(),
-        namespace: described.and_then(|command| command.namespace).unwrap_or_default(),
+        name,
+        namespace,
         reason: row.reason,
         normal: row.normal,
         message: row.message,
         count: row.count,
         node: row.host,
-        times: [None, None],
+        times: row.times,
         line: number,
     });
     true
@@ -548,7 +552,7 @@ impl DescribeReader<'_, '_> {
                 message: row.message,
                 count: row.count,
                 node,
-                times: [None, None],
+                times: row.times,
                 line: line.number,
             };
             self.event(&seen);
@@ -604,9 +608,11 @@ impl DescribeReader<'_, '_> {
             source: self.piece.source,
             line: event.line,
         });
+        // Ages order the events of one text; what its messages say is dated by clocks alone.
+        let dated = event.times.map(|when| when.filter(|when| !matches!(when, When::Before(_))));
         let around = Surroundings {
-            when: event.times[0],
-            last: event.times[1],
+            when: dated[0],
+            last: dated[1],
             node: node.or(self.piece.node),
             pod: (event.kind == "Pod" && !event.name.is_empty()).then_some((event.namespace, event.name)),
             count: event.count,

@@ -332,7 +332,10 @@ impl<'a, 'p> TableReader<'a, 'p> {
             namespace,
             name,
             count,
-            times: [None, None],
+            times: {
+                let [first, last] = fragments::ages(seen);
+                [fragments::ages(row.get("FIRST SEEN"))[1].or(first), last]
+            },
             node,
             message,
             source: self.piece.source,

@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::pods::words::{last_line, last_words, of_message, without_time};
 use crate::detectors::details::texts;
 use crate::detectors::needs::{PODS, has_node_logs};
-use crate::detectors::observed::{self, Observed, Wording, listed};
+use crate::detectors::observed::{self, Observed, Wording, host_word, listed};
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Need, Outcome, Severity, shell,
 };
@@ -57,8 +57,20 @@ struct Looping {
     words: Vec<String>,
     /// It runs and is ready at the moment.
     ready: bool,
-    /// Known from a kubelet's log alone.
-    of_log: bool,
+    /// What tells of it.
+    source: LoopSource,
+}
+
+/// What tells of a container that is restarted again and again.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum LoopSource {
+    /// Its pod's status.
+    #[default]
+    Status,
+    /// A kubelet's log alone.
+    Log,
+    /// Events alone.
+    Event,
 }
 
 /// Restarts of a container that is ready now, from which on they are told.
@@ -134,6 +146,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         }
     }
     of_logs(cluster, &mut found);
+    of_events(cluster, &mut found);
     found
         .into_iter()
         .filter_map(|((namespace, owner, container), looping)| {
@@ -159,7 +172,39 @@ fn of_logs(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
         let lines = last_words(&cluster.facts, &Key::new(place.0.as_str(), place.1.as_str()), &place.2);
         seen.evidence.extend(lines.iter().cloned());
         let words = texts(lines.iter().map(|line| &line.excerpt));
-        found.entry(place).or_insert(Looping { observed: seen, words, of_log: true, ..Looping::default() });
+        let source = LoopSource::Log;
+        found.entry(place).or_insert(Looping { observed: seen, words, source, ..Looping::default() });
+    }
+}
+
+/// The container of `Back-off restarting failed container app in pod cart-0_shop(uid)`; older kubelets do not name it.
+fn backed_off(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("ack-off restarting failed container")?;
+    let rest = rest.trim_start().trim_start_matches('=');
+    Some(rest.split([' ', '=']).next().filter(|_| rest.contains("pod")).unwrap_or_default())
+}
+
+/// What events say of pods that are not in the bundle: a fragment of `kubectl describe`, `kubectl get events` alone.
+fn of_events(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
+    for (key, tally) in cluster.facts.events.of_reason("BackOff").filter(|(key, _)| &*key.kind == "Pod") {
+        let container = tally.examples.as_slice().iter().find_map(|place| backed_off(&place.excerpt));
+        let known = cluster.facts.objects.pods.get(&key.namespace, &key.name).is_some();
+        // A kubelet says so of a container that it has restarted before: one fresh row is enough.
+        let least = if tally.span.age_of_end().is_some() { 1 } else { 2 };
+        let Some(container) = container.filter(|_| !known && observed::goes_on(cluster, tally, least)) else {
+            continue;
+        };
+        let pod = Key::new(&*key.namespace, &*key.name);
+        let told = found.iter().any(|(_, looping)| looping.observed.pods.contains(&pod));
+        if told {
+            continue;
+        }
+        let mut item = Looping { source: LoopSource::Event, ..Looping::default() };
+        item.observed.add_event(cluster, key, tally);
+        let lines = last_words(&cluster.facts, &pod, container);
+        item.observed.evidence.extend(lines.iter().cloned());
+        item.words = texts(lines.iter().map(|line| &line.excerpt));
+        found.insert((key.namespace.to_string(), key.name.to_string(), container.to_owned()), item);
     }
 }
 
@@ -170,7 +215,9 @@ fn knows_code(ended: &Terminated) -> bool {
 
 fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping: Looping) -> Option<Finding> {
     let first = looping.observed.pods.iter().next().cloned()?;
-    let pods: Vec<String> = looping.observed.pods.iter().map(|key| key.name.to_string()).collect();
+    // Rows below `Events:` alone do not name their pod.
+    let name = |key: &Key| if key.name.is_empty() { "a pod" } else { &*key.name }.to_owned();
+    let pods: Vec<String> = looping.observed.pods.iter().map(name).collect();
     let ended = looping.last.as_ref().map_or_else(String::new, |last| {
         let message = if last.message.is_empty() {
             String::new()
@@ -203,23 +250,25 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
         .filter(|last| knows_code(last))
         .map_or_else(String::new, |last| format!(", exit code {}", last.exit_code));
     let restarts = super::restarts(looping.restarts, pods.len());
-    let state = match (looping.ready, looping.of_log) {
+    let of_status = looping.source == LoopSource::Status;
+    let state = match (looping.ready, looping.source) {
         (true, _) => format!("ready at capture, {restarts}"),
-        (false, true) => "CrashLoopBackOff, to the end of the kubelet's log".to_owned(),
-        (false, false) => format!("CrashLoopBackOff, {restarts}"),
+        (false, LoopSource::Log) => "CrashLoopBackOff, to the end of the kubelet's log".to_owned(),
+        (false, LoopSource::Event) => "the kubelet backs off from restarting it".to_owned(),
+        (false, LoopSource::Status) => format!("CrashLoopBackOff, {restarts}"),
     };
     let says = Wording {
         severity: if looping.ready {
             Severity::Low
-        } else if !looping.of_log
+        } else if of_status
             && (namespace == "kube-system" || observed::breaks_a_service(cluster, &looping.observed.pods))
         {
             Severity::High
         } else {
             Severity::Medium
         },
-        confidence: if looping.of_log { Confidence::Likely } else { Confidence::Confirmed },
-        unit: "pod",
+        confidence: if of_status { Confidence::Confirmed } else { Confidence::Likely },
+        unit: if looping.source == LoopSource::Event { "event" } else { "pod" },
         cause: format!(
             "{named} of {}{} exits repeatedly: {state}.{ended}{log}",
             listed(pods.iter().map(String::as_str), 3),
@@ -229,26 +278,27 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
         commands: vec![
             format!(
                 "kubectl logs {} -n {}{} --previous",
-                shell(&first.name),
+                host_word(&first.name, "POD"),
                 shell(namespace),
                 if container.is_empty() { String::new() } else { format!(" -c {}", shell(container)) }
             ),
-            format!("kubectl describe pod {} -n {}", shell(&first.name), shell(namespace)),
+            format!("kubectl describe pod {} -n {}", host_word(&first.name, "POD"), shell(namespace)),
         ],
         verify: vec![format!(
             "kubectl get pods -n {} | grep {}   # Running and ready, RESTARTS stays the same",
             shell(namespace),
-            shell(owner)
+            host_word(owner, "POD")
         )],
     };
     let observed = looping.observed;
     let why = words.as_deref().map_or_else(String::new, |words| format!(": {}", beginning(words, TITLE)));
     let (several, label) =
         (super::several(observed.pods.len()), super::labelled(namespace, owner, container));
-    let title = match (looping.ready, looping.of_log) {
+    let title = match (looping.ready, looping.source) {
         (true, _) => format!("{label} ready, {several}{restarts}{code}{why}"),
-        (false, true) => format!("{label} CrashLoopBackOff (kubelet log){why}"),
-        (false, false) => format!("{label} CrashLoopBackOff ({several}{restarts}{code}){why}"),
+        (false, LoopSource::Log) => format!("{label} CrashLoopBackOff (kubelet log){why}"),
+        (false, LoopSource::Event) => format!("{label} CrashLoopBackOff (events){why}"),
+        (false, LoopSource::Status) => format!("{label} CrashLoopBackOff ({several}{restarts}{code}){why}"),
     };
     let mut finding =
         observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;

@@ -57,12 +57,34 @@ fn detect(cluster: &Cluster) -> Outcome {
     at_start(cluster, &mut found);
     let kernel =
         observed::signals(cluster, |key| (key.signal == Signal::OutOfMemory).then_some(())).remove(&());
-    found
-        .into_iter()
-        .filter_map(|((namespace, owner, container), ended)| {
-            finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref())
-        })
-        .collect()
+    let containers = found.into_iter().filter_map(|((namespace, owner, container), ended)| {
+        finding(cluster, [&namespace, &owner, &container], ended, kernel.as_ref())
+    });
+    let findings: Vec<Finding> = containers.collect();
+    // The kernel names a process; whose it is, only the pods tell.
+    let alone = kernel.filter(|given| findings.is_empty() && !given.is_over(cluster)).and_then(by_kernel);
+    findings.into_iter().chain(alone).collect()
+}
+
+/// What the kernel says, where no container of the bundle is known to have been killed.
+fn by_kernel(given: Observed) -> Option<Finding> {
+    let killed = listed(given.details.iter().map(String::as_str), 3);
+    let node = match given.nodes.first() {
+        Some(node) if given.nodes.len() == 1 => format!("Node {node}"),
+        _ => "Unidentified node".to_owned(),
+    };
+    let times = if given.count > 1 { format!(" ({} times)", given.count) } else { String::new() };
+    let says = Wording {
+        severity: Severity::Medium,
+        confidence: if given.count > 1 { Confidence::Likely } else { Confidence::Possible },
+        unit: "kill",
+        cause: format!("A container reached its memory limit{}, and the kernel killed {killed} in it. Which container that is, the kernel does not name.", given.when()),
+        fix: "Find the container: its last state is OOMKilled. Compare its memory limit with its peak usage, then raise the limit or fix the leak.".to_owned(),
+        commands: vec!["kubectl get pods -A -o jsonpath='{range .items[*]}{.metadata.namespace}/{.metadata.name} {.status.containerStatuses[*].lastState.terminated.reason}{\"\\n\"}{end}' | grep OOMKilled".to_owned()],
+        verify: vec!["journalctl -k --since '10 minutes ago' | grep -c oom-kill   # on the node: 0".to_owned()],
+    };
+    let title = format!("{node}: container at its memory limit, kernel OOM-killed {killed}{times}");
+    given.finding(&DETECTOR, "kernel", title, says)
 }
 
 /// Containers whose first process is killed before they run (runc: `container init was OOM-killed`): the limit is too

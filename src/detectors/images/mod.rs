@@ -106,7 +106,8 @@ fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> ContainerOf {
 
 /// `shop/cart-5d8 container app:`, the start of a title. A row of a table does not name containers.
 fn labelled(namespace: &str, owner: &str, container: &str) -> String {
-    // A table of one namespace does not name it.
+    // Rows below `Events:` alone name no pod, a table of one namespace does not name it.
+    let owner = if owner.is_empty() { "Unidentified pod" } else { owner };
     let workload = if namespace.is_empty() { owner.to_owned() } else { format!("{namespace}/{owner}") };
     if container.is_empty() { format!("{workload}:") } else { format!("{workload} container {container}:") }
 }

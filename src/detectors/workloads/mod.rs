@@ -1,6 +1,7 @@
 //! Pods that are not created, not placed, or not ready.
 
 mod claim_not_bound;
+mod lifecycle_hook_failing;
 mod pod_log_errors;
 mod pod_not_created;
 mod pod_not_running;
@@ -20,6 +21,7 @@ super::detectors![
     workload_latency_rose,
     pod_not_running,
     pod_log_errors,
+    lifecycle_hook_failing,
 ];
 
 use super::SubjectRef;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Cluster;
 use crate::cluster::pods::workload_name;
 use crate::detectors::needs::{EVENTS, PODS};
-use crate::detectors::observed::{Observed, Wording, breaks_a_service, counted, listed, subject};
+use crate::detectors::observed::{self, Observed, Wording, breaks_a_service, counted, listed, subject};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::{Evidence, excerpt};
 use crate::facts::{
@@ -176,7 +176,10 @@ struct Failing {
 fn detect(cluster: &Cluster) -> Outcome {
     let mut groups: BTreeMap<(String, ProbeKind, ProbeFailure), Failing> = BTreeMap::new();
     for (key, tally) in cluster.facts.events.of_reason("Unhealthy").filter(|(key, _)| &*key.kind == "Pod") {
-        let Some(seen) = cluster.facts.objects.pods.get(&key.namespace, &key.name) else { continue };
+        let Some(seen) = cluster.facts.objects.pods.get(&key.namespace, &key.name) else {
+            by_events(cluster, key, tally, &mut groups);
+            continue;
+        };
         let pod = &seen.object;
         if pod.ended() || !pod.metadata.deletion_timestamp.is_empty() {
             continue;
@@ -220,6 +223,29 @@ fn detect(cluster: &Cluster) -> Outcome {
             finding(cluster, &workload, kind, &failure, failing)
         })
         .collect()
+}
+
+/// A pod that is not in the bundle: a probe that fails again and again, to the end.
+fn by_events(
+    cluster: &Cluster,
+    key: &EventKey,
+    tally: &EventTally,
+    groups: &mut BTreeMap<(String, ProbeKind, ProbeFailure), Failing>,
+) {
+    // A program that starts slowly fails a few times, too.
+    const LEAST: u64 = 6;
+    let listed = cluster.facts.objects.pods.of_namespace(&key.namespace).next().is_some();
+    let Some(example) = tally.examples.as_slice().last() else { return };
+    let Some(kind) = ProbeKind::of(&example.excerpt) else { return };
+    let failure = ProbeFailure::of(&example.excerpt);
+    let its_cause = kind == ProbeKind::Readiness && failure == ProbeFailure::Refused;
+    if its_cause || listed || !observed::goes_on(cluster, tally, LEAST) {
+        return;
+    }
+    let group = groups.entry((key.name.to_string(), kind, failure)).or_default();
+    group.observed.add_event(cluster, key, tally);
+    group.pods.push(Key::new(&*key.namespace, &*key.name));
+    group.words = example.excerpt.to_string();
 }
 
 /// Whether a failed probe does harm: `Some(true)` when the bundle shows it, `Some(false)` when it fits.
@@ -266,7 +292,9 @@ fn finding(
     let first = failing.pods.first().cloned()?;
     let name = kind.name();
     let pods: Vec<String> = failing.pods.iter().map(Key::label).collect();
-    let who = if pods.len() == 1 {
+    let who = if first.name.is_empty() {
+        "Unidentified pod".to_owned()
+    } else if pods.len() == 1 {
         format!("Pod {}", first.label())
     } else {
         format!("{} of {workload}", counted(pods.len(), "pod"))

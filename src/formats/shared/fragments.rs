@@ -6,6 +6,7 @@
 use super::command::{self, Kubectl};
 use super::table::TableHeader;
 use crate::bytes::pattern::{named, pattern, search};
+use crate::facts::time::{self, When};
 
 // `2m31s`, `58m (x12 over 3h)`, `<unknown>`
 pattern!(AGE, r"^(?:(?:\d+[smhdy])+|<unknown>|<invalid>)$");
@@ -29,6 +30,8 @@ pub(in crate::formats) struct DescribedEventRow<'a> {
     pub(in crate::formats) normal: bool,
     pub(in crate::formats) reason: &'a str,
     pub(in crate::formats) count: u64,
+    /// First and last time, as ages.
+    pub(in crate::formats) times: [Option<When>; 2],
     /// The component that reports it.
     pub(in crate::formats) from: &'a str,
     /// The host of it: old clients print `kubelet, aks-1`.
@@ -48,8 +51,30 @@ impl<'a> DescribedEventRow<'a> {
             count => count.parse().unwrap_or(1),
         };
         let normal = part("type") == "Normal";
-        Some(Self { normal, reason: part("reason"), count, from, host, message: part("message") })
+        let [first, last] = ages(part("seen"));
+        let times = [ages(part("first"))[1].or(first), last];
+        Some(Self { normal, reason: part("reason"), count, times, from, host, message: part("message") })
     }
+}
+
+// `in pod cart-0_shop(09e369a0-…)`, `in Pod "cart-0_shop(09e3…)"`, as kubelets name it.
+pattern!(
+    POD,
+    r#"\b[Pp]od "?(?P<name>[a-z0-9][a-z0-9.-]*)_(?P<namespace>[a-z0-9][a-z0-9-]*)\([0-9a-f-]{8,36}\)"#
+);
+
+/// The namespace and the name of the pod that a kubelet's message names.
+pub(in crate::formats) fn pod_named(message: &str) -> Option<(&str, &str)> {
+    let found = search(&POD, message)?;
+    Some((found.name("namespace")?.as_str(), found.name("name")?.as_str()))
+}
+
+/// First and last time of `2m (x12 over 58m)`, as ages.
+pub(in crate::formats) fn ages(seen: &str) -> [Option<When>; 2] {
+    let before = |age: &str| Some(When::Before(-time::age_seconds(age)?.checked_mul(1_000_000)?));
+    let last = seen.split([' ', '(']).next().unwrap_or_default();
+    let first = seen.split_once(" over ").map(|(_, rest)| rest.trim_end_matches(')'));
+    [first.and_then(before), before(last)]
 }
 
 /// The count of `2m (x12 over 58m)`; 1 when none is stated.

@@ -370,7 +370,7 @@ pub(in crate::formats) fn understand(
     let meant = plain(text);
     // Four layers of a kubelet print one failure, each with the sandbox that it is about; a later try is another one.
     let about = unwrapped.when.map(|when| match when {
-        When::At(at) | When::Yearless(at) => at / TRY,
+        When::At(at) | When::Yearless(at) | When::Before(at) => at / TRY,
     });
     let of_sandbox = sandbox_of(&meant).map(|id| fingerprint(("sandbox", id, about)));
     let print = around.print.or(of_sandbox).unwrap_or_else(|| {

@@ -303,7 +303,10 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         return Some((Signal::CrashLoop, parts.join(" ")));
     }
     if has!(text, "of memory: Kill") {
-        return Some((Signal::OutOfMemory, named(search(&KILLED, text).as_ref(), "name").to_owned()));
+        // `Memory cgroup out of memory` is a container at its limit.
+        let signal =
+            if has!(text, "cgroup out of memory") { Signal::OutOfMemory } else { Signal::SystemOutOfMemory };
+        return Some((signal, named(search(&KILLED, text).as_ref(), "name").to_owned()));
     }
     if has!(text, "PLEG is not healthy") || has!(text, "pthread_create failed") {
         return plain(Signal::NodeStruggles);
