@@ -130,7 +130,8 @@ fn finding(
             && observed::lacked_a_sandbox(cluster, &observed.pods)
             && observed::have_come_up(cluster, &observed.pods, observed.span);
     // Words of a start that may be long over, in a log without times and of nobody whose state is known.
-    let undated = cause.least > 1 && cause.refuted.is_some() && pods.is_empty() && observed.span.is_none();
+    let timeless = observed.span.is_none() && observed.over.is_none();
+    let undated = cause.least > 1 && cause.refuted.is_some() && pods.is_empty() && timeless;
     let ended = refuted || observed.is_over(cluster);
     let detail = listed(observed.details.iter().map(String::as_str), 3);
     let fill = |text: &String| {

@@ -36,6 +36,8 @@ pub enum Signal {
     AwsFull,
     /// OVN-Kubernetes, kube-ovn: no address in the subnet.
     OvnFull,
+    /// A pool of another plugin has no free address.
+    PoolFull,
     /// An IPAM refuses an address that another pod has.
     AddressGivenTwice,
     /// A node gets no range of pod addresses: `CIDRNotAvailable`.
@@ -169,6 +171,7 @@ impl Signal {
                 | Self::CiliumFull
                 | Self::AwsFull
                 | Self::OvnFull
+                | Self::PoolFull
         )
     }
 }

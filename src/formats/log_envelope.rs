@@ -4,6 +4,7 @@
 use memchr::memmem;
 use serde_json::Value;
 
+use super::shared::events::Event;
 use super::shared::{audit, envelope, line};
 use super::{Head, InputFormat, Piece, share_of_lines};
 use crate::bundle::{Framer, Lines, Whole};
@@ -85,6 +86,7 @@ impl InputFormat for LogEnvelope {
                 opened.read(opened.text.as_bytes(), piece, piece.first_line, records, facts);
             });
             google_audit(&value, piece, facts);
+            records += events(&value, None, 6, (piece, piece.first_line), facts);
             return records.max(1);
         }
         if piece.cut_short && piece.offset == 0 && is_document(piece.bytes) {
@@ -108,8 +110,9 @@ impl InputFormat for LogEnvelope {
             records += 1;
             // The first and the last tell from when to when it goes; of the others those matter that hold a known text.
             let end = records == 1 || at > last;
-            let audited =
-                memmem::find(text, b"auditID").is_some() || memmem::find(text, b"cloud.audit").is_some();
+            let audited = [&b"auditID"[..], b"cloud.audit", b"involvedObject"]
+                .iter()
+                .any(|word| memmem::find(text, word).is_some());
             if !end && !audited && !line::holds_signature(text) {
                 continue;
             }
@@ -118,8 +121,31 @@ impl InputFormat for LogEnvelope {
                 opened.read(raw, piece, number, piece.offset + begins as u64, facts);
             });
             google_audit(&value, piece, facts);
+            events(&value, None, 6, (piece, number), facts);
         }
         records
+    }
+}
+
+/// Counts the Kubernetes events in a record, as exporters of events write them (GKE's `jsonPayload`, kubernetes-event-exporter,
+/// eventrouter): an event without a time of its own has that of its record. Says how many there were.
+fn events(value: &Value, time: Option<&str>, depth: u8, at: (&Piece<'_>, u64), facts: &mut Facts) -> u64 {
+    let inner = |value: &Value, time: Option<&str>, facts: &mut Facts| {
+        if depth > 0 { events(value, time, depth - 1, at, facts) } else { 0 }
+    };
+    match value {
+        Value::Array(items) => items.iter().map(|item| inner(item, time, facts)).sum(),
+        Value::Object(map) => {
+            let text = |key: &str| map.get(key).and_then(Value::as_str);
+            let time = ["timestamp", "@timestamp", "time", "_time"].iter().find_map(|key| text(key)).or(time);
+            if map.contains_key("involvedObject") && text("reason").is_some() {
+                let Ok(event) = serde_json::from_value::<Event>(value.clone()) else { return 0 };
+                event.at(time).count(at.0, at.1, facts);
+                return 1;
+            }
+            map.values().map(|item| inner(item, time, facts)).sum()
+        }
+        _ => 0,
     }
 }
 

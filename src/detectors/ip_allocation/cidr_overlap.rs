@@ -60,6 +60,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         findings.push(finding);
     }
     findings.extend(nodes_in_pod_ranges(cluster));
+    findings.extend(nodes_in_pools(cluster));
     findings.extend(doubled_routes(cluster));
     for (key, tally) in observed_refusals(cluster, Signal::CidrOverlap) {
         let ranges = key.detail.replace(' ', " and ");
@@ -126,6 +127,49 @@ fn nodes_in_pod_ranges(cluster: &Cluster) -> Vec<Finding> {
             finding.verify = vec!["kubectl get nodes -o custom-columns=NAME:.metadata.name,IP:.status.addresses[0].address,PODS:.spec.podCIDR   # no IP inside PODS".to_owned()];
             findings.push(finding);
         }
+    }
+    findings.truncate(MOST);
+    findings
+}
+
+/// Nodes whose address lies inside a pool that Calico gives pods addresses from.
+fn nodes_in_pools(cluster: &Cluster) -> Vec<Finding> {
+    let nodes = &cluster.facts.objects.nodes;
+    let mut findings = Vec::new();
+    for (pool_key, pool_seen) in cluster.facts.objects.ip_pools.iter() {
+        let spec = &pool_seen.object.spec;
+        let Ok(pool) = spec.cidr.parse::<IpNet>() else { continue };
+        let inside: Vec<_> = nodes
+            .iter()
+            .filter_map(|(key, seen)| {
+                let mut internal =
+                    seen.object.status.addresses.iter().filter(|address| &*address.r#type == "InternalIP");
+                let ip: IpAddr = internal.find_map(|address| address.address.parse().ok())?;
+                pool.contains(&ip).then_some((key, seen, ip))
+            })
+            .collect();
+        let Some((first, first_seen, ip)) = inside.first() else { continue };
+        let mut evidence = pool_seen.evidence("IPPool", pool_key);
+        evidence.truncate(1);
+        evidence.extend(first_seen.evidence("Node", first).into_iter().take(1));
+        let more = if inside.len() > 1 { format!(" and {} more", inside.len() - 1) } else { String::new() };
+        let title = format!(
+            "Node {} ({ip}){more} lies inside Calico IPPool {} ({pool}): CIDR overlap",
+            first.name, pool_key.name
+        );
+        let id = format!("pool {}", pool_key.name);
+        let Some(mut finding) = Finding::new(DETECTOR.id, &id, title, evidence) else { continue };
+        finding.severity = Severity::High;
+        finding.confidence = Confidence::Confirmed;
+        finding.count = inside.len() as u64;
+        finding.unit = "node";
+        finding.subjects = inside.iter().take(50).map(|(key, ..)| node_subject(&key.name)).collect();
+        finding.cause = format!(
+            "The network of the nodes overlaps the pool of pod addresses {pool}: pods may get addresses that machines of that network have, and packets to those machines go to the pod network."
+        );
+        finding.fix = renumber();
+        finding.verify = vec!["kubectl get ippools.crd.projectcalico.org -o custom-columns=NAME:.metadata.name,CIDR:.spec.cidr   # no node's InternalIP inside".to_owned()];
+        findings.push(finding);
     }
     findings.truncate(MOST);
     findings

@@ -7,7 +7,7 @@ use crate::detectors::details::texts;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, SubjectRef,
 };
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, excerpt};
 use crate::facts::{Form, Signal, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -15,7 +15,14 @@ pub(super) const DETECTOR: Detector = Detector {
     chapter: Chapter::IpAllocation,
     title: "Pod CIDR exhausted (CIDRNotAvailable)",
     needs: &[common::REFUSALS],
-    explains: &["cni-not-ready", "pod-ip-exhausted", "service-pods-not-ready", "coredns-unhealthy"],
+    explains: &[
+        "cni-not-ready",
+        "pod-ip-exhausted",
+        "service-pods-not-ready",
+        "coredns-unhealthy",
+        "container-crash-loop",
+        "cilium-agent-unreachable",
+    ],
     doc: Doc {
         meaning: "With Azure CNI Overlay and kubenet, each node gets its own podCIDR (a /24) of the cluster's pod CIDR. When all are allocated, a new node gets none (CIDRNotAvailable) and cannot run pods with their own IP.",
         decision: "`CIDRNotAvailable` in events or logs. Confirmed when the node's object has no podCIDR, otherwise likely; nodes that are Ready by now are left out: their plugin gives addresses without it. With the pod CIDR of az aks show and the nodes' podCIDRs the calculation is shown.",
@@ -41,6 +48,20 @@ fn detect(cluster: &Cluster) -> Outcome {
         evidence.extend(tally.examples.as_slice().iter().take(1).cloned());
         nodes.push(key.name.to_string());
         count = count.max(tally.count);
+    }
+    // Cilium's operator notes at the node what keeps it from giving it a range (cilium/cilium `pkg/ipam/allocator/podcidr`).
+    for (key, seen) in cluster.facts.objects.cilium_nodes.iter() {
+        let error = &*seen.object.status.ipam.operator_status.error;
+        if seen.object.spec.ipam.pod_cidrs.is_empty()
+            && ["full", "exhausted"].iter().any(|word| error.contains(word))
+        {
+            nodes.push(key.name.to_string());
+            count += 1;
+            evidence.extend(seen.evidence("CiliumNode", key).into_iter().take(1).map(|mut place| {
+                place.excerpt = excerpt(format!("no podCIDRs, operator-status: {error}").as_bytes());
+                place
+            }));
+        }
     }
     nodes.sort();
     nodes.dedup();

@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::detectors::needs::EVENTS;
 use crate::detectors::observed::{self, Observed, Wording, aks_named, all_ready};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
+use crate::evidence::shortened;
 use crate::facts::Signal;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -70,6 +71,21 @@ fn detect(cluster: &Cluster) -> Outcome {
         let still = pod.is_none_or(|seen| &*seen.object.status.phase == "Pending");
         still.then(|| Obstacle::of(words))
     });
+    // `Node scale up in zones z associated with this pod failed: GCE quota exceeded. Pod is at risk of not being scheduled.`
+    let failed = observed::events(cluster, "FailedScaleUp", |key, tally| {
+        let words = tally.examples.as_slice().last().map_or("", |example| &*example.excerpt);
+        let (_, rest) = words.split_once("failed: ")?;
+        let reason = rest.split(". Pod is at risk").next().unwrap_or(rest).trim().to_owned();
+        let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
+        let still = pod.is_none_or(|seen| &*seen.object.status.phase == "Pending");
+        // Its own cause has the words of a subnet without addresses.
+        (still && !reason.contains("IP space")).then_some(reason)
+    });
+    for (reason, observed) in failed {
+        if !all_ready(cluster, &observed.pods) && !observed.is_over(cluster) {
+            findings.extend(of_scale_up(&reason, observed));
+        }
+    }
     for (obstacle, observed) in waiting {
         if !all_ready(cluster, &observed.pods) && !observed.is_over(cluster) {
             findings.extend(of_pods(cluster, obstacle, observed));
@@ -166,6 +182,26 @@ fn of_azure(cluster: &Cluster, code: &str, observed: Observed) -> Option<Finding
             if passed { "failed earlier" } else { "fails" },
             if code.is_empty() { String::new() } else { format!(" ({code})") }
         ),
+        says,
+    )
+}
+
+/// A scale-up that the cloud refused, in its words.
+fn of_scale_up(reason: &str, given: Observed) -> Option<Finding> {
+    let pods = observed::counted(given.pods.len(), "pod");
+    let says = Wording {
+        severity: Severity::High,
+        confidence: Confidence::Confirmed,
+        unit: "event",
+        cause: format!("The cloud did not create the node that the cluster autoscaler wanted for {pods}{}: {reason}.", given.when()),
+        fix: "Act on the quoted reason: request quota, let the node pool use more zones, or add one with another machine type. The autoscaler tries again by itself.".to_owned(),
+        commands: vec!["kubectl get configmap cluster-autoscaler-status -n kube-system -o yaml".to_owned()],
+        verify: vec!["kubectl get nodes   # the new nodes are Ready".to_owned()],
+    };
+    given.finding(
+        &DETECTOR,
+        &format!("failed {reason}"),
+        format!("Scale-up fails: {}", shortened(reason, 60)),
         says,
     )
 }

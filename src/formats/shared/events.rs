@@ -65,6 +65,15 @@ struct EventSource {
 }
 
 impl Event {
+    /// With a time for an event that has none.
+    pub(in crate::formats) fn at(mut self, time: Option<&str>) -> Self {
+        let stamps = [&self.first_timestamp, &self.last_timestamp, &self.event_time];
+        if stamps.iter().all(|stamp| stamp.is_none()) {
+            self.event_time = time.map(ToOwned::to_owned);
+        }
+        self
+    }
+
     /// Counts it, and looks for known errors in its message.
     pub(in crate::formats) fn count(&self, piece: &Piece<'_>, line: u64, facts: &mut Facts) {
         let when = |stamps: &[&Option<String>]| -> Option<When> {
