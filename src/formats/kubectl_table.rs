@@ -221,6 +221,19 @@ impl<'a, 'p> TableReader<'a, 'p> {
             let namespace = Some(row.get("NAMESPACE")).filter(|ours| !ours.is_empty()).unwrap_or(question);
             let metadata = Meta { name: name.into(), namespace: namespace.into(), ..Meta::default() };
             self.conditions(row, named, metadata, number);
+            // A request for a certificate: who asks, of which signer, is what its condition is about.
+            if row.has("REQUESTOR") {
+                let cells =
+                    ["NAME", "AGE", "SIGNERNAME", "REQUESTOR", "CONDITION"].map(|column| row.get(column));
+                let whole = cells.into_iter().filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("   ");
+                line::consider(
+                    whole.as_bytes(),
+                    Surroundings::default(),
+                    self.piece.source,
+                    number,
+                    self.facts,
+                );
+            }
             // `kubectl get externalsecrets`: the state of an unknown kind may be an error in words.
             for column in ["STATUS", "MESSAGE", "STATE", "REASON", "ERROR"] {
                 let (cell, around) = (row.get(column), Surroundings::default());

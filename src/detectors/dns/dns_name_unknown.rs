@@ -34,6 +34,10 @@ fn of_service(host: &str) -> Option<(String, String)> {
 
 /// A name of outside with the cluster's own zone after it: what `ndots:5` makes of every name.
 fn is_expansion(host: &str) -> bool {
+    // A name of the cluster's zone with a search domain behind it.
+    if host.trim_end_matches('.').rsplit_once(".cluster.local.").is_some() {
+        return true;
+    }
     of_service(host).is_some_and(|_| {
         let inner = host.split(".svc").next().unwrap_or_default();
         inner.matches('.').count() > 1
@@ -47,7 +51,14 @@ fn detect(cluster: &Cluster) -> Outcome {
         if !pod || item.failure != Failure::NameUnknown || item.what != What::Name {
             continue;
         }
-        for host in item.hosts.iter().filter(|host| !is_expansion(host)) {
+        // `nslookup` tries the domains of the search list until one answers.
+        let answered = |host: &str| {
+            cluster.facts.nodes.answers.iter().any(|(_, answer)| {
+                let name = answer.name.trim_end_matches('.');
+                host.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+            })
+        };
+        for host in item.hosts.iter().filter(|host| !is_expansion(host) && !answered(host)) {
             let observed = by_name.entry(host.trim_end_matches('.').to_owned()).or_default();
             observed.add_attempt(item);
             // An attempt may be of several names: only the lines that hold this one are its evidence.

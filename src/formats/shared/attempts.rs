@@ -19,7 +19,10 @@ pattern!(
     RESOLVED,
     r"(?:[Cc]ould not resolve host: |getaddrinfo (?:EAI_AGAIN|ENOTFOUND) )(?P<host>[A-Za-z0-9_.*-]+)"
 );
-pattern!(RESOLVER, r"read udp \S+?->(?P<resolver>\[?[0-9a-fA-F.:]+\]?:53): ");
+pattern!(
+    RESOLVER,
+    r"(?:read (?:udp|tcp) \S+?->|plugin/errors: .*?: dial (?:tcp|udp) )(?P<resolver>\[?[0-9a-fA-F.:]+\]?:53): "
+);
 pattern!(ASKED, r#"(?:https?|wss?)://(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>\d{1,5}))?"#);
 pattern!(
     REFUSED,
@@ -81,6 +84,8 @@ fn failure(text: &str) -> Option<Failure> {
         Failure::NameUnknown
     } else if has!(text, "getaddrinfo EAI_AGAIN") {
         Failure::ResolverFailed
+    } else if let Some(failure) = of_request(text) {
+        failure
     } else if !of_client(text) {
         // What only a person's client says with these words; programs say them of anything.
         return None;
@@ -97,6 +102,32 @@ fn failure(text: &str) -> Option<Failure> {
     })
 }
 
+// The end of a request of Go's HTTP client (golang/go `net/url.Error`): `Put "https://…": context deadline exceeded`.
+pattern!(
+    REQUEST,
+    r#"\b(?:Get|Put|Post|Patch|Delete|Head|Options) \\*"?https?://[^\s"\\]{1,2000}\\*"?: (?P<why>[^"\\]{1,300})"#
+);
+
+/// How a request failed, by words that mean nothing elsewhere: a deadline may be of anything, and so may the end of a stream.
+fn of_request(text: &str) -> Option<Failure> {
+    let found = search(&REQUEST, text)?;
+    let why = named(Some(&found), "why");
+    let has = |words: &str| why.contains(words);
+    if has("context deadline exceeded")
+        || has("Client.Timeout exceeded")
+        || has("request canceled while waiting for connection")
+        || has("timeout awaiting response")
+    {
+        return Some(Failure::Timeout);
+    }
+    let cut = has("client connection lost")
+        || has("use of closed network connection")
+        || has("unexpected EOF")
+        || why.trim_end() == "EOF"
+        || why.starts_with("EOF ");
+    cut.then_some(Failure::Reset)
+}
+
 /// The words that kubectl, helm, terraform and the like put before an error that they show to people.
 pub(super) fn of_client(text: &str) -> bool {
     has!(text, "Unable to connect to the server")
@@ -109,11 +140,11 @@ pub(super) fn of_client(text: &str) -> bool {
         || has!(text, "couldn't get resource list for")
 }
 
-/// What CoreDNS asks without anybody's wish: its own check for loops (HINFO of a random name), and names that the
-/// search list of the node made.
-fn is_search_noise(name: &str, kind: &str) -> bool {
+/// What CoreDNS asks without anybody's wish: names that the search list of the node made. Its own check for loops (HINFO of a
+/// random name) is a question that an upstream server answers.
+fn is_search_noise(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    kind == "HINFO" || name.ends_with("internal.cloudapp.net") || name.ends_with("reddog.microsoft.com")
+    name.ends_with("internal.cloudapp.net") || name.ends_with("reddog.microsoft.com")
 }
 
 /// How an attempt failed, by what the words of a program prove.
@@ -167,10 +198,12 @@ pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
         && failure != Failure::NameUnknown
     {
         let name = search(&UPSTREAM, text);
-        if is_search_noise(named(name.as_ref(), "name"), named(name.as_ref(), "type")) {
+        if is_search_noise(named(name.as_ref(), "name")) {
             return None;
         }
-        let host = named(name.as_ref(), "name").trim_end_matches('.').to_owned();
+        let loop_check = named(name.as_ref(), "type") == "HINFO";
+        let host = if loop_check { "" } else { named(name.as_ref(), "name").trim_end_matches('.') };
+        let host = host.to_owned();
         return Some((Failure::ResolverFailed, host, 53, named(Some(&found), "resolver").to_owned()));
     }
     if let Some(found) = search(&DIALLED, text) {
@@ -186,7 +219,8 @@ pub(super) fn attempt(text: &str) -> Option<(Failure, String, u16, String)> {
         || failure.of_dns()
         || has!(text, "dial tcp")
         || has!(text, "connectex")
-        || of_client(text);
+        || of_client(text)
+        || of_request(text).is_some();
     given.then(|| {
         let host = named(url.as_ref(), "host").trim_matches(['[', ']']).to_owned();
         (failure, host, scheme(number(named(url.as_ref(), "port"))), String::new())
@@ -250,7 +284,7 @@ pub(super) fn speaker(text: &str, path: &str, host: bool, timed: bool) -> Speake
 // Paths that only the Kubernetes API has: many a program has an `/api/v1` of its own.
 pattern!(
     API_PATH,
-    r"/api/v1/(?:namespaces|nodes|pods|services|endpoints|events|configmaps|secrets|persistentvolume|replicationcontrollers|serviceaccounts|limitranges|resourcequotas)|/apis/[a-z0-9.-]+/v\d|/api\?timeout|:6443/|(?:with|contact|reach) (?:the )?(?:API|api) server"
+    r"/api/v1/(?:namespaces|nodes|pods|services|endpoints|events|configmaps|secrets|persistentvolume|replicationcontrollers|serviceaccounts|limitranges|resourcequotas)|/apis/[a-z0-9.-]+/v\d|/api\?timeout|:6443/|:6444/|https://(?:\d{1,3}\.){3}1:443/(?:version|apis?|healthz|readyz|livez|openapi)\b|(?:with|contact|reach) (?:the )?(?:API|api) server"
 );
 
 /// Whether the request that failed was one to the Kubernetes API: its path says so.

@@ -18,6 +18,11 @@ pub(super) const SIGNATURES: &[&str] = &[
     "read udp",
     "x509: ",
     "TLS handshake timeout",
+    ": context deadline exceeded",
+    "request canceled while waiting",
+    "client connection lost",
+    "closed network connection",
+    "timeout awaiting response",
     "connectex",
     "was refused - did",
     "only unsupported versions",
@@ -43,6 +48,11 @@ pub(super) const SIGNATURES: &[&str] = &[
     "non-zero exit code of",
     "unexpected status",
     "detected for zone",
+    "loop detected",
+    "acl_log",
+    "K8sNetworkPolicy",
+    "AntreaNetworkPolicy",
+    "AntreaClusterNetworkPolicy",
     "Corefile:",
     "Unable to connect to the",
     "reach the api server",
@@ -89,6 +99,18 @@ pattern!(
     r"(?P<way>Incoming|Outgoing) packet dropped \(policy_den\w*\) (?:from|to) (?P<end>\S+)(?: \((?P<ip>[0-9a-fA-F.:]+)\))?(?: (?P<protocol>[A-Z]+\w*)(?:/(?P<port>\d+))?)?"
 );
 
+// OVN's ACL log (openvswitch `controller/pinctrl.c`): `verdict=drop, severity=info, direction=to-lport: tcp,…,nw_src=…,tp_dst=8080`.
+pattern!(
+    OVN,
+    r"verdict=drop\b.*?(?P<protocol>tcp|udp|sctp|icmp)6?,.*?(?:nw|ipv6)_src=(?P<from>[0-9a-fA-F.:]+),(?:nw|ipv6)_dst=(?P<to>[0-9a-fA-F.:]+)(?:.*?tp_dst=(?P<port>\d+))?"
+);
+// Antrea's audit log (antrea-io/antrea `pkg/agent/controller/networkpolicy/audit_logging.go`): source, its port, destination, its
+// port, protocol, length.
+pattern!(
+    ANTREA,
+    r"NetworkPolicy\S* .*?(?:Drop|Reject) .*? (?P<from>[0-9a-fA-F.:]+) \d+ (?P<to>[0-9a-fA-F.:]+) (?P<port>\d+) (?P<protocol>TCP|UDP|SCTP)"
+);
+
 /// Texts that are no attempt: which, and what they name themselves.
 fn signal(text: &str) -> Option<(Signal, String)> {
     if HERE.concerns(text) {
@@ -115,6 +137,18 @@ fn classify(text: &str) -> Option<(Signal, String)> {
         let part = |name| named(Some(&found), name);
         let (from, to) = if part("way") == "Incoming" { (part("end"), "") } else { ("", part("end")) };
         return Some((Signal::PolicyDropped, format!("{from} {to} {} {}", part("protocol"), part("port"))));
+    }
+    if has!(text, "acl_log") && has!(text, "verdict=drop") {
+        let found = search(&OVN, text)?;
+        let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));
+        return Some((Signal::PolicyDropped, parts.join(" ").trim().to_owned()));
+    }
+    if has!(text, "NetworkPolicy") && has!(text, " Drop ")
+        || has!(text, "NetworkPolicy") && has!(text, " Reject ")
+    {
+        let found = search(&ANTREA, text)?;
+        let parts = ["from", "to", "protocol", "port"].map(|part| named(Some(&found), part));
+        return Some((Signal::PolicyDropped, parts.join(" ").trim().to_owned()));
     }
     // The sandbox that failed for it is told as such.
     if has!(text, "cilium.sock") && has!(text, "dial unix") && !has!(text, "network for sandbox") {
@@ -186,10 +220,13 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     }
     // A program of the cluster has a token of its own: that is another cause.
     let of_program = has!(text, "reflector.go") || has!(text, "leaderelection.go");
-    if has!(text, "provide credentials") && !of_program {
+    // `( pods/log NAME)` behind it tells that the kubelet refuses the API server.
+    if has!(text, "provide credentials") && !of_program && !has!(text, "credentials ( pods/") {
         return Some((Signal::NoCredentials, String::new()));
     }
-    if has!(text, "detected for zone") && has!(text, "Loop") {
+    if has!(text, "detected for zone") && has!(text, "Loop")
+        || has!(text, "loop detected") && has!(text, "plugin/loop")
+    {
         return Some((Signal::DnsLoop, String::new()));
     }
     if has!(text, "Corefile:") && has!(text, "rror during parsing") {
