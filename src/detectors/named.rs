@@ -91,6 +91,20 @@ fn pods_of_logs(cluster: &Cluster, observed: &Observed) -> BTreeSet<Key> {
     all.filter(|(pod, _)| logs.iter().any(|path| is_of_pod(path, pod))).map(|(pod, _)| pod.clone()).collect()
 }
 
+/// Whether all services that the texts name, as `namespace/name`, have endpoints in the bundle.
+fn have_endpoints(cluster: &Cluster, observed: &Observed) -> bool {
+    let objects = &cluster.facts.objects;
+    let has = |name: &String| {
+        let Some((namespace, name)) = name.split_once('/') else { return false };
+        let of_table = objects.endpoints.get(namespace, name);
+        let of_table = of_table.is_some_and(|seen| seen.object.subsets.iter().any(|subset| !subset.addresses.is_empty()));
+        let state = cluster.services.all.get(&Key::new(namespace, name));
+        let published = state.and_then(|state| state.published.as_ref());
+        of_table || published.is_some_and(|published| !published.ready.is_empty())
+    };
+    !observed.details.is_empty() && observed.details.iter().all(has)
+}
+
 /// Who it is about, to stand before the title: the only node or pod, or nothing.
 fn who(observed: &Observed) -> String {
     let mut pods = observed.pods.iter();
@@ -120,6 +134,7 @@ fn finding(
     let refuted = match cause.refuted {
         None => false,
         Some(Refuted::ByReadyPods) => observed::all_ready(cluster, &pods),
+        Some(Refuted::ByEndpoints) => have_endpoints(cluster, &observed),
         Some(Refuted::ByReadyNodes) => {
             !observed.nodes.is_empty() && observed::recovered(cluster, &observed.nodes)
         }

@@ -55,6 +55,8 @@ pub enum Refuted {
     ByReadyPods,
     /// All nodes that it is about are Ready.
     ByReadyNodes,
+    /// The services that it names have endpoints.
+    ByEndpoints,
 }
 
 /// A cause that a component names itself.

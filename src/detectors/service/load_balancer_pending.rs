@@ -1,11 +1,14 @@
 //! A service of type `LoadBalancer` whose EXTERNAL-IP is pending.
 
+use std::collections::BTreeSet;
+
 use super::common::{self, SERVICES};
 use crate::cluster::Cluster;
 use crate::cluster::service::Fault;
 use crate::detectors::{
     Chapter, Confidence, Detector, Doc, Evaluation, Finding, Fix, Outcome, Severity, shell,
 };
+use crate::evidence::shortened;
 use crate::facts::{EventKey, EventTally, Key, time};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -54,19 +57,32 @@ fn detect(cluster: &Cluster) -> Outcome {
     });
     // Where the bundle has the events without the service, they tell.
     let services = &cluster.facts.objects.services;
-    let unseen = cluster.facts.events.of_reason("SyncLoadBalancerFailed").filter(|(key, tally)| {
+    let unseen = refusals(cluster).filter(|(key, tally)| {
         let over = cluster.is_over(tally.span.resolve(cluster.anchor));
-        &*key.kind == "Service" && !over && services.get(&key.namespace, &key.name).is_none()
+        !over && services.get(&key.namespace, &key.name).is_none()
     });
-    findings
-        .extend(unseen.filter_map(|(key, _)| finding(cluster, &Key::new(&*key.namespace, &*key.name), None)));
+    let unseen: BTreeSet<Key> = unseen.map(|(key, _)| Key::new(&*key.namespace, &*key.name)).collect();
+    findings.extend(unseen.iter().filter_map(|key| finding(cluster, key, None)));
     findings.into()
 }
 
-fn event<'a>(cluster: &'a Cluster, service: &Key) -> Option<(&'a EventKey, &'a EventTally)> {
-    cluster.facts.events.of_reason("SyncLoadBalancerFailed").find(|(key, _)| {
-        &*key.kind == "Service" && *key.namespace == *service.namespace && *key.name == *service.name
+/// Reasons of warnings about a Service that are not about its load balancer (kubernetes/kubernetes `pkg/controller/endpoint*`).
+const OTHERS: [&str; 3] = ["FailedToUpdateEndpoint", "FailedToCreateEndpoint", "UnAvailableLoadBalancer"];
+
+/// Warnings about Services: each controller of load balancers has reasons of its own (`SyncLoadBalancerFailed`,
+/// `FailedBuildModel`, `AllocationFailed`).
+fn refusals(cluster: &Cluster) -> impl Iterator<Item = (&EventKey, &EventTally)> {
+    cluster.facts.events.map.iter().filter(|(key, _)| {
+        let other = OTHERS.iter().any(|reason| key.reason.starts_with(reason));
+        &*key.kind == "Service" && !key.normal && !other
     })
+}
+
+fn event<'a>(cluster: &'a Cluster, service: &Key) -> Option<(&'a EventKey, &'a EventTally)> {
+    let of_service = |key: &EventKey| *key.namespace == *service.namespace && *key.name == *service.name;
+    let mut all: Vec<_> = refusals(cluster).filter(|(key, _)| of_service(key)).collect();
+    all.sort_by_key(|(key, _)| &*key.reason != "SyncLoadBalancerFailed");
+    all.into_iter().next()
 }
 
 fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> {
@@ -83,10 +99,15 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
     let words = failed.and_then(|(_, tally)| tally.examples.as_slice().last());
     evidence.extend(words.cloned());
     let known = words.and_then(|words| REASONS.iter().find(|(text, _)| words.excerpt.contains(text)));
+    let said = failed.zip(words).filter(|((key, _), _)| &*key.reason != "SyncLoadBalancerFailed");
     let title = format!(
         "Service {}: LoadBalancer EXTERNAL-IP <pending>{}",
         key.label(),
-        known.map_or_else(String::new, |(code, _)| format!(", {code}"))
+        match (known, said) {
+            (Some((code, _)), _) => format!(", {code}"),
+            (None, Some((_, words))) => format!(": {}", shortened(&words.excerpt, 80)),
+            (None, None) => String::new(),
+        }
     );
     let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     (finding.severity, finding.confidence) = match (failed, on_azure) {
@@ -104,7 +125,10 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
     let age = since.map_or_else(String::new, |since| format!(", created at {},", time::show(since)));
     let why = words.map_or_else(
         || "No SyncLoadBalancerFailed event is in the bundle.".to_owned(),
-        |words| format!("SyncLoadBalancerFailed: {}", words.excerpt),
+        |words| {
+            let reason = failed.map_or("SyncLoadBalancerFailed", |(key, _)| &*key.reason);
+            format!("{reason}: {}", words.excerpt)
+        },
     );
     finding.cause = format!("The service{age} has no external IP. {why}");
     let text = known.map_or("Read the events of the service for the cloud's error. Without events, check that a cloud controller runs, and that the service's annotations name existing resources.", |(_, fix)| fix);

@@ -6,6 +6,7 @@ mod connections;
 mod container_not_listening;
 mod gateway_backend_unhealthy;
 mod gateway_subnet_without_route_table;
+mod ingress_not_synced;
 mod ingress_without_backend;
 mod kube_proxy_failing;
 mod kube_proxy_not_running;
@@ -67,4 +68,5 @@ super::detectors![
     gateway_backend_unhealthy,
     gateway_subnet_without_route_table,
     load_balancer_probe_path,
+    ingress_not_synced,
 ];
