@@ -97,7 +97,8 @@ fn have_endpoints(cluster: &Cluster, observed: &Observed) -> bool {
     let has = |name: &String| {
         let Some((namespace, name)) = name.split_once('/') else { return false };
         let of_table = objects.endpoints.get(namespace, name);
-        let of_table = of_table.is_some_and(|seen| seen.object.subsets.iter().any(|subset| !subset.addresses.is_empty()));
+        let of_table = of_table
+            .is_some_and(|seen| seen.object.subsets.iter().any(|subset| !subset.addresses.is_empty()));
         let state = cluster.services.all.get(&Key::new(namespace, name));
         let published = state.and_then(|state| state.published.as_ref());
         of_table || published.is_some_and(|published| !published.ready.is_empty())

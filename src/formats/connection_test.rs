@@ -28,6 +28,10 @@ pattern!(
     r"(?:[Ff]ailed to connect to|connect to|\* connect to|nc: connect to) (?P<host>\[?[A-Za-z0-9_.:-]+?\]?) port (?P<port>\d{1,5})(?: \(tcp\)| after \d+ ms)*(?: failed)?: (?P<why>.+)$"
 );
 pattern!(OTHER_TIMEOUT, r"^curl: \(28\) (?P<why>.+)$");
+pattern!(
+    CURL_PROXY,
+    r"^curl: \((?:5|7|56|97)\) (?:CONNECT tunnel failed, response \d+|Received HTTP code \d+ from proxy after CONNECT|Could not resolve proxy|Proxy CONNECT aborted)"
+);
 pattern!(CURL_TLS, r"^curl: \((?P<code>35|60)\) (?P<why>.+)$");
 pattern!(
     REACHED,
@@ -170,6 +174,10 @@ fn connection_result(text: &str, command: &str, question: &str) -> Option<Connec
     if let Some(found) = search(&FAILED, text) {
         let get = |name: &str| found.name(name).map_or("", |part| part.as_str());
         return failed(failure(get("why"))?, get("host"), number(get("port")));
+    }
+    if search(&CURL_PROXY, text).is_some() {
+        let (host, port) = aim(command);
+        return failed(Failure::Proxy, &host, port);
     }
     if let Some(found) = search(&CURL_TLS, text).or_else(|| search(&OTHER_TIMEOUT, text)) {
         let (host, port) = aim(command);

@@ -35,7 +35,15 @@ fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<
     if signal == Signal::CredentialPlugin {
         let message = listed(observed.details.iter().map(String::as_str), 2);
         let missing = message.contains("not found");
-        let (fix, commands) = if missing {
+        // `exec: executable gke-gcloud-auth-plugin not found`
+        let plugin = message.split_once("executable ").and_then(|(_, rest)| rest.split([' ', ',']).next());
+        let plugin = plugin.unwrap_or("kubelogin");
+        let (fix, commands) = if missing && plugin != "kubelogin" {
+            (
+                "Install the credential plugin that the message names where kubectl runs, and put its directory into PATH.",
+                Vec::new(),
+            )
+        } else if missing {
             (
                 "Install kubelogin where kubectl runs, and convert the kubeconfig to use it. The commands change this machine's kubectl, kubelogin and kubeconfig, nothing in the cluster.",
                 vec!["az aks install-cli".to_owned(), "kubelogin convert-kubeconfig -l azurecli".to_owned()],
@@ -59,11 +67,11 @@ fn finding(cluster: &Cluster, signal: Signal, mut observed: Observed) -> Option<
             verify,
         };
         let title = if missing {
-            "kubectl credential plugin not found (kubelogin)"
+            format!("kubectl credential plugin not found ({plugin})")
         } else {
-            "kubectl credential plugin failed: no token"
+            "kubectl credential plugin failed: no token".to_owned()
         };
-        return observed.finding(&DETECTOR, "plugin", title.to_owned(), says);
+        return observed.finding(&DETECTOR, "plugin", title, says);
     }
     let local = aks.filter(|aks| aks.no_local_accounts);
     if let Some(aks) = local {

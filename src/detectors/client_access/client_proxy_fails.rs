@@ -26,13 +26,33 @@ fn detect(cluster: &Cluster) -> Outcome {
     let Some(observed) = common::attempts(cluster, |attempt| attempt.failure == Failure::Proxy) else {
         return Outcome::default();
     };
+    let says_so = |words: &[&str]| {
+        observed.evidence.iter().any(|place| words.iter().any(|word| place.excerpt.contains(word)))
+    };
+    // What was dialled is the proxy itself; in other words the host is the one behind it.
+    let of_proxy = says_so(&["proxyconnect"]);
+    let refused = if says_so(&["Proxy Authentication Required", "response 407", "code 407"]) {
+        "407 Proxy Authentication Required"
+    } else if says_so(&["response 403", "code 403", ": Forbidden"]) {
+        "403 Forbidden"
+    } else if says_so(&["response 50", "code 50", "Bad Gateway", "Gateway Timeout", "Service Unavailable"]) {
+        "a server error (5xx)"
+    } else {
+        ""
+    };
+    let named = if of_proxy { observed.reached_for_in_brackets() } else { String::new() };
+    let behind = if of_proxy { String::new() } else { observed.reached_for_in_brackets() };
+    let answer = if refused.is_empty() {
+        "connecting through it failed".to_owned()
+    } else {
+        format!("the proxy answered {refused}")
+    };
     let says = Wording {
         severity: Severity::High,
         confidence: Confidence::Confirmed,
         unit: "failed attempt",
         cause: format!(
-            "kubectl is configured to use a proxy{}, and connecting through it failed{}. No request reached the API server.",
-            observed.reached_for_in_brackets(),
+            "The client uses a proxy{named}, and {answer}{}. No request reached the API server{behind}.",
             observed.when()
         ),
         fix: "Check which proxy the environment and the kubeconfig name, and that it runs. If the API server can be reached without it, add its FQDN to NO_PROXY.".to_owned(),
@@ -47,7 +67,11 @@ fn detect(cluster: &Cluster) -> Outcome {
         .finding(
             &DETECTOR,
             "client",
-            "Client proxy fails (proxyconnect): no connection through the proxy".to_owned(),
+            if refused.is_empty() {
+                "Client proxy fails (proxyconnect): no connection through the proxy".to_owned()
+            } else {
+                format!("Client proxy refuses the connection: {refused}")
+            },
             says,
         )
         .into_iter()

@@ -3,8 +3,9 @@
 use super::common;
 use crate::cluster::Cluster;
 use crate::cluster::azure::at;
+use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::CLIENT_ERRORS;
-use crate::detectors::observed::{Observed, Wording, aks_named};
+use crate::detectors::observed::{self, Observed, Wording, aks_named};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity};
 use crate::facts::Failure;
 
@@ -26,7 +27,12 @@ pub(super) const DETECTOR: Detector = Detector {
 fn detect(cluster: &Cluster) -> Outcome {
     let mut findings = Vec::new();
     for failure in [Failure::TlsUntrusted, Failure::TlsWrongName, Failure::TlsVersion] {
-        if let Some(observed) = common::attempts(cluster, |attempt| attempt.failure == failure) {
+        // A script without a log of its own is a client, too.
+        let of_client = observed::attempts(cluster, |attempt| {
+            let client = matches!(attempt.who, Who::Client | Who::Unknown);
+            (client && attempt.what == What::ApiServer && attempt.failure == failure).then_some(())
+        });
+        if let Some(observed) = of_client.into_values().next() {
             findings.extend(finding(cluster, failure, observed));
         }
     }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use super::{FLAPPING, requests_to_kubelets, restarts, tunnel_agents};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{Far, Filtered, at};
+use crate::cluster::reachability::{What, Who};
 use crate::detectors::needs::{CLIENT_ERRORS, PODS};
-use crate::detectors::observed::{Wording, listed, node_subject};
-use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity, shell};
+use crate::detectors::observed::{Observed, Wording, listed, node_subject};
+use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
+use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "kubelet-port-blocked",
@@ -36,6 +38,9 @@ fn detect(cluster: &Cluster) -> Outcome {
     });
     let given = requests_to_kubelets(cluster);
     let failing = given.is_some();
+    if denial.is_none() && !failing {
+        return by_pods(cluster).into_iter().collect();
+    }
     if denial.is_none() && !(failing && agents_ready) {
         return Outcome::default();
     }
@@ -112,4 +117,39 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding
     });
     finding.into_iter().collect()
+}
+
+/// What pods say of kubelets that do not answer them: metrics-server, Prometheus.
+fn by_pods(cluster: &Cluster) -> Option<Finding> {
+    let mut observed = Observed::default();
+    for item in &cluster.unreached {
+        let network =
+            matches!(item.failure, Failure::Timeout | Failure::Refused | Failure::NoRoute | Failure::Reset);
+        let speaks = matches!(item.who, Who::Pod(_) | Who::Unknown);
+        if speaks && network && item.what == What::Kubelet && !item.ended {
+            observed.add_attempt(item);
+        }
+    }
+    if observed.count < 2 || observed.is_over(cluster) {
+        return None;
+    }
+    let hosts = listed(observed.hosts.iter().map(String::as_str), 3);
+    let says = Wording {
+        severity: Severity::Medium,
+        confidence: Confidence::Likely,
+        unit: "failed request",
+        cause: format!("Requests of pods to the kubelets of {hosts} (port 10250) get no answer{}: a firewall or NSG between the nodes, a network policy, or pods whose packets do not reach the nodes' addresses.", observed.when()),
+        fix: "Allow TCP 10250 from the pod network (or, where pod addresses are translated, from the nodes) to all nodes: cloud firewall or security group, firewall on the node, network policy for egress of the pod.".to_owned(),
+        commands: vec![
+            "nc -vz -w 5 NODE_IP 10250   # on another node, and in a pod".to_owned(),
+            "iptables -L INPUT -n | grep 10250   # on the node".to_owned(),
+        ],
+        verify: vec!["kubectl top nodes   # every node has values".to_owned()],
+    };
+    observed.finding(
+        &DETECTOR,
+        "pods",
+        format!("kubelet port 10250 of {hosts} does not answer requests of pods"),
+        says,
+    )
 }

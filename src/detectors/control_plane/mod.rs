@@ -51,6 +51,10 @@ fn requests_to_kubelets(cluster: &Cluster) -> Option<Observed> {
     let mut observed =
         observed::signals(cluster, |key| (key.signal == Signal::TunnelFailing).then_some(())).remove(&());
     for item in &cluster.unreached {
+        // A certificate that is not accepted is its own cause.
+        if item.failure.of_tls() {
+            continue;
+        }
         let speaks = matches!(item.who, Who::Client | Who::ControlPlane);
         if speaks && item.what == What::Kubelet {
             observed.get_or_insert_default().add_attempt(item);

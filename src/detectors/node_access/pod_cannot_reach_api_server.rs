@@ -8,6 +8,7 @@ use crate::detectors::needs::POD_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, counted, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Finding, Outcome, Severity, shell};
 use crate::evidence::Evidence;
+use crate::facts::Failure;
 
 pub(super) const DETECTOR: Detector = Detector {
     id: "pod-cannot-reach-api-server",
@@ -49,7 +50,11 @@ fn tests(cluster: &Cluster) -> (Vec<Evidence>, Vec<Evidence>) {
 fn detect(cluster: &Cluster) -> Outcome {
     let given = observed::attempts(cluster, |attempt| {
         let pod = matches!(attempt.who, Who::Pod(_) | Who::Unknown);
-        (pod && attempt.what == What::ApiServer && common::no_connection(attempt.failure)).then_some(())
+        // A certificate that somebody does not trust is a client's affair, unless it is a pod's.
+        let of_tls = attempt.failure.of_tls() && attempt.failure != Failure::TlsTimeout;
+        let known = matches!(attempt.who, Who::Pod(_)) || !of_tls;
+        (pod && known && attempt.what == What::ApiServer && common::no_connection(attempt.failure))
+            .then_some(())
     })
     .remove(&());
     let (reached, failed) = tests(cluster);

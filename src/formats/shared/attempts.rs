@@ -138,6 +138,8 @@ pub(super) fn of_client(text: &str) -> bool {
         || has!(text, "Kubernetes cluster unreachable")
         || has!(text, "error: You must be logged in")
         || has!(text, "couldn't get resource list for")
+        || text.trim_start().starts_with("error: x509: ")
+        || text.trim_start().starts_with("error: tls: failed to verify")
 }
 
 /// What CoreDNS asks without anybody's wish: names that the search list of the node made. Its own check for loops (HINFO of a
@@ -260,7 +262,7 @@ fn is_bare_request(text: &str) -> bool {
 pub(super) fn speaker(text: &str, path: &str, host: bool, timed: bool) -> Speaker {
     let of = |words: &[&str]| words.iter().any(|word| path.contains(word));
     // The API server answered: what it could not reach is its own affair.
-    if has!(text, "Error from server") && has!(text, "dial tcp") {
+    if has!(text, "Error from server") && (has!(text, "dial tcp") || has!(text, ":10250/")) {
         return Speaker::ControlPlane;
     }
     if !of_log(path) && (of_client(text) || !timed && !host && is_bare_request(text)) {
