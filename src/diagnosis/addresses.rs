@@ -122,7 +122,7 @@ fn node_addresses(cluster: &Cluster, books: &NodeIpam) -> NodeAddresses {
     }
     let refused = cluster.ledger.refused.get(&books.node).map_or(0, |refused| refused.count);
     if refused > 0 {
-        notes.push(format!("refused {refused} times for want of an address"));
+        notes.push(format!("refused an IP address {refused} times"));
     }
     let disagreements = &cluster.ledger.disagreements;
     let from = disagreements.partition_point(|disagreement| disagreement.node < books.node);

@@ -279,7 +279,7 @@ pub(super) fn weigh_last_words(findings: &mut [Finding]) {
     }
 }
 
-const SAME_LINE: &str = "the same line tells of both";
+const SAME_LINE: &str = "the same log line shows both";
 
 /// Entry, line and text of a piece of evidence.
 type Line<'a> = (&'a str, u64, &'a str);

@@ -177,6 +177,7 @@ impl Message {
                 names.fold(words.clone(), |words, name| words.replace(&format!("{{{name}}}"), &named(name)))
             },
         );
+        let detail = detail.trim().trim_end_matches('.').to_owned();
         Some(Found { message: self, detail, about: ["node", "namespace", "pod"].map(named) })
     }
 }

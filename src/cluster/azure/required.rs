@@ -31,7 +31,7 @@ pub fn fits(pattern: &str, host: &str) -> bool {
 }
 
 const API: &str = "nodes talk to the API server";
-const IMAGES: &str = "images of the system's pods are pulled";
+const IMAGES: &str = "system images can be pulled";
 const AZURE: &str = "Azure manages the cluster's load balancers and disks";
 const SIGN_IN: &str = "the cluster's identity signs in";
 const PACKAGES: &str = "nodes install the CNI, kubelet and packages";

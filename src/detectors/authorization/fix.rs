@@ -453,7 +453,9 @@ pub(super) fn verify(group: &DenialGroup<'_>) -> Vec<String> {
         .map(|(key, denial)| {
             let verb = shell(&key.request.verb);
             match &key.request.target {
-                Target::Path(path) => format!("kubectl auth can-i {verb} {} --as={user}", shell(path)),
+                Target::Path(path) => {
+                    format!("kubectl auth can-i {verb} {} --as={user}   # yes", shell(path))
+                }
                 Target::Resource { group, resource, subresource, scope } => {
                     let thing =
                         if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") };
@@ -468,7 +470,7 @@ pub(super) fn verify(group: &DenialGroup<'_>) -> Vec<String> {
                         Scope::Namespace(namespace) => format!(" -n {}", shell(namespace)),
                         Scope::Cluster | Scope::Unknown => " -A".to_owned(),
                     };
-                    format!("kubectl auth can-i {verb} {}{sub}{place} --as={user}", shell(&thing))
+                    format!("kubectl auth can-i {verb} {}{sub}{place} --as={user}   # yes", shell(&thing))
                 }
             }
         })

@@ -149,7 +149,7 @@ fn words(class: Class) -> Words {
             name: "401 Unauthorized, credentials not accepted",
             severity: Severity::Low,
             cause: "The API server did not accept the token or certificate. Usual reasons: it has expired, is of another cluster, or was revoked.",
-            fix: "Renew the credentials: users with `az aks get-credentials --overwrite-existing` and kubelogin (Microsoft Entra ID); a pod with an expired ServiceAccount token with `kubectl rollout restart` of its workload.",
+            fix: "Renew the credentials: users get a new kubeconfig or token (AKS: `az aks get-credentials --overwrite-existing`, kubelogin with Microsoft Entra ID); a pod with an expired ServiceAccount token with `kubectl rollout restart` of its workload.",
             verify: "kubectl auth whoami   # prints the user",
         },
         Class::Node => Words {

@@ -57,7 +57,16 @@ fn finding(cluster: &Cluster, detector: &Detector, missed: &DeniedGroup<'_>) -> 
         evidence(cluster, miss, &mut finding);
     }
     finding.fix = the_fix(cluster, missed);
-    finding.verify = fix::verify(group);
+    finding.verify = if finding
+        .fix
+        .commands
+        .iter()
+        .any(|command| command.starts_with("kubectl set serviceaccount"))
+    {
+        vec!["kubectl get pods -A -o custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name,ACCOUNT:.spec.serviceAccountName   # the workload's pods show the bound ServiceAccount".to_owned()]
+    } else {
+        fix::verify(group)
+    };
     if missed.step == MissStep::Allowed {
         finding.severity = Severity::Low;
     }
@@ -248,7 +257,7 @@ fn cause(cluster: &Cluster, missed: &DeniedGroup<'_>) -> String {
         ),
         MissStep::Path => format!("{binding} grants {role}, but its rule {rule} has nonResourceURLs {has}, which do not cover {needs}."),
         MissStep::NotAggregated => format!(
-            "{binding} grants {role}, an aggregated ClusterRole. ClusterRole {has} allows the request and lacks the label {needs}, by which {role} takes the rules of others."
+            "{binding} grants {role}, an aggregated ClusterRole. ClusterRole {has} allows the request but lacks the label {needs}, which the aggregationRule of {role} selects."
         ),
         MissStep::RoleEmpty if has == "aggregated" => format!(
             "{binding} grants {role}, an aggregated ClusterRole without rules: no ClusterRole has a label that its aggregationRule selects.{}",

@@ -475,7 +475,7 @@ fn aggregated(missed: &DeniedGroup<'_>) -> Option<Fix> {
     let role = miss.role_shown();
     Some(Fix {
         text: format!(
-            "Label ClusterRole {}: the rules of it are then part of {role} for everybody who is bound to it. If that is too much, bind ClusterRole {} to this identity instead.",
+            "Label ClusterRole {}: its rules then become part of {role} for everyone who is bound to it. If that is too much, bind ClusterRole {} to this identity instead.",
             miss.has, miss.has
         ),
         commands: vec![format!("kubectl label clusterrole {} {}", shell(&miss.has), shell(&miss.needs))],

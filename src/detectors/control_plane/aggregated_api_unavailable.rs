@@ -103,12 +103,8 @@ fn finding(
         ],
         verify: vec![format!("kubectl get apiservice {}   # AVAILABLE True", shell(name))],
     };
-    let mut finding = observed.finding(
-        &DETECTOR,
-        name,
-        format!("APIService {name}{behind} unavailable{over}: {why}"),
-        says,
-    )?;
+    let mut finding =
+        observed.finding(&DETECTOR, name, format!("APIService {name} unavailable{over}: {why}"), says)?;
     finding.count = finding.count.max(1);
     finding.subjects.extend(service.iter().map(|service| subject("Service", service)));
     Some(finding)

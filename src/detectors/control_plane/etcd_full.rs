@@ -107,7 +107,7 @@ impl EtcdSize {
     }
 }
 
-const CLEAN_UP: &str = "Find the resources with the most objects, and delete those that are not needed: finished Jobs, old Helm releases (Secrets of type helm.sh/release.v1, needed for `helm rollback`), events, leftovers of operators. Deleted objects are gone: save them first. Then limit object counts with a ResourceQuota.";
+const CLEAN_UP: &str = "Find the resources with the most objects, and delete those that are not needed: finished Jobs, old Helm releases (Secrets of type helm.sh/release.v1, needed for `helm rollback`), events, leftovers of operators. Deleted objects are gone: save them first. Then limit object counts with a ResourceQuota. If writes stay refused (alarm NOSPACE): on self-managed control planes compact, `etcdctl defrag` and `etcdctl alarm disarm`; on AKS open a support request.";
 
 fn clean_up() -> Vec<String> {
     vec![

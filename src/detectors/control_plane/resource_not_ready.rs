@@ -79,13 +79,13 @@ fn finding(group: &[Harm<'_>]) -> Option<Finding> {
             seen.status,
             listed(names.iter().map(String::as_str), 3)
         ),
-        fix: "Mend what the message names; the controller tries again by itself.".to_owned(),
+        fix: "Correct what the message names; the controller retries by itself.".to_owned(),
         commands: vec![format!(
             "kubectl describe {resource} {}{of_namespace}   # Conditions, Events",
             shell(&key.name)
         )],
         verify: vec![format!(
-            "kubectl get {resource} {}{of_namespace} -o jsonpath='{{.status.conditions}}'   # {condition}: {}",
+            "kubectl get {resource} {}{of_namespace} -o jsonpath='{{.status.conditions}}'   # type {condition} has status {}",
             shell(&key.name),
             if &*seen.status == "True" { "False" } else { "True" }
         )],

@@ -119,7 +119,7 @@ fn told_itself(cluster: &Cluster, signal: Signal, observed: Observed, down: bool
             "corefile",
             "CoreDNS cannot load its Corefile: error in the configuration",
             "the error names the file and line. On AKS only ConfigMap coredns-custom is yours to edit",
-            "Correct ConfigMap coredns-custom: a misspelt plugin, or a zone or plugin that the default Corefile has already. Then restart CoreDNS.",
+            "Correct ConfigMap coredns-custom: a misspelled plugin, or a zone or plugin that the default Corefile already has. Then restart CoreDNS.",
         ),
         _ => (
             "unauthorised",

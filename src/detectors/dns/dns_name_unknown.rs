@@ -140,7 +140,7 @@ fn finding(
             Severity::Low,
             Confidence::Possible,
             format!(
-                "DNS answered NXDOMAIN for {name}{}: it may be misspelt or gone, or known to other DNS servers only.",
+                "DNS answered NXDOMAIN for {name}{}: it is misspelled, was deleted, or is known to other DNS servers only.",
                 observed.when()
             ),
             "Query another DNS server for the name. Then correct the name, or forward its zone in ConfigMap coredns-custom."

@@ -57,7 +57,7 @@ fn unresolved(cluster: &Cluster, name: &str, given: Observed) -> Option<Finding>
         confidence: Confidence::Possible,
         unit: "failed look-up",
         cause: format!(
-            "{who} could not resolve {name}{}: either there is no such name, or DNS gave no answer; the program's words do not say which.",
+            "{who} could not resolve {name}{}: either there is no such name, or DNS gave no answer; the program's error message does not say which.",
             given.when()
         ),
         fix: "Look the name up in the cluster: NXDOMAIN means that the name is wrong (Service, namespace, or spelling), a timeout or SERVFAIL that DNS does not answer.".to_owned(),

@@ -75,14 +75,14 @@ const WAYS: &[(&str, &str, &str, &str)] = &[
     (
         "plain-http",
         "HTTP where HTTPS was expected",
-        "The registry speaks plain HTTP on that port, and the container runtime asks it by HTTPS.",
+        "The registry speaks plain HTTP on that port, and the container runtime connects with HTTPS.",
         "Serve TLS at the registry, or name it as an HTTP registry in the runtime's settings (containerd: hosts.toml in /etc/containerd/certs.d/REGISTRY; k3s: registries.yaml), and restart the runtime.",
     ),
     (
         "server-error",
         "the registry answers with a server error (5xx)",
-        "The registry, or a proxy before it, fails.",
-        "Check the registry and its storage, and the proxy before it; pods pull by themselves when it answers again.",
+        "The registry, or a proxy in front of it, fails.",
+        "Check the registry and its storage, and the proxy in front of it; the kubelet retries the pull by itself.",
     ),
     (
         "cut",

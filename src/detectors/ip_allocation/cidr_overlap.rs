@@ -120,11 +120,11 @@ fn nodes_in_pod_ranges(cluster: &Cluster) -> Vec<Finding> {
             finding.confidence = Confidence::Confirmed;
             finding.subjects = vec![node_subject(&key.name)];
             finding.cause = format!(
-                "The network of the nodes overlaps the pod range: {ip} is an address of node {} and one that pods of node {} may get. Other nodes route it to those pods, so they do not reach the node.",
+                "The node network overlaps the pod range: {ip} is the address of node {}, and pods of node {} can get it too. Other nodes route it to those pods, so they cannot reach the node.",
                 key.name, other.name
             );
             finding.fix = renumber();
-            finding.verify = vec!["kubectl get nodes -o custom-columns=NAME:.metadata.name,IP:.status.addresses[0].address,PODS:.spec.podCIDR   # no IP inside PODS".to_owned()];
+            finding.verify = vec!["kubectl get nodes -o custom-columns='NAME:.metadata.name,IP:.status.addresses[0].address,PODS:.spec.podCIDR'   # no IP inside PODS".to_owned()];
             findings.push(finding);
         }
     }
@@ -165,7 +165,7 @@ fn nodes_in_pools(cluster: &Cluster) -> Vec<Finding> {
         finding.unit = "node";
         finding.subjects = inside.iter().take(50).map(|(key, ..)| node_subject(&key.name)).collect();
         finding.cause = format!(
-            "The network of the nodes overlaps the pool of pod addresses {pool}: pods may get addresses that machines of that network have, and packets to those machines go to the pod network."
+            "The node network overlaps the pod IP pool {pool}: pods can get addresses that machines of that network have, and packets to those machines go to the pod network."
         );
         finding.fix = renumber();
         finding.verify = vec!["kubectl get ippools.crd.projectcalico.org -o custom-columns=NAME:.metadata.name,CIDR:.spec.cidr   # no node's InternalIP inside".to_owned()];
@@ -209,7 +209,7 @@ fn doubled_routes(cluster: &Cluster) -> Vec<Finding> {
             finding.confidence = Confidence::Confirmed;
             finding.subjects = state.node.iter().map(|node| node_subject(node)).collect();
             finding.cause = format!(
-                "The node has two routes for {shared}: to pods of another node by {}, and to its own network on {}. The ranges overlap, so neighbours on that network or those pods are not reached.",
+                "The node has two routes for {shared}: to pods of another node by {}, and to its own network on {}. The ranges overlap, so machines on that network or those pods are unreachable.",
                 route.device, link.device
             );
             finding.fix = renumber();

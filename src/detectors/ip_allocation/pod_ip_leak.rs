@@ -239,9 +239,9 @@ pub(super) fn verify(books: &NodeIpam) -> Vec<String> {
             format!("ls /var/lib/cni/networks/{network} | grep -v -e lock -e last | wc -l   # on the node: reserved addresses")
         }
         Ipam::AzureVnetIpam | Ipam::AzureVnet => "grep -c '\"InUse\": true' /var/run/azure-vnet-ipam.json   # on the node: reserved addresses".to_owned(),
-        Ipam::Calico => "calicoctl ipam check   # 0 IPs that are allocated in IPAM but not actually in use".to_owned(),
-        Ipam::Cilium => format!("kubectl get ciliumnode {name} -o json | jq '.status.ipam.used | length'"),
-        Ipam::Whereabouts => "kubectl get ippools.whereabouts.cni.cncf.io -A -o json | jq '[.items[].spec.allocations | length] | add'".to_owned(),
+        Ipam::Calico => return vec!["calicoctl ipam check   # 0 IPs that are allocated in IPAM but not actually in use".to_owned()],
+        Ipam::Cilium => format!("kubectl get ciliumnode {name} -o json | jq '.status.ipam.used | length'   # used addresses"),
+        Ipam::Whereabouts => return vec!["kubectl get ippools.whereabouts.cni.cncf.io -A -o json | jq '[.items[].spec.allocations | length] | add'   # no more than the running pods that use these pools".to_owned()],
         Ipam::NodeNetworkConfig | Ipam::CnsPool | Ipam::CnsEndpoints => {
             "curl -s localhost:10090/debug/ipaddresses -d '{\"IPConfigStateFilter\":[\"Assigned\"]}' | jq '.IPConfigurationStatus | length'   # on the node: assigned addresses".to_owned()
         }

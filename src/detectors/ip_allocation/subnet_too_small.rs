@@ -51,7 +51,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         };
         finding.cause = format!("Azure rejected the operation (InsufficientSubnetSize): at the autoscaler's maximum plus upgrade surge, the node pools need {need} IPs{of_range}, and it has {have}.{each} Azure counts the maximum, not the current usage.{sum}");
         finding.fix = fix(pods);
-        finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query '{pod:networkProfile.podCidr,pools:agentPoolProfiles[].{name:name,max:maxCount}}'".to_owned()];
+        finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query '{pod:networkProfile.podCidr,pools:agentPoolProfiles[].{name:name,max:maxCount}}'   # the maxima fit into the range".to_owned()];
         Some(finding)
     }).collect();
     for subnet in cluster.ledger.subnets.all.iter().filter(|subnet| subnet.too_small()) {
@@ -94,7 +94,7 @@ fn risk(subnet: &IpRange) -> Option<Finding> {
         "At the autoscaler's maximum plus upgrade surge, the node pools need more IPs than the range has.{sum}"
     );
     finding.fix = fix(subnet.role == Role::PodRange);
-    finding.verify = vec!["az aks nodepool list -g RESOURCE_GROUP --cluster-name CLUSTER --query '[].{name:name,count:count,max:maxCount,maxPods:maxPods}' -o table".to_owned()];
+    finding.verify = vec!["az aks nodepool list -g RESOURCE_GROUP --cluster-name CLUSTER --query '[].{name:name,count:count,max:maxCount,maxPods:maxPods}' -o table   # the maxima fit into the subnet".to_owned()];
     Some(finding)
 }
 

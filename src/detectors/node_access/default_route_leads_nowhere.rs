@@ -144,7 +144,7 @@ fn nowhere(cluster: &Cluster, table: &Routes, hop: &NextHop, what: Hop) -> Optio
         cause: format!("Route table {} of the nodes {why}.{failures}", table.name),
         fix: "Set the next hop of 0.0.0.0/0 to the current private IP address of the firewall, and check that the firewall runs. The change applies to every subnet with this route table. Keep the routes that AKS created.".to_owned(),
         commands: vec![
-            "az network firewall show -g GROUP -n FIREWALL --query ipConfigurations[0].privateIPAddress".to_owned(),
+            "az network firewall show -g GROUP -n FIREWALL --query 'ipConfigurations[0].privateIPAddress'".to_owned(),
             format!("az network route-table route {} -g GROUP --route-table-name {} -n {} --next-hop-type VirtualAppliance --next-hop-ip-address FIREWALL_ADDRESS{}", if what == Hop::Missing { "create" } else { "update" }, crate::detectors::shell(&table.name), if hop.name.is_empty() { "to-firewall".to_owned() } else { crate::detectors::shell(&hop.name) }, if what == Hop::Missing { " --address-prefix 0.0.0.0/0" } else { "" }),
         ],
         verify: vec!["nc -vz -w 5 mcr.microsoft.com 443   # on a node: succeeded".to_owned()],

@@ -119,7 +119,7 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
                 confidence: Confidence::Confirmed,
                 field,
                 words: if scheme.is_empty() { format!("{host}, without a scheme") } else { format!("{scheme}://{host}") },
-                cause: format!("httpProxy is {host} and must be a URL that starts with http://: nodes cannot use it as it is."),
+                cause: format!("The URL of httpProxy ({host}) does not start with http://, the only scheme that AKS accepts for it: nodes cannot use it as it is."),
                 fix: "Set the URL to http://HOST:PORT.",
             });
         }
@@ -139,7 +139,7 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
             field: "noProxy",
             words: stars.join(", "),
             cause: format!("noProxy has {}: a star before a domain is not supported, so requests to these hosts go through the proxy.", listed(stars.iter().copied(), 5)),
-            fix: "Write the domain with a leading dot and without the star: .corp.example.",
+            fix: "Write the domain with a leading dot and without the star (.corp.example instead of *.corp.example).",
         });
     }
     let missing = if proxy.effective.is_empty() { Vec::new() } else { missing(aks, proxy) };
@@ -152,7 +152,7 @@ fn wrongs(aks: &AksCluster, proxy: &HttpProxy) -> Vec<Wrong> {
             confidence: Confidence::Likely,
             field: "effectiveNoProxy",
             words: proxy.effective.join(", "),
-            cause: format!("effectiveNoProxy lacks {names}. Requests to these go to the proxy, which usually cannot reach the inside of the network."),
+            cause: format!("effectiveNoProxy lacks {names}. Requests to these go to the proxy, which usually cannot reach addresses inside the network."),
             fix: "Add the missing entries to noProxy.",
         });
     }
@@ -274,7 +274,7 @@ fn detect(cluster: &Cluster) -> Outcome {
                     ),
                     format!("az aks update {} --http-proxy-config proxy.json", aks_named(cluster)),
                 ],
-                verify: vec![format!("az aks show {} --query httpProxyConfig", aks_named(cluster))],
+                verify: vec![format!("az aks show {} --query httpProxyConfig   # has the corrected values", aks_named(cluster))],
             };
             observed.finding(&DETECTOR, wrong.about, wrong.title, says)
         })

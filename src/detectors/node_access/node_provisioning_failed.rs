@@ -81,9 +81,13 @@ fn finding(cluster: &Cluster, label: &str, ended: &ScriptEnd) -> Option<Finding>
     };
     let title = match known {
         Some(known) if !ended.step.is_empty() => {
-            format!("{whose}: provisioning failed, CSE {label}: {} (`{}`)", known.says, ended.step)
+            format!(
+                "{whose}: CSE {label}: {} (`{}`)",
+                known.says.split(" (").next().unwrap_or_default(),
+                ended.step
+            )
         }
-        Some(known) => format!("{whose}: provisioning failed, CSE {label}: {}", known.says),
+        Some(known) => format!("{whose}: CSE {label}: {}", known.says.split(" (").next().unwrap_or_default()),
         None => format!("{whose}: provisioning failed, CSE {label}"),
     };
     observed.finding(&DETECTOR, &name, title, says)

@@ -95,7 +95,7 @@ fn counted(cluster: &Cluster) -> Option<Finding> {
         severity: Severity::High,
         confidence: Confidence::Confirmed,
         unit: "failed connection",
-        cause: format!("The load balancer counted {value} outbound connections that failed for want of a SNAT port (metric SnatConnectionCount, ConnectionState Failed)."),
+        cause: format!("The load balancer counted {value} outbound connections that failed because no SNAT port was free (metric SnatConnectionCount, ConnectionState Failed)."),
         fix: "Let applications reuse connections (connection pool, keep-alive). Give each node more SNAT ports with more outbound IP addresses, or use a NAT gateway; use private endpoints for Azure services, which need no SNAT. New outbound IPs must be added to allowlists of your partners and to the authorized IP ranges.".to_owned(),
         commands: vec![format!("az aks update {} --load-balancer-managed-outbound-ip-count 4 --load-balancer-outbound-ports PORTS_PER_NODE", aks_named(cluster))],
         verify: vec!["az monitor metrics list --resource LOAD_BALANCER_ID --metric SnatConnectionCount --filter \"ConnectionState eq 'Failed'\" --aggregation Total   # 0".to_owned()],

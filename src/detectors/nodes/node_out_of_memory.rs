@@ -60,7 +60,7 @@ fn finding(cluster: &Cluster, node: &str, given: Observed) -> Option<Finding> {
         severity,
         confidence,
         unit: "kill",
-        cause: format!("The node had no memory left{}, and the kernel killed {killed}. No limit of a container is meant: pods use more than they request, or something outside of pods grows.", given.when()),
+        cause: format!("The node had no memory left{}, and the kernel killed {killed}. This is the node's memory, not a container limit: pods use more than they request, or a process outside pods grows.", given.when()),
         fix: "Compare what pods request with what they use, and set requests and limits so that their sum fits into the node's allocatable memory; move the largest pods to other nodes meanwhile.".to_owned(),
         commands: vec![
             format!("kubectl top pods -A --sort-by=memory | head -20; kubectl describe node {host}   # Allocated resources"),

@@ -46,7 +46,7 @@ const PRESSURES: [Pressure; 3] = [
         what: "disk",
         begins: "NodeHasDiskPressure",
         ends: "NodeHasNoDiskPressure",
-        fix: "Find what fills the disk: images, container logs, emptyDir volumes, core dumps. Free it, set ephemeral-storage requests and limits, or use a larger OS disk. The kubelet takes the condition back some minutes after enough is free.",
+        fix: "Find what fills the disk: images, container logs, emptyDir volumes, core dumps. Free it, set ephemeral-storage requests and limits, or use a larger OS disk. The kubelet clears the condition some minutes after enough is free.",
         look: "df -h; df -i; du -xsh /var/lib/containerd /var/lib/kubelet/pods /var/log | sort -h",
     },
     Pressure {
@@ -54,7 +54,7 @@ const PRESSURES: [Pressure; 3] = [
         what: "memory",
         begins: "NodeHasInsufficientMemory",
         ends: "NodeHasSufficientMemory",
-        fix: "Find the pods that use more memory than they request; set requests and limits that fit, or use nodes with more memory. The kubelet takes the condition back some minutes after enough is free.",
+        fix: "Find the pods that use more memory than they request; set requests and limits that fit, or use nodes with more memory. The kubelet clears the condition some minutes after enough is free.",
         look: "free -m; ps aux --sort=-rss | head -15",
     },
     Pressure {
@@ -156,7 +156,7 @@ fn finding(pressure: &Pressure, given: Observed, confidence: Confidence) -> Opti
         confidence,
         unit: if confidence == Confidence::Confirmed { "node" } else { "event" },
         cause: format!(
-            "The kubelet of {names} found less {} free than its eviction threshold{}: new pods do not come to the node, and pods on it are evicted until enough is free.",
+            "The kubelet of {names} found less {} free than its eviction threshold{}: no new pods are scheduled to the node, and pods on it are evicted until enough is free.",
             pressure.what,
             given.when()
         ),

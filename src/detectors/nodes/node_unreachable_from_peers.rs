@@ -15,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
     needs: &[HEALTH],
     explains: &["pods-cannot-reach-dns", "service-pods-not-ready"],
     doc: Doc {
-        meaning: "Every Cilium agent probes all other nodes (ICMP, and HTTP on port 4240) and an endpoint on each. A node that is not reached has no way for pod traffic either: connections between pods of the two nodes, DNS and Services among them, time out.",
+        meaning: "Every Cilium agent probes all other nodes (ICMP, and HTTP on port 4240) and an endpoint on each. A node that is not reachable has no path for pod traffic either: connections between pods of the two nodes, DNS and Services among them, time out.",
         decision: "`cilium status` or `cilium-health status` names a node that is not reached, or counts fewer nodes reached than there are. Confirmed when the report shows the failed probe; likely when it only counts. ICMP alone may be filtered by an NSG: then HTTP answers, and the finding is possible.",
         action: "Check the NSGs and routes between the node subnets, TCP 4240 and ICMP, and the state of the node itself.",
         reference: "Cilium: Troubleshooting, Checking cluster connectivity health, https://docs.cilium.io/en/stable/operations/troubleshooting/.",

@@ -46,7 +46,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             verify: vec![format!("az aks command invoke {} --command \"kubectl get nodes\"   # prints the nodes", aks_named(cluster))],
         };
         let title = if slow {
-            format!("az aks command invoke: the run-command pod did not start within 30s ({code})")
+            format!("az aks command invoke: its pod did not start within 30s ({code})")
         } else {
             format!("az aks command invoke failed: {code}")
         };

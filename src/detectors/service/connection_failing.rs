@@ -116,15 +116,15 @@ fn left(connection: &Connection<'_>) -> (&'static str, String) {
             format!("kubectl exec {pod} -- nc -vz -w 5 HOST PORT"),
         ),
         Failure::Timeout | Failure::NoRoute => (
-            "No answer came back: a policy or firewall drops the packets, a route or node on the way is missing, or the address is nobody's.",
+            "No answer came back: a policy or firewall drops the packets, a route or node on the path is missing, or nothing has that address.",
             "hubble observe --verdict DROPPED   # with Cilium\nkubectl get pods -A -o wide   # whether client and target are on Ready nodes".to_owned(),
         ),
         Failure::Reset => (
-            "The connection was made and cut off: by the program at the other end (it speaks another protocol, or ended), a proxy, or a load balancer's idle timeout.",
+            "The connection was established and then cut: by the program at the other end (it speaks another protocol, or exited), a proxy, or a load balancer's idle timeout.",
             format!("kubectl exec {pod} -- curl -v telnet://HOST:PORT"),
         ),
         _ => (
-            "TCP works: what answers has a certificate or a TLS version that the client does not take.",
+            "TCP works: the server's certificate or TLS version is not accepted by the client.",
             format!("kubectl exec {pod} -- openssl s_client -connect HOST:PORT -servername HOST"),
         ),
     }
@@ -164,9 +164,9 @@ fn finding(cluster: &Cluster, connection: &Connection<'_>) -> Option<Finding> {
     };
     finding.fix = Fix {
         text: match &hops.broken {
-            Some(_) => "Mend that first; the connection works once it does.".to_owned(),
+            Some(_) => "Fix that first: this connection depends on it.".to_owned(),
             None => format!(
-                "No hop in the bundle explains {}. Run the command below to decide which one it is.",
+                "No hop in the bundle explains {}. Run the commands below: they show at which hop it fails.",
                 counted(connection.count, "failure")
             ),
         },

@@ -53,7 +53,7 @@ fn of_log(log: &str) -> GatewayFailure {
                 "The probe sends no credentials: let it ask for a path that needs none (readinessProbe of the container, or annotation appgw.ingress.kubernetes.io/health-probe-path), or accept the status (health-probe-status-codes)."
             }
             _ => {
-                "Let the probe ask for a path that the container answers with 200 to 399: AGIC takes it from the readinessProbe or livenessProbe of the container, else from annotation appgw.ingress.kubernetes.io/health-probe-path, else from the path of the Ingress; or repair what answers with this status."
+                "Set the probe to a path that the container answers with 200 to 399: AGIC takes the path from the readinessProbe or livenessProbe of the container, else from annotation appgw.ingress.kubernetes.io/health-probe-path, else from the path of the Ingress; or repair what answers with this status."
             }
         };
         return failure(
@@ -145,8 +145,13 @@ fn finding(cluster: &Cluster, all: &[GatewayServer], failing: &[&GatewayServer])
     let left = |server: &&&GatewayServer| {
         all.iter().any(|other| other.gateway == server.gateway && other.pool == server.pool && !other.fails())
     };
-    let dead: Vec<&str> =
-        failing.iter().filter(|server| !left(server)).map(|server| server.pool.as_str()).collect();
+    let dead: Vec<&str> = failing
+        .iter()
+        .filter(|server| !left(server))
+        .map(|server| server.pool.as_str())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
     finding.severity = if dead.is_empty() { Severity::Medium } else { Severity::High };
     finding.confidence = Confidence::Confirmed;
     finding.count = failing.len() as u64;

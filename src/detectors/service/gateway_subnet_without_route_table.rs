@@ -16,7 +16,7 @@ pub(super) const DETECTOR: Detector = Detector {
     explains: &["gateway-backend-unhealthy", "connection-failing"],
     doc: Doc {
         meaning: "With kubenet, pods have addresses outside the VNet, and only the route table of the nodes knows which node has which podCIDR. A subnet that sends to pods, as that of an Application Gateway does, needs the same route table; without it the gateway reaches no pod and answers 502.",
-        decision: "The route table of the nodes has routes to podCIDRs, and the subnet that the gateway stands in has none or another one. Confirmed when the gateway's probe cannot connect to pods of these ranges, likely otherwise.",
+        decision: "The route table of the nodes has routes to podCIDRs, and the gateway's subnet has none or another one. Confirmed when the gateway's probe cannot connect to pods of these ranges, likely otherwise.",
         action: "Associate the route table of the nodes with the gateway's subnet.",
         reference: "learn.microsoft.com: Application Gateway infrastructure configuration (supported user-defined routes); AGIC troubleshooting with kubenet.",
     },
@@ -25,7 +25,7 @@ pub(super) const DETECTOR: Detector = Detector {
 
 const SUBNETS: Need = Need {
     what: "the VNet with its subnets",
-    why: "they tell where the application gateway stands, and which route table holds there",
+    why: "they show the subnet of the application gateway and its route table",
     command: "az network vnet show -g RESOURCE_GROUP -n VNET -o json > vnet.json",
     met: |cluster| !cluster.azure.gateway_subnets.is_empty(),
 };
@@ -113,8 +113,7 @@ fn finding(cluster: &Cluster, table: &Routes, subnet: &Subnet) -> Option<Finding
             at(place, &format!("backend {}", server.address), &format!("{}: {}", server.health, server.log))
         }));
     }
-    let title =
-        format!("Application Gateway subnet {} has {current}: no route to the pods of kubenet", subnet.name);
+    let title = format!("Application Gateway subnet {} has {current}: no route to kubenet pods", subnet.name);
     let mut finding = Finding::new(DETECTOR.id, &subnet.name, title, evidence)?;
     finding.severity = Severity::High;
     finding.confidence = if unreached.is_empty() { Confidence::Likely } else { Confidence::Confirmed };
@@ -129,10 +128,10 @@ fn finding(cluster: &Cluster, table: &Routes, subnet: &Subnet) -> Option<Finding
     let tried = if unreached.is_empty() {
         String::new()
     } else {
-        format!(" Its probe cannot connect to {} pods.", unreached.len())
+        format!(" Backends that its probe cannot connect to: {}.", unreached.len())
     };
     finding.cause = format!(
-        "Only route table {} knows which node has which podCIDR, and the subnet {} of the Application Gateway has {current}: packets from the gateway to pods have no way.{tried}",
+        "Only route table {} knows which node has which podCIDR, and the subnet {} of the Application Gateway has {current}: packets from the gateway to pods have no route.{tried}",
         table.name, subnet.name
     );
     finding.fix = Fix {

@@ -80,7 +80,7 @@ fn finding(cluster: &Cluster, key: &EventKey, tally: &EventTally) -> Option<Find
     } else {
         format!("{} {}", key.kind, object.label())
     };
-    let title = format!("{label}: {}: {}", key.reason, shortened(&message, 90));
+    let title = format!("{label}: {}: {}", key.reason, shortened(&message, 50));
     let mut finding =
         given.finding(&DETECTOR, &format!("{} {} {}", key.kind, object.label(), key.reason), title, says)?;
     if !key.name.is_empty() {

@@ -183,7 +183,7 @@ fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Fi
         }
     } else {
         Fix {
-            text: "Read the quoted error: a held xtables lock passes; a rule that is not understood or a missing kernel module needs another node image or proxy mode; on Windows, HNS refuses a policy for endpoints that are gone until kube-proxy starts anew.".to_owned(),
+            text: "Read the quoted error: a held xtables lock clears by itself; a rule that is not understood or a missing kernel module needs another node image or proxy mode; on Windows, HNS refuses a policy for endpoints that are gone until kube-proxy is restarted.".to_owned(),
             commands: vec!["kubectl logs -n kube-system -l component=kube-proxy --prefix --tail=100".to_owned()],
             manifests: Vec::new(),
         }
@@ -192,7 +192,7 @@ fn finding(signal: Signal, node: &str, mut observed: ProxyFailures) -> Option<Fi
         "kubectl get pods -n kube-system -l k8s-app=kube-proxy -o wide   # Running, RESTARTS stays the same"
             .to_owned()
     } else {
-        "kubectl logs -n kube-system -l component=kube-proxy --since=10m | grep -c -e iptables-restore -e 'syncing proxy rules'   # 0".to_owned()
+        "kubectl logs -n kube-system -l component=kube-proxy --since=10m --tail=-1 | grep -c -e iptables-restore -e 'syncing proxy rules'   # 0".to_owned()
     }];
     Some(finding)
 }

@@ -108,7 +108,7 @@ fn finding(cluster: &Cluster, key: &Key, seen: &Seen<Service>) -> Option<Finding
         (false, false) => return None,
     };
     let answer = if of_nginx {
-        "ingress-nginx answers that with 404 unless a host without a name serves it"
+        "ingress-nginx answers that with 404 unless an Ingress without a host serves it"
     } else {
         "what the application answers there is not known from the bundle"
     };
@@ -118,8 +118,8 @@ fn finding(cluster: &Cluster, key: &Key, seen: &Seen<Service>) -> Option<Finding
         severity,
         confidence,
         unit: if fails { "failed attempt" } else { "service" },
-        cause: format!("The health probe of the load balancer asks the node port of {} for GET {path}, and any answer but 200 counts as down; {answer}. With all nodes down the load balancer drops the packets.{failures}", key.label()),
-        fix: "Let the probe ask for a path that answers 200; the cloud provider changes the load balancer within a minute. ingress-nginx has /healthz. In a Helm release set it in controller.service.annotations, or the next upgrade takes it away.".to_owned(),
+        cause: format!("The load balancer's health probe sends GET {path} to the node port of {}, and any status but 200 counts as down; {answer}. With all nodes down the load balancer drops the packets.{failures}", key.label()),
+        fix: "Set the probe to a path that answers 200 (ingress-nginx: /healthz); the cloud provider changes the load balancer within a minute. In a Helm release set the annotation in controller.service.annotations, or the next upgrade removes it.".to_owned(),
         commands: vec![format!(
             "kubectl annotate service {} service.beta.kubernetes.io/azure-load-balancer-health-probe-request-path=/healthz",
             common::named(key)

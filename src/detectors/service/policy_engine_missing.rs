@@ -56,7 +56,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         finding.cause = format!("The cluster has no network policy engine ({}): the policies neither protect nor block anything.", cluster.policies.engine.from);
         finding.fix = Fix {
             text: "If they should protect, enable an engine. This reimages all node pools at the same time, and all policies are enforced at once: evaluate them with `kubetriage reach` first.".to_owned(),
-            commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER --network-policy azure   # or calico, cilium".to_owned()],
+            commands: vec!["az aks update -g RESOURCE_GROUP -n CLUSTER --network-policy calico   # or --network-policy cilium --network-dataplane cilium; azure (NPM) is being retired".to_owned()],
             manifests: Vec::new(),
         };
         finding.verify = vec!["az aks show -g RESOURCE_GROUP -n CLUSTER --query networkProfile.networkPolicy   # not none".to_owned()];

@@ -221,7 +221,7 @@ fn finding(wanted: &[ServiceAddress<'_>], source: &str, line: u64, filter: &Pack
     let whose = if node.is_empty() { format!("Node of {source}") } else { format!("Node {node}") };
     let some: Vec<String> = missing.iter().take(5).map(|(key, _)| key.label()).collect();
     let title = format!(
-        "{whose}: service rules missing for {} of {} services with endpoints ({})",
+        "{whose}: rules missing for {} of {} services ({})",
         missing.len(),
         wanted.len(),
         some.join(", ")

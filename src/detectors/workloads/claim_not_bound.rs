@@ -142,7 +142,7 @@ fn compared(cluster: &Cluster, claim: &PersistentVolumeClaim) -> Option<Lack> {
     }
     Some(Lack {
         word,
-        words: format!("PersistentVolume {} does not fit: {words}", key.name),
+        words: format!("PV {} does not fit: {words}", key.name),
         fix: match word {
             "selector" => {
                 "Correct the claim's selector, or label the volume. The selector of a claim cannot be changed: delete the claim and create it again (it holds no data yet)."
@@ -259,7 +259,7 @@ fn finding(cluster: &Cluster, key: &Key, seen: &Seen<PersistentVolumeClaim>) -> 
     let title = if &*claim.status.phase == "Lost" {
         format!("PersistentVolumeClaim {} {}", key.label(), lack.words)
     } else {
-        format!("PersistentVolumeClaim {} Pending: {}", key.label(), lack.words)
+        format!("PVC {} Pending: {}", key.label(), lack.words)
     };
     let mut finding = observed.finding(&DETECTOR, &key.label(), title, says)?;
     finding.details.workload.lacks = Some(lack.word.to_owned());

@@ -60,8 +60,8 @@ fn finding(cluster: &Cluster, pod: &Key, given: Observed) -> Option<Finding> {
         severity: Severity::High,
         confidence: if known { Confidence::Confirmed } else { Confidence::Likely },
         unit: "failed hook",
-        cause: format!("The postStart hook of a container of {who} fails{}{why}. The kubelet kills the container each time and starts it anew.", given.when()),
-        fix: "Correct the hook: its command must exist in the image, wait until the program it talks to answers, and exit with 0. What is not needed before the container counts as started belongs into the program or an init container.".to_owned(),
+        cause: format!("The postStart hook of a container of {who} fails{}{why}. The kubelet kills and restarts the container each time.", given.when()),
+        fix: "Correct the hook: its command must exist in the image, wait until the program it talks to answers, and exit with 0. Move what need not finish before the container counts as started into the program, or into an init container.".to_owned(),
         commands: vec![format!("kubectl get pod {name} -n {namespace} -o jsonpath='{{.spec.containers[*].lifecycle}}'")],
         verify: vec![format!("kubectl get events -n {namespace} --field-selector reason=FailedPostStartHook   # no new ones")],
     };

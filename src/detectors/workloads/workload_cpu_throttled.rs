@@ -67,7 +67,7 @@ fn finding(cluster: &Cluster, place: &Place, series: &MetricSeries, change: &Cha
     finding.unit = "series";
     finding.first_seen = Some(time::rfc3339_text(change.since));
     finding.cause = format!(
-        "The throttled CPU time of {name} rose from {:.2} to {:.2} (medians of the first three tenths of the series, and of the highest), from {} on: it wants more CPU than its limit allows.{}",
+        "The throttled CPU time of {name} rose from {:.2} to {:.2} (median of the first 30% of the series, and of its highest 30%), from {} on: it needs more CPU than its limit allows.{}",
         change.before,
         change.height,
         time::show(change.since),

@@ -81,13 +81,10 @@ fn finding(cluster: &Cluster, all: &[(&Place, &MetricSeries, Change)]) -> Option
     let others = if others.is_empty() {
         String::new()
     } else {
-        format!(
-            " Slower as well, and less so: {}; those that call it wait for it.",
-            listed(others.into_iter(), 5)
-        )
+        format!(" Also slower, but less: {}; callers wait for what they call.", listed(others.into_iter(), 5))
     };
     finding.cause = format!(
-        "{} rose from {:.1} to {:.1} (medians of the first three tenths of the series, and of the highest, in the series' own unit), from {} on, and its CPU was not throttled.{}{others}",
+        "{} rose from {:.1} to {:.1} (median of the first 30% of the series, and of its highest 30%, in the series' own unit), from {} on, and its CPU was not throttled.{}{others}",
         series.name,
         change.before,
         change.height,
