@@ -397,15 +397,19 @@ pub struct Metric {
     pub value: u64,
 }
 
-/// An address that a name was found to have.
+/// What a DNS server answered to the question for a name: an address, or why there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvedName {
     /// The name that was asked for, in lower case, without a dot at its end.
     pub question: Box<str>,
     /// The name that has the address: another one where the asked one is an alias.
     pub name: Box<str>,
-    /// The address.
+    /// The address; nothing where it failed.
     pub address: Option<IpAddr>,
+    /// `NXDOMAIN`, `SERVFAIL`, `REFUSED`; empty where there is an address.
+    pub status: Box<str>,
+    /// The question was for an IPv6 address (AAAA).
+    pub ipv6: bool,
     /// Who answered, when told.
     pub server: Box<str>,
     /// It was asked in a pod or on a node of the cluster.

@@ -47,6 +47,7 @@ impl InputFormat for AzureFormat {
             || has("\"defaultsecurityrules\"")
             || has("\"disablebgproutepropagation\"")
             || has("\"privatelinkserviceconnections\"")
+            || has("\"apiserveraccessprofile\"")
             || (has("\"backendhttpsettingscollection\"") && has("\"servers\""))
             || (has("\"nexthoptype\"") && has("\"addressprefix\""))
             || (has("\"addressprefix") && (has("\"ipconfigurations\"") || has("\"delegations\"")));
@@ -99,7 +100,9 @@ impl InputFormat for AzureFormat {
 /// command nobody could tell what it is. Says whether it was that.
 pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) -> bool {
     let Some(command) = piece.command else { return false };
-    let Some((_, rest)) = command.split_once("aks show ") else { return false };
+    let shown = [("aks show ", AzureKind::Cluster), ("network vnet show ", AzureKind::VirtualNetwork)];
+    let shown = shown.into_iter().find_map(|(words, kind)| Some((command.split_once(words)?.1, kind)));
+    let Some((rest, kind)) = shown else { return false };
     let Some(query) = query_of(rest) else { return false };
     let text = String::from_utf8_lossy(piece.bytes);
     let Some(answer) = value_of(&text, &query) else { return false };
@@ -127,7 +130,7 @@ pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) -> bool {
     let place = Place { source: piece.source.clone(), line: piece.first_line };
     if let Some(slot) = facts.azure.resources.slot((place, 0)) {
         let value = lowered(cluster, 16);
-        *slot = AzureResource { kind: Some(AzureKind::Cluster), id: "".into(), name: name.into(), value };
+        *slot = AzureResource { kind: Some(kind), id: "".into(), name: name.into(), value };
     }
     true
 }
@@ -257,6 +260,7 @@ fn kind(map: &Map<String, Value>, id: &str, r#type: &str) -> Option<AzureKind> {
         |part: &str| r#type.ends_with(part) || (r#type.is_empty() && id.contains(&format!("/{part}/")));
     Some(
         if (has("agentpoolprofiles") && (has("networkprofile") || has("noderesourcegroup")))
+            || has("apiserveraccessprofile")
             || within("managedclusters")
         {
             AzureKind::Cluster

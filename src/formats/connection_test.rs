@@ -275,6 +275,9 @@ struct Answers {
     found: Vec<(u64, ResolvedName)>,
     /// Answers of `dig` that still lack their server, which is told after them.
     without_server: usize,
+    /// A failure of `dig`, whose question and server are told after it.
+    failed: Option<(u64, Box<str>, Box<str>)>,
+    ipv6: bool,
     /// The name that the command asks for; empty when the output tells it.
     command: Box<str>,
     question: Box<str>,
@@ -297,6 +300,8 @@ impl Answers {
         let mut answers = Self {
             found: Vec::new(),
             without_server: 0,
+            failed: None,
+            ipv6: false,
             command,
             question: "".into(),
             aliases: Vec::new(),
@@ -315,7 +320,21 @@ impl Answers {
         self.aliases.extend((!self.question.is_empty()).then(|| self.question.clone()));
         self.server = "".into();
         self.name = None;
+        self.failed = None;
+        self.ipv6 = false;
         self.without_server = self.found.len();
+    }
+
+    /// A server's answer that there is none.
+    fn fail(&mut self, number: u64, message: Box<str>, name: Box<str>, status: Box<str>) {
+        // After an address of the same name and server, the second question of `nslookup` is for IPv6.
+        let answered = self.found.iter().skip(self.without_server);
+        let mut answered = answered.filter(|(_, answer)| answer.name == name && answer.server == self.server);
+        let ipv6 = self.ipv6 || answered.any(|(_, answer)| answer.address.is_some_and(|ip| ip.is_ipv4()));
+        let (question, server) = (name.clone(), self.server.clone());
+        let answer =
+            ResolvedName { question, name, address: None, status, ipv6, server, in_cluster: false, message };
+        self.found.push((number, answer));
     }
 
     /// Takes a name as the one that was asked for, when none is known yet.
@@ -330,8 +349,10 @@ impl Answers {
         let question = if self.question.is_empty() { name.clone() } else { self.question.clone() };
         let message = excerpt(line.as_bytes());
         let (server, address) = (self.server.clone(), Some(address));
-        self.found
-            .push((number, ResolvedName { question, name, address, server, in_cluster: false, message }));
+        self.found.push((
+            number,
+            ResolvedName { question, name, address, server, message, ..ResolvedName::default() },
+        ));
     }
 
     fn line(&mut self, number: u64, line: &str) {
@@ -351,12 +372,27 @@ impl Answers {
         {
             self.begin();
             self.server = named(search(&SERVER, line).as_ref(), "server").into();
+            if let Some(status) = search(&DIG, line).map(|item| named(Some(&item), "why").to_owned())
+                && matches!(status.as_str(), "NXDOMAIN" | "SERVFAIL" | "REFUSED")
+            {
+                self.failed = Some((number, excerpt(line.as_bytes()), status.into()));
+            }
+        } else if let Some(item) = search(&NXDOMAIN, line) {
+            let [name, why] = ["name", "why"].map(|part| named(Some(&item), part));
+            self.fail(number, excerpt(line.as_bytes()), plain(name), why.into());
         } else if let Some(item) = search(&SERVER, line) {
             // `dig` tells it behind its answer.
             let server: Box<str> = named(Some(&item), "server").into();
             let late = self.found.iter_mut().skip(self.without_server);
             late.for_each(|(_, answer)| answer.server.clone_from(&server));
+            self.server = server;
+            if let Some((number, message, status)) = self.failed.take()
+                && !self.question.is_empty()
+            {
+                self.fail(number, message, self.question.clone(), status);
+            }
         } else if let Some(item) = search(&QUESTION, line) {
+            self.ipv6 = line.trim_end().ends_with("AAAA");
             self.asks(named(Some(&item), "name"));
         } else if let Some(item) = search(&ALIAS, line) {
             let (name, other) = (plain(named(Some(&item), "name")), plain(named(Some(&item), "other")));

@@ -210,9 +210,9 @@ impl Reader<'_, '_> {
                             question: question.as_str().into(),
                             name: name.into(),
                             address: address.parse().ok(),
-                            server: "".into(),
                             in_cluster: self.piece.in_cluster,
                             message: excerpt(line.trim().as_bytes()),
+                            ..ResolvedName::default()
                         };
                     }
                 }

@@ -502,8 +502,18 @@ fn firewall(place: &Place, resource: &AzureResource) -> Firewall {
 
 fn egress(facts: &Facts, clusters: &[AksCluster]) -> Vec<Egress> {
     let mut found = Vec::new();
+    // With a route to a firewall the nodes leave by its address.
+    let by_route = clusters.iter().any(|cluster| cluster.outbound.eq_ignore_ascii_case("userDefinedRouting"));
     for (place, resource) in facts.azure.of(AzureKind::PublicAddress) {
         let Ok(ip) = resource.text("ipaddress").parse::<IpAddr>() else { continue };
+        let of_firewall = id_of(resource.value.get("ipconfiguration")).contains("/azurefirewalls/");
+        if by_route && of_firewall {
+            let words = format!("{ip} is the address of the firewall, outboundType userDefinedRouting");
+            found.push(Egress {
+                ip,
+                evidence: at(place, &format!("public address {}", resource.name), &words),
+            });
+        }
         if clusters.iter().any(|cluster| cluster.outbound_ids.iter().any(|id| **id == *resource.id)) {
             let words = format!("the nodes leave by {ip}");
             found.push(Egress {

@@ -2,6 +2,7 @@
 
 mod coredns_unhealthy;
 mod coredns_upstream_failing;
+mod dns_answers_differ;
 mod dns_name_unknown;
 mod dns_servers_mixed;
 mod localdns_failed;
@@ -14,4 +15,5 @@ super::detectors![
     pods_cannot_reach_dns,
     dns_name_unknown,
     localdns_failed,
+    dns_answers_differ,
 ];
