@@ -130,6 +130,8 @@ pub struct Provision {
     pub exit_code: Box<str>,
     /// `AKS.CSE.…`, for events.
     pub task: Box<str>,
+    /// What the script did last, as its output shows it.
+    pub step: Box<str>,
     /// What it said, cut.
     pub message: Box<str>,
 }

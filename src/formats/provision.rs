@@ -2,6 +2,7 @@
 //! events of the custom script extension (`TaskName` begins with `AKS.`).
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Head, InputFormat, Piece};
 use crate::bundle::{Framer, Whole};
@@ -9,6 +10,7 @@ use crate::evidence::excerpt;
 use crate::facts::{self, Facts, Place, time};
 use crate::formats::shared::line;
 use crate::formats::shared::log_line::Surroundings;
+use crate::formats::shared::network_signals::last_step;
 
 pub(super) struct ProvisionFormat;
 pub(super) const FORMAT: ProvisionFormat = ProvisionFormat;
@@ -38,7 +40,8 @@ impl InputFormat for ProvisionFormat {
         let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         let result = has("\"ExitCode\"") && (has("\"ExecDuration\"") || has("\"Output\""));
         let event = has("\"TaskName\"") && has("\"AKS.");
-        let status = has("\"formattedMessage\"") && has("\"operation\"");
+        let status = has("\"formattedMessage\"") && has("\"operation\"")
+            || has("\"statuses\"") && has("\"ProvisioningState/");
         match text.first() {
             Some(b'{') if result || event => 95,
             Some(b'{' | b'[') if status => 95,
@@ -55,7 +58,7 @@ impl InputFormat for ProvisionFormat {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut records = extension_status(piece, facts);
+        let mut records = extension_status(piece, facts) + instance_view(piece, facts);
         if records > 0 {
             return records;
         }
@@ -81,6 +84,7 @@ impl InputFormat for ProvisionFormat {
                 *slot = facts::Provision {
                     exit_code: document.exit_code.as_str().into(),
                     task: document.task_name.as_str().into(),
+                    step: last_step(&document.output).into(),
                     message: excerpt(tail.as_bytes()),
                 };
             }
@@ -90,6 +94,34 @@ impl InputFormat for ProvisionFormat {
         }
         records
     }
+}
+
+/// `az vmss get-instance-view`, `az vm get-instance-view`: each extension of a machine with its statuses, whose messages hold the
+/// script's output (<https://learn.microsoft.com/rest/api/compute/virtual-machines/instance-view>). Gives how many failed.
+fn instance_view(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
+    fn statuses(value: &Value, depth: u8, found: &mut Vec<String>) {
+        match value {
+            Value::Array(items) if depth > 0 => {
+                items.iter().for_each(|item| statuses(item, depth - 1, found))
+            }
+            Value::Object(map) if depth > 0 => {
+                let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();
+                if text("code").starts_with("ProvisioningState/failed") {
+                    found.push(format!("{} {}", text("code"), text("message")));
+                }
+                map.values().for_each(|item| statuses(item, depth - 1, found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_slice::<Value>(piece.bytes) {
+        statuses(&value, 12, &mut found);
+    }
+    for message in &found {
+        line::consider(message.as_bytes(), Surroundings::default(), piece.source, piece.first_line, facts);
+    }
+    found.len() as u64
 }
 
 /// `status/N.status` of a VM extension: an array of reports, each with a status and a message for people

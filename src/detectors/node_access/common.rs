@@ -183,7 +183,9 @@ pub(super) fn codes(cluster: &Cluster, fits: impl Fn(&ScriptEnd) -> bool) -> Opt
         }
         let observed = given.get_or_insert_default();
         observed.count = observed.count.max(1);
-        observed.details.insert(provision.exit_code.to_string());
+        observed
+            .details
+            .insert(format!("{}||{}", provision.exit_code, provision.step).trim_end_matches('|').to_owned());
         observed.nodes.extend(cluster.facts.host_of(&place.source).map(String::from));
         observed.evidence.push(crate::cluster::azure::at(
             place,

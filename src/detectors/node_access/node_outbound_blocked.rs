@@ -3,7 +3,7 @@
 use super::common::{self, ScriptEnd};
 use crate::cluster::Cluster;
 use crate::cluster::azure::{at, required};
-use crate::cluster::reachability::{What, Who};
+use crate::cluster::reachability::{What, Who, is_api_name};
 use crate::detectors::needs::NODE_LOGS;
 use crate::detectors::observed::{self, Observed, Wording, listed};
 use crate::detectors::{Chapter, Confidence, Detector, Doc, Evaluation, Outcome, Severity};
@@ -47,7 +47,10 @@ fn detect(cluster: &Cluster) -> Outcome {
     let mut purposes: Vec<&'static str> = Vec::new();
     // Connections that failed; a refused pull has its own cause.
     for item in &cluster.unreached {
-        let of_node = matches!(item.who, Who::Node(_)) && item.what != What::ApiServer && !item.ended;
+        // The API server's name is a cause of its own.
+        let of_api = item.what == What::ApiServer
+            || item.failure.of_dns() && item.hosts.iter().any(|host| is_api_name(host));
+        let of_node = matches!(item.who, Who::Node(_)) && !of_api && !item.ended;
         let nowhere = matches!(
             item.failure,
             Failure::Timeout

@@ -44,6 +44,7 @@ pub(super) const SIGNATURES: &[&str] = &[
     "oo many requests",
     "VMExtensionError",
     "exit status=",
+    "connection check code: ",
     "ExitCode",
     "non-zero exit code of",
     "unexpected status",
@@ -69,7 +70,7 @@ static HERE: ModuleSignatures = ModuleSignatures::new(|| Prefilter::of(SIGNATURE
 
 pattern!(
     CSE,
-    r#"(?:exit status=|non-zero exit code of: '?|\\?"?ExitCode\\?"?: ?(?:\\?"|\|)?)(?P<code>\d{1,3})\b"#
+    r#"(?:exit status=|connection check code: |non-zero exit code of: '?|\\?"?ExitCode\\?"?: ?(?:\\?"|\|)?)(?P<code>\d{1,3})\b"#
 );
 // Windows: other numbers, and a name that is spelt out.
 pattern!(WINDOWS_CSE, r"(?P<name>WINDOWS_CSE_ERROR_[A-Z0-9_]+)");
@@ -235,6 +236,12 @@ fn classify(text: &str) -> Option<(Signal, String)> {
     None
 }
 
+/// What a provisioning script did last, by the trace in its output.
+pub(in crate::formats) fn last_step(output: &str) -> String {
+    let step = STEP.captures_iter(output).last();
+    named(step.as_ref(), "step").chars().take(120).collect()
+}
+
 /// How the provisioning of a node ended: `code|name|step`, of which each may be empty. The name of a code of Windows begins with
 /// `WINDOWS`.
 fn provisioning(text: &str) -> Option<String> {
@@ -255,8 +262,7 @@ fn provisioning(text: &str) -> Option<String> {
     if code == "0" || (code.is_empty() && name.is_empty()) || (code.is_empty() && name == "WINDOWS") {
         return None;
     }
-    let step = STEP.captures_iter(text).last();
-    let step: String = named(step.as_ref(), "step").chars().take(120).collect();
+    let step = last_step(text);
     Some(format!("{code}|{name}|{step}"))
 }
 
