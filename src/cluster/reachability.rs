@@ -98,6 +98,8 @@ const REGISTRIES: &[&str] = &[
 /// The API server's service, by its names in the cluster.
 const SERVICE_NAMES: &[&str] =
     &["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+/// Ports of the control plane that are not the API server's: etcd, the scheduler, the controller managers, kubelets' other port.
+const OTHER_PORTS: [u16; 10] = [2379, 2380, 2381, 4001, 10249, 10255, 10256, 10257, 10258, 10259];
 /// What ended this long before the end of the logs is over, in microseconds.
 const OVER: i64 = 10 * 60 * 1_000_000;
 /// Names and resolvers kept of one kind of attempt.
@@ -238,7 +240,10 @@ impl<'a> Places<'a> {
         if is_registry(host) {
             return What::Registry;
         }
-        let api = is_api_name(host) || SERVICE_NAMES.contains(&host) || self.api.contains(host);
+        // A machine that runs the API server runs etcd and others beside it.
+        let of_its_machine = host.parse::<IpAddr>().is_ok() && OTHER_PORTS.contains(&key.port);
+        let api =
+            is_api_name(host) || SERVICE_NAMES.contains(&host) || self.api.contains(host) && !of_its_machine;
         // A DNS server that is asked is named as the resolver.
         let own_words = person && key.port != 53 && !key.failure.of_dns();
         if api {
@@ -366,7 +371,14 @@ pub fn unreached(facts: &Facts, azure: &Azure, anchor: Option<i64>, logs_end: Op
             tally.count(),
             tally.examples.as_slice(),
         );
-        item.over = joined_over(item.over, over);
+        // The log of a pod that is ready may have nothing more to say: it does not tell whether that goes on.
+        let is_ready = |pod: &Key| {
+            facts.objects.pods.get(&pod.namespace, &pod.name).is_some_and(|seen| seen.object.is_ready())
+        };
+        let quiet = over == Some(false)
+            && matches!(&item.who, Who::Pod(pod) if is_ready(pod))
+            && tally.span.resolve(anchor).is_some_and(|(_, last)| is_over(last, logs_end));
+        item.over = joined_over(item.over, if quiet { Some(true) } else { over });
         if item.evidence.len() < EXAMPLES {
             item.evidence.extend(tally.examples.as_slice().iter().take(2).cloned());
         }

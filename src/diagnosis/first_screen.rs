@@ -66,6 +66,8 @@ pub(super) struct ScreenParts<'a> {
     pub(super) findings: &'a [Finding],
     pub(super) causes: &'a [CauseRow],
     pub(super) over: usize,
+    /// The gravest of what is over.
+    pub(super) worst_over: Option<&'a str>,
     pub(super) verdicts: &'a [Verdict],
     pub(super) inventory: &'a Inventory,
     pub(super) coverage: &'a CoverageView,
@@ -371,7 +373,14 @@ fn also(parts: &ScreenParts<'_>) -> Vec<String> {
         also.push(format!("{}{serious}", counted(others, "other cause")));
     }
     if parts.over > 0 {
-        also.push(format!("ended: {}", parts.over));
+        also.push(match parts.worst_over {
+            Some(title) => format!(
+                "ended: {} ({})",
+                parts.over,
+                crate::evidence::shortened(title.trim_end_matches(", ended"), 90)
+            ),
+            None => format!("ended: {}", parts.over),
+        });
     }
     let count = |fits: fn(&NodeHealth) -> bool| -> u64 {
         parts.nodes.iter().filter(|row| fits(row)).map(|row| row.count).sum()
@@ -394,7 +403,12 @@ fn also(parts: &ScreenParts<'_>) -> Vec<String> {
     }
     let unknown =
         parts.verdicts.iter().filter(|verdict| verdict.verdict == VerdictKind::NotEvaluated).count();
-    if unknown > 0 {
+    // What is found stands without what was not looked for.
+    let found = parts
+        .causes
+        .first()
+        .is_some_and(|row| row.confidence >= Confidence::Likely && row.severity >= Severity::Medium);
+    if unknown > 0 && !found {
         also.push(format!("not checked: {unknown} of {} causes (missing data)", parts.verdicts.len()));
     }
     also

@@ -296,6 +296,7 @@ impl Diagnosis {
             findings: &findings,
             causes: &causes,
             over: seen_and_over.len(),
+            worst_over: seen_and_over.first().map(|root| root.title.as_str()),
             verdicts: &verdicts,
             inventory: &inventory,
             coverage: &coverage,
@@ -454,7 +455,10 @@ const AZURE_IMAGE: &str = "mcr.microsoft.com/azure-cli";
 fn fit_commands(finding: &mut Finding, elsewhere: bool) {
     for commands in [&mut finding.fix.commands, &mut finding.verify] {
         if elsewhere {
-            commands.retain(|command| !command.trim_start().starts_with("az "));
+            let of_azure = |command: &String| {
+                command.trim_start().starts_with("az ") || command.contains("/var/log/azure/")
+            };
+            commands.retain(|command| !of_azure(command));
             for command in commands.iter_mut().filter(|command| command.contains(AZURE_IMAGE)) {
                 *command = command.replace(AZURE_IMAGE, "busybox");
             }

@@ -25,9 +25,13 @@ fn weight(
     suspected: &BTreeSet<&str>,
 ) -> usize {
     let detector = question.detector;
-    let explains = leading
-        .iter()
-        .any(|(found, finding)| detector.explains.contains(&found.id) && may_make(detector, true, finding));
+    // What ends with words of its own says itself why.
+    let says_why = |finding: &Finding| {
+        finding.confidence == Confidence::Confirmed && !finding.details.workload.last_words.is_empty()
+    };
+    let explains = leading.iter().any(|(found, finding)| {
+        detector.explains.contains(&found.id) && !says_why(finding) && may_make(detector, true, finding)
+    });
     let same = suspected.contains(detector.id);
     // Of what is proved, nothing near it needs to be known.
     let near = leading.iter().any(|(found, finding)| {

@@ -84,8 +84,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             words.trim_start_matches("Error: ").clone_into(&mut item.words);
         }
         if let Some((reason, failed)) = unmounted(cluster, key, pod) {
-            let owner = pod.metadata.owner_references.first();
-            let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
+            let owner = super::workload_name(key, pod);
             let item = found.entry((key.namespace.to_string(), owner, String::new())).or_default();
             item.observed.count += 1;
             item.observed.pods.insert(key.clone());

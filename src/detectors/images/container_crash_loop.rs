@@ -52,6 +52,8 @@ const PODS_OR_NODE_LOGS: Need = Need {
 struct Looping {
     observed: Observed,
     restarts: u32,
+    /// The oldest pod that was never ready is not ready since then.
+    since: Option<i64>,
     last: Option<Terminated>,
     /// The lines that name the failure.
     words: Vec<String>,
@@ -131,6 +133,7 @@ fn detect(cluster: &Cluster) -> Outcome {
             let state = if ready { "restarted" } else { "CrashLoopBackOff" };
             add(&mut item.observed, key, seen, status, state);
             item.ready = ready && (item.ready || item.restarts == 0);
+            item.since = item.since.into_iter().chain(super::never_ready_since(pod)).min();
             item.restarts = item.restarts.max(status.restart_count);
             let last = status.last_state.terminated.as_deref().or(status.state.terminated.as_deref());
             item.last = item.last.take().or_else(|| last.cloned());
@@ -188,7 +191,8 @@ fn backed_off(message: &str) -> Option<&str> {
 fn of_events(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
     for (key, tally) in cluster.facts.events.of_reason("BackOff").filter(|(key, _)| &*key.kind == "Pod") {
         let container = tally.examples.as_slice().iter().find_map(|place| backed_off(&place.excerpt));
-        let known = cluster.facts.objects.pods.get(&key.namespace, &key.name).is_some();
+        // Where the pods of the namespace are listed, one that is not among them is gone.
+        let known = cluster.facts.objects.pods.of_namespace(&key.namespace).next().is_some();
         // A kubelet says so of a container that it has restarted before: one fresh row is enough.
         let least = if tally.span.age_of_end().is_some() { 1 } else { 2 };
         let Some(container) = container.filter(|_| !known && observed::goes_on(cluster, tally, least)) else {
@@ -274,7 +278,10 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
             listed(pods.iter().map(String::as_str), 3),
             super::in_namespace(namespace)
         ),
-        fix: "Read the last log lines of the previous container; they usually show why it exits. The pod's events show failed probes and mounts.".to_owned(),
+        fix: match &words {
+            Some(words) => format!("Correct what the last line of its log names: {}. A changed template or configuration rolls out new pods.", beginning(words, 160).trim_end_matches('.')),
+            None => "Read the last log lines of the previous container; they usually show why it exits. The pod's events show failed probes and mounts.".to_owned(),
+        },
         commands: vec![
             format!(
                 "kubectl logs {} -n {}{} --previous",
@@ -284,11 +291,7 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
             ),
             format!("kubectl describe pod {} -n {}", host_word(&first.name, "POD"), shell(namespace)),
         ],
-        verify: vec![format!(
-            "kubectl get pods -n {} | grep {}   # Running and ready, RESTARTS stays the same",
-            shell(namespace),
-            host_word(owner, "POD")
-        )],
+        verify: vec![super::runs_again(cluster, namespace, owner, &looping.observed.pods)],
     };
     let observed = looping.observed;
     let why = words.as_deref().map_or_else(String::new, |words| format!(": {}", beginning(words, TITLE)));
@@ -303,5 +306,6 @@ fn finding(cluster: &Cluster, [namespace, owner, container]: [&str; 3], looping:
     let mut finding =
         observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
     finding.details.workload.last_words = looping.words;
-    Some(super::with_known_start(finding, looping.restarts))
+    let finding = super::with_known_start(finding, looping.restarts);
+    Some(super::with_onset(finding, looping.since))
 }

@@ -35,6 +35,8 @@ pub(super) const DETECTOR: Detector = Detector {
 struct Ended {
     observed: Observed,
     restarts: u32,
+    /// The oldest pod that was never ready is not ready since then.
+    since: Option<i64>,
     not_ready: bool,
     /// Killed before it ran.
     at_start: bool,
@@ -49,6 +51,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         {
             let item = found.entry(place(key, pod, status)).or_default();
             add(&mut item.observed, key, seen, status, "OOMKilled");
+            item.since = item.since.into_iter().chain(super::never_ready_since(pod)).min();
             item.restarts = item.restarts.max(status.restart_count);
             // A pod that ended for good is not expected to be ready.
             item.not_ready |= !status.ready && !pod.ended();
@@ -101,8 +104,7 @@ fn at_start(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Ended>) {
             if pod.is_some_and(|pod| pod.is_ready() || pod.ended()) {
                 continue;
             }
-            let owner = pod.and_then(|pod| pod.metadata.owner_references.first());
-            let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
+            let owner = pod.map_or_else(|| key.name.to_string(), |pod| super::workload_name(&key, pod));
             let only = pod.map_or("", |pod| match &*pod.spec.containers {
                 [only] => &*only.name,
                 _ => "",
@@ -114,6 +116,19 @@ fn at_start(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Ended>) {
             item.at_start = true;
         }
     }
+}
+
+/// The memory limit of the container, as its pod states it.
+fn memory_limit(cluster: &Cluster, observed: &Observed, container: &str) -> Option<String> {
+    let key = observed.pods.first()?;
+    let spec = &cluster.facts.objects.pods.get(&key.namespace, &key.name)?.object.spec;
+    let ours = spec.containers.iter().find(|item| &*item.name == container)?;
+    ours.resources
+        .as_ref()?
+        .limits
+        .iter()
+        .find(|(resource, _)| &***resource == "memory")
+        .map(|(_, limit)| limit.to_string())
 }
 
 fn finding(
@@ -157,14 +172,16 @@ fn finding(
             format!("kubectl top pod {} -n {} --containers", shell(&first.name), shell(namespace)),
             format!("kubectl get pod {} -n {} -o jsonpath='{{.spec.containers[*].resources}}'", shell(&first.name), shell(namespace)),
         ],
-        verify: vec![format!("kubectl get pods -n {} | grep {}   # Running and ready, RESTARTS stays the same", shell(namespace), shell(owner))],
+        verify: vec![super::runs_again(cluster, namespace, owner, &observed.pods)],
     };
     let label = super::labelled(namespace, owner, container);
     let title = if ended.at_start {
         format!("{label} OOMKilled while it starts: the memory limit is too low")
     } else {
-        format!("{label} OOMKilled ({}{restarts})", super::several(observed.pods.len()))
+        let limit = memory_limit(cluster, &observed, container);
+        let limit = limit.map_or_else(String::new, |limit| format!("limit {limit}, "));
+        format!("{label} OOMKilled ({limit}{}{restarts})", super::several(observed.pods.len()))
     };
     let finding = observed.finding(&DETECTOR, &format!("{namespace} {owner} {container}"), title, says)?;
-    Some(super::with_known_start(finding, ended.restarts))
+    Some(super::with_onset(super::with_known_start(finding, ended.restarts), ended.since))
 }

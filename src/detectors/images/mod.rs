@@ -22,14 +22,16 @@ super::detectors![
     pod_evicted,
 ];
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Cluster;
-use crate::facts::{ContainerState, ContainerStatus, Key, Pod, Seen, Signal, time};
+use crate::cluster::pods::workload_name;
+use crate::facts::{Condition, ContainerState, ContainerStatus, Key, Pod, Seen, Signal, time};
 
 use super::Finding;
 use super::Need;
 use super::observed::{self, Observed};
+use super::shell;
 
 /// Where failed pulls are reported.
 const PULLS: Need = Need {
@@ -99,9 +101,45 @@ type ContainerOf = (String, String, String);
 
 /// The workload of a pod, or the pod itself, with the container.
 fn place(key: &Key, pod: &Pod, status: &ContainerStatus) -> ContainerOf {
-    let owner = pod.metadata.owner_references.first();
-    let owner = owner.map_or_else(|| key.name.to_string(), |owner| owner.name.to_string());
-    (key.namespace.to_string(), owner, status.name.to_string())
+    (key.namespace.to_string(), workload_name(key, pod), status.name.to_string())
+}
+
+/// How to see that a workload runs again: a changed template makes pods of other names.
+fn runs_again(cluster: &Cluster, namespace: &str, owner: &str, pods: &BTreeSet<Key>) -> String {
+    let of_deployment = pods.iter().any(|key| {
+        let seen = cluster.facts.objects.pods.get(&key.namespace, &key.name);
+        let reference = seen.and_then(|seen| seen.object.metadata.owner_references.first());
+        reference.is_some_and(|reference| &*reference.kind == "ReplicaSet" && *reference.name != *owner)
+    });
+    let (namespace, owner) = (shell(namespace), observed::host_word(owner, "POD"));
+    if of_deployment {
+        format!(
+            "kubectl rollout status deployment/{owner} -n {namespace}   # successfully rolled out; RESTARTS stays the same"
+        )
+    } else {
+        format!(
+            "kubectl get pods -n {namespace} | grep {owner}   # Running and ready, RESTARTS stays the same"
+        )
+    }
+}
+
+/// Since when a pod is not ready, when it never was: its status has no time of the first failure.
+fn never_ready_since(pod: &Pod) -> Option<i64> {
+    let not_ready = |item: &&Condition| &*item.r#type == "Ready" && &*item.status == "False";
+    let (since, made) = (
+        pod.status.conditions.iter().find(not_ready)?.last_transition_time.0?,
+        pod.metadata.creation_timestamp.0?,
+    );
+    // Later it may have been ready in between.
+    (since - made < 120 * 1_000_000).then_some(since)
+}
+
+/// With the onset of the harm, when that is known and no earlier time stands.
+fn with_onset(mut finding: Finding, since: Option<i64>) -> Finding {
+    if finding.first_seen.is_none() {
+        finding.first_seen = since.map(time::show);
+    }
+    finding
 }
 
 /// `shop/cart-5d8 container app:`, the start of a title. A row of a table does not name containers.
