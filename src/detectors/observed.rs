@@ -272,14 +272,29 @@ pub(super) fn all_ready(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool {
     !pods.is_empty() && pods.iter().all(|key| pod(key).is_some_and(|seen| seen.object.is_ready()))
 }
 
-/// What a kubelet says again and again of a pod that goes on failing is not this old: its longest delay is five minutes.
-const FRESH: i64 = 10 * 60 * 1_000_000;
+/// Silence after which what a kubelet says again and again is over, in microseconds: its longest delay is five minutes, and it
+/// repeats an event at once until it has said so 25 times (kubernetes/client-go `tools/record/events_cache.go`).
+const FRESH: [i64; 2] = [2 * 60 * 1_000_000, 10 * 60 * 1_000_000];
+const BURST: u64 = 25;
+/// What tells that a pod got further, or is gone.
+const FURTHER: [&str; 2] = ["Started", "Completed"];
 
-/// Whether events of one kind about one pod, which is not in the bundle, tell of something that goes on: several times, and up
-/// to the end of what is dated, or not long before their text was made.
-pub(super) fn goes_on(cluster: &Cluster, tally: &EventTally, least: u64) -> bool {
-    let fresh = tally.span.age_of_end().is_none_or(|age| age <= FRESH);
-    tally.count >= least && fresh && !cluster.is_over(tally.span.resolve(cluster.anchor))
+/// Whether events of one kind about one pod, which is not in the bundle, tell of something that goes on: several times, close
+/// together, up to the end of what is dated or not long before their text was made, and nothing later of the pod.
+pub(super) fn goes_on(cluster: &Cluster, key: &EventKey, tally: &EventTally, least: u64) -> bool {
+    let [short, long] = FRESH;
+    let limit = if tally.count < BURST { short } else { long };
+    let fresh = tally.span.age_of_end().is_none_or(|age| age <= limit);
+    let gap = tally.span.length() / i64::try_from(tally.count.saturating_sub(1).max(1)).unwrap_or(i64::MAX);
+    let further = FURTHER.iter().any(|reason| {
+        cluster.facts.events.of_reason(reason).any(|(other, later)| {
+            !key.name.is_empty()
+                && (&other.namespace, &other.name) == (&key.namespace, &key.name)
+                && tally.span.until_end_of(&later.span).is_some_and(|after| after > 0)
+        })
+    });
+    let over = cluster.is_over(tally.span.resolve(cluster.anchor));
+    tally.count >= least && fresh && !over && !further && gap <= long
 }
 
 /// Whether all of these pods got as far as a running container after a time: each is ready now, or an event says later that a
@@ -314,7 +329,8 @@ pub(super) fn lacked_a_sandbox(cluster: &Cluster, pods: &BTreeSet<Key>) -> bool 
 
 /// Whether a container started after the last failed sandbox of its pod, by the order that the events themselves tell.
 fn after_its_sandbox(cluster: &Cluster, started: &EventKey, tally: &EventTally) -> bool {
-    let mut failed = cluster.facts.events.of_reason("FailedCreatePodSandBox");
+    let reasons = ["FailedCreatePodSandBox", "Failed"].into_iter();
+    let mut failed = reasons.flat_map(|reason| cluster.facts.events.of_reason(reason));
     failed.any(|(key, failed)| {
         (&key.namespace, &key.name) == (&started.namespace, &started.name)
             && failed.span.until_end_of(&tally.span).is_some_and(|after| after >= 0)

@@ -70,6 +70,8 @@ pub struct PacketFilter {
     pub address_leads_to: BTreeSet<(IpAddr, IpAddr)>,
     /// The table of kube-proxy, or of what stands in for it, is in it, whole: `KUBE-SERVICES`, or `table ip kube-proxy`.
     pub of_kube_proxy: bool,
+    /// kube-proxy is in IPVS mode: its few rules lead to sets, and the services are elsewhere.
+    pub of_ipvs: bool,
     /// The legacy tables hold rules, too.
     pub legacy_present: bool,
 }

@@ -100,9 +100,9 @@ impl InputFormat for AzureFormat {
 /// command nobody could tell what it is. Says whether it was that.
 pub(super) fn answered(piece: &Piece<'_>, facts: &mut Facts) -> bool {
     let Some(command) = piece.command else { return false };
-    let shown = [("aks show ", AzureKind::Cluster), ("network vnet show ", AzureKind::VirtualNetwork)];
-    let shown = shown.into_iter().find_map(|(words, kind)| Some((command.split_once(words)?.1, kind)));
-    let Some((rest, kind)) = shown else { return false };
+    let commands = [("aks show ", AzureKind::Cluster), ("network vnet show ", AzureKind::VirtualNetwork)];
+    let query = commands.into_iter().find_map(|(words, kind)| Some((command.split_once(words)?.1, kind)));
+    let Some((rest, kind)) = query else { return false };
     let Some(query) = query_of(rest) else { return false };
     let text = String::from_utf8_lossy(piece.bytes);
     let Some(answer) = value_of(&text, &query) else { return false };

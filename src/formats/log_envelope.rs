@@ -177,7 +177,10 @@ fn tagged(line: &[u8]) -> bool {
         || start.get(..10).is_some_and(|date| date.get(4) == Some(&b'-') && date.get(7) == Some(&b'-'));
     // Before the record stands a tag, and no words in brackets.
     let tag = memmem::find(start, b": {\"").and_then(|at| start.get(..at));
-    digits && stamp() && tag.is_some_and(|tag| memmem::find(tag, b"] ").is_none())
+    // A program's log may end in a record, too: `2026-11-20T09:00:00Z	ERROR	Reconciler error	{…}`.
+    let level = [&b"\tERROR\t"[..], b"\tINFO\t", b"\tDEBUG\t", b"\tWARN\t"];
+    let of_program = level.iter().any(|word| memmem::find(start, word).is_some());
+    digits && stamp() && !of_program && tag.is_some_and(|tag| memmem::find(tag, b"] ").is_none())
 }
 
 /// The record of a line.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Head, InputFormat, Piece};
+use super::{Head, InputFormat, Piece, virtual_servers};
 use crate::bundle::Framer;
 use crate::facts::text::lossy;
 use crate::facts::{Facts, PacketFilter, Place};
@@ -67,6 +67,7 @@ impl InputFormat for PacketFilters {
             chains.note(line);
         }
         chains.follow(&mut found);
+        found.of_kube_proxy &= !virtual_servers::is_part(piece);
         let rules = found.rules;
         // A large one comes in several blocks: the parts stand each for itself.
         let place = Place { source: piece.source.clone(), line: piece.first_line };
@@ -140,6 +141,7 @@ fn note(line: &[u8], found: &mut PacketFilter) {
         return;
     }
     found.rules += 1;
+    found.of_ipvs |= has("--match-set KUBE-CLUSTER-IP") || has("match-set KUBE-NODE-PORT");
     found.azure_npm += u64::from(has("AZURE-NPM"));
     if let Some(service) = service(line).filter(|_| found.services.len() < SERVICES) {
         found.services.insert(service.into());

@@ -47,7 +47,8 @@ impl InputFormat for TextFormat {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        if let Some(plain) = unquoted(piece.bytes) {
+        let markdown = [".md", ".rst", ".adoc"].iter().any(|end| piece.entry.path.ends_with(end));
+        if let Some(plain) = unquoted(piece.bytes).filter(|_| !markdown) {
             return self.read(&Piece { bytes: &plain, ..*piece }, facts);
         }
         if piece.whole
@@ -115,6 +116,13 @@ fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     let lines = || text.split_inclusive(|byte| *byte == b'\n');
     let mark = |line: &'_ [u8]| line.starts_with(b"> ") && line.len() > 3;
     if lines().filter(|line| mark(line)).count() < QUOTED {
+        return None;
+    }
+    // What somebody wrote another day, what a here-document or a comparison shows, is not what a terminal shows now.
+    const OTHERS: [&str; 6] = [" wrote:", " schrieb", " a écrit", "<<", "diff ", "> > "];
+    let has = |words: &str| memchr::memmem::find(text, words.as_bytes()).is_some();
+    let is_terminal = has("> $ ") || has("> kubectl ") || has("> NAME") || has("> LAST SEEN");
+    if !is_terminal || OTHERS.iter().any(|words| has(words)) {
         return None;
     }
     let plain = lines().flat_map(|line| {

@@ -35,8 +35,7 @@ impl InputFormat for VirtualServers {
     }
 
     fn score(&self, head: &Head<'_>) -> u8 {
-        let first = head.bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
-        if first.and_then(tool).is_some() { 90 } else { 0 }
+        if rows(head.bytes).next().and_then(tool).is_some() { 90 } else { 0 }
     }
 
     fn framer(&self, _head: &Head<'_>) -> Box<dyn Framer> {
@@ -48,12 +47,12 @@ impl InputFormat for VirtualServers {
     }
 
     fn read(&self, piece: &Piece<'_>, facts: &mut Facts) -> u64 {
-        let mut lines = piece.bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let mut lines = rows(piece.bytes);
         let Some(tool) = lines.next().and_then(tool) else { return 0 };
         let mut found = PacketFilter {
             node: piece.node.map(Into::into),
             tool: tool.into(),
-            of_kube_proxy: true,
+            of_kube_proxy: !is_part(piece),
             ..PacketFilter::default()
         };
         let mut service = None;
@@ -69,6 +68,24 @@ impl InputFormat for VirtualServers {
     }
 }
 
+/// The lines from the heading on: `kubectl exec` and `sudo` may say something before it.
+fn rows(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    lines.skip_while(|line| line.starts_with(b"Defaulted container ") || line.starts_with(b"[sudo] "))
+}
+
+/// Whether a listing is a part of the table: what is not in it may be in the rest.
+pub(super) fn is_part(piece: &Piece<'_>) -> bool {
+    let cut = piece.command.is_some_and(|command| {
+        command.contains('|')
+            || command.contains(" -t 1")
+            || command.contains(" -u 1")
+            || command.contains(" -t [")
+    });
+    let mut lines = piece.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    cut || lines.any(|line| line == b"--" || line.starts_with(b"--More--"))
+}
+
 fn tool(line: &[u8]) -> Option<&'static str> {
     let line = std::str::from_utf8(line).ok()?;
     let words = line.split_whitespace().take(8).collect::<Vec<_>>().join(" ");
@@ -78,6 +95,11 @@ fn tool(line: &[u8]) -> Option<&'static str> {
 /// Reads a row; whether it was one. `service` is the address that rows without one belong to.
 fn row(line: &str, service: &mut Option<IpAddr>, found: &mut PacketFilter) -> bool {
     let mut addresses = line.split_whitespace().filter_map(address);
+    // Its own traffic that a node keeps for itself leads elsewhere by intent.
+    if line.contains("LocalRedirect") {
+        *service = None;
+        return true;
+    }
     let of_service = !line.trim_start().starts_with("->") && !goes_on(line);
     if of_service {
         // Services of a mark in IPVS (`FWM 1 rr`) have no address.

@@ -1,5 +1,6 @@
 //! The diagnosis on one screen of plain text: for a comment of a ticket, and for the terminal.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Color, Style};
@@ -72,7 +73,7 @@ impl ScreenText {
         self.row("WHO", &screen.who.join(" · "), Style::new());
         self.row("SURE", &screen.sure, Style::new());
         if let Some(quote) = &screen.quote {
-            self.row("", &quote.place(), Style::new().dimmed());
+            self.row("", &end_of_path(&quote.place()), Style::new().dimmed());
             self.row("", &quote.excerpt, Style::new());
         }
         self.row("DO NOW", &screen.action, Style::new());
@@ -217,4 +218,18 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+/// The end of a long path: what comes before is the same for most of a bundle, and the page has it whole.
+fn end_of_path(place: &str) -> Cow<'_, str> {
+    const MOST: usize = 90;
+    if place.chars().count() <= MOST {
+        return place.into();
+    }
+    let parts: Vec<&str> = place.split('/').collect();
+    let mut from = parts.len().saturating_sub(1);
+    let length = |from: usize| parts.iter().skip(from).map(|part| part.chars().count() + 1).sum::<usize>();
+    while from > 1 && length(from - 1) <= MOST {
+        from -= 1;
+    }
+    format!("…/{}", parts.get(from..).unwrap_or_default().join("/")).into()
 }

@@ -370,6 +370,7 @@ const PROGRAMS: &[&str] = &[
     "echo",
     "env",
     "etcdctl",
+    "gcloud",
     "export",
     "find",
     "free",

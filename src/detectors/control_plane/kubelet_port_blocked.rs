@@ -123,14 +123,13 @@ fn detect(cluster: &Cluster) -> Outcome {
 fn by_pods(cluster: &Cluster) -> Option<Finding> {
     let mut observed = Observed::default();
     for item in &cluster.unreached {
-        let network =
-            matches!(item.failure, Failure::Timeout | Failure::Refused | Failure::NoRoute | Failure::Reset);
+        let network = matches!(item.failure, Failure::Timeout | Failure::NoRoute);
         let speaks = matches!(item.who, Who::Pod(_) | Who::Unknown);
         if speaks && network && item.what == What::Kubelet && !item.ended {
             observed.add_attempt(item);
         }
     }
-    if observed.count < 2 || observed.is_over(cluster) {
+    if observed.count < 3 || observed.is_over(cluster) {
         return None;
     }
     let hosts = listed(observed.hosts.iter().map(String::as_str), 3);

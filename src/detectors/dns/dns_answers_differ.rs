@@ -32,7 +32,7 @@ pub(super) const DETECTOR: Detector = Detector {
     detect: Evaluation::Rule(detect),
 };
 
-type Answer<'a> = (&'a Place, &'a ResolvedName);
+type LookUp<'a> = (&'a Place, &'a ResolvedName);
 
 /// How the answers for a name differ.
 enum Difference {
@@ -45,7 +45,7 @@ enum Difference {
 }
 
 fn detect(cluster: &Cluster) -> Outcome {
-    let mut by_name: BTreeMap<&str, Vec<Answer<'_>>> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, Vec<LookUp<'_>>> = BTreeMap::new();
     for (place, answer) in cluster.facts.nodes.answers.iter().filter(|(_, answer)| !answer.server.is_empty())
     {
         by_name.entry(&answer.question).or_default().push((place, answer));
@@ -54,8 +54,8 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 /// The server, and the failure that differs from an answer.
-fn of_name(name: &str, answers: &[Answer<'_>]) -> Option<Finding> {
-    let mut found: Option<(Answer<'_>, Answer<'_>, Difference)> = None;
+fn of_name(name: &str, answers: &[LookUp<'_>]) -> Option<Finding> {
+    let mut found: Option<(LookUp<'_>, LookUp<'_>, Difference)> = None;
     for failed in answers.iter().filter(|(_, answer)| !answer.status.is_empty()) {
         let server = &failed.1.server;
         // Public servers do not know private names, and Azure's own knows no zone of others: that is as it should be.
@@ -86,7 +86,7 @@ fn of_name(name: &str, answers: &[Answer<'_>]) -> Option<Finding> {
     finding(name, failed, good, &difference)
 }
 
-fn finding(name: &str, failed: Answer<'_>, good: Answer<'_>, difference: &Difference) -> Option<Finding> {
+fn finding(name: &str, failed: LookUp<'_>, good: LookUp<'_>, difference: &Difference) -> Option<Finding> {
     let (server, status) = (&failed.1.server, &failed.1.status);
     let quoted = host_word(name, "NAME");
     let (title, cause, fix) = match difference {
@@ -111,7 +111,7 @@ fn finding(name: &str, failed: Answer<'_>, good: Answer<'_>, difference: &Differ
         ),
     };
     let evidence =
-        |answer: Answer<'_>| Evidence::line(&answer.0.source, answer.0.line, answer.1.message.as_bytes());
+        |answer: LookUp<'_>| Evidence::line(&answer.0.source, answer.0.line, answer.1.message.as_bytes());
     let observed = Observed {
         count: 1,
         evidence: vec![evidence(failed), evidence(good)],

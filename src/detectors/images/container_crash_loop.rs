@@ -195,12 +195,13 @@ fn of_events(cluster: &Cluster, found: &mut BTreeMap<ContainerOf, Looping>) {
         let known = cluster.facts.objects.pods.of_namespace(&key.namespace).next().is_some();
         // A kubelet says so of a container that it has restarted before: one fresh row is enough.
         let least = if tally.span.age_of_end().is_some() { 1 } else { 2 };
-        let Some(container) = container.filter(|_| !known && observed::goes_on(cluster, tally, least)) else {
+        let Some(container) = container.filter(|_| !known && observed::goes_on(cluster, key, tally, least))
+        else {
             continue;
         };
         let pod = Key::new(&*key.namespace, &*key.name);
-        let told = found.iter().any(|(_, looping)| looping.observed.pods.contains(&pod));
-        if told {
+        let is_known = found.iter().any(|(_, looping)| looping.observed.pods.contains(&pod));
+        if is_known {
             continue;
         }
         let mut item = Looping { source: LoopSource::Event, ..Looping::default() };

@@ -59,7 +59,9 @@ fn pulls(cluster: &Cluster, signal: Signal) -> BTreeMap<String, Observed> {
 
 /// Whether failed pulls are over: the pods that they kept back run by now, or the logs go on without.
 fn pulled_since(cluster: &Cluster, given: &Observed) -> bool {
-    observed::all_ready(cluster, &given.pods) || given.is_over(cluster)
+    observed::all_ready(cluster, &given.pods)
+        || observed::have_come_up(cluster, &given.pods, given.span)
+        || given.is_over(cluster)
 }
 
 /// The images that the lines name and the pods that pull them, for a sentence.

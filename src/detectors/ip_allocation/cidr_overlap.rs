@@ -139,6 +139,11 @@ fn nodes_in_pools(cluster: &Cluster) -> Vec<Finding> {
     for (pool_key, pool_seen) in cluster.facts.objects.ip_pools.iter() {
         let spec = &pool_seen.object.spec;
         let Ok(pool) = spec.cidr.parse::<IpNet>() else { continue };
+        let of_pods =
+            spec.allowed_uses.is_empty() || spec.allowed_uses.iter().any(|what| &**what == "Workload");
+        if spec.disabled || !of_pods {
+            continue;
+        }
         let inside: Vec<_> = nodes
             .iter()
             .filter_map(|(key, seen)| {

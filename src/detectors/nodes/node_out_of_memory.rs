@@ -32,7 +32,8 @@ fn detect(cluster: &Cluster) -> Outcome {
             let (_, rest) = place.excerpt.split_once("victim process: ")?;
             Some(rest.split([',', ' ']).next().unwrap_or_default().to_owned())
         });
-        (&*key.kind == "Node").then(|| (key.name.to_string(), victim))
+        let fresh = tally.span.age_of_end().is_none_or(|age| age <= 30 * 60 * 1_000_000);
+        (&*key.kind == "Node" && fresh).then(|| (key.name.to_string(), victim))
     });
     for ((node, victim), given) in events {
         let item = found.entry(node).or_default();

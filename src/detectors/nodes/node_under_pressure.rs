@@ -67,6 +67,9 @@ const PRESSURES: [Pressure; 3] = [
     },
 ];
 
+/// The kubelet looks every ten seconds: older words of it are over, in microseconds.
+const FRESH: i64 = 10 * 60 * 1_000_000;
+
 /// Events of a node that tell of pressure without its name: reason, and a word of the message when it matters.
 const RECLAIMS: [(&str, &[&str], &str); 4] = [
     ("EvictionThresholdMet", &["ephemeral-storage", "nodefs", "imagefs", "inodes"], "DiskPressure"),
@@ -135,7 +138,8 @@ fn events(cluster: &Cluster, pressure: &Pressure) -> BTreeMap<String, Observed> 
             let over = cluster.facts.events.of_reason(pressure.ends).any(|(other, end)| {
                 other.name == key.name && tally.span.until_end_of(&end.span).is_none_or(|after| after >= 0)
             });
-            (&*key.kind == "Node" && says && !over).then(|| key.name.to_string())
+            let fresh = tally.span.age_of_end().is_none_or(|age| age <= FRESH);
+            (&*key.kind == "Node" && says && !over && fresh).then(|| key.name.to_string())
         });
         for (node, given) in all {
             let item = found.entry(node).or_default();

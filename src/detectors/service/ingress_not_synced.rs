@@ -29,12 +29,25 @@ const KINDS: [&str; 7] =
 fn detect(cluster: &Cluster) -> Outcome {
     let all = cluster.facts.events.map.iter();
     let warnings = all.filter(|(key, tally)| {
-        !key.normal
-            && KINDS.contains(&&*key.kind)
-            && !is_done(cluster, key, tally)
-            && is_fresh(cluster, tally)
+        !key.normal && is_ours(key, tally) && !is_done(cluster, key, tally) && is_fresh(cluster, tally)
     });
     warnings.filter_map(|(key, tally)| finding(cluster, key, tally)).collect()
+}
+
+/// Whether a warning is of the controller that brings the object into place: of a kind of those, and no report of a policy, of
+/// something that works all the same, of a change that came between.
+fn is_ours(key: &EventKey, tally: &EventTally) -> bool {
+    // Tables write kinds that they do not know as in the command: `gateway/web`, `httproute.gateway.networking.k8s.io/web`.
+    let kind = key.kind.split('.').next().unwrap_or_default();
+    let known = KINDS.iter().any(|ours| ours.eq_ignore_ascii_case(kind));
+    let report = ["Policy", "BadConfig"].iter().any(|word| key.reason.contains(word))
+        || key.reason.ends_with("WithWarning");
+    let conflict = tally
+        .examples
+        .as_slice()
+        .last()
+        .is_some_and(|place| place.excerpt.contains("object has been modified"));
+    known && !report && !conflict
 }
 
 /// Whether a normal event tells later that the object was brought into place.
@@ -48,8 +61,8 @@ fn is_done(cluster: &Cluster, key: &EventKey, tally: &EventTally) -> bool {
 
 fn is_fresh(cluster: &Cluster, tally: &EventTally) -> bool {
     // Controllers try again at least every quarter of an hour.
-    const FRESH: i64 = 30 * 60 * 1_000_000;
-    tally.span.age_of_end().is_none_or(|age| age <= FRESH)
+    let fresh: i64 = if tally.count > 1 { 20 * 60 * 1_000_000 } else { 5 * 60 * 1_000_000 };
+    tally.span.age_of_end().is_none_or(|age| age <= fresh)
         && !cluster.is_over(tally.span.resolve(cluster.anchor))
 }
 

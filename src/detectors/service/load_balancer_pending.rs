@@ -58,7 +58,9 @@ fn detect(cluster: &Cluster) -> Outcome {
     // Where the bundle has the events without the service, they tell.
     let services = &cluster.facts.objects.services;
     let unseen = refusals(cluster).filter(|(key, tally)| {
-        let over = cluster.is_over(tally.span.resolve(cluster.anchor));
+        let over = cluster.is_over(tally.span.resolve(cluster.anchor))
+            || tally.span.age_of_end().is_some_and(|age| age > FRESH)
+            || is_done(cluster, key, tally);
         !over && services.get(&key.namespace, &key.name).is_none()
     });
     let unseen: BTreeSet<Key> = unseen.map(|(key, _)| Key::new(&*key.namespace, &*key.name)).collect();
@@ -66,15 +68,46 @@ fn detect(cluster: &Cluster) -> Outcome {
     findings.into()
 }
 
-/// Reasons of warnings about a Service that are not about its load balancer (kubernetes/kubernetes `pkg/controller/endpoint*`).
-const OTHERS: [&str; 3] = ["FailedToUpdateEndpoint", "FailedToCreateEndpoint", "UnAvailableLoadBalancer"];
+/// Reasons for which controllers of load balancers say that they got none: kubernetes/cloud-provider
+/// `controllers/service`, aws-load-balancer-controller, MetalLB.
+const REFUSALS: [&str; 6] = [
+    "SyncLoadBalancerFailed",
+    "CreatingLoadBalancerFailed",
+    "FailedBuildModel",
+    "FailedDeployModel",
+    "AllocationFailed",
+    "LoadBalancerUpdateFailed",
+];
+/// What ends it.
+const DONE: [&str; 6] = [
+    "EnsuredLoadBalancer",
+    "UpdatedLoadBalancer",
+    "SuccessfullyReconciled",
+    "IPAllocated",
+    "DeletedLoadBalancer",
+    "Attach",
+];
+/// Controllers try again at least every five minutes, in microseconds.
+const FRESH: i64 = 15 * 60 * 1_000_000;
 
-/// Warnings about Services: each controller of load balancers has reasons of its own (`SyncLoadBalancerFailed`,
-/// `FailedBuildModel`, `AllocationFailed`).
+/// Warnings about Services that say why there is no load balancer.
 fn refusals(cluster: &Cluster) -> impl Iterator<Item = (&EventKey, &EventTally)> {
-    cluster.facts.events.map.iter().filter(|(key, _)| {
-        let other = OTHERS.iter().any(|reason| key.reason.starts_with(reason));
-        &*key.kind == "Service" && !key.normal && !other
+    cluster
+        .facts
+        .events
+        .map
+        .iter()
+        .filter(|(key, _)| &*key.kind == "Service" && REFUSALS.contains(&&*key.reason))
+}
+
+/// Whether an event tells later that the load balancer is there, or no longer wanted.
+fn is_done(cluster: &Cluster, key: &EventKey, tally: &EventTally) -> bool {
+    DONE.iter().any(|reason| {
+        cluster.facts.events.of_reason(reason).any(|(other, later)| {
+            &*other.kind == "Service"
+                && (&other.namespace, &other.name) == (&key.namespace, &key.name)
+                && tally.span.until_end_of(&later.span).is_none_or(|after| after >= 0)
+        })
     })
 }
 
@@ -99,11 +132,11 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
     let words = failed.and_then(|(_, tally)| tally.examples.as_slice().last());
     evidence.extend(words.cloned());
     let known = words.and_then(|words| REASONS.iter().find(|(text, _)| words.excerpt.contains(text)));
-    let said = failed.zip(words).filter(|((key, _), _)| &*key.reason != "SyncLoadBalancerFailed");
+    let in_words = failed.zip(words).filter(|((key, _), _)| &*key.reason != "SyncLoadBalancerFailed");
     let title = format!(
         "Service {}: LoadBalancer EXTERNAL-IP <pending>{}",
         key.label(),
-        match (known, said) {
+        match (known, in_words) {
             (Some((code, _)), _) => format!(", {code}"),
             (None, Some((_, words))) => format!(": {}", shortened(&words.excerpt, 80)),
             (None, None) => String::new(),
@@ -111,7 +144,10 @@ fn finding(cluster: &Cluster, key: &Key, since: Option<i64>) -> Option<Finding> 
     );
     let mut finding = Finding::new(DETECTOR.id, &key.label(), title, evidence)?;
     (finding.severity, finding.confidence) = match (failed, on_azure) {
-        (Some(_), _) => (Severity::High, Confidence::Confirmed),
+        (Some(_), _) if cluster.facts.objects.services.get(&key.namespace, &key.name).is_some() => {
+            (Severity::High, Confidence::Confirmed)
+        }
+        (Some(_), _) => (Severity::High, Confidence::Likely),
         (None, true) => (Severity::Medium, Confidence::Likely),
         (None, false) => (Severity::Low, Confidence::Possible),
     };

@@ -57,6 +57,7 @@ fn detect(cluster: &Cluster) -> Outcome {
         whole.node = whole.node.take().or_else(|| filter.node.clone());
         whole.rules += filter.rules;
         whole.of_kube_proxy |= filter.of_kube_proxy;
+        whole.of_ipvs |= filter.of_ipvs;
         whole.service_chains += filter.service_chains;
         if whole.tool.is_empty() {
             whole.tool.clone_from(&filter.tool);
@@ -208,7 +209,9 @@ fn finding(wanted: &[ServiceAddress<'_>], source: &str, line: u64, filter: &Pack
     let missing: Vec<&ServiceAddress<'_>> = wanted.iter().filter(|item| !named(item)).collect();
     let found = wanted.len() - missing.len();
     // Rules of another cluster, or only a part of the tables: nothing of these services is in it.
-    if missing.is_empty() || !filter.of_kube_proxy {
+    // An empty table of IPVS is what a node in another mode has, and iptables in IPVS mode lead to sets.
+    let other_mode = &*filter.tool == "ipvsadm" && filter.addresses.is_empty() || filter.of_ipvs;
+    if missing.is_empty() || !filter.of_kube_proxy || other_mode {
         return None;
     }
     let none = filter.services.is_empty() && filter.addresses.is_empty();

@@ -30,9 +30,12 @@ fn detect(cluster: &Cluster) -> Outcome {
             let pod = cluster.facts.objects.pods.get(&key.namespace, &key.name);
             let goes_on = match pod {
                 Some(seen) => !seen.object.is_ready() && !seen.object.ended(),
-                None => {
-                    observed::goes_on(cluster, tally, if tally.span.age_of_end().is_some() { 1 } else { 2 })
-                }
+                None => observed::goes_on(
+                    cluster,
+                    key,
+                    tally,
+                    if tally.span.age_of_end().is_some() { 1 } else { 2 },
+                ),
             };
             (&*key.kind == "Pod" && goes_on).then(|| (key.namespace.to_string(), key.name.to_string()))
         });

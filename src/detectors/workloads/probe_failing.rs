@@ -239,7 +239,7 @@ fn by_events(
     let Some(kind) = ProbeKind::of(&example.excerpt) else { return };
     let failure = ProbeFailure::of(&example.excerpt);
     let its_cause = kind == ProbeKind::Readiness && failure == ProbeFailure::Refused;
-    if its_cause || listed || !observed::goes_on(cluster, tally, LEAST) {
+    if its_cause || listed || !observed::goes_on(cluster, key, tally, LEAST) {
         return;
     }
     let group = groups.entry((key.name.to_string(), kind, failure)).or_default();

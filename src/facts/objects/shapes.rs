@@ -798,6 +798,8 @@ shape! {
         block_size: Option<u8>,
         /// Calico: no new addresses are taken from it.
         disabled: bool,
+        /// Calico: `Workload`, `Tunnel`, `LoadBalancer`; empty for all of pods.
+        allowed_uses: List<Text>,
         /// whereabouts: the range.
         range: Text,
         /// whereabouts: by offset in the range.

@@ -286,7 +286,7 @@ pub(super) fn speaker(text: &str, path: &str, host: bool, timed: bool) -> Speake
 // Paths that only the Kubernetes API has: many a program has an `/api/v1` of its own.
 pattern!(
     API_PATH,
-    r"/api/v1/(?:namespaces|nodes|pods|services|endpoints|events|configmaps|secrets|persistentvolume|replicationcontrollers|serviceaccounts|limitranges|resourcequotas)|/apis/[a-z0-9.-]+/v\d|/api\?timeout|:6443/|:6444/|https://(?:\d{1,3}\.){3}1:443/(?:version|apis?|healthz|readyz|livez|openapi)\b|(?:with|contact|reach) (?:the )?(?:API|api) server"
+    r"/api/v1/(?:namespaces|nodes|pods|(?:services|endpoints|events)\?(?:limit|resourceVersion|allowWatch|labelSelector|fieldSelector|timeout|watch)|configmaps|secrets|persistentvolume|replicationcontrollers|serviceaccounts|limitranges|resourcequotas)|/apis/[a-z0-9.-]+/v\d|/api\?timeout|:6443/|:6444/|https://(?:\d{1,3}\.){3}1:443/(?:version|apis?|healthz|readyz|livez|openapi)\b|(?:with|contact|reach) (?:the )?(?:API|api) server"
 );
 
 /// Whether the request that failed was one to the Kubernetes API: its path says so.
