@@ -102,7 +102,9 @@ fn instance_view(piece: &Piece<'_>, facts: &mut Facts) -> u64 {
     fn statuses(value: &Value, depth: u8, found: &mut Vec<String>) {
         match value {
             Value::Array(items) if depth > 0 => {
-                items.iter().for_each(|item| statuses(item, depth - 1, found))
+                for item in items {
+                    statuses(item, depth - 1, found);
+                }
             }
             Value::Object(map) if depth > 0 => {
                 let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -110,6 +110,8 @@ impl InputFormat for TextFormat {
 
 /// Least lines that a mail program has marked as quoted.
 const QUOTED: usize = 3;
+/// What somebody wrote another day, what a here-document or a comparison shows, is not what a terminal shows now.
+const OTHERS: [&str; 6] = [" wrote:", " schrieb", " a écrit", "<<", "diff ", "> > "];
 
 /// A text in which a mail program marked lines as quoted, `> NAME   READY`, without its marks; nothing for any other.
 fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
@@ -118,8 +120,6 @@ fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     if lines().filter(|line| mark(line)).count() < QUOTED {
         return None;
     }
-    // What somebody wrote another day, what a here-document or a comparison shows, is not what a terminal shows now.
-    const OTHERS: [&str; 6] = [" wrote:", " schrieb", " a écrit", "<<", "diff ", "> > "];
     let has = |words: &str| memchr::memmem::find(text, words.as_bytes()).is_some();
     let is_terminal = has("> $ ") || has("> kubectl ") || has("> NAME") || has("> LAST SEEN");
     if !is_terminal || OTHERS.iter().any(|words| has(words)) {

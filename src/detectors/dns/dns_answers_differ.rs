@@ -59,8 +59,8 @@ fn of_name(name: &str, answers: &[LookUp<'_>]) -> Option<Finding> {
     for failed in answers.iter().filter(|(_, answer)| !answer.status.is_empty()) {
         let server = &failed.1.server;
         // Public servers do not know private names, and Azure's own knows no zone of others: that is as it should be.
-        let theirs = server.parse::<IpAddr>().is_ok_and(|ip| is_private(ip)) && &**server != AZURE_DNS;
-        for good in answers.iter() {
+        let theirs = server.parse::<IpAddr>().is_ok_and(is_private) && &**server != AZURE_DNS;
+        for good in answers {
             let Some(address) = good.1.address else { continue };
             let same = good.1.server == *server;
             let difference = if failed.1.ipv6 {

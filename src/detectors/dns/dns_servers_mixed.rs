@@ -68,7 +68,8 @@ fn finding(cluster: &Cluster, places: Vec<(Evidence, Vec<String>)>) -> Option<Fi
         // A name of the cluster's own zone, or without a dot, is no question for these servers.
         let outside = attempt.hosts.iter().any(|host| {
             let host = host.trim_end_matches('.');
-            host.contains('.') && !host.ends_with(".cluster.local") && !host.ends_with(".svc")
+            let last = host.rsplit('.').next().unwrap_or_default();
+            host.contains('.') && !host.ends_with(".cluster.local") && last != "svc"
         });
         (inside && outside && attempt.failure == Failure::NameUnknown).then_some(())
     })

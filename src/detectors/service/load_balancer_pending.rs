@@ -69,7 +69,7 @@ fn detect(cluster: &Cluster) -> Outcome {
 }
 
 /// Reasons for which controllers of load balancers say that they got none: kubernetes/cloud-provider
-/// `controllers/service`, aws-load-balancer-controller, MetalLB.
+/// `controllers/service`, aws-load-balancer-controller, `MetalLB`.
 const REFUSALS: [&str; 6] = [
     "SyncLoadBalancerFailed",
     "CreatingLoadBalancerFailed",
