@@ -127,7 +127,8 @@ fn pull(text: &str) -> Option<(Signal, String)> {
         (quoted || image.contains(['/', ':', '.'])).then(|| image.to_owned())
     });
     let image = image.or_else(|| {
-        let found = search(&MANIFEST, text)?;
+        // What a proxy on the way keeps from the registry is an attempt of the node.
+        let found = search(&MANIFEST, text).filter(|_| !has!(text, "proxyconnect"))?;
         let [registry, name, tag] = ["registry", "name", "tag"].map(|part| named(Some(&found), part));
         let mark = if tag.starts_with("sha256:") { '@' } else { ':' };
         Some(format!("{registry}/{name}{mark}{tag}"))
