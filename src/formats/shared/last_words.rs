@@ -106,6 +106,10 @@ fn is_frame(line: &str) -> bool {
 
 /// A level of a structured or klog line that is no failure.
 fn is_harmless(text: &str) -> bool {
+    // An audit event tells what was asked for and answered, and is no program's last word.
+    if text.contains("audit.k8s.io/") {
+        return true;
+    }
     let level = |word: &str| {
         text.contains(&format!("\"level\":\"{word}\""))
             || text.contains(&format!("\"level\": \"{word}\""))
